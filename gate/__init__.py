@@ -1,0 +1,3 @@
+"""prodgate: the gate between a commit and production."""
+
+__version__ = "0.1.0"

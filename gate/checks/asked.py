@@ -1,0 +1,216 @@
+"""One check as a checklist writes it, `{within: 10s, http: {...}}`, and how it is asked: tries, time limits, evidence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+
+from gate.checks import CHECKS
+from gate.checks.base import CannotObserve, Check, Judgement, unobserved
+from gate.messages import say
+from gate.model import Evidence, Model, Outcome, Status
+from gate.quantities import Duration, duration
+
+if TYPE_CHECKING:
+    from gate.checks.world import World
+
+ANSWER_LIMIT = 8 * 1024
+"""Characters of an answer that the evidence keeps."""
+_PAUSE = 0.25
+_GRACE = 2.0
+
+
+class Asked(Model):
+    """What an item and a criterion of a drill share: exactly one check, and how long to try.
+
+    `within`: try again until it passes, for so long. `timeout`: how long one try may take. Both in seconds.
+    """
+
+    within: Duration | None = None
+    timeout: Duration | None = None
+    check: Any = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_check(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        if not isinstance(value, dict):
+            return handler(value)
+        kinds = [key for key in value if key in CHECKS.names()]
+        rest = {key: entry for key, entry in value.items() if key not in kinds}
+        errors = [_line(error, ()) for error in _errors(lambda: handler(rest))]
+        if "check" in rest:
+            errors.append(InitErrorDetails(type="extra_forbidden", loc=("check",), input=rest["check"]))
+        if len(kinds) != 1:
+            errors.append(_count_error(kinds))
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        check, found = _load(kinds[0], value[kinds[0]])
+        if errors or found:
+            raise ValidationError.from_exception_data(cls.__name__, errors + found)
+        return handler({**rest, "check": check})
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler(schema)
+        resolved = handler.resolve_ref_schema(made)
+        resolved["properties"].pop("check", None)
+        for name in CHECKS.names():
+            resolved["properties"][name] = {"$ref": f"#/$defs/{name}"}
+        resolved["oneOf"] = [{"required": [name]} for name in CHECKS.names()]
+        return made
+
+    @property
+    def kind(self) -> str:
+        """The name of the check."""
+        return str(self.check.kind)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that asking takes at most, all tries together."""
+        return self.within if self.within is not None else self.try_limit
+
+    @property
+    def try_limit(self) -> float:
+        """Seconds that one try may take."""
+        return self.timeout or self.check.time_limit or float("inf")
+
+
+def _errors(make: Any) -> list[Any]:
+    try:
+        make()
+    except ValidationError as error:
+        return list(error.errors(include_url=False))
+    return []
+
+
+def _line(error: Any, prefix: tuple[Any, ...]) -> InitErrorDetails:
+    """An error of pydantic's, under another place: custom, so that its text stays as it is."""
+    if error["type"] in ("extra_forbidden", "missing"):
+        return InitErrorDetails(type=error["type"], loc=(*prefix, *error["loc"]), input=error["input"])
+    text = error["msg"].removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
+    kind = PydanticCustomError(error["type"], text, error.get("ctx"))
+    return InitErrorDetails(type=kind, loc=(*prefix, *error["loc"]), input=error["input"])
+
+
+def _count_error(kinds: list[str]) -> InitErrorDetails:
+    if not kinds:
+        return InitErrorDetails(type=PydanticCustomError("no_check", "expected a check"), loc=(), input=None)
+    text = "expected exactly one check, got {kinds}"
+    kind = PydanticCustomError("two_checks", text, {"kinds": " and ".join(kinds)})
+    return InitErrorDetails(type=kind, loc=(kinds[1],), input=None)
+
+
+def _load(kind: str, value: Any) -> tuple[Check[Any] | None, list[InitErrorDetails]]:
+    errors = _errors(lambda: CHECKS.load(kind).model_validate(value))
+    if errors:
+        return None, [_line(error, (kind,)) for error in errors]
+    check: Check[Any] = CHECKS.load(kind).model_validate(value)
+    why = check.simplest()
+    if why:
+        error = PydanticCustomError("no_expectation", why.replace("{", "{{").replace("}", "}}"))
+        return None, [InitErrorDetails(type=error, loc=(kind,), input=value)]
+    return check, []
+
+
+def ask(asked: Asked, world: World) -> Outcome:
+    """Asks until it passes or `within` is over, and returns the last outcome with its evidence.
+
+    Never raises for anything a check does: a check that breaks is an ERROR of its own.
+    """
+    began, started = time.monotonic(), datetime.now(UTC)
+    judgement = unobserved(say("There was no time left to ask"))
+    tries = 0
+    for deadline in _deadlines(asked, world, began):
+        first = tries == 0
+        tries += 1
+        current = replace(world.until(deadline), fresh=world.fresh if first else time.monotonic())
+        judgement = _try(asked.check, current)
+        if judgement.status is Status.PASS or world.cancelled.is_set():
+            break
+    return _outcome(asked, world, judgement, tries, started, time.monotonic() - began)
+
+
+def _deadlines(asked: Asked, world: World, began: float) -> Iterator[float]:
+    """The deadline of each try. There is always a first one, unless the run itself is over."""
+    end = min(world.deadline, began + asked.patience)
+    if time.monotonic() >= world.deadline or world.cancelled.is_set():
+        return
+    while True:
+        yield min(end, time.monotonic() + asked.try_limit)
+        if asked.within is None or time.monotonic() + _PAUSE >= end or world.cancelled.wait(_PAUSE):
+            return
+
+
+def _try(check: Check[Any], world: World) -> Judgement:
+    """One try, in a thread of its own, so that a check that hangs costs its time limit and no more."""
+    box: list[Judgement] = []
+
+    def run() -> None:
+        box.append(_judge(check, world))
+
+    thread = threading.Thread(target=run, name=f"check-{check.kind}", daemon=True)
+    thread.start()
+    while thread.is_alive() and not world.cancelled.is_set() and time.monotonic() < world.deadline + _GRACE:
+        thread.join(min(0.2, max(0.01, world.deadline + _GRACE - time.monotonic())))
+    if box:
+        return box[0]
+    if world.cancelled.is_set():
+        return unobserved(say("The run ended before this check did"))
+    return unobserved(say("The check did not end within its time limit"))
+
+
+def _judge(check: Check[Any], world: World) -> Judgement:
+    try:
+        return check.judge(check.observe(world))
+    except CannotObserve as error:
+        return unobserved(error.message, answer=error.answer, advice=error.advice)
+    except TimeoutError:
+        return unobserved(say("There was no answer within the time limit"))
+    except MemoryError:
+        return unobserved(say("The answer did not fit into memory"))
+    except Exception as error:  # noqa: BLE001 - a check that breaks must not end the run
+        return unobserved(say("The check itself broke: {error}", error=f"{type(error).__name__}: {error}"))
+
+
+def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, started: datetime, took: float) -> Outcome:
+    message = judgement.message
+    if tries > 1 and judgement.status is not Status.PASS and asked.within is not None:
+        message = say("{message} (still so after {within})", message=message, within=duration(asked.within))
+    evidence = Evidence(
+        asked=_described(asked.check.asked, world),
+        answer=cut(judgement.answer),
+        reproduce=_described(asked.check.reproduce, world),
+        started=started,
+        duration=round(took, 4),
+        tries=tries,
+        locations=judgement.locations,
+    )
+    return Outcome(
+        status=judgement.status,
+        message=message,
+        advice=judgement.advice,
+        rows=judgement.rows,
+        timeline=judgement.timeline,
+        evidence=evidence,
+    )
+
+
+def _described(method: Any, world: World) -> str:
+    try:
+        return str(method(world))
+    except Exception as error:  # noqa: BLE001 - what is said about a check must not change its outcome
+        return f"({type(error).__name__}: {error})"
+
+
+def cut(text: str, limit: int = ANSWER_LIMIT) -> str:
+    """The text's two ends, when it is longer than `limit` characters, with a line between them that says so."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters cut ...]\n{text[-half:]}"

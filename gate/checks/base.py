@@ -1,0 +1,106 @@
+"""What a check is: an expectation (its fields), an observation (`observe`) and a judgement (`judge`).
+
+Retries, time limits, evidence and ids are not a check's business: `gate.checks.asked` does them for all.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from gate.checks.world import World
+from gate.messages import Message
+from gate.model import Location, Model, Row, Status, Timeline
+
+Seen = TypeVar("Seen")
+
+
+class Refers:
+    """Marks a field that holds the name of a target, for the checklist to look up."""
+
+
+TargetName = Annotated[str, Refers()]
+"""The name of a target of the checklist. One that does not exist is an error of the checklist."""
+
+
+class CannotObserve(Exception):
+    """The question got no answer that could be judged: Prometheus did not answer, a file is not readable, no time left.
+
+    Makes the outcome an ERROR, never a PASS and never a FAIL.
+    """
+
+    def __init__(self, message: Message, *, answer: str = "", advice: Message | None = None) -> None:
+        super().__init__(str(message))
+        self.message = message
+        self.answer = answer
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Raw evidence to keep as a file of its own, such as a response's body. Cut it to a bounded size first."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a check says of what it saw. `message` is the proof in one sentence; `answer` what came back, as text."""
+
+    status: Status
+    message: Message
+    answer: str = ""
+    advice: Message | None = None
+    locations: tuple[Location, ...] = ()
+    rows: tuple[Row, ...] = ()
+    timeline: Timeline | None = None
+    attachments: tuple[Attachment, ...] = field(default=())
+
+
+def passed(message: Message, **evidence: Any) -> Judgement:
+    """Observed, and as expected."""
+    return Judgement(Status.PASS, message, **evidence)
+
+
+def failed(message: Message, **evidence: Any) -> Judgement:
+    """Observed, and not as expected."""
+    return Judgement(Status.FAIL, message, **evidence)
+
+
+def unobserved(message: Message, **evidence: Any) -> Judgement:
+    """Could not be observed."""
+    return Judgement(Status.ERROR, message, **evidence)
+
+
+class Check(Model, Generic[Seen]):
+    """One kind of question. Its fields are the expectation, loaded from the checklist and exported as JSON Schema."""
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    """One line: what it asks."""
+    phase: ClassVar[Literal["main", "drill", "after"]] = "main"
+    """`main` checks run in parallel, `drill` checks one at a time after all of them, `after` checks last of all."""
+    time_limit: ClassVar[float | None] = 10.0
+    """Seconds that one try may take where the item has no `timeout`; None where the check bounds itself."""
+
+    @abstractmethod
+    def asked(self, world: World) -> str:
+        """What is asked, in one line: `GET http://api:8080/readyz`."""
+
+    @abstractmethod
+    def reproduce(self, world: World) -> str:
+        """One command that asks the same by hand. Quote with `shlex`; never put a secret in it."""
+
+    @abstractmethod
+    def observe(self, world: World) -> Seen:
+        """Does the I/O, within `world.remaining()` seconds and bounded memory. May raise `CannotObserve`."""
+
+    @abstractmethod
+    def judge(self, seen: Seen) -> Judgement:
+        """Judges what was seen. Pure: no I/O, no clock."""
+
+    def simplest(self) -> str | None:
+        """None, or why this check expects nothing (`expected at least one of ...`): an error of the checklist."""
+        return None

@@ -1,0 +1,99 @@
+"""What a check may ask of the run: where its targets are, how much time is left, and what is shared between checks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gate.secrets import Secrets
+
+if TYPE_CHECKING:
+    from gate.model import ItemResult
+    from gate.staging.staged import Staged
+
+Shared = TypeVar("Shared")
+
+
+class Memo:
+    """Values that several checks want at one time, made once: the first to ask makes it, the others wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[Any, tuple[float, threading.Event, list[Any]]] = {}
+
+    def get(self, key: Any, make: Callable[[], Shared], *, not_before: float, remaining: float) -> Shared:
+        """The value of `key`, if its making began at `not_before` (monotonic) or later, else made now.
+
+        An exception of `make` is raised to everyone who waits for it. Raises TimeoutError after `remaining` seconds.
+        """
+        with self._lock:
+            entry = self._made.get(key)
+            mine = entry is None or entry[0] < not_before
+            if mine:
+                entry = (time.monotonic(), threading.Event(), [])
+                self._made[key] = entry
+        assert entry is not None
+        _, done, box = entry
+        if mine:
+            try:
+                box.append((True, make()))
+            except BaseException as error:
+                box.append((False, error))
+                raise
+            finally:
+                done.set()
+        elif not done.wait(max(0.0, remaining)):
+            raise TimeoutError
+        ok, value = box[0]
+        if not ok:
+            raise value
+        result: Shared = value
+        return result
+
+
+@dataclass(frozen=True)
+class World:
+    """The outside as one try of one check sees it. `deadline` and `fresh` are `time.monotonic()` seconds."""
+
+    root: Path
+    """The checkout: relative paths of a checklist start here."""
+    targets: Mapping[str, Staged]
+    secrets: Secrets
+    deadline: float
+    """When this try must be over."""
+    fresh: float
+    """Shared observations (a scrape) that began before this moment are too old."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set when the run ends early: long waits must watch it."""
+    memo: Memo = field(default_factory=Memo)
+    results: Mapping[str, ItemResult] = field(default_factory=dict)
+    """What became of the items that have run, by id."""
+    run_id: str = ""
+    """Names this run of the gate, also in the labels of what it starts."""
+    drill_report: Callable[[str], None] = lambda text: None
+    """Tells the person who watches what a long check is doing, in one line."""
+
+    def remaining(self) -> float:
+        """Seconds left for this try, never negative."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def until(self, deadline: float) -> World:
+        """The same world for a new try that must be over by `deadline`."""
+        now = time.monotonic()
+        return replace(self, deadline=deadline, fresh=now)
+
+    def url(self, target: str, path: str = "") -> str:
+        """The address of a target with a path behind it: `http://api:8080/readyz`."""
+        return self.targets[target].base_url.rstrip("/") + (path if not path or path.startswith("/") else "/" + path)
+
+    def host(self, target: str) -> str:
+        """The name or address under which a target is reached from here."""
+        return self.targets[target].host
+
+    def file(self, path: str) -> Path:
+        """A path of the checklist, below the checkout."""
+        return self.root / path

@@ -1,0 +1,1 @@
+"""The subcommands: one module each, with SUMMARY, arguments(parser) and main(arguments)."""

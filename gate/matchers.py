@@ -1,0 +1,235 @@
+"""Matchers: the one way in which a checklist says what value it expects, wherever a value is expected.
+
+A literal means equal, a list means one of, a mapping of operators means all of them, and any other mapping is matched
+as a subset of a JSON object. Nothing ever equals a missing value or NaN, unless the matcher itself says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import cache
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
+
+MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": lambda self: False})()
+"""What stands where no value is: never equal to anything."""
+
+
+class Matcher:
+    """What is expected of one value."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: Any) -> None:
+        self.spec = spec
+        _check(spec, ())
+
+    def mismatch(self, value: Any, at: str = "") -> str | None:
+        """None when the value is as expected, else `expected ..., got ...` with the path inside the value."""
+        return _mismatch(self.spec, value, at)
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value is as expected."""
+        return self.mismatch(value) is None
+
+    def __str__(self) -> str:
+        return describe(self.spec)
+
+    def __repr__(self) -> str:
+        return f"Matcher({self.spec!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matcher) and other.spec == self.spec
+
+    def __hash__(self) -> int:
+        return hash(repr(self.spec))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(lambda self: self.spec)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "description": "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset.",
+            "anyOf": [
+                {"type": ["string", "number", "boolean", "null", "array"]},
+                {"type": "object"},
+            ],
+        }
+
+    @classmethod
+    def _validate(cls, value: Any) -> Matcher:
+        return value if isinstance(value, Matcher) else cls(value)
+
+
+def _is_operators(spec: Any) -> bool:
+    return isinstance(spec, dict) and bool(spec) and all(key in OPERATORS for key in spec)
+
+
+def _check(spec: Any, at: tuple[str, ...]) -> None:
+    where = f" (in {'.'.join(at)})" if at else ""
+    if isinstance(spec, list) and not spec:
+        raise PydanticCustomError(
+            "matcher", "expected at least one value in the list: an empty one matches nothing" + where
+        )
+    if isinstance(spec, list):
+        for entry in spec:
+            _check(entry, at)
+    elif isinstance(spec, dict) and not spec:
+        raise PydanticCustomError("matcher", "expected at least one field: an empty mapping matches anything" + where)
+    elif _is_operators(spec):
+        _check_operators(spec, where, at)
+    elif isinstance(spec, dict):
+        for key, value in spec.items():
+            _check(value, (*at, str(key)))
+
+
+def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
+    for name, value in spec.items():
+        if name in ("gt", "ge", "lt", "le") and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise PydanticCustomError("matcher", f"expected a number after '{name}'{where}")
+        if name == "matches":
+            if not isinstance(value, str):
+                raise PydanticCustomError("matcher", f"expected a regular expression after 'matches'{where}")
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise PydanticCustomError(
+                    "matcher", "expected a regular expression after 'matches': {why}" + where, {"why": str(error)}
+                ) from error
+        if name == "not":
+            _check(value, at)
+        if name == "contains" and value == "":
+            raise PydanticCustomError(
+                "matcher", f"expected some text after 'contains': every text contains nothing{where}"
+            )
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text)
+
+
+def _mismatch(spec: Any, value: Any, at: str) -> str | None:
+    if _is_operators(spec):
+        return _operators_mismatch(spec, value, at)
+    if isinstance(spec, dict):
+        return _subset_mismatch(spec, value, at)
+    if isinstance(spec, list):
+        return None if any(_mismatch(entry, value, at) is None for entry in spec) else _got(describe(spec), value, at)
+    return None if same(spec, value) else _got(describe(spec), value, at)
+
+
+def _subset_mismatch(spec: dict[str, Any], value: Any, at: str) -> str | None:
+    if not isinstance(value, dict):
+        return _got("an object", value, at)
+    for key, wanted in spec.items():
+        found = _mismatch(wanted, value.get(key, MISSING), f"{at}.{key}" if at else str(key))
+        if found:
+            return found
+    return None
+
+
+def _operators_mismatch(spec: dict[str, Any], value: Any, at: str) -> str | None:
+    for name, wanted in spec.items():
+        if not _holds(name, wanted, value):
+            return _got(describe({name: wanted}), value, at)
+    return None
+
+
+def _holds(name: str, wanted: Any, value: Any) -> bool:
+    if value is MISSING:
+        return False
+    if name == "equals":
+        return same(wanted, value)
+    if name == "not":
+        return _mismatch(wanted, value, "") is not None
+    if name == "matches":
+        return isinstance(value, str) and _pattern(wanted).search(value) is not None
+    if name == "contains":
+        return _contains(wanted, value)
+    return _compares(name, wanted, value)
+
+
+def _contains(wanted: Any, value: Any) -> bool:
+    if isinstance(value, str):
+        return isinstance(wanted, str) and wanted in value
+    return isinstance(value, list) and any(_mismatch(wanted, entry, "") is None for entry in value)
+
+
+def _compares(name: str, wanted: float, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return False
+    return {"gt": value > wanted, "ge": value >= wanted, "lt": value < wanted, "le": value <= wanted}[name]
+
+
+def same(wanted: Any, value: Any) -> bool:
+    """Equality as JSON has it: `true` is not 1, 1 is 1.0, text is not a number; NaN equals a NaN that was asked for."""
+    if value is MISSING:
+        return False
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return wanted is value
+    if isinstance(wanted, float) and math.isnan(wanted):
+        return isinstance(value, float) and math.isnan(value)
+    if isinstance(wanted, list):
+        return isinstance(value, list) and len(wanted) == len(value) and all(map(same, wanted, value))
+    if isinstance(wanted, dict):
+        return (
+            isinstance(value, dict) and wanted.keys() == value.keys() and all(same(wanted[k], value[k]) for k in wanted)
+        )
+    return bool(wanted == value)
+
+
+_WORDS = {
+    "gt": "more than", "ge": "at least", "lt": "less than", "le": "at most",
+    "matches": "text that matches", "contains": "something that contains", "not": "anything but", "equals": "",
+}  # fmt: skip
+
+
+def describe(spec: Any) -> str:
+    """The expectation in words: `more than 0`, `200 or 204`."""
+    if _is_operators(spec):
+        return " and ".join(f"{_WORDS[name]} {describe(value)}".strip() for name, value in spec.items())
+    if isinstance(spec, list):
+        return " or ".join(describe(entry) for entry in spec)
+    return show(spec)
+
+
+def show(value: Any) -> str:
+    """A value as JSON, cut to 200 characters."""
+    if value is MISSING:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _got(wanted: str, value: Any, at: str) -> str:
+    return f"{at + ': ' if at else ''}expected {wanted}, got {show(value)}"
+
+
+class TextMatcher(Matcher):
+    """A matcher of text, such as a header: literal numbers and booleans in it stand for their own text."""
+
+    __slots__ = ()
+
+    def __init__(self, spec: Any) -> None:
+        super().__init__(_texts(spec))
+
+
+def _texts(spec: Any) -> Any:
+    if isinstance(spec, list):
+        return [_texts(entry) for entry in spec]
+    if _is_operators(spec):
+        return {name: _texts(value) if name in ("equals", "not", "contains") else value for name, value in spec.items()}
+    if isinstance(spec, bool):
+        return "true" if spec else "false"
+    return getattr(spec, "text", str(spec)) if isinstance(spec, int | float) else spec

@@ -1,0 +1,268 @@
+"""The gate's words as types: statuses, evidence, outcomes, the verdict and the report (DESIGN, sections 2, 4 and 7).
+
+Everything here is frozen data. `Report` is the document that `report.json` holds and every format is rendered from;
+its JSON Schema is generated from these definitions.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gate.messages import Message
+
+REPORT_VERSION: Literal["prodgate.report/1"] = "prodgate.report/1"
+
+
+class Model(BaseModel):
+    """Frozen, and strict about keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Severity(StrEnum):
+    """Whether an item that does not pass stops the commit."""
+
+    BLOCKING = "blocking"
+    ADVISORY = "advisory"
+
+
+class Status(StrEnum):
+    """What became of an item. A check says one of the first four; a waiver in force makes the last."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    ERROR = "error"
+    SKIP = "skip"
+    WAIVED = "waived"
+
+
+class Decision(StrEnum):
+    """The verdict in one word or three."""
+
+    GO = "GO"
+    GO_WITH_RESERVATIONS = "GO with reservations"
+    NO_GO = "NO-GO"
+
+
+class Location(Model):
+    """A place in a file of the repository under test, as annotations and editors want it. Lines and columns from 1."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    text: str = ""
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+class Artifact(Model):
+    """A raw file of evidence beside the report: its path below the output folder, size in bytes, and SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Evidence(Model):
+    """The proof of one outcome: what was asked, what came back, when, how long, and how to do it by hand."""
+
+    asked: str = ""
+    answer: str = ""
+    reproduce: str = ""
+    started: datetime | None = None
+    duration: float = 0.0
+    tries: int = 0
+    locations: tuple[Location, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Row(Model):
+    """One criterion inside an outcome, such as an observation of a drill. `at`: seconds since the fault, when seen."""
+
+    title: Message
+    status: Status
+    message: Message
+    phase: str = ""
+    at: float | None = None
+    within: float | None = None
+    evidence: Evidence = Evidence()
+
+
+class Moment(Model):
+    """Something that happened during a drill. `at`: seconds since the fault went in, negative before it."""
+
+    at: float
+    what: Message
+    kind: str = ""
+
+
+class Curve(Model):
+    """A metric's own course during a drill, for the timeline. Points are (seconds since the fault, value)."""
+
+    name: str
+    points: tuple[tuple[float, float], ...] = ()
+
+
+class Timeline(Model):
+    """A drill in time: `detect` and `recover` are seconds from the fault, and from its undoing."""
+
+    moments: tuple[Moment, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    detect: float | None = None
+    recover: float | None = None
+
+
+class Outcome(Model):
+    """What became of one check, with its proof. `cause` is the same for all outcomes that have one root cause."""
+
+    status: Status
+    message: Message
+    advice: Message | None = None
+    cause: str | None = None
+    cause_message: Message | None = None
+    rows: tuple[Row, ...] = ()
+    timeline: Timeline | None = None
+    evidence: Evidence = Evidence()
+
+
+class Waiver(Model):
+    """A named, dated permission for one item to fail. In force up to and including the day before `expires`."""
+
+    item: str
+    reason: str
+    owner: str
+    expires: date
+    issue: str | None = None
+    approved_by: str | None = None
+
+
+class ItemResult(Model):
+    """An item of the checklist with what became of it. `location` is where it stands in the checklist."""
+
+    id: str
+    title: str
+    severity: Severity
+    check: str
+    outcome: Outcome
+    waiver: Waiver | None = None
+    within: float | None = None
+    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    location: Location | None = None
+
+    @property
+    def status(self) -> Status:
+        """The outcome's status, or WAIVED where a waiver in force covers a fail or an error."""
+        if self.waiver and self.outcome.status in (Status.FAIL, Status.ERROR):
+            return Status.WAIVED
+        return self.outcome.status
+
+
+class SectionResult(Model):
+    """A section of the checklist with its items, in the checklist's order."""
+
+    id: str
+    title: str
+    items: tuple[ItemResult, ...]
+
+
+class TargetResult(Model):
+    """What the gate talked to, whether it came up, and its own last words where it did not."""
+
+    name: str
+    address: str = ""
+    kind: Literal["url", "container", "image", "build", "command"] = "url"
+    ready: bool
+    message: Message
+    duration: float = 0.0
+    log: str = ""
+
+
+class Reason(Model):
+    """Something that stands against a GO, or a reservation; with the items it speaks of, and what to do about it."""
+
+    message: Message
+    items: tuple[str, ...] = ()
+    advice: Message | None = None
+
+
+class Verdict(Model):
+    """The decision and what it rests on. `until`: the day on which a GO ends, because a waiver does."""
+
+    decision: Decision
+    reasons: tuple[Reason, ...] = ()
+    reservations: tuple[Reason, ...] = ()
+    until: date | None = None
+    until_waivers: tuple[str, ...] = ()
+
+
+class Counts(Model):
+    """How many items came out how. `rate` is passed / total, in whole percent, halves up; None of nothing is 0."""
+
+    total: int = 0
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+    waived: int = 0
+
+    @property
+    def rate(self) -> int:
+        return int(100 * self.passed / self.total + 0.5) if self.total else 0
+
+
+def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
+    """The counts of some items."""
+    by = {status: sum(1 for item in items if item.status is status) for status in Status}
+    return Counts(
+        total=len(items),
+        passed=by[Status.PASS],
+        failed=by[Status.FAIL],
+        errors=by[Status.ERROR],
+        skipped=by[Status.SKIP],
+        waived=by[Status.WAIVED],
+    )
+
+
+class Source(Model):
+    """What was judged: the commit and where it ran. `url` leads to the run. All empty where it is not known."""
+
+    commit: str = ""
+    ref: str = ""
+    repository: str = ""
+    event: str = ""
+    run_id: str = ""
+    run_attempt: str = ""
+    url: str = ""
+
+
+class Report(Model):
+    """The whole result as one document."""
+
+    version: Literal["prodgate.report/1"] = REPORT_VERSION
+    gate: str
+    service: str
+    environment: str
+    language: str = "en"
+    started: datetime
+    finished: datetime
+    ended: Literal["complete", "deadline", "cancelled", "broken"] = "complete"
+    source: Source = Source()
+    files: tuple[str, ...] = ()
+    targets: tuple[TargetResult, ...] = ()
+    sections: tuple[SectionResult, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    verdict: Verdict
+
+    @property
+    def items(self) -> tuple[ItemResult, ...]:
+        return tuple(item for section in self.sections for item in section.items)
+
+    @property
+    def counts(self) -> Counts:
+        return count(self.items)

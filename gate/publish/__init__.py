@@ -1,0 +1,1 @@
+"""Tells the world: outputs, annotations, status and comment. Cannot change a verdict."""

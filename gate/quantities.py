@@ -1,0 +1,69 @@
+"""Durations and sizes, which carry their unit in a checklist: `500ms`, `30s`, `1m30s`, `8KiB`.
+
+Units: Go durations as Prometheus writes them (https://prometheus.io/docs/prometheus/latest/querying/basics/), and
+IEC 80000-13 binary or SI decimal sizes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+"
+_SIZE = r"[0-9]+(?:\.[0-9]+)?\s*(?:B|KB|MB|GB|KiB|MiB|GiB)"
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds from `500ms`, `30s`, `1m30s`. Raises ValueError for anything else, a bare number included."""
+    if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
+        raise ValueError("expected a duration with its unit, such as 500ms, 30s or 2m")
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h|d|w)", value)
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def parse_size(value: Any) -> int:
+    """Bytes from `512B`, `8KiB`, `10MB`. Raises ValueError for anything else, a bare number included."""
+    found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+    if not found or not re.fullmatch(_SIZE, str(value)):
+        raise ValueError("expected a size with its unit, such as 512B, 8KiB or 64MiB")
+    return int(float(found[1]) * _BYTES[found[2]])
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["500ms", "30s", "2m"]}),
+]
+"""A duration, in seconds once loaded."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]}),
+]
+"""A size, in bytes once loaded."""
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: `3 ms`, `2.1 s`, `1 min 30 s`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def size(count: int) -> str:
+    """A size for people: `512 B`, `8.0 KiB`."""
+    number = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"

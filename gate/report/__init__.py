@@ -1,0 +1,1 @@
+"""Builds, writes and reads the report."""

@@ -1,0 +1,1 @@
+"""Runs a checklist: awaits targets, asks items in parallel, ends in time."""

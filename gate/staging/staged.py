@@ -1,0 +1,42 @@
+"""A target that the run knows how to reach: what a target of the checklist has become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gate.messages import Message
+
+if TYPE_CHECKING:
+    from gate.staging.container import Container
+    from gate.staging.process import Process
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A target with its address, and a handle on what can be stopped. `why_not` is None when it came up."""
+
+    name: str
+    base_url: str = ""
+    """`http://api:8080`; empty where the target has no URL."""
+    host: str = ""
+    """Name or address under which its ports are reached from the gate."""
+    port: int | None = None
+    """Its own port, where the checklist says one."""
+    container: Container | None = None
+    process: Process | None = None
+    why_not: Message | None = None
+    cause: str = ""
+    log: str = ""
+    duration: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it came up in time."""
+        return self.why_not is None
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, without port and credentials."""
+    return urlsplit(url).hostname or ""
