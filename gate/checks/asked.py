@@ -1,4 +1,4 @@
-"""One check as a checklist writes it, `{within: 10s, http: {...}}`, and how it is asked: tries, time limits, evidence."""
+"""One check as a checklist writes it, `{within: 10s, http: {...}}`, and how it is asked: tries, limits, evidence."""
 
 from __future__ import annotations
 
