@@ -1,0 +1,39 @@
+"""Fills `${NAME}` in a checklist from the environment, as Compose files have it.
+
+Forms: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`, and `$$` for a dollar
+(https://docs.docker.com/reference/compose-file/interpolation/). Unlike there, a name that is not set and has no
+default is an error, and `$NAME` without braces stays as it is: shells and regular expressions use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_FORM = re.compile(r"\$\$|\$\{([^}]*)\}|\$\{")
+_INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])(.*))?", re.DOTALL)
+
+
+def interpolate(text: str, environment: Mapping[str, str]) -> str:
+    """The text with its variables filled in. Raises ValueError with what was expected."""
+
+    def fill(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        inside = _INSIDE.fullmatch(found[1]) if found[1] is not None else None
+        if not inside:
+            raise ValueError(f"'{found[0]}' is no variable, expected ${{NAME}} or ${{NAME:-default}}")
+        return _filled(inside[1], inside[2] or "", inside[3] or "", environment)
+
+    return _FORM.sub(fill, text)
+
+
+def _filled(name: str, form: str, rest: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(name)
+    if value or (value is not None and not form.startswith(":")):
+        return value
+    if form.endswith("-"):
+        return rest
+    if form.endswith("?"):
+        raise ValueError(f"variable {name} is not set: {rest or 'it is required'}")
+    raise ValueError(f"variable {name} is not set, expected it in the environment or a default: ${{{name}:-default}}")

@@ -1,0 +1,86 @@
+"""Loads a checklist from its files: read, interpolate, merge, validate. All errors come at once, with places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gate.checklist.document import Mapping as MappingTree
+from gate.checklist.document import Path_, Tree, flatten, parse, read
+from gate.checklist.explain import explain
+from gate.checklist.interpolate import interpolate
+from gate.checklist.merge import merge
+from gate.checklist.models import Checklist
+from gate.checklist.problems import ChecklistError, Place, Problem
+from gate.checklist.references import references
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checklist that may be run, and where each part of it stands."""
+
+    checklist: Checklist
+    places: Mapping[Path_, Place]
+    files: tuple[str, ...]
+
+    def place_of(self, section: int, item: int) -> Place | None:
+        """Where an item stands."""
+        return self.places.get(("sections", section, "items", item))
+
+
+def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = None) -> Loaded:
+    """The checklist that the files make together. Raises ChecklistError with everything that is wrong with them."""
+    known = os.environ if environment is None else environment
+    names = tuple(str(file) for file in files)
+    if not names:
+        raise ChecklistError([Problem(Place("prodgate"), "no checklist was named, expected at least one --file")])
+    trees, problems = _parsed(names, known)
+    if not trees:
+        raise ChecklistError(problems)
+    tree: Tree = trees[0]
+    for over in trees[1:]:
+        tree = merge(tree, over)
+    return _validated(tree, problems, names)
+
+
+def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> Loaded:
+    """As `load`, from a text."""
+    known = os.environ if environment is None else environment
+    tree, problems = parse(text, name, lambda value: interpolate(value, known))
+    return _validated(tree, problems, (name,))
+
+
+def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Problem]]:
+    trees, problems, broken = [], [], False
+    for name in names:
+        try:
+            tree, found = parse(read(Path(name), name), name, lambda value: interpolate(value, known))
+            trees.append(tree)
+            problems += found
+        except ChecklistError as error:
+            problems += error.problems
+            broken = True
+    return ([] if broken else trees), problems
+
+
+def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...]) -> Loaded:
+    data, values, keys = flatten(tree)
+    data = _without_extensions(data)
+    try:
+        checklist = Checklist.model_validate(data)
+    except ValidationError as error:
+        raise ChecklistError([*problems, *explain(error, data, values, keys)]) from error
+    problems += references(checklist, values)
+    if problems:
+        raise ChecklistError(problems)
+    return Loaded(checklist, values, names)
+
+
+def _without_extensions(data: dict[str, Any]) -> dict[str, Any]:
+    """Keys that begin with `x-` at the top are the user's own, as in Compose files: a home for anchors."""
+    return {key: value for key, value in data.items() if not key.startswith("x-")}

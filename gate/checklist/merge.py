@@ -1,0 +1,57 @@
+"""Merges several checklists into one, as Compose files merge: later ones override.
+
+Mappings merge key by key. Sections and items are found again by `id`, waivers by `item`; new ones are added at the
+end. Any other list, and any item's check, is replaced whole: half an expectation is none.
+"""
+
+from __future__ import annotations
+
+from gate.checklist.document import Mapping, Scalar, Sequence, Tree
+
+_IDS = {"sections": "id", "items": "id", "waivers": "item"}
+
+
+def merge(base: Tree, over: Tree, key: str = "") -> Tree:
+    """`base` with `over` laid on it. `key` is the key under which both stand."""
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return _mappings(base, over, key)
+    if isinstance(base, Sequence) and isinstance(over, Sequence) and key in _IDS:
+        return _lists(base, over, key)
+    return over
+
+
+def _mappings(base: Mapping, over: Mapping, key: str) -> Mapping:
+    made = Mapping(over.place, dict(base.entries), dict(base.keys))
+    if key == "items":
+        _drop_replaced_check(made, over)
+    for name, value in over.entries.items():
+        known = base.entries.get(name)
+        whole = known is None or key == "items"
+        made.entries[name] = value if whole or known is None else merge(known, value, name)
+        made.keys[name] = over.keys[name]
+    return made
+
+
+def _drop_replaced_check(made: Mapping, over: Mapping) -> None:
+    from gate.checks import CHECKS
+
+    if any(name in CHECKS.names() for name in over.entries):
+        for name in [name for name in made.entries if name in CHECKS.names()]:
+            del made.entries[name], made.keys[name]
+
+
+def _lists(base: Sequence, over: Sequence, key: str) -> Sequence:
+    entries = list(base.entries)
+    where = {_id(entry, key): number for number, entry in enumerate(entries)}
+    for entry in over.entries:
+        number = where.get(_id(entry, key))
+        if number is None or _id(entry, key) is None:
+            entries.append(entry)
+        else:
+            entries[number] = merge(entries[number], entry, key)
+    return Sequence(base.place, entries)
+
+
+def _id(entry: Tree, key: str) -> str | None:
+    found = entry.entries.get(_IDS[key]) if isinstance(entry, Mapping) else None
+    return str(found.value) if isinstance(found, Scalar) else None
