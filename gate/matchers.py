@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from gate.messages import Message, say
+
 OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
+
+_SHOWN = 20
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": lambda self: False})()
 """What stands where no value is: never equal to anything."""
@@ -30,7 +34,7 @@ class Matcher:
         self.spec = spec
         _check(spec, ())
 
-    def mismatch(self, value: Any, at: str = "") -> str | None:
+    def mismatch(self, value: Any, at: str = "") -> Message | None:
         """None when the value is as expected, else `expected ..., got ...` with the path inside the value."""
         return _mismatch(self.spec, value, at)
 
@@ -39,7 +43,7 @@ class Matcher:
         return self.mismatch(value) is None
 
     def __str__(self) -> str:
-        return describe(self.spec)
+        return str(describe(self.spec))
 
     def __repr__(self) -> str:
         return f"Matcher({self.spec!r})"
@@ -119,19 +123,19 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-def _mismatch(spec: Any, value: Any, at: str) -> str | None:
+def _mismatch(spec: Any, value: Any, at: str) -> Message | None:
     if _is_operators(spec):
         return _operators_mismatch(spec, value, at)
     if isinstance(spec, dict):
         return _subset_mismatch(spec, value, at)
     if isinstance(spec, list):
-        return None if any(_mismatch(entry, value, at) is None for entry in spec) else _got(describe(spec), value, at)
-    return None if same(spec, value) else _got(describe(spec), value, at)
+        return None if any(_mismatch(entry, value, at) is None for entry in spec) else _got(spec, value, at)
+    return None if same(spec, value) else _got(spec, value, at)
 
 
-def _subset_mismatch(spec: dict[str, Any], value: Any, at: str) -> str | None:
+def _subset_mismatch(spec: dict[str, Any], value: Any, at: str) -> Message | None:
     if not isinstance(value, dict):
-        return _got("an object", value, at)
+        return _expected(say("an object"), value, at)
     for key, wanted in spec.items():
         found = _mismatch(wanted, value.get(key, MISSING), f"{at}.{key}" if at else str(key))
         if found:
@@ -139,10 +143,10 @@ def _subset_mismatch(spec: dict[str, Any], value: Any, at: str) -> str | None:
     return None
 
 
-def _operators_mismatch(spec: dict[str, Any], value: Any, at: str) -> str | None:
+def _operators_mismatch(spec: dict[str, Any], value: Any, at: str) -> Message | None:
     for name, wanted in spec.items():
         if not _holds(name, wanted, value):
-            return _got(describe({name: wanted}), value, at)
+            return _got({name: wanted}, value, at)
     return None
 
 
@@ -189,19 +193,37 @@ def same(wanted: Any, value: Any) -> bool:
     return bool(wanted == value)
 
 
-_WORDS = {
-    "gt": "more than", "ge": "at least", "lt": "less than", "le": "at most",
-    "matches": "text that matches", "contains": "something that contains", "not": "anything but", "equals": "",
-}  # fmt: skip
-
-
-def describe(spec: Any) -> str:
+def describe(spec: Any) -> Message:
     """The expectation in words: `more than 0`, `200 or 204`."""
     if _is_operators(spec):
-        return " and ".join(f"{_WORDS[name]} {describe(value)}".strip() for name, value in spec.items())
+        return _and([_operator(name, value) for name, value in spec.items()])
     if isinstance(spec, list):
-        return " or ".join(describe(entry) for entry in spec)
-    return show(spec)
+        return _or([describe(entry) for entry in spec])
+    return say("{value}", value=show(spec))
+
+
+def _operator(name: str, value: Any) -> Message:
+    wanted = describe(value)
+    words = {
+        "gt": say("more than {value}", value=wanted),
+        "ge": say("at least {value}", value=wanted),
+        "lt": say("less than {value}", value=wanted),
+        "le": say("at most {value}", value=wanted),
+        "matches": say("text that matches {value}", value=wanted),
+        "contains": say("something that contains {value}", value=wanted),
+        "not": say("anything but {value}", value=wanted),
+        "equals": wanted,
+    }
+    return words[name]
+
+
+def _and(parts: list[Message]) -> Message:
+    return reduce(lambda one, other: say("{one} and {other}", one=one, other=other), parts)
+
+
+def _or(parts: list[Message]) -> Message:
+    shown = reduce(lambda one, other: say("{one} or {other}", one=one, other=other), parts[:_SHOWN])
+    return say("{shown} or one of {count} more", shown=shown, count=len(parts) - _SHOWN) if parts[_SHOWN:] else shown
 
 
 def show(value: Any) -> str:
@@ -212,8 +234,15 @@ def show(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-def _got(wanted: str, value: Any, at: str) -> str:
-    return f"{at + ': ' if at else ''}expected {wanted}, got {show(value)}"
+def _got(spec: Any, value: Any, at: str) -> Message:
+    return _expected(describe(spec), value, at)
+
+
+def _expected(wanted: Message, value: Any, at: str) -> Message:
+    got = say("nothing") if value is MISSING else say("{value}", value=show(value))
+    if at:
+        return say("{place}: expected {wanted}, got {got}", place=at, wanted=wanted, got=got)
+    return say("expected {wanted}, got {got}", wanted=wanted, got=got)
 
 
 class TextMatcher(Matcher):

@@ -7,11 +7,14 @@ Only the template is ever translated: arguments are what was observed, and stay 
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 Argument = "str | int | float | Message"
+_SHOWN = 20
 
 
 class Message(BaseModel):
@@ -44,3 +47,10 @@ def fill(template: str, args: dict[str, str | int | float | Message]) -> str:
 def say(text: str, /, **args: str | int | float | Message) -> Message:
     """A message. `text` is a literal English template: the catalogues are extracted from calls of this function."""
     return Message(text=text, args=args)
+
+
+def together(messages: Sequence[Message]) -> Message:
+    """Several messages as one, with semicolons between them, the first 20 of them in words. Needs at least one."""
+    shown = reduce(lambda one, other: say("{one}; {other}", one=one, other=other), messages[:_SHOWN])
+    rest = len(messages) - _SHOWN
+    return say("{shown}; and {count} more", shown=shown, count=rest) if rest > 0 else shown
