@@ -156,13 +156,20 @@ def _try(check: Check[Any], world: World) -> Judgement:
 
     thread = threading.Thread(target=run, name=f"check-{check.kind}", daemon=True)
     thread.start()
-    while thread.is_alive() and not world.cancelled.is_set() and time.monotonic() < world.deadline + _GRACE:
+    while thread.is_alive() and not _given_up(check, world):
         thread.join(min(0.2, max(0.01, world.deadline + _GRACE - time.monotonic())))
     if box:
         return box[0]
     if world.cancelled.is_set():
         return unobserved(say("The run ended before this check did"))
     return unobserved(say("The check did not end within its time limit"))
+
+
+def _given_up(check: Check[Any], world: World) -> bool:
+    """Whether a try that has not ended is no longer waited for. One that puts something back always is."""
+    if check.ends_itself:
+        return False
+    return world.cancelled.is_set() or time.monotonic() >= world.deadline + _GRACE
 
 
 def _judge(check: Check[Any], world: World) -> Judgement:
@@ -195,6 +202,7 @@ def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, start
         status=judgement.status,
         message=message,
         advice=judgement.advice,
+        cause=judgement.cause,
         rows=judgement.rows,
         timeline=judgement.timeline,
         evidence=evidence,

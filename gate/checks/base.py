@@ -56,6 +56,8 @@ class Judgement:
     locations: tuple[Location, ...] = ()
     rows: tuple[Row, ...] = ()
     timeline: Timeline | None = None
+    cause: str | None = None
+    """The same for all outcomes with one root cause; `unrestored` ends the drills."""
     attachments: tuple[Attachment, ...] = field(default=())
 
 
@@ -84,6 +86,9 @@ class Check(Model, Generic[Seen]):
     """`main` checks run in parallel, `drill` checks one at a time after all of them, `after` checks last of all."""
     time_limit: ClassVar[float | None] = 10.0
     """Seconds that one try may take where the item has no `timeout`; None where the check bounds itself."""
+
+    ends_itself: ClassVar[bool] = False
+    """Whether it has something to put back: when the run ends early, it is waited for until it has done so."""
 
     @abstractmethod
     def asked(self, world: World) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from gate.messages import Message
@@ -18,6 +18,7 @@ class Staged:
     """A target with its address, and a handle on what can be stopped. `why_not` is None when it came up."""
 
     name: str
+    kind: Literal["url", "container", "image", "build", "command"] = "url"
     base_url: str = ""
     """`http://api:8080`; empty where the target has no URL."""
     host: str = ""

@@ -1,0 +1,63 @@
+"""The command line: finds the subcommand, and turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+
+import gate
+from gate.registry import Registry
+
+COMMANDS = Registry("gate.commands", word="command")
+_ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a subcommand and returns its exit code: 2 for a wrong call or checklist, 3 where the gate itself broke."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] not in COMMANDS.names():
+        return _without_command(given)
+    command = COMMANDS.module(given[0])
+    parser = argparse.ArgumentParser(f"prodgate {given[0]}", description=command.SUMMARY)
+    command.arguments(parser)
+    return _run(command, parser.parse_args(given[1:]))
+
+
+def _run(command: object, arguments: argparse.Namespace) -> int:
+    from gate.checklist.problems import ChecklistError
+    from gate.report.document import NotAReport
+
+    try:
+        return int(command.main(arguments))  # type: ignore[attr-defined]
+    except ChecklistError as error:
+        print(error, file=sys.stderr)
+        count = len(error.problems)
+        print(f"prodgate: {count} error{'s' if count > 1 else ''} in the checklist, nothing was run", file=sys.stderr)
+        return 2
+    except NotAReport as error:
+        print(f"prodgate: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 3
+    except Exception:  # noqa: BLE001 - an exit code of 1 would read as a NO-GO
+        traceback.print_exc()
+        print("prodgate: the gate itself broke (exit code 3). Please report the lines above.", file=sys.stderr)
+        return 3
+
+
+def _without_command(given: list[str]) -> int:
+    parser = argparse.ArgumentParser("prodgate", description="The gate between a commit and production.")
+    parser.add_argument("--version", action="version", version=f"prodgate {gate.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for name in sorted(COMMANDS.names(), key=lambda name: (_ORDER.index(name) if name in _ORDER else 99, name)):
+        commands.add_parser(name, help=COMMANDS.module(name).SUMMARY)
+    parser.parse_args(given or ["--help"])
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

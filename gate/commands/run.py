@@ -1,0 +1,81 @@
+"""`prodgate run`: runs the checklist, writes the reports, and exits with the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gate.commands._options import add_files, seconds
+
+if TYPE_CHECKING:
+    from gate.model import Report
+
+SUMMARY = "run the checklist, write the reports, exit with the verdict"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    add_files(parser)
+    parser.add_argument("-o", "--out", default="prodgate-out", metavar="DIR", help="where the reports go (%(default)s)")
+    parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: as the checklist says)")
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="run this section or item only")
+    parser.add_argument("--deadline", type=seconds, metavar="10m", help="end the whole run after this long")
+    parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
+    from gate.checklist.load import load
+    from gate.run.ending import Ending
+    from gate.run.progress import stderr_progress
+    from gate.run.runner import Options, Run
+    from gate.secrets import Secrets
+
+    loaded = load(options.file)
+    secrets = Secrets.from_environment()
+    language = options.language or loaded.checklist.language
+    only = frozenset(name for text in options.only for name in text.replace(",", " ").split())
+    _check_only(only, loaded.checklist)
+    settings = Options(
+        root=Path.cwd(),
+        workers=max(1, options.workers),
+        deadline=options.deadline,
+        only=only,
+        language=language,
+    )
+    ending = Ending()
+    with ending.on_signals():
+        report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
+        return _finish(report, Path(options.out))
+
+
+def _check_only(only: frozenset[str], checklist: object) -> None:
+    from gate.checklist.models import Checklist
+    from gate.checklist.problems import ChecklistError, Place, Problem, nearest
+
+    assert isinstance(checklist, Checklist)
+    known = {section.id for section in checklist.sections} | {item.id for item in checklist.items}
+    unknown = sorted(only - known)
+    if unknown:
+        texts = [f"no section or item is called '{name}'{nearest(name, known)}" for name in unknown]
+        raise ChecklistError([Problem(Place("--only"), text) for text in texts])
+
+
+def _finish(report: Report, folder: Path) -> int:
+    """Writes the reports first; then says the verdict."""
+    from gate.render import FORMATS
+    from gate.report.document import write
+    from gate.run.progress import wants_colour
+    from gate.verdict import exit_code
+
+    code = exit_code(report.verdict.decision, report.ended)
+    try:
+        written = write(report, folder)
+    except (ExceptionGroup, OSError) as error:
+        print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
+        return code or 3
+    print(FORMATS.module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
+    print(f"\n{written.get('md', folder)}")
+    return code

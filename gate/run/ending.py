@@ -1,0 +1,55 @@
+"""How a run ends before its time: the overall deadline, Ctrl-C, SIGTERM. The reports are written all the same."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal
+
+Ended = Literal["complete", "deadline", "cancelled"]
+
+
+class Ending:
+    """Whether a run is over, and why. The first cause counts."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.how: Ended = "complete"
+
+    def end(self, how: Ended) -> None:
+        """Ends the run."""
+        if not self.event.is_set():
+            self.how = how
+            self.event.set()
+
+    @contextmanager
+    def after(self, seconds: float | None) -> Iterator[None]:
+        """Ends the run after so many seconds, if it hasn't ended by then."""
+        if seconds is None:
+            yield
+            return
+        timer = threading.Timer(seconds, self.end, args=("deadline",))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Ends the run on SIGINT, SIGTERM and SIGHUP. A second one changes nothing: what was broken is put back."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            self.end("cancelled")
+
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,289 @@
+"""Runs a checklist: brings the targets up, asks the items, and makes the report with its verdict."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gate
+from gate.checklist.load import Loaded
+from gate.checklist.models import Item, WaiverSpec
+from gate.checklist.references import named_targets
+from gate.checks.asked import ask
+from gate.checks.world import Memo, World
+from gate.messages import Message, say
+from gate.model import (
+    Evidence,
+    ItemResult,
+    Location,
+    Outcome,
+    Reason,
+    Report,
+    SectionResult,
+    Source,
+    Status,
+    TargetResult,
+    Waiver,
+)
+from gate.run.ending import Ending
+from gate.run.progress import Progress
+from gate.run.schedule import run_all
+from gate.secrets import Secrets
+from gate.staging.stage import Stage
+from gate.staging.staged import Staged
+from gate.verdict import decide, in_force
+
+_FOREVER = float("inf")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run. `deadline` is in seconds for the whole run; `only` holds ids of sections and items, empty for all."""
+
+    root: Path
+    workers: int = 32
+    deadline: float | None = None
+    only: frozenset[str] = frozenset()
+    language: str | None = None
+    source: Source = field(default_factory=Source)
+    against: tuple[Reason, ...] = ()
+    reservations: tuple[Reason, ...] = ()
+
+
+@dataclass
+class Run:
+    """One run of a checklist. `go` may be called once."""
+
+    loaded: Loaded
+    options: Options
+    secrets: Secrets
+    progress: Progress
+    ending: Ending
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    def __post_init__(self) -> None:
+        self.started = datetime.now(UTC)
+        self.checklist = self.loaded.checklist
+        self.results: dict[str, ItemResult] = {}
+        self.targets: Mapping[str, Staged] = {}
+        self.selected = [item for item in self.checklist.items if self._wanted(item)]
+        self.waivers = {spec.item: _waiver(spec) for spec in self.checklist.waivers}
+        self.world: World | None = None
+        self.unrestored: Outcome | None = None
+
+    def go(self) -> Report:
+        """Runs everything, and always comes back with a report."""
+        self.progress.begin(len(self.selected))
+        with self.ending.after(self.options.deadline), self._stage() as stage:
+            self.targets = stage.up()
+            self._tell_targets()
+            self.world = self._world()
+            run_all(self.selected, self._ask, self._tell, self.options.workers)
+        self.progress.end()
+        return self.report()
+
+    def _stage(self) -> Stage:
+        wanted = _targets_of(self.selected)
+        targets = {name: target for name, target in self.checklist.targets.items() if name in wanted}
+        return Stage(
+            targets,
+            root=self.options.root,
+            run_id=self.run_id,
+            secrets=self.secrets,
+            cancelled=self.ending.event,
+            note=self.progress.note,
+        )
+
+    def _world(self) -> World:
+        return World(
+            root=self.options.root,
+            targets=self.targets,
+            secrets=self.secrets,
+            deadline=_FOREVER,
+            fresh=time.monotonic(),
+            cancelled=self.ending.event,
+            memo=Memo(),
+            results=self.results,
+            run_id=self.run_id,
+            drill_report=self.progress.note,
+        )
+
+    def _tell_targets(self) -> None:
+        for staged in self.targets.values():
+            self.progress.target(self._hidden(_target_result(staged)))
+
+    def _tell(self, result: ItemResult) -> None:
+        self.results[result.id] = result
+        if result.outcome.cause and result.outcome.cause.startswith("unrestored"):
+            self.unrestored = result.outcome
+        self.progress.item(result)
+
+    def _ask(self, item: Item) -> ItemResult:
+        assert self.world is not None
+        outcome = self._not_asked(item)
+        if outcome is None:
+            outcome = self._with_cause(item, ask(item, self.world))
+        return self._result(item, self._hidden(outcome))
+
+    def _not_asked(self, item: Item) -> Outcome | None:
+        """Why an item is not asked at all, if it is not."""
+        if self.ending.event.is_set():
+            return _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
+        for name in item.requires:
+            if not self.targets[name].ready:
+                return self._target_down(Status.SKIP, self.targets[name])
+        for name in item.needs:
+            needed = self.results.get(name)
+            if needed is None or needed.status is not Status.PASS:
+                return _needs(name, needed)
+        if item.check.phase == "drill" and self.unrestored:
+            message = say("Not run: an earlier drill could not be put back")
+            return _unasked(Status.SKIP, message, self.unrestored.cause or "unrestored")
+        return None
+
+    def _target_down(self, status: Status, staged: Staged) -> Outcome:
+        message = say("{target} is not ready: {why}", target=staged.name, why=staged.why_not or "")
+        cause = staged.cause or f"target:{staged.name}"
+        evidence = Evidence(answer=staged.log)
+        advice = say("Start {target}, or correct its address in the checklist", target=staged.name)
+        return Outcome(
+            status=status, message=message, cause=cause, cause_message=message, advice=advice, evidence=evidence
+        )
+
+    def _with_cause(self, item: Item, outcome: Outcome) -> Outcome:
+        """An outcome that has a target behind it that never came up belongs to that root cause."""
+        if outcome.status not in (Status.FAIL, Status.ERROR) or outcome.cause:
+            return outcome
+        for _, name in named_targets(item):
+            if name in self.targets and not self.targets[name].ready:
+                down = self._target_down(outcome.status, self.targets[name])
+                changes = {"cause": down.cause, "cause_message": down.cause_message, "advice": down.advice}
+                return outcome.model_copy(update=changes)
+        return outcome
+
+    def _result(self, item: Item, outcome: Outcome) -> ItemResult:
+        waiver = self.waivers.get(item.id)
+        return ItemResult(
+            id=item.id,
+            title=item.title,
+            severity=item.severity,
+            check=item.kind,
+            outcome=outcome,
+            waiver=waiver if waiver and in_force(waiver, self.started.date()) else None,
+            within=item.within,
+            needs=tuple(item.needs),
+            requires=tuple(item.requires),
+            location=self._location(item),
+        )
+
+    def _location(self, item: Item) -> Location | None:
+        for number, section in enumerate(self.checklist.sections):
+            for position, other in enumerate(section.items):
+                if other is item:
+                    place = self.loaded.place_of(number, position)
+                    return Location(file=place.file, line=place.line, column=place.column) if place else None
+        return None
+
+    def _hidden(self, model: Any) -> Any:
+        """The same data without any secret in it."""
+        return type(model).model_validate(hidden(model.model_dump(), self.secrets))
+
+    def _wanted(self, item: Item) -> bool:
+        only = self.options.only
+        if not only or item.id in only:
+            return True
+        return any(section.id in only and item in section.items for section in self.checklist.sections)
+
+    def report(self) -> Report:
+        """The report of what has been found so far; what has no outcome is an error."""
+        sections = self._sections()
+        waivers = tuple(self.waivers.values())
+        verdict = decide(
+            sections,
+            waivers=waivers,
+            today=self.started.date(),
+            ended=self.ending.how,
+            against=self.options.against,
+            reservations=self.options.reservations,
+        )
+        made = Report(
+            gate=gate.__version__,
+            service=self.checklist.service,
+            environment=self.checklist.environment,
+            language=self.options.language or self.checklist.language,
+            started=self.started,
+            finished=datetime.now(UTC),
+            ended=self.ending.how,
+            source=self.options.source,
+            files=self.loaded.files,
+            targets=tuple(_target_result(staged) for staged in self.targets.values()),
+            sections=sections,
+            waivers=waivers,
+            verdict=verdict,
+        )
+        report: Report = self._hidden(made)
+        return report
+
+    def _sections(self) -> tuple[SectionResult, ...]:
+        chosen = {item.id for item in self.selected}
+        made = []
+        for section in self.checklist.sections:
+            items = tuple(self._found(item) for item in section.items if item.id in chosen)
+            if items:
+                made.append(SectionResult(id=section.id, title=section.title, items=items))
+        return tuple(made)
+
+    def _found(self, item: Item) -> ItemResult:
+        unasked = _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
+        return self.results.get(item.id) or self._result(item, unasked)
+
+
+def _unasked(status: Status, message: Message, cause: str) -> Outcome:
+    return Outcome(status=status, message=message, cause=cause, cause_message=message)
+
+
+def _needs(name: str, needed: ItemResult | None) -> Outcome:
+    if needed is None:
+        return _unasked(Status.SKIP, say("Needs {item}, which was not run", item=name), f"item:{name}")
+    message = say("Needs {item}, which did not pass", item=name)
+    outcome = _unasked(Status.SKIP, message, needed.outcome.cause or f"item:{name}")
+    if needed.outcome.cause_message:
+        return outcome.model_copy(update={"cause_message": needed.outcome.cause_message})
+    return outcome.model_copy(update={"cause_message": None})
+
+
+def _waiver(spec: WaiverSpec) -> Waiver:
+    return Waiver(**spec.model_dump())
+
+
+def _targets_of(items: Collection[Item]) -> set[str]:
+    """The targets that some items require or talk to."""
+    return {name for item in items for name in [*item.requires, *(name for _, name in named_targets(item))]}
+
+
+def _target_result(staged: Staged) -> TargetResult:
+    return TargetResult(
+        name=staged.name,
+        address=staged.base_url or staged.host,
+        kind=staged.kind,
+        ready=staged.ready,
+        message=staged.why_not or say("ready"),
+        duration=round(staged.duration, 4),
+        log=staged.log,
+    )
+
+
+def hidden(value: Any, secrets: Secrets) -> Any:
+    """Data with all its texts stripped of secrets."""
+    if isinstance(value, str):
+        return secrets.hide(value)
+    if isinstance(value, dict):
+        return {key: hidden(entry, secrets) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [hidden(entry, secrets) for entry in value]
+    return value

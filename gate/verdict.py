@@ -1,0 +1,166 @@
+"""From outcomes to a decision: pure, and made once (DESIGN, section 4). Nothing that comes after can change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from gate.messages import Message, say
+from gate.model import (
+    Decision,
+    ItemResult,
+    Reason,
+    SectionResult,
+    Severity,
+    Status,
+    Verdict,
+    Waiver,
+)
+
+_ENDED = {
+    "deadline": say("The run reached its overall deadline before every item had run"),
+    "cancelled": say("The run was cancelled before every item had run"),
+    "broken": say("The gate itself broke before every item had run"),
+}
+_ORDER = (Status.FAIL, Status.ERROR, Status.SKIP)
+
+
+def in_force(waiver: Waiver, today: date) -> bool:
+    """Whether a waiver counts on a day: up to and including the day before it expires."""
+    return today < waiver.expires
+
+
+def decide(
+    sections: Sequence[SectionResult],
+    *,
+    waivers: Sequence[Waiver] = (),
+    today: date,
+    ended: str = "complete",
+    against: Sequence[Reason] = (),
+    reservations: Sequence[Reason] = (),
+) -> Verdict:
+    """The verdict of a run.
+
+    `waivers` are all of the checklist's; those in force are also on the items they cover. `ended` says how the run
+    ended. `against` and `reservations` are what others found: each of `against` is a NO-GO.
+    """
+    items = [item for section in sections for item in section.items]
+    reasons = [*_about_the_run(sections, ended), *against, *_against(items)]
+    held = [*reservations, *_reservations(items), *_about_waivers(items, waivers, today)]
+    if reasons:
+        return Verdict(decision=Decision.NO_GO, reasons=tuple(reasons), reservations=tuple(held))
+    decision = Decision.GO_WITH_RESERVATIONS if held else Decision.GO
+    used = [item.waiver for item in items if item.waiver and item.status is Status.WAIVED]
+    until = min((waiver.expires for waiver in used), default=None)
+    return Verdict(
+        decision=decision,
+        reservations=tuple(held),
+        until=until,
+        until_waivers=tuple(waiver.item for waiver in used if waiver.expires == until),
+    )
+
+
+def _about_the_run(sections: Sequence[SectionResult], ended: str) -> list[Reason]:
+    found = [Reason(message=_ENDED[ended])] if ended in _ENDED else []
+    if not any(section.items for section in sections):
+        return [*found, Reason(message=say("Nothing was checked: nothing to check is no GO"))]
+    empty = [section.title for section in sections if not section.items]
+    return found + [Reason(message=say("Section {section} has nothing to check", section=title)) for title in empty]
+
+
+def _blocks(item: ItemResult) -> bool:
+    return item.severity is Severity.BLOCKING and item.status in _ORDER
+
+
+def _against(items: Iterable[ItemResult]) -> list[Reason]:
+    """What stands against a GO, one reason a root cause: what was not there first, then fail, error and skip."""
+    return _folded([item for item in items if _blocks(item)])
+
+
+def _folded(items: list[ItemResult]) -> list[Reason]:
+    groups: dict[str, list[ItemResult]] = {}
+    for item in items:
+        groups.setdefault(item.outcome.cause or f"item:{item.id}", []).append(item)
+    return [_reason(cause, group) for cause, group in sorted(groups.items(), key=lambda pair: _rank(*pair))]
+
+
+def _rank(cause: str, group: list[ItemResult]) -> int:
+    if cause.startswith("unrestored"):
+        return 0
+    if cause.startswith("target:"):
+        return 1
+    return 2 + min(_ORDER.index(item.status) if item.status in _ORDER else 3 for item in group)
+
+
+def _reason(cause: str, group: list[ItemResult]) -> Reason:
+    first = group[0]
+    ids = tuple(item.id for item in group)
+    if first.outcome.cause_message is None:
+        message = say("{item}: {message}", item=first.title, message=first.outcome.message)
+    elif len(group) == 1:
+        message = say("{cause} (1 item)", cause=first.outcome.cause_message)
+    else:
+        message = say("{cause} ({count} items)", cause=first.outcome.cause_message, count=len(group))
+    return Reason(message=message, items=ids, advice=first.outcome.advice)
+
+
+def _reservations(items: list[ItemResult]) -> list[Reason]:
+    advisory = [item for item in items if item.severity is Severity.ADVISORY and item.status in _ORDER]
+    found = _folded(advisory)
+    for item in items:
+        if item.status is Status.WAIVED and item.waiver:
+            found.append(Reason(message=_waived(item, item.waiver), items=(item.id,)))
+        if item.status is Status.PASS:
+            found += _doubts(item)
+    return found
+
+
+def _waived(item: ItemResult, waiver: Waiver) -> Message:
+    return say(
+        "{item} is waived until {day} by {owner}: {reason}. {message}",
+        item=item.title,
+        day=waiver.expires.isoformat(),
+        owner=waiver.owner,
+        reason=waiver.reason,
+        message=item.outcome.message,
+    )
+
+
+def _doubts(item: ItemResult) -> list[Reason]:
+    """What is to be said of an item that passed: more tries than one where one was expected, parts that are waived."""
+    found = []
+    if item.within is None and item.outcome.evidence.tries > 1:
+        message = say("{item} passed only at try {tries}", item=item.title, tries=item.outcome.evidence.tries)
+        found.append(Reason(message=message, items=(item.id,)))
+    for row in item.outcome.rows:
+        if row.status is Status.WAIVED:
+            message = say("{item}: {title}: {message}", item=item.title, title=row.title, message=row.message)
+            found.append(Reason(message=message, items=(item.id,)))
+    return found
+
+
+def _about_waivers(items: list[ItemResult], waivers: Sequence[Waiver], today: date) -> list[Reason]:
+    by_id = {item.id: item for item in items}
+    found = []
+    for waiver in waivers:
+        item = by_id.get(waiver.item)
+        if item is None:
+            continue
+        if not in_force(waiver, today):
+            message = say(
+                "The waiver of {item} ended on {day} and counts for nothing", item=waiver.item, day=str(waiver.expires)
+            )
+            found.append(Reason(message=message, items=(waiver.item,)))
+        elif item.status is Status.PASS:
+            message = say("The waiver of {item} is stale: the item passes. Remove it", item=waiver.item)
+            found.append(Reason(message=message, items=(waiver.item,)))
+    return found
+
+
+def exit_code(decision: Decision, ended: str) -> int:
+    """0 GO, 1 NO-GO, 3 the gate itself broke, 130 cancelled. (2 is a wrong checklist or call: there is no verdict.)"""
+    if ended == "cancelled":
+        return 130
+    if ended == "broken":
+        return 3
+    return 1 if decision is Decision.NO_GO else 0
