@@ -66,7 +66,7 @@ def _check_only(only: frozenset[str], checklist: object) -> None:
 def _finish(report: Report, folder: Path) -> int:
     """Writes the reports first; then says the verdict."""
     from gate.render import FORMATS
-    from gate.report.document import write
+    from gate.render.folder import write
     from gate.run.progress import wants_colour
     from gate.verdict import exit_code
 

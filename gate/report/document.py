@@ -1,4 +1,4 @@
-"""Writes the report as files and reads it back. `report.json` comes first: every other format is made from it."""
+"""`report.json`: the report as text and back. Every other format is made from it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gate.model import Report
-
-FILES = {"json": "report.json", "md": "report.md", "junit": "junit.xml", "html": "report.html"}
 
 
 class NotAReport(Exception):
@@ -38,25 +36,3 @@ def read(path: Path) -> Report:
         return from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise NotAReport(f"{path} cannot be read: {error}") from error
-
-
-def write(report: Report, folder: Path) -> dict[str, Path]:
-    """Writes every format into a folder, and returns the files by format. One that fails does not keep the others.
-
-    Raises ExceptionGroup at the end for those that failed.
-    """
-    from gate.render import FORMATS
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written, errors = {}, []
-    for name, file in FILES.items():
-        try:
-            text = to_json(report) if name == "json" else FORMATS.module(name).render(report, report.language)
-            path = folder / file
-            path.write_text(text, encoding="utf-8", errors="replace")
-            written[name] = path
-        except Exception as error:  # noqa: BLE001 - a format that breaks must not cost the other reports
-            errors.append(error)
-    if errors:
-        raise ExceptionGroup("some reports could not be written", errors)
-    return written

@@ -1,0 +1,290 @@
+"""The checklist language: what is accepted, and what each mistake is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gate.checklist.load import load, load_text
+from gate.checklist.problems import ChecklistError
+
+HEAD = "version: 1\nservice: shop\n"
+SECTIONS = "sections:\n  - id: s\n    title: S\n    items:\n"
+ITEM = "      - {id: s.a, title: A, file: {path: README.md}}\n"
+
+
+def errors(text: str, **environment: str) -> list[str]:
+    """The lines that a checklist's errors come to, without the file's name."""
+    with pytest.raises(ChecklistError) as caught:
+        load_text(text, "f.yml", environment)
+    return [str(problem).removeprefix("f.yml:") for problem in caught.value.problems]
+
+
+def loads_or_says_why(text: str) -> bool:
+    """Whether a text is a checklist, or has at least one problem with a sentence. Anything else is raised."""
+    try:
+        return bool(load_text(text, "f.yml", {}).checklist.items)
+    except ChecklistError as error:
+        return bool(error.problems) and all(problem.text for problem in error.problems)
+
+
+def items(text: str, **environment: str) -> list[str]:
+    """The problems of a checklist with such items."""
+    return errors(HEAD + SECTIONS + text, **environment)
+
+
+def test_smallest() -> None:
+    """A version, a service and one item with one check are a checklist."""
+    loaded = load_text(HEAD + SECTIONS + ITEM, "f.yml", {})
+    assert [item.id for item in loaded.checklist.items] == ["s.a"]
+    assert str(loaded.place_of(0, 0)) == "f.yml:7:9"
+
+
+MISTAKES = {
+    "empty file": ("", ["1:1: the file is empty, expected a checklist"]),
+    "a list": ("- a\n", ["1:1: expected a mapping with 'version', 'service' and 'sections'"]),
+    "tab": (
+        "version: 1\nsections:\n\t- id: a\n",
+        ["3:1: a tab stands here, expected spaces: YAML is indented with spaces only"],
+    ),
+    "duplicate key": (
+        HEAD + "service: again\n" + SECTIONS + ITEM,
+        ["3:1: key 'service' stands twice, expected it once: first on line 2"],
+    ),
+    "unknown key": (
+        HEAD + "langage: fr\n" + SECTIONS + ITEM,
+        [
+            "3:1: unknown key 'langage', expected 'environment', 'language', 'sections', 'service', 'targets',"
+            " 'version', 'waiver_policy' or 'waivers'; did you mean 'language'?"
+        ],
+    ),
+    "wrong version": ("version: 2\nservice: shop\n" + SECTIONS + ITEM, ["1:10: expected 1, got 2"]),
+    "no service": ("version: 1\n" + SECTIONS + ITEM, ["1:1: key 'service' is missing, expected it here"]),
+    "empty section": (
+        HEAD + "sections:\n  - {id: s, title: S, items: []}\n",
+        ["4:29: expected at least one entry, got []"],
+    ),
+    "no sections": (HEAD + "sections: []\n", ["3:11: expected at least one entry, got []"]),
+    "a bad language": (HEAD + "language: de\n" + SECTIONS + ITEM, ["3:11: expected 'en' or 'fr', got \"de\""]),
+    "a second document": (
+        HEAD + SECTIONS + ITEM + "---\na: b\n",
+        ["8:1: a second document starts here, expected one checklist in a file"],
+    ),
+    "a tag": (
+        HEAD.replace("shop", "!!python/object:os.system x") + SECTIONS + ITEM,
+        ["2:10: tag 'tag:yaml.org,2002:python/object:os.system' stands here, expected a value without a tag"],
+    ),
+    "a list as a key": (
+        HEAD + "[a]: b\n" + SECTIONS + ITEM,
+        ["3:1: expected a name as a key, got a list or a mapping"],
+    ),
+    "an unknown alias": (
+        HEAD + "x-a: *no\n" + SECTIONS + ITEM,
+        ["3:6: alias '*no' names no finished anchor, expected one above it"],
+    ),
+    "an alias in itself": (
+        HEAD + "x-a: &a [*a]\n" + SECTIONS + ITEM,
+        ["3:10: alias '*a' names no finished anchor, expected one above it"],
+    ),
+    "a target of nowhere": (
+        HEAD + "targets: {api: {ready: {path: /}}}\n" + SECTIONS + ITEM,
+        ["3:16: expected a 'url', a 'container' or a 'start'"],
+    ),
+    "an address of a wrong kind": (
+        HEAD + "targets: {api: {url: 'ftp://x'}}\n" + SECTIONS + ITEM,
+        ['3:22: expected an address such as http://api:8080, got "ftp://x"'],
+    ),
+    "a duration without a unit": (
+        HEAD + "targets: {api: {url: 'http://x', ready: {path: /, within: 3}}}\n" + SECTIONS + ITEM,
+        ["3:59: expected a duration with its unit, such as 500ms, 30s or 2m, got 3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name: str) -> None:
+    """Every mistake is told with its place, what is there, what was expected, and the nearest name."""
+    text, expected = MISTAKES[name]
+    assert errors(text) == expected
+
+
+ITEM_MISTAKES = {
+    "two checks": (
+        "      - {id: s.a, title: A, file: {path: a}, tcp: {target: b, port: 1}}\n",
+        "7:47: expected exactly one check, got file and tcp",
+    ),
+    "an id that stands twice": (ITEM + ITEM, "8:14: item 's.a' stands twice, expected every id once"),
+    "an unknown target": (
+        "      - {id: s.a, title: A, requires: [api], file: {path: a}}\n",
+        "7:41: unknown target 'api', expected one of none: there are none",
+    ),
+    "an unknown target in a check": (
+        "      - {id: s.a, title: A, http: {target: api, path: /, status: 200}}\n",
+        "7:44: unknown target 'api', expected one of none: there are none",
+    ),
+    "an unknown need": (
+        "      - {id: s.a, title: A, needs: [s.b], file: {path: a}}\n",
+        "7:38: unknown item 's.b', expected one of 's.a'; did you mean 's.a'?",
+    ),
+    "a circle": (
+        "      - {id: s.a, title: A, needs: [s.a], file: {path: a}}\n",
+        "7:38: needs 's.a', which needs this item: expected no circle",
+    ),
+    "an unknown waiver": (
+        ITEM + "waivers: [{item: s.x, owner: a, reason: b, expires: 2099-01-01}]\n",
+        "8:18: unknown item 's.x', expected one of 's.a'; did you mean 's.a'?",
+    ),
+    "a waiver without an end": (
+        ITEM + "waivers: [{item: s.a, owner: a, reason: b}]\n",
+        "8:11: key 'expires' is missing, expected it here",
+    ),
+    "a day that is none": (
+        ITEM + "waivers: [{item: s.a, owner: a, reason: b, expires: 2026-02-30}]\n",
+        '8:53: expected a day such as 2026-03-31, got "2026-02-30"',
+    ),
+    "an unset variable": (
+        "      - {id: s.a, title: '${NOPE}', file: {path: a}}\n",
+        "7:27: variable NOPE is not set, expected it in the environment or a default: ${NOPE:-default}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ITEM_MISTAKES)
+def test_item_mistakes(name: str) -> None:
+    """Mistakes inside an item have their places inside the item."""
+    text, expected = ITEM_MISTAKES[name]
+    assert items(text) == [expected]
+
+
+def test_no_check() -> None:
+    """An item without a check is told which checks there are."""
+    (error,) = items("      - {id: s.a, title: A}\n")
+    assert error.startswith("7:9: no check stands here, expected exactly one of 'alert', 'alert_rules', ")
+
+
+def test_no_expectation() -> None:
+    """A check that expects nothing can't fail: an error."""
+    (error,) = items("      - {id: s.a, title: A, http: {url: 'http://x/'}}\n")
+    assert error.startswith("7:37: expected at least one of ")
+
+
+def test_all_at_once() -> None:
+    """All errors of a file come at once, in the order of the file."""
+    found = errors("version: 2\nservice: ''\nsections:\n  - {id: s, titel: S, items: [{title: 3}]}\n")
+    assert [error.split(" ", 1)[0] for error in found] == ["1:10:", "2:10:", "4:5:", "4:12:", "4:31:", "4:31:", "4:39:"]
+
+
+def test_aliases_without_end() -> None:
+    """Aliases that would expand to billions of values are an error, at once."""
+    lines = ["x-a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"x-a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    (error,) = errors("\n".join(lines))
+    assert error.endswith("comes to more than 200000 values with its aliases, expected a checklist")
+
+
+def test_depth() -> None:
+    """Nesting without end is an error, not a crash, however deep."""
+    assert errors(HEAD + "x-a: " + "[" * 100_000) != []
+    (error,) = errors(HEAD + "x-a: " + "[" * 500)
+    assert error == "3:69: is nested deeper than 64 levels, expected a checklist"
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    """A file that isn't there is told by its name."""
+    with pytest.raises(ChecklistError) as caught:
+        load([tmp_path / "no.yml"], {})
+    assert str(caught.value) == f"{tmp_path}/no.yml: cannot be read, expected a YAML file: No such file or directory"
+
+
+def test_file_that_is_not_utf8(tmp_path: Path) -> None:
+    """A file that isn't UTF-8 is told the place of the first bad byte."""
+    path = tmp_path / "latin.yml"
+    path.write_bytes("version: 1\nservice: caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(ChecklistError) as caught:
+        load([path], {})
+    assert str(caught.value) == f"{path}:2:13: byte 0xe9 is not UTF-8, expected a file in UTF-8"
+
+
+def test_merge(tmp_path: Path) -> None:
+    """Later files override: targets by key, sections and items by id; an item's check is replaced whole."""
+    base, over = tmp_path / "a.yml", tmp_path / "b.yml"
+    base.write_text(
+        HEAD
+        + "targets: {api: {url: 'http://api:80', ready: {path: /live}}}\n"
+        + SECTIONS
+        + ITEM
+        + "      - {id: s.b, title: B, severity: advisory, file: {path: b}}\n"
+    )
+    over.write_text(
+        "targets: {api: {url: 'http://localhost:1'}}\nsections:\n  - id: s\n    items:\n"
+        "      - {id: s.b, tcp: {target: api, port: 1}}\n      - {id: s.c, title: C, file: {path: c}}\n"
+    )
+    checklist = load([base, over], {}).checklist
+    assert (checklist.targets["api"].url, checklist.targets["api"].ready.path) == ("http://localhost:1", "/live")
+    assert [(item.id, item.title, item.kind) for item in checklist.items] == [
+        ("s.a", "A", "file"), ("s.b", "B", "tcp"), ("s.c", "C", "file"),
+    ]  # fmt: skip
+    assert checklist.items[1].severity == "advisory"
+
+
+def test_variables() -> None:
+    """Variables are filled in as in Compose files; a dollar without braces stays."""
+    text = HEAD.replace("shop", "${A}-${B:-b}-${C-c}-${D:-}-$$-$E") + SECTIONS + ITEM
+    assert load_text(text, "f.yml", {"A": "1", "B": "", "C": ""}).checklist.service == "1-b---$-$E"
+
+
+def test_yaml_12() -> None:
+    """`on`, `yes` and `no` are text, as in YAML 1.2."""
+    assert load_text("version: 1\nservice: on\n" + SECTIONS + ITEM, "f.yml", {}).checklist.service == "on"
+
+
+def test_anchors() -> None:
+    """Anchors, aliases and merge keys work, with a home under a key that begins with `x-`."""
+    text = HEAD + "x-item: &item {title: A, file: {path: a}}\n" + SECTIONS + "      - {id: s.a, <<: *item}\n"
+    assert load_text(text, "f.yml", {}).checklist.items[0].title == "A"
+
+
+_WORDS = [
+    *["version", "1", ":", "-", " ", "\n", "  ", "{", "}", "[", "]", "&a", "*a", "!!", "|", ">", "'", '"', "${", "$$"],
+    *["sections", "items", "id", "title", "http", "file", "drill", "targets", "within", "3s", "#", "\t", "?", "<<"],
+    *["\ufeff", "\x00", chr(0xD800), "\x85", "%", "@", "---", "...", "\\", "tests", "requires"],
+]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(_WORDS), max_size=60).map("".join)))
+@example("? ? ? ?")
+@example("%YAML 9.9\n---\n")
+@example("a: !<tag:yaml.org,2002:int> 3")
+@example("version: 0x" + "f" * 5000)
+@example("version: " + "9" * 5000)
+def test_no_input_breaks_it(text: str) -> None:
+    """No text whatever gives anything but a checklist or its errors."""
+    assert loads_or_says_why(text)
+
+
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(_WORDS)
+_KEYS = st.sampled_from(["id", "title", "items", "http", "file", "drill", "target", "status", "json", "within", "steady",
+                         "fault", "observe", "path", "valid", "ready", "url", "start", "metrics", "x"])  # fmt: skip
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_VALUES, _VALUES, st.sampled_from(["http", "metrics", "drill", "file", "command", "alert_rules", "tests"]))
+def test_no_shape_breaks_it(target: object, value: object, kind: str) -> None:
+    """No value in the place of a target or a check gives anything but a checklist or its errors."""
+    shape = {
+        "version": 1,
+        "service": "s",
+        "targets": {"api": target},
+        "sections": [{"id": "s", "title": "S", "items": [{"id": "a", "title": "A", kind: value}]}],
+    }
+    assert loads_or_says_why(json.dumps(shape))

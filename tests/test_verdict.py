@@ -1,0 +1,176 @@
+"""The verdict: every combination of outcome, severity and waiver, and what is said of it (DESIGN, section 4)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import product
+
+import pytest
+
+from gate.messages import say
+from gate.model import Decision, Evidence, ItemResult, Outcome, Reason, Row, SectionResult, Severity, Status, Waiver
+from gate.verdict import decide, exit_code
+
+TODAY = date(2026, 3, 30)
+GO, HELD, NO_GO = Decision.GO, Decision.GO_WITH_RESERVATIONS, Decision.NO_GO
+
+
+def waiver(days: int = 1) -> Waiver:
+    return Waiver(item="a", reason="issue 412", owner="team", expires=TODAY + timedelta(days=days))
+
+
+def item(
+    status: Status, severity: Severity = Severity.BLOCKING, covered: Waiver | None = None, **more: object
+) -> ItemResult:
+    outcome = Outcome(status=status, message=say("seen"), evidence=Evidence(tries=1), **more)
+    return ItemResult(id="a", title="A", severity=severity, check="file", outcome=outcome, waiver=covered)
+
+
+def section(*items: ItemResult, id: str = "s") -> SectionResult:
+    return SectionResult(id=id, title="S", items=items)
+
+
+PASS, FAIL, ERROR, SKIP = Status.PASS, Status.FAIL, Status.ERROR, Status.SKIP
+BLOCKING, ADVISORY = Severity.BLOCKING, Severity.ADVISORY
+
+TABLE = {
+    (PASS, BLOCKING, "none"): GO,
+    (PASS, ADVISORY, "none"): GO,
+    (FAIL, BLOCKING, "none"): NO_GO,
+    (ERROR, BLOCKING, "none"): NO_GO,
+    (SKIP, BLOCKING, "none"): NO_GO,
+    (FAIL, ADVISORY, "none"): HELD,
+    (ERROR, ADVISORY, "none"): HELD,
+    (SKIP, ADVISORY, "none"): HELD,
+    (PASS, BLOCKING, "in force"): HELD,
+    (PASS, ADVISORY, "in force"): HELD,
+    (FAIL, BLOCKING, "in force"): HELD,
+    (ERROR, BLOCKING, "in force"): HELD,
+    (SKIP, BLOCKING, "in force"): NO_GO,
+    (FAIL, ADVISORY, "in force"): HELD,
+    (ERROR, ADVISORY, "in force"): HELD,
+    (SKIP, ADVISORY, "in force"): HELD,
+    (PASS, BLOCKING, "ended"): HELD,
+    (PASS, ADVISORY, "ended"): HELD,
+    (FAIL, BLOCKING, "ended"): NO_GO,
+    (ERROR, BLOCKING, "ended"): NO_GO,
+    (SKIP, BLOCKING, "ended"): NO_GO,
+    (FAIL, ADVISORY, "ended"): HELD,
+    (ERROR, ADVISORY, "ended"): HELD,
+    (SKIP, ADVISORY, "ended"): HELD,
+}
+
+
+def test_table_is_whole() -> None:
+    """The table holds every combination."""
+    assert set(TABLE) == set(product((PASS, FAIL, ERROR, SKIP), Severity, ("none", "in force", "ended")))
+
+
+@pytest.mark.parametrize(("status", "severity", "state"), TABLE)
+def test_decision(status: Status, severity: Severity, state: str) -> None:
+    """One item alone decides as the table says."""
+    given = {"none": None, "in force": waiver(1), "ended": waiver(0)}[state]
+    covered = given if state == "in force" else None
+    verdict = decide([section(item(status, severity, covered))], waivers=[given] if given else [], today=TODAY)
+    assert verdict.decision == TABLE[status, severity, state]
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(TABLE, TABLE)))
+def test_decision_of_two(first: tuple[Status, Severity, str], second: tuple[Status, Severity, str]) -> None:
+    """Two items decide as the worse of the two."""
+    made, given = [], []
+    for name, (status, severity, state) in zip("ab", (first, second), strict=True):
+        own = {"none": None, "in force": waiver(1), "ended": waiver(0)}[state]
+        covered = own.model_copy(update={"item": name}) if own else None
+        given += [covered] if covered else []
+        result = item(status, severity, covered if state == "in force" else None)
+        made.append(result.model_copy(update={"id": name}))
+    worst = max((TABLE[first], TABLE[second]), key=[GO, HELD, NO_GO].index)
+    assert decide([section(*made)], waivers=given, today=TODAY).decision == worst
+
+
+def test_nothing_to_check() -> None:
+    """Nothing to check is no GO: no section, and a section without items."""
+    assert decide([], today=TODAY).decision == NO_GO
+    assert decide([section()], today=TODAY).decision == NO_GO
+    assert decide([section(item(PASS)), section(id="t")], today=TODAY).decision == NO_GO
+
+
+@pytest.mark.parametrize("ended", ["deadline", "cancelled", "broken"])
+def test_a_run_that_ended_early(ended: str) -> None:
+    """A run that did not come to its end is a NO-GO, even where all that ran passed."""
+    assert decide([section(item(PASS))], today=TODAY, ended=ended).decision == NO_GO
+
+
+def test_one_root_cause_once() -> None:
+    """Items with one root cause are one reason, with their number; what was not there comes before what failed."""
+    down = {"cause": "target:api", "cause_message": say("api is not ready")}
+    items = [item(FAIL), item(SKIP, **down), item(SKIP, **down)]
+    reasons = decide([section(*items)], today=TODAY).reasons
+    assert [str(reason.message) for reason in reasons] == ["api is not ready (2 items)", "A: seen"]
+
+
+def test_fail_comes_before_error_and_skip() -> None:
+    """What was observed and is wrong comes before what could not be observed."""
+    reasons = decide(
+        [section(*(item(status).model_copy(update={"id": status}) for status in (SKIP, ERROR, FAIL)))], today=TODAY
+    ).reasons
+    assert [reason.items for reason in reasons] == [("fail",), ("error",), ("skip",)]
+
+
+def test_end_of_a_go() -> None:
+    """A GO that rests on waivers says when it ends; a NO-GO does not."""
+    held = decide([section(item(FAIL, covered=waiver(5)))], waivers=[waiver(5)], today=TODAY)
+    assert (held.until, held.until_waivers) == (TODAY + timedelta(days=5), ("a",))
+    worse = section(item(FAIL, covered=waiver(5)), item(FAIL))
+    assert decide([worse], waivers=[waiver(5)], today=TODAY).until is None
+
+
+def test_stale_and_ended_waivers() -> None:
+    """A waiver whose item passes is stale, one past its date counts for nothing: both are said."""
+    stale = decide([section(item(PASS, covered=waiver(1)))], waivers=[waiver(1)], today=TODAY)
+    assert str(stale.reservations[0].message) == "The waiver of a is stale: the item passes. Remove it"
+    ended = decide([section(item(FAIL))], waivers=[waiver(0)], today=TODAY)
+    assert str(ended.reservations[0].message) == "The waiver of a ended on 2026-03-30 and counts for nothing"
+
+
+def test_waived_says_who_and_why() -> None:
+    """A waived item is a reservation that names the day, the owner, the reason and what was seen."""
+    held = decide([section(item(FAIL, covered=waiver(1)))], waivers=[waiver(1)], today=TODAY)
+    assert [str(entry.message) for entry in held.reservations] == [
+        "A is waived until 2026-03-31 by team: issue 412. seen"
+    ]
+
+
+def test_more_tries_than_one() -> None:
+    """A pass at a later try is a reservation, unless the item has a `within`."""
+    late = item(PASS)
+    outcome = late.outcome.model_copy(update={"evidence": Evidence(tries=3)})
+    late = late.model_copy(update={"outcome": outcome})
+    assert decide([section(late)], today=TODAY).decision == HELD
+    assert decide([section(late.model_copy(update={"within": 5.0}))], today=TODAY).decision == GO
+
+
+def test_waived_rows() -> None:
+    """A tolerated part of a passed item, such as a quarantined test, is a reservation."""
+    row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"))
+    assert decide([section(item(PASS, rows=(row,)))], today=TODAY).decision == HELD
+
+
+def test_what_others_found() -> None:
+    """Reasons from outside are a NO-GO, reservations from outside a reservation."""
+    found = Reason(message=say("report missing"))
+    assert decide([section(item(PASS))], today=TODAY, against=[found]).decision == NO_GO
+    assert decide([section(item(PASS))], today=TODAY, reservations=[found]).decision == HELD
+
+
+@pytest.mark.parametrize(
+    ("decision", "ended", "code"),
+    [
+        (GO, "complete", 0), (HELD, "complete", 0), (NO_GO, "complete", 1), (NO_GO, "deadline", 1),
+        (NO_GO, "cancelled", 130), (NO_GO, "broken", 3), (GO, "cancelled", 130), (GO, "broken", 3),
+    ],
+)  # fmt: skip
+def test_exit_code(decision: Decision, ended: str, code: int) -> None:
+    """Each end has its own exit code."""
+    assert exit_code(decision, ended) == code
