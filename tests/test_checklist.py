@@ -190,7 +190,7 @@ def test_depth() -> None:
     """Nesting without end is an error, not a crash, however deep."""
     assert errors(HEAD + "x-a: " + "[" * 100_000) != []
     (error,) = errors(HEAD + "x-a: " + "[" * 500)
-    assert error == "3:69: is nested deeper than 64 levels, expected a checklist"
+    assert error == "3:70: is nested deeper than 64 levels, expected a checklist"
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
@@ -268,7 +268,8 @@ def test_no_input_breaks_it(text: str) -> None:
 
 
 _LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(_WORDS)
-_KEYS = st.sampled_from(["id", "title", "items", "http", "file", "drill", "target", "status", "json", "within", "steady",
+_KEYS = st.sampled_from(
+    ["id", "title", "items", "http", "file", "drill", "target", "status", "json", "within", "steady",
                          "fault", "observe", "path", "valid", "ready", "url", "start", "metrics", "x"])  # fmt: skip
 _VALUES = st.recursive(
     _LEAVES,

@@ -100,6 +100,8 @@ def parse(text: str, name: str, interpolate: Interpolate) -> tuple[Mapping, list
     ChecklistError for a text that is no YAML, or no mapping at its top.
     """
     builder = _Builder(name, interpolate)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ChecklistError([Problem(Place(name, 1, 1), "holds half a character, expected a text in UTF-8")])
     try:
         tree = builder.document(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:

@@ -31,7 +31,7 @@ def interpolate(text: str, environment: Mapping[str, str]) -> str:
 def _filled(name: str, form: str, rest: str, environment: Mapping[str, str]) -> str:
     value = environment.get(name)
     if value or (value is not None and not form.startswith(":")):
-        return value
+        return value.encode("utf-8", "replace").decode()
     if form.endswith("-"):
         return rest
     if form.endswith("?"):

@@ -28,6 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
     from gate.checklist.load import load
+    from gate.report.source import source
     from gate.run.ending import Ending
     from gate.run.progress import stderr_progress
     from gate.run.runner import Options, Run
@@ -44,6 +45,7 @@ def main(options: argparse.Namespace) -> int:
         deadline=options.deadline,
         only=only,
         language=language,
+        source=source(Path.cwd()),
     )
     ending = Ending()
     with ending.on_signals():

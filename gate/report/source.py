@@ -1,0 +1,74 @@
+"""What was judged: the commit and the run, from GitHub's environment or from git."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gate.model import Source
+
+_EVENT_LIMIT = 32 * 2**20
+
+
+def source(root: Path, environment: Mapping[str, str] | None = None) -> Source:
+    """The source as far as it is known: nothing here can fail a run."""
+    known = os.environ if environment is None else environment
+    if known.get("GITHUB_ACTIONS") != "true":
+        return Source(commit=_git(root, "rev-parse", "HEAD"), ref=_git(root, "rev-parse", "--abbrev-ref", "HEAD"))
+    run_id, repository = known.get("GITHUB_RUN_ID", ""), known.get("GITHUB_REPOSITORY", "")
+    server = known.get("GITHUB_SERVER_URL", "https://github.com")
+    return Source(
+        commit=judged_commit(known),
+        ref=known.get("GITHUB_HEAD_REF") or known.get("GITHUB_REF_NAME", ""),
+        repository=repository,
+        event=known.get("GITHUB_EVENT_NAME", ""),
+        run_id=run_id,
+        run_attempt=known.get("GITHUB_RUN_ATTEMPT", ""),
+        url=f"{server}/{repository}/actions/runs/{run_id}" if run_id and repository else "",
+    )
+
+
+def judged_commit(known: Mapping[str, str]) -> str:
+    """The commit that a verdict is about: of a pull request its head, never the test-merge commit.
+
+    Events: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
+    """
+    payload = event(known)
+    name = known.get("GITHUB_EVENT_NAME", "")
+    if name.startswith("pull_request"):
+        found = _at(payload, "pull_request", "head", "sha")
+    elif name == "workflow_run":
+        found = _at(payload, "workflow_run", "head_sha")
+    else:
+        found = None
+    return str(found or known.get("GITHUB_SHA", ""))
+
+
+def event(known: Mapping[str, str]) -> Any:
+    """The payload of the event that started the workflow, or an empty mapping where it can't be read."""
+    path = known.get("GITHUB_EVENT_PATH")
+    try:
+        if path and Path(path).stat().st_size <= _EVENT_LIMIT:
+            return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {}
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
