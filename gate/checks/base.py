@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from gate.checks.world import World
 from gate.messages import Message
 from gate.model import Location, Model, Row, Status, Timeline
+
+if TYPE_CHECKING:
+    from gate.checks.asked import Asked
 
 Seen = TypeVar("Seen")
 
@@ -105,6 +108,14 @@ class Check(Model, Generic[Seen]):
     @abstractmethod
     def judge(self, seen: Seen) -> Judgement:
         """Judges what was seen. Pure: no I/O, no clock."""
+
+    def effects(self) -> list[Message]:
+        """What asking changes in staging, in order, for `prodgate plan`. Most checks change nothing."""
+        return []
+
+    def worst(self, asked: Asked) -> float:
+        """Seconds that asking takes at most, tries and putting back included."""
+        return asked.patience
 
     def simplest(self) -> str | None:
         """None, or why this check expects nothing (`expected at least one of ...`): an error of the checklist."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gate.checklist.models import Checklist, Item
 
 DEFAULT_FILE = "prodgate.yml"
 
@@ -26,6 +30,24 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the checklist; several are merged, later ones override (default: {DEFAULT_FILE})",
     )
+
+
+def add_only(parser: argparse.ArgumentParser) -> None:
+    """`--only`, several times: sections and items."""
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="this section or item only")
+
+
+def chosen(checklist: Checklist, texts: list[str]) -> list[Item]:
+    """The items that `--only` names, all of them where it names none. Raises ChecklistError for an unknown name."""
+    from gate.checklist.problems import ChecklistError, Place, Problem, nearest
+
+    only = {name for text in texts for name in text.replace(",", " ").split()}
+    known = {section.id for section in checklist.sections} | {item.id for item in checklist.items}
+    if only - known:
+        texts = [f"no section or item is called '{name}'{nearest(name, known)}" for name in sorted(only - known)]
+        raise ChecklistError([Problem(Place("--only"), text) for text in texts])
+    sections = checklist.sections
+    return [item for section in sections for item in section.items if not only or section.id in only or item.id in only]
 
 
 def seconds(text: str) -> float:

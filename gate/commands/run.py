@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.commands._options import add_files, seconds
+from gate.commands._options import add_files, add_only, chosen, seconds
 
 if TYPE_CHECKING:
     from gate.model import Report
@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     parser.add_argument("-o", "--out", default="prodgate-out", metavar="DIR", help="where the reports go (%(default)s)")
     parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: as the checklist says)")
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help="run this section or item only")
+    add_only(parser)
     parser.add_argument("--deadline", type=seconds, metavar="10m", help="end the whole run after this long")
     parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
 
@@ -37,13 +37,11 @@ def main(options: argparse.Namespace) -> int:
     loaded = load(options.file)
     secrets = Secrets.from_environment()
     language = options.language or loaded.checklist.language
-    only = frozenset(name for text in options.only for name in text.replace(",", " ").split())
-    _check_only(only, loaded.checklist)
     settings = Options(
         root=Path.cwd(),
         workers=max(1, options.workers),
         deadline=options.deadline,
-        only=only,
+        items=tuple(chosen(loaded.checklist, options.only)),
         language=language,
         source=source(Path.cwd()),
     )
@@ -51,18 +49,6 @@ def main(options: argparse.Namespace) -> int:
     with ending.on_signals():
         report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
         return _finish(report, Path(options.out))
-
-
-def _check_only(only: frozenset[str], checklist: object) -> None:
-    from gate.checklist.models import Checklist
-    from gate.checklist.problems import ChecklistError, Place, Problem, nearest
-
-    assert isinstance(checklist, Checklist)
-    known = {section.id for section in checklist.sections} | {item.id for item in checklist.items}
-    unknown = sorted(only - known)
-    if unknown:
-        texts = [f"no section or item is called '{name}'{nearest(name, known)}" for name in unknown]
-        raise ChecklistError([Problem(Place("--only"), text) for text in texts])
 
 
 def _finish(report: Report, folder: Path) -> int:

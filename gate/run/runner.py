@@ -43,12 +43,12 @@ _FOREVER = float("inf")
 
 @dataclass(frozen=True)
 class Options:
-    """How to run. `deadline` is in seconds for the whole run; `only` holds ids of sections and items, empty for all."""
+    """How to run, and which items. `deadline` is in seconds, for the whole run."""
 
     root: Path
+    items: tuple[Item, ...]
     workers: int = 32
     deadline: float | None = None
-    only: frozenset[str] = frozenset()
     language: str | None = None
     source: Source = field(default_factory=Source)
     against: tuple[Reason, ...] = ()
@@ -71,7 +71,7 @@ class Run:
         self.checklist = self.loaded.checklist
         self.results: dict[str, ItemResult] = {}
         self.targets: Mapping[str, Staged] = {}
-        self.selected = [item for item in self.checklist.items if self._wanted(item)]
+        self.selected = list(self.options.items)
         self.waivers = {spec.item: _waiver(spec) for spec in self.checklist.waivers}
         self.world: World | None = None
         self.unrestored: Outcome | None = None
@@ -192,12 +192,6 @@ class Run:
     def _hidden(self, model: Any) -> Any:
         """The same data without any secret in it."""
         return type(model).model_validate(hidden(model.model_dump(), self.secrets))
-
-    def _wanted(self, item: Item) -> bool:
-        only = self.options.only
-        if not only or item.id in only:
-            return True
-        return any(section.id in only and item in section.items for section in self.checklist.sections)
 
     def report(self) -> Report:
         """The report of what has been found so far; what has no outcome is an error."""

@@ -1,0 +1,81 @@
+"""Matchers: one way to expect a value, with the same meaning everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from gate.matchers import MISSING, Matcher, TextMatcher
+
+NAN = float("nan")
+
+MATCHES = [
+    (200, 200), (200, 200.0), ("a", "a"), (True, True), (None, None),
+    ([200, 204], 204), ({"gt": 0}, 1), ({"ge": 1, "lt": 10}, 1), ({"le": 0.5}, 0.5),
+    ({"matches": "^ok"}, "ok then"), ({"contains": "ready"}, "not ready"), ({"contains": 2}, [1, 2]),
+    ({"not": 500}, 200), ({"not": {"gt": 5}}, 5), ({"equals": [1, 2]}, [1, 2]), ({"equals": {"a": 1}}, {"a": 1}),
+    ({"a": 1}, {"a": 1, "b": 2}), ({"a": {"b": {"gt": 1}}}, {"a": {"b": 2}}), ({"a": ["x", "y"]}, {"a": "y"}),
+    ({"equals": NAN}, NAN), ({"not": 1}, NAN),
+]  # fmt: skip
+MISMATCHES = [
+    (200, 500), (200, "200"), (1, True), (True, 1), ("a", "A"), (None, MISSING), (0, MISSING), ("", MISSING),
+    ([200, 204], 500), ({"gt": 0}, 0), ({"ge": 1, "lt": 10}, 10), ({"gt": 0}, NAN), ({"le": 0}, NAN), (NAN, 1),
+    ({"gt": 0}, "5"), ({"gt": 0}, True), ({"matches": "^ok"}, "not ok"), ({"matches": "5"}, 5),
+    ({"contains": "x"}, "abc"), ({"contains": "x"}, {"x": 1}), ({"not": 500}, 500), ({"not": 1}, MISSING),
+    ({"equals": [1, 2]}, [2, 1]), ({"equals": {"a": 1}}, {"a": 1, "b": 2}), ({"a": 1}, {"b": 1}), ({"a": 1}, [1]),
+    ({"a": {"b": 1}}, {"a": 1}), ({"a": None}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "value"), MATCHES)
+def test_matches(spec: Any, value: Any) -> None:
+    """These are as expected."""
+    assert Matcher(spec).mismatch(value) is None
+
+
+@pytest.mark.parametrize(("spec", "value"), MISMATCHES)
+def test_mismatches(spec: Any, value: Any) -> None:
+    """These are not, and a sentence says so."""
+    assert str(Matcher(spec).mismatch(value)).startswith(("expected", "a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "sentence"),
+    [
+        (200, 503, "expected 200, got 503"),
+        ([200, 204], 503, "expected 200 or 204, got 503"),
+        ({"gt": 0, "lt": 9}, 0, "expected more than 0, got 0"),
+        ({"a": {"b": {"c": "ok"}}}, {"a": {"b": {"c": "x"}}}, 'a.b.c: expected "ok", got "x"'),
+        ({"a": 1}, {}, "a: expected 1, got nothing"),
+        ({"a": 1}, "text", 'expected an object, got "text"'),
+    ],
+)  # fmt: skip
+def test_sentences(spec: Any, value: Any, sentence: str) -> None:
+    """A mismatch says where, what was expected, and what is there."""
+    assert str(Matcher(spec).mismatch(value)) == sentence
+
+
+class Holder(BaseModel):
+    value: Matcher
+
+
+@pytest.mark.parametrize("spec", [[], {}, {"gt": "x"}, {"gt": True}, {"matches": "("}, {"matches": 5}, {"contains": ""},
+                                  {"a": []}, {"not": {}}, {"a": {"lt": None}}])  # fmt: skip
+def test_matchers_that_can_not_fail_or_not_work(spec: Any) -> None:
+    """A matcher that matches anything or nothing, or can't be understood, is an error when loaded."""
+    with pytest.raises(ValidationError):
+        Holder(value=spec)
+
+
+def test_text() -> None:
+    """Where text is matched, literal numbers and booleans stand for their text."""
+    assert TextMatcher(5).mismatch("5") is None
+    assert TextMatcher([True, 1.5]).mismatch("true") is None
+    assert TextMatcher({"not": 5}).mismatch("5") is not None
+
+
+def test_a_value_that_is_huge_is_cut() -> None:
+    """A sentence stays short, whatever was sent."""
+    assert len(str(Matcher(1).mismatch("x" * 10_000_000))) < 300
