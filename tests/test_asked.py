@@ -1,0 +1,184 @@
+"""How a check is asked: tries, time limits, evidence, and what becomes of a check that breaks or hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from gate.checks.asked import Asked, ask, cut
+from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
+from gate.checks.world import Memo, World
+from gate.messages import say
+from gate.model import Outcome, Status
+from gate.secrets import Secrets
+
+
+class Scripted(Check[Any]):
+    """A check whose observations are functions, one a try; the last one is used again."""
+
+    kind: ClassVar[str] = "scripted"
+    summary: ClassVar[str] = "for tests"
+    time_limit: ClassVar[float | None] = 1.0
+    script: tuple[Any, ...]
+    count: list[int]
+
+    def asked(self, world: World) -> str:
+        return "the script"
+
+    def reproduce(self, world: World) -> str:
+        return "true"
+
+    def observe(self, world: World) -> Any:
+        self.count.append(1)
+        return self.script[min(len(self.count), len(self.script)) - 1](world)
+
+    def judge(self, seen: Any) -> Judgement:
+        return passed(say("seen"), answer=str(seen)) if seen else failed(say("not seen"), answer=str(seen))
+
+
+def world(**more: Any) -> World:
+    given = {"root": Path(), "targets": {}, "secrets": Secrets(), "deadline": float("inf"), "fresh": time.monotonic()}
+    return World(**{**given, **more})
+
+
+def asking(*script: Any, around: World | None = None, **more: Any) -> Outcome:
+    check = Scripted(script=script, count=[])
+    return ask(Asked.model_construct(check=check, **more), around or world())
+
+
+def no(world: World) -> bool:
+    return False
+
+
+def yes(world: World) -> bool:
+    return True
+
+
+def test_one_try() -> None:
+    """Without `within` there is one try, and its evidence says what was asked and what came back."""
+    outcome = asking(no, yes)
+    assert (outcome.status, outcome.evidence.tries, outcome.evidence.answer) == (Status.FAIL, 1, "False")
+    assert (outcome.evidence.asked, outcome.evidence.reproduce) == ("the script", "true")
+
+
+def test_within() -> None:
+    """With `within` it is tried again until it passes."""
+    outcome = asking(no, no, yes, within=20.0)
+    assert (outcome.status, outcome.evidence.tries) == (Status.PASS, 3)
+
+
+def test_within_that_is_over() -> None:
+    """When `within` is over, the last outcome stands, and says for how long it was so."""
+    outcome = asking(no, within=0.6)
+    assert (outcome.status, str(outcome.message)) == (Status.FAIL, "not seen (still so after 0.6 s)")
+
+
+def test_a_check_that_breaks() -> None:
+    """A check that raises is an ERROR of its own, with the exception's name."""
+    outcome = asking(lambda world: 1 / 0)
+    assert str(outcome.message) == "The check itself broke: ZeroDivisionError: division by zero"
+    assert outcome.status is Status.ERROR
+
+
+def test_a_check_that_cannot_observe() -> None:
+    """What could not be observed is an ERROR with its reason, neither PASS nor FAIL."""
+
+    def refuse(world: World) -> None:
+        raise CannotObserve(say("no answer"), answer="503")
+
+    outcome = asking(refuse)
+    assert (outcome.status, str(outcome.message), outcome.evidence.answer) == (Status.ERROR, "no answer", "503")
+
+
+def test_a_check_that_hangs() -> None:
+    """A check that hangs costs its time limit and a grace, no more, and is an ERROR."""
+    stuck = threading.Event()
+    outcome = asking(lambda world: stuck.wait(60), timeout=0.1)
+    stuck.set()
+    assert (outcome.status, str(outcome.message)) == (
+        Status.ERROR,
+        "The check did not end within its time limit",
+    )
+
+
+def test_a_run_that_ends() -> None:
+    """When the run ends, a check that is under way is left, and is an ERROR."""
+    cancelled, stuck = threading.Event(), threading.Event()
+    threading.Timer(0.2, cancelled.set).start()
+    outcome = asking(lambda world: stuck.wait(60), timeout=50.0, around=world(cancelled=cancelled))
+    stuck.set()
+    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
+
+
+def test_no_time_left() -> None:
+    """Without time left nothing is asked, and that is no pass."""
+    outcome = asking(yes, around=world(deadline=time.monotonic() - 1))
+    assert (outcome.status, outcome.evidence.tries) == (Status.ERROR, 0)
+
+
+def test_a_check_that_puts_something_back_is_waited_for() -> None:
+    """A check that ends itself is waited for, also when the run has ended: its own outcome counts."""
+
+    class Restoring(Scripted):
+        ends_itself: ClassVar[bool] = True
+
+    cancelled = threading.Event()
+
+    def restore(world: World) -> bool:
+        cancelled.set()
+        time.sleep(0.5)
+        return True
+
+    asked = Asked.model_construct(check=Restoring(script=(restore,), count=[]), timeout=0.1)
+    assert ask(asked, world(cancelled=cancelled)).status is Status.PASS
+
+
+@pytest.mark.parametrize("length", [0, 10, 100, 101, 1000])
+def test_cut(length: int) -> None:
+    """A long text keeps both ends, and says how much is gone; a short one is untouched."""
+    text = "a" * (length // 2) + "b" * (length - length // 2)
+    made = cut(text, 100)
+    if length <= 100:
+        assert made == text
+    else:
+        assert made == f"{'a' * 50}\n[... {length - 100} characters cut ...]\n{'b' * 50}"
+
+
+def test_memo_makes_once() -> None:
+    """Several that ask for one thing at a time get one making; a later moment gets a new one."""
+    made: list[int] = []
+    memo = Memo()
+
+    def make() -> int:
+        made.append(1)
+        time.sleep(0.1)
+        return len(made)
+
+    begun = time.monotonic()
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(memo.get("k", make, not_before=begun, remaining=10)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1] * 8
+    assert memo.get("k", make, not_before=time.monotonic(), remaining=10) == 2
+
+
+def test_memo_tells_all_of_an_error() -> None:
+    """An error in the making reaches everyone who waits, and the next one tries again."""
+    memo = Memo()
+
+    def refuse() -> int:
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            memo.get("k", refuse, not_before=time.monotonic(), remaining=1)
