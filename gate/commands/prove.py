@@ -1,0 +1,32 @@
+"""`prodgate prove`: runs each check against nothing at all, and lists those that still pass: they can't fail."""
+
+from __future__ import annotations
+
+import argparse
+
+from gate.commands._options import add_files, add_only, chosen
+
+SUMMARY = "run each check against nothing at all and list those that still pass"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    add_files(parser)
+    add_only(parser)
+    parser.add_argument("--workers", type=int, default=16, metavar="N", help="items asked at a time (%(default)s)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say of each item how it was proven")
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 where every item can fail, 1 where one was not proven."""
+    from gate.checklist.load import load
+    from gate.run.prove import prove
+
+    checklist = load(options.file).checklist
+    proofs = prove(checklist, chosen(checklist, options.only), max(1, options.workers))
+    unproven = [proof for proof in proofs if not proof.proven]
+    for proof in proofs:
+        if options.verbose or not proof.proven:
+            print(f"{'proven  ' if proof.proven else 'UNPROVEN'}  {proof.item.id}: {proof.how}")
+    print(f"{len(proofs) - len(unproven)} of {len(proofs)} items can fail, {len(unproven)} unproven")
+    return 1 if unproven else 0

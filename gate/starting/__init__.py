@@ -1,0 +1,1 @@
+"""Starting with the gate: looks at a repository and writes its first checklist and workflow."""
