@@ -12,7 +12,7 @@ import gate
 ROOT = Path(gate.__file__).parent
 ORDER = [
     {"messages", "quantities", "registry", "secrets"},
-    {"matchers", "model", "http", "process", "language"},
+    {"matchers", "model", "http", "process", "language", "locale"},
     {"prometheus", "testresults"},
     {"staging"},
     {"checks"},

@@ -1,0 +1,76 @@
+"""Loads the templates of `templates/`, beside the package both in a checkout and when installed.
+
+What a template puts out is escaped for the place it goes to, unless a filter has done so: text can't be forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from gate.language import Language
+from gate.messages import Message
+from gate.model import Report
+from gate.render import _view, markdown
+
+FOLDER = Path(__file__).parent.parent.parent / "templates"
+_SPAN = re.compile(r"`([^`\n]+)`")
+_ANSWER_LIMIT = 2000
+
+
+def environment(words: Language, escape: Callable[[str], str]) -> Environment:
+    """A Jinja environment in which everything that is put out goes through `escape`, once."""
+
+    def finalize(value: Any) -> Any:
+        return value if isinstance(value, Markup) else Markup(escape(_said(value, words)))  # noqa: S704
+
+    made = Environment(  # noqa: S701 - finalize escapes, for Markdown as well as for HTML
+        loader=FileSystemLoader(FOLDER),
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals.update(_=words, words=words, view=_view)
+    made.filters["say"] = lambda value: _said(value, words)
+    made.filters["shortened"] = partial(shortened, words=words)
+    return made
+
+
+def _said(value: Any, words: Language) -> str:
+    return words.message(value) if isinstance(value, Message) else str(value)
+
+
+def shortened(text: str, limit: int = _ANSWER_LIMIT, *, words: Language) -> str:
+    """The two ends of a text that is longer than `limit` characters, with a line between them that says so."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    note = words("[... {count} characters cut ...]", count=len(text) - 2 * half)
+    return f"{text[:half]}\n{note}\n{text[-half:]}"
+
+
+def markdown_page(name: str, report: Report, words: Language, **more: Any) -> str:
+    """A template of Markdown, with a report in it."""
+    made = environment(words, partial(rich, outside=markdown.text, code=markdown.code))
+    made.filters["cell"] = lambda value: Markup(rich(_said(value, words), outside=markdown.cell, code=_code_cell))  # noqa: S704
+    made.filters["code"] = lambda value: Markup(markdown.code(str(value)))  # noqa: S704
+    made.filters["fence"] = lambda value, language="": Markup(markdown.fence(str(value), language))  # noqa: S704
+    return made.get_template(name).render(report=report, **more)
+
+
+def rich(text: str, *, outside: Callable[[str], str], code: Callable[[str], str]) -> str:
+    """A text in which only `spans of code` mean something, escaped part by part."""
+    parts = _SPAN.split(text)
+    return "".join(code(part) if number % 2 else outside(part) for number, part in enumerate(parts))
+
+
+def _code_cell(text: str) -> str:
+    return markdown.code(text).replace("|", "\\|")

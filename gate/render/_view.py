@@ -1,0 +1,166 @@
+"""What several formats say of a report: marks, root causes, steps to take. Everything in it is computed, nothing typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gate.messages import Message, say
+from gate.model import Counts, Decision, ItemResult, Reason, Report, SectionResult, Severity, Status, count
+
+MARKS = {
+    Status.PASS: "✅ PASS",
+    Status.FAIL: "❌ FAIL",
+    Status.ERROR: "💥 ERROR",
+    Status.SKIP: "⏭️ SKIP",
+    Status.WAIVED: "🟡 WAIVED",
+}
+"""One mark a status, the same in every language; no two share one."""
+
+DECISION_MARKS = {Decision.GO: "🟢", Decision.GO_WITH_RESERVATIONS: "🟠", Decision.NO_GO: "🔴"}
+
+DECISIONS = {
+    Decision.GO: say("GO"),
+    Decision.GO_WITH_RESERVATIONS: say("GO with reservations"),
+    Decision.NO_GO: say("NO-GO"),
+}
+
+ENDINGS = {
+    "complete": say("The run is complete"),
+    "deadline": say("The run ended at its overall deadline, before every item had run"),
+    "cancelled": say("The run was cancelled before every item had run"),
+    "broken": say("The gate itself broke before every item had run"),
+}
+
+PHASES = {
+    "steady": say("Steady state"),
+    "fault": say("Fault"),
+    "observe": say("Observation"),
+    "throughout": say("Throughout"),
+    "restore": say("Restoration"),
+    "recover": say("Recovery"),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do, with the items that it is for and the commands that show whether it is done."""
+
+    message: Message
+    items: tuple[ItemResult, ...]
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of its items, each once."""
+        return list(dict.fromkeys(item.outcome.evidence.reproduce for item in self.items if reproducible(item)))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why some items are as they are: one root cause, said once."""
+
+    message: Message
+    advice: Message | None
+    items: tuple[ItemResult, ...]
+
+
+def reproducible(item: ItemResult) -> bool:
+    """Whether there is a command that asks the same by hand."""
+    return bool(item.outcome.evidence.reproduce)
+
+
+def section_counts(section: SectionResult) -> Counts:
+    """The counts of a section."""
+    return count(section.items)
+
+
+def causes(items: Iterable[ItemResult]) -> list[Cause]:
+    """Items by root cause, in the order in which each cause appears first."""
+    groups: dict[str, list[ItemResult]] = {}
+    for item in items:
+        groups.setdefault(item.outcome.cause or f"item:{item.id}", []).append(item)
+    return [_cause(group) for group in groups.values()]
+
+
+def _cause(group: list[ItemResult]) -> Cause:
+    outcome = group[0].outcome
+    shared = outcome.cause_message
+    message = shared or say("{item}: {message}", item=group[0].title, message=outcome.message)
+    advice = next((item.outcome.advice for item in group if item.outcome.advice), None)
+    return Cause(message, advice, tuple(group))
+
+
+def unverified(report: Report) -> list[Cause]:
+    """What could not be verified, by root cause: items that were skipped, and those that could not be observed."""
+    return causes(item for item in report.items if item.status in (Status.SKIP, Status.ERROR))
+
+
+def steps(report: Report, severity: Severity) -> list[Step]:
+    """What to do about the items of a severity that did not pass, a step a root cause."""
+    open_items = [
+        item for item in report.items if item.severity is severity and item.status not in (Status.PASS, Status.WAIVED)
+    ]
+    return [Step(cause.advice or _make_pass(cause.items), cause.items) for cause in causes(open_items)]
+
+
+def waived(report: Report) -> list[ItemResult]:
+    """The items that a waiver in force covers."""
+    return [item for item in report.items if item.status is Status.WAIVED]
+
+
+def actions(report: Report) -> list[Message]:
+    """What stands between this commit and a GO, each once, in the order of the reasons."""
+    return _each_once(_action(reason, report) for reason in report.verdict.reasons)
+
+
+def recommendations(report: Report) -> list[Message]:
+    """What should be done about the reservations, each once."""
+    found = [reason.advice for reason in report.verdict.reservations if reason.advice]
+    return _each_once(found)
+
+
+def _action(reason: Reason, report: Report) -> Message:
+    if reason.advice:
+        return reason.advice
+    named = [item for item in report.items if item.id in reason.items]
+    return _make_pass(tuple(named)) if named else reason.message
+
+
+def _make_pass(items: tuple[ItemResult, ...]) -> Message:
+    if len(items) == 1:
+        return say("Make this item pass: {item}", item=items[0].title)
+    return say("Make {item} and {count} more items pass", item=items[0].title, count=len(items) - 1)
+
+
+def _each_once(messages: Iterable[Message]) -> list[Message]:
+    return list({str(message): message for message in messages}.values())
+
+
+def drills(report: Report) -> list[ItemResult]:
+    """The items that are drills: those with criteria or a timeline of their own."""
+    return [item for item in report.items if item.outcome.timeline or item.check == "drill"]
+
+
+def main_reason(report: Report) -> Message:
+    """The first thing that stands against a GO; without one, what is reserved; without that, that all is well."""
+    if report.verdict.reasons:
+        return report.verdict.reasons[0].message
+    if report.verdict.reservations:
+        return report.verdict.reservations[0].message
+    return say("Every item passed")
+
+
+def until(report: Report) -> Message | None:
+    """When and why this GO ends, where it does."""
+    if report.verdict.until is None:
+        return None
+    return say(
+        "Becomes NO-GO on {day} (waiver of {items})",
+        day=report.verdict.until.isoformat(),
+        items=", ".join(report.verdict.until_waivers),
+    )
+
+
+def ordered_evidence(report: Report) -> list[ItemResult]:
+    """The items that have evidence to show, in the checklist's order."""
+    return [item for item in report.items if item.outcome.evidence.asked or item.outcome.evidence.answer]
