@@ -7,6 +7,7 @@ observed and stay as they are, except that dates, numbers, durations and sizes t
 from __future__ import annotations
 
 import gettext
+import math
 import re
 from datetime import UTC, date, datetime
 from functools import cache
@@ -23,7 +24,7 @@ LANGUAGES = ("en", "fr")
 _LOCALES = {"en": "en_GB", "fr": "fr_FR"}
 _MOMENTS = {"en": "d MMMM y 'at' HH:mm:ss 'UTC'", "fr": "d MMMM y 'à' HH:mm:ss 'UTC'"}
 _PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
-_QUANTITY = re.compile(r"-?[0-9]+(?:\.[0-9]+)? (?:ms|s|min|B|KiB|MiB|GiB)|[0-9]+ min [0-9]+ s")
+_QUANTITY = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)? (?:ms|s|min|B|KiB|MiB|GiB)|[0-9]+ min [0-9]+ s")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"fr": {"B": "o", "KiB": "Kio", "MiB": "Mio", "GiB": "Gio"}}
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -88,6 +89,15 @@ class Language:
         """A duration for people: `2.1 s`, in French `2,1 s`."""
         return self._quantity(duration(seconds))
 
+    @property
+    def colon(self) -> str:
+        """A colon with the space before it that the language wants."""
+        return ":" if self.code == "en" else f"{NO_BREAK}:"
+
+    def seconds(self, at: float) -> str:
+        """Seconds from a fault: `+0.9 s`, in French `+0,9 s`."""
+        return self._quantity(f"{at:+.1f} s") if math.isfinite(at) else "?"
+
     def moment(self, when: datetime) -> str:
         """A date with its time, in UTC: `15 December 2025 at 09:36:54 UTC`."""
         from babel.dates import format_datetime
@@ -119,5 +129,3 @@ def language(code: str) -> Language:
 def translate(message: Message, code: str) -> str:
     """The message in a language."""
     return language(code).message(message)
-
-

@@ -18,18 +18,18 @@ from gate.language import DOMAIN, LANGUAGES, LOCALES
 ROOT = LOCALES.parent.parent
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
 _OPTIONS = {"**.j2": {"silent": "false", "trim_blocks": "true", "extensions": "jinja2.ext.do"}}
-_KEYWORDS = {"say": None, "_": None}
+_KEYWORDS = {"say": None, "_": None, "words": None}
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def extracted() -> Catalog:
-    """Every text of `say("...")` in `gate/` and `_("...")` in `templates/`, each with the files that use it."""
+    """Every text of `say("...")` and `words("...")` in the code and of `_("...")` in the templates, with its files."""
     catalogue = _empty(None)
     for folder in ("gate", "templates"):
         found = extract_from_dir(ROOT / folder, _METHODS, _OPTIONS, keywords=_KEYWORDS, strip_comment_tags=True)
         for name, _, text, _, _ in sorted(found, key=lambda entry: (entry[0], entry[1])):
             if text:
-                catalogue.add(text, locations=[(f"{folder}/{name}", None)])
+                catalogue.add(text, locations=[(f"{folder}/{name}", 0)])
     return catalogue
 
 

@@ -6,8 +6,9 @@ What a template puts out is escaped for the place it goes to, unless a filter ha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from markupsafe import Markup
 
 from gate.language import Language
 from gate.messages import Message
-from gate.model import Report
+from gate.model import ItemResult, Report
 from gate.render import _view, markdown
 
 FOLDER = Path(__file__).parent.parent.parent / "templates"
@@ -38,7 +39,7 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update(_=words, words=words, view=_view)
+    made.globals.update(_=words, words=words, view=_view, number=partial(next, count(1)), script=partial(script, words))
     made.filters["say"] = lambda value: _said(value, words)
     made.filters["shortened"] = partial(shortened, words=words)
     return made
@@ -57,6 +58,16 @@ def shortened(text: str, limit: int = _ANSWER_LIMIT, *, words: Language) -> str:
     return f"{text[:half]}\n{note}\n{text[-half:]}"
 
 
+def script(words: Language, items: Iterable[ItemResult]) -> str:
+    """The commands that ask the same by hand, each under the item's id and what the gate saw."""
+    blocks = []
+    for item in items:
+        seen = markdown.visible(f"{_view.MARKS[item.status]} {words.message(item.outcome.message)}")
+        head = [f"# {item.id}", *(f"# {line}" for line in seen.splitlines())]
+        blocks.append("\n".join([*head, item.outcome.evidence.reproduce]))
+    return "\n\n".join(blocks)
+
+
 def markdown_page(name: str, report: Report, words: Language, **more: Any) -> str:
     """A template of Markdown, with a report in it."""
     made = environment(words, partial(rich, outside=markdown.text, code=markdown.code))
@@ -69,7 +80,14 @@ def markdown_page(name: str, report: Report, words: Language, **more: Any) -> st
 def rich(text: str, *, outside: Callable[[str], str], code: Callable[[str], str]) -> str:
     """A text in which only `spans of code` mean something, escaped part by part."""
     parts = _SPAN.split(text)
-    return "".join(code(part) if number % 2 else outside(part) for number, part in enumerate(parts))
+    return "".join(code(part) if number % 2 else _padded(part, outside) for number, part in enumerate(parts))
+
+
+def _padded(part: str, outside: Callable[[str], str]) -> str:
+    """A part between two spans keeps the space that stands between it and them."""
+    before = " " if part.startswith(" ") else ""
+    after = " " if part.endswith(" ") and part.strip() else ""
+    return before + outside(part) + after
 
 
 def _code_cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What several formats say of a report: marks, root causes, steps to take. Everything in it is computed, nothing typed."""
+"""What several formats say of a report: marks, root causes, steps to take. All computed, nothing typed."""
 
 from __future__ import annotations
 
@@ -44,15 +44,10 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do, with the items that it is for and the commands that show whether it is done."""
+    """Something to do, with the items that it is for."""
 
     message: Message
     items: tuple[ItemResult, ...]
-
-    @property
-    def commands(self) -> list[str]:
-        """The commands of its items, each once."""
-        return list(dict.fromkeys(item.outcome.evidence.reproduce for item in self.items if reproducible(item)))
 
 
 @dataclass(frozen=True)
@@ -64,9 +59,9 @@ class Cause:
     items: tuple[ItemResult, ...]
 
 
-def reproducible(item: ItemResult) -> bool:
-    """Whether there is a command that asks the same by hand."""
-    return bool(item.outcome.evidence.reproduce)
+def so_many(items: int) -> Message:
+    """`1 item`, `33 items`."""
+    return say("1 item") if items == 1 else say("{count} items", count=items)
 
 
 def section_counts(section: SectionResult) -> Counts:
@@ -96,11 +91,16 @@ def unverified(report: Report) -> list[Cause]:
 
 
 def steps(report: Report, severity: Severity) -> list[Step]:
-    """What to do about the items of a severity that did not pass, a step a root cause."""
+    """What to do about the items of a severity that did not pass, a step for each thing to do."""
     open_items = [
         item for item in report.items if item.severity is severity and item.status not in (Status.PASS, Status.WAIVED)
     ]
-    return [Step(cause.advice or _make_pass(cause.items), cause.items) for cause in causes(open_items)]
+    found: dict[str, Step] = {}
+    for cause in causes(open_items):
+        message = cause.advice or _make_pass(cause.items)
+        before = found.get(str(message), Step(message, ()))
+        found[str(message)] = Step(message, before.items + cause.items)
+    return list(found.values())
 
 
 def waived(report: Report) -> list[ItemResult]:
@@ -114,9 +114,9 @@ def actions(report: Report) -> list[Message]:
 
 
 def recommendations(report: Report) -> list[Message]:
-    """What should be done about the reservations, each once."""
+    """What should be done about the reasons, then about the reservations, each once."""
     found = [reason.advice for reason in report.verdict.reservations if reason.advice]
-    return _each_once(found)
+    return _each_once([*actions(report), *found])
 
 
 def _action(reason: Reason, report: Report) -> Message:

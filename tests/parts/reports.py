@@ -228,7 +228,9 @@ def drill(id: str = "drills.database", title: str = "DB down drill", status: Sta
         moment(41.7, "VezaDatabaseDown resolved", "resolved"),
     )
     points = tuple((float(second), 0.0 if 2 <= second < 34 else 1.0) for second in range(-5, 46))
-    pool = tuple((float(second), 4.0 if second < 0 or second > 33 else max(0.0, 4.0 - second)) for second in range(-5, 46))
+    pool = tuple(
+        (float(second), 4.0 if second < 0 or second > 33 else max(0.0, 4.0 - second)) for second in range(-5, 46)
+    )
     timeline = Timeline(
         moments=moments,
         curves=(Curve(name="veza_db_up", points=points), Curve(name="veza_db_pool_open_connections", points=pool)),
@@ -262,7 +264,9 @@ def go(language: str = "en") -> Report:
     """Everything passed, both drills included."""
     return report(
         (
-            section("health", "Health endpoints", item("health.live", "`/live` answers"), item("health.readyz", "Ready")),
+            section(
+                "health", "Health endpoints", item("health.live", "`/live` answers"), item("health.readyz", "Ready")
+            ),
             section("drills", "Drills", drill(), drill("drills.breaker", "Circuit breaker drill")),
         ),
         language=language,
@@ -342,7 +346,12 @@ def hostile(language: str = "en") -> Report:
 def many(count: int = 1000, language: str = "en") -> Report:
     """So many items, in sections of fifty, one of ten failing."""
     items = [
-        item(f"many.{number}", f"Item number {number}", Status.FAIL, say("expected {wanted}, got {got}", wanted=200, got=500))
+        item(
+            f"many.{number}",
+            f"Item number {number}",
+            Status.FAIL,
+            say("expected {wanted}, got {got}", wanted=200, got=500),
+        )
         if number % 10 == 0
         else item(f"many.{number}", f"Item number {number}", evidence=proof("GET /", "x" * 400, "curl http://api/"))
         for number in range(count)

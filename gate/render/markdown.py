@@ -1,0 +1,58 @@
+"""Escapes text for Markdown as GitHub reads it, so that nothing a service says can mean anything there.
+
+https://github.github.com/gfm/: outside code every ASCII punctuation mark may carry a backslash. Mentions, references
+and bare addresses are found by GitHub after rendering, where a backslash no longer helps: a zero-width space does.
+"""
+
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_SPACE = re.compile("[ \t\n\x0b\x0c\u2028\u2029]+")
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
+_LEADING = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_REFERENCE = re.compile(r"(@|#|GH-)(?=\w)|(?<=[a-zA-Z])(:)(?=//)|(?<=www)(\.)", re.IGNORECASE)
+_BREAK = "\N{ZERO WIDTH SPACE}"
+
+
+def visible(text: str) -> str:
+    """The text with U+FFFD for control characters, lone surrogates, and marks that turn the direction of writing."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def text(text: str) -> str:
+    """A text for the middle of a line: one line of it, and only letters."""
+    line = _SPACE.sub(" ", visible(text)).strip(" ")
+    broken = _REFERENCE.sub(lambda found: found[0] + _BREAK, line)
+    return _LEADING.sub(_escape_first, _PUNCTUATION.sub(r"\\\1", broken))
+
+
+def _escape_first(found: re.Match[str]) -> str:
+    return found[0] if found[0].isdigit() else "\\" + found[0]
+
+
+def cell(value: str) -> str:
+    """A text for a cell of a table."""
+    return text(value)
+
+
+def code(value: str) -> str:
+    """A span of code, whatever backticks are in it."""
+    line = _SPACE.sub(" ", visible(value)).strip(" ") or " "
+    ticks = "`" * (_longest(line, "`") + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}"
+
+
+def fence(value: str, language: str = "") -> str:
+    """A block of code that nothing in it can end."""
+    body = visible(value).rstrip("\n")
+    ticks = "`" * max(3, _longest(body, "`") + 1)
+    return f"{ticks}{language}\n{body}\n{ticks}"
+
+
+def _longest(value: str, mark: str) -> int:
+    return max((len(run) for run in re.findall(f"{re.escape(mark)}+", value)), default=0)

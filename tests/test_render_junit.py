@@ -1,0 +1,143 @@
+"""JUnit XML: what readers make of it, for every kind of outcome and for any text a service can send."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parts import reports
+
+from gate.messages import say
+from gate.model import Report, Status
+from gate.render import FORMATS
+
+
+def parsed(report: Report, code: str = "en") -> ET.Element:
+    """The document as a parser reads the bytes of the file."""
+    text = FORMATS.module("junit").render(report, code)
+    return ET.fromstring(text.encode("utf-8"))
+
+
+def case(document: ET.Element, name: str) -> ET.Element:
+    """The case of an item."""
+    (found,) = [entry for entry in document.iter("testcase") if entry.get("name") == name]
+    return found
+
+
+def test_suites_are_the_sections_in_order_and_the_verdict_is_last() -> None:
+    """A reader sees the checklist's sections, and then the verdict."""
+    names = [suite.get("name") for suite in parsed(reports.all_down())]
+    assert names == ["scrape", "rules", "alert", "metrics", "health", "drills", "docs", "verdict"]
+
+
+def test_counts_add_up() -> None:
+    """33 items and the verdict: 4 failures, 20 skipped; each suite's numbers are those of its cases."""
+    document = parsed(reports.all_down())
+    assert tuple(document.get(key) for key in ("tests", "failures", "errors")) == ("34", "4", "0")
+    assert sum(int(suite.get("skipped", "")) for suite in document) == 20
+    for suite in document:
+        assert suite.get("tests") == str(len(suite.findall("testcase")))
+        assert suite.get("skipped") == str(len(suite.findall("testcase/skipped")))
+
+
+KINDS = {"pass": None, "fail": "failure", "error": "error", "skip": "skipped"}
+
+
+@pytest.mark.parametrize("status", KINDS)
+def test_statuses(status: str) -> None:
+    """Each outcome has its element, and a pass has none."""
+    item = reports.item("a.b", "A", Status(status), say("because"))
+    found = case(parsed(reports.report([reports.section("a", "A", item)])), "a.b")
+    assert [kind for kind in KINDS.values() if kind == KINDS[status] and kind] == [
+        child.tag for child in found if child.tag != "system-out"
+    ]
+    assert [child.get("message") for child in found if child.tag != "system-out"] == ["because"][: len(found) - 1]
+
+
+def test_a_waived_item_is_skipped_with_reason_and_expiry() -> None:
+    """A reader of the JUnit file alone sees who allowed it, why, and until when."""
+    (skipped,) = case(parsed(reports.reserved()), "tests.unit").findall("skipped")
+    wanted = (
+        "Waived until 2026-03-31 by backend-team: servicemocks fails on the shared runner, issue 412. 2 tests failed"
+    )
+    assert wanted == skipped.get("message")
+
+
+@pytest.mark.parametrize(("made", "failures"), [("all_down", 1), ("go", 0), ("reserved", 0), ("hostile", 1)])
+def test_the_verdict_is_red_exactly_on_no_go(made: str, failures: int) -> None:
+    """The case `verdict` fails on NO-GO."""
+    found = case(parsed(getattr(reports, made)()), "verdict")
+    assert failures == len(found.findall("failure"))
+
+
+def test_the_verdict_of_a_skip_alone_is_red() -> None:
+    """Where every case is skipped and none failed, the verdict still is red."""
+    document = parsed(reports.report([reports.section("a", "A", reports.skipped("a.b", "B"))]))
+    assert (document.get("failures"), document[0].get("failures")) == ("1", "0")
+
+
+def test_a_case_has_time_place_and_evidence() -> None:
+    """Time, file and line where known, and what was asked, what came back and the command, in system-out."""
+    found = case(parsed(reports.all_down()), "rules.file")
+    assert tuple(found.get(key) for key in ("time", "file", "line")) == ("0.012000", "ops/prometheus/alerts.yml", "1")
+    output = found.findtext("system-out") or ""
+    assert "-rw-r--r-- 8192 ops/prometheus/alerts.yml" in output.splitlines()
+    assert "$ ls -la ops/prometheus/alerts.yml" in output.splitlines()
+
+
+def test_times_are_plain_decimals() -> None:
+    """No time has an exponent, which the schema's xs:decimal does not allow, and every case has one."""
+    for element in parsed(reports.all_down()).iter():
+        if element.tag in ("testsuite", "testcase", "testsuites"):
+            assert "e" not in element.get("time", "e").lower()
+
+
+def test_sentences_are_in_the_language() -> None:
+    """A French file has French sentences."""
+    (failure,) = case(parsed(reports.all_down(), "fr"), "verdict").findall("failure")
+    assert failure.get("message") == "NO-GO: api n'est pas prêt\N{NO-BREAK SPACE}: connection refused (13 items)"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.characters(), max_size=50))
+def test_any_text_is_valid_xml(text: str) -> None:
+    """Whatever text a service sends, lone surrogates and all, the file parses and what XML can hold is kept."""
+    item = reports.item("a", text, Status.FAIL, say("{t}", t=text), evidence=reports.proof(text, text, text))
+    found = case(parsed(reports.report([reports.section("s", text, item)], service=text)), "a")
+    letters = [char for char in text if char.isascii() and char.isalnum()]
+    assert (
+        letters
+        == [char for char in (found.find("failure").get("message") or "") if char.isascii() and char.isalnum()][  # type: ignore[union-attr]
+            : len(letters)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "bait", ["\ud800", "\ufffe", "\uffff", "\x00", "\x1b", "\x0b", "]]>", "\U0001fffe", "\x7f", "\r"]
+)
+def test_characters_that_xml_cannot_hold(bait: str) -> None:
+    """Each of these in evidence costs nothing but itself."""
+    item = reports.item("a", "A", evidence=reports.proof("asked", f"before{bait}after"))
+    output = case(parsed(reports.report([reports.section("s", "S", item)])), "a").findtext("system-out") or ""
+    assert "before" in output
+    assert "after" in output
+
+
+def test_ten_megabytes_of_anything() -> None:
+    """10 MB of output are cut to both ends, and the file stays valid and smaller than that."""
+    answer = "first" + "\x00\ud800<&" * 2_500_000 + "last"
+    item = reports.item("a", "A", Status.ERROR, say("{answer}", answer=answer), evidence=reports.proof("", answer))
+    report = reports.report([reports.section("s", "S", item)])
+    output = case(parsed(report), "a").findtext("system-out") or ""
+    assert output.endswith("last")
+    assert len(FORMATS.module("junit").render(report, "en")) < 8_000_000
+
+
+def test_hostile_report_is_valid() -> None:
+    """Hostile text everywhere still makes a document with every case in it."""
+    names = [entry.get("name") for entry in parsed(reports.hostile()).iter("testcase")]
+    wanted = ["pass", "fail", "error", "skip", "waived", "drill"]
+    assert [*(f"hostile.{name}" for name in wanted), "verdict"] == names

@@ -1,0 +1,164 @@
+"""The Markdown report: all of the hand-run report, computed; nothing that a service said means anything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from parts import reports
+
+from gate.model import Report
+from gate.render import FORMATS
+
+MADE: dict[str, Callable[[str], Report]] = {
+    "down": reports.all_down,
+    "go": reports.go,
+    "reserved": reports.reserved,
+    "hostile": reports.hostile,
+}
+
+
+def render(report: Report, code: str) -> str:
+    return str(FORMATS.module("md").render(report, code))
+
+
+def tokens(text: str) -> list[Token]:
+    """Every token of a Markdown text, also those inside lines."""
+    found: list[Token] = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        found += [token, *(token.children or [])]
+    return found
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of every row of every table."""
+    found: list[list[str]] = []
+    inside = False
+    for token in tokens(text):
+        if token.type == "tr_open":
+            found.append([])
+        inside = token.type in ("th_open", "td_open") or (inside and token.type not in ("th_close", "td_close"))
+        if inside and token.type == "inline":
+            found[-1].append(token.content)
+    return found
+
+
+TABLE = [
+    ["1. Prometheus scrape OK", "6", "1", "0", "0", "5", "0", "17\N{NO-BREAK SPACE}%"],
+    ["2. Règles d'alerte chargées", "5", "3", "0", "0", "2", "0", "60\N{NO-BREAK SPACE}%"],
+    ["3. Alerte vue et runbook suivi", "6", "2", "0", "0", "4", "0", "33\N{NO-BREAK SPACE}%"],
+    ["4. Métriques clés vérifiées", "7", "0", "0", "0", "7", "0", "0\N{NO-BREAK SPACE}%"],
+    ["5. Validation endpoints health", "3", "0", "3", "0", "0", "0", "0\N{NO-BREAK SPACE}%"],
+    ["6. Tests opérationnels", "2", "0", "0", "0", "2", "0", "0\N{NO-BREAK SPACE}%"],
+    ["7. Documentation", "4", "4", "0", "0", "0", "0", "100\N{NO-BREAK SPACE}%"],
+    ["**TOTAL**", "**33**", "**10**", "**3**", "**0**", "**20**", "**0**", "**30\N{NO-BREAK SPACE}%**"],
+]
+
+
+def test_the_table_of_all_sections_is_that_of_the_hand_run_report() -> None:
+    """With nothing running, the sections count as people counted them, and the total is right for once."""
+    found = rows(render(reports.all_down("fr"), "fr"))
+    start = found.index(["Section", "Items", "Pass", "Fail", "Error", "Skip", "Waived", "Taux"])
+    assert found[start + 1 : start + 9] == TABLE
+
+
+HEADINGS = [
+    "Rapport PROD GATE - veza-backend-api",
+    "Résumé exécutif",
+    "1. Checklist (33 items)",
+    "2. Drills opérationnels",
+    "3. Cibles",
+    "4. Verdict final",
+    "5. Commandes pour reproduire",
+    "6. Prochaines étapes",
+    "7. Preuves",
+]
+
+
+def test_it_has_the_parts_of_the_hand_run_report() -> None:
+    """The French report of a gate with nothing running has its parts in order."""
+    found = tokens(render(reports.all_down("fr"), "fr"))
+    texts = [
+        after.content for token, after in pairwise(found) if token.type == "heading_open" and token.tag in ("h1", "h2")
+    ]
+    assert texts == HEADINGS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**Verdict**\N{NO-BREAK SPACE}: 🔴 **NO-GO**",
+        "**Date**\N{NO-BREAK SPACE}: 15 décembre 2025 à 14:36:54 UTC  ",
+        "**Commit**\N{NO-BREAK SPACE}: `feb7283cd4a17c4460be28697ac2d7e4b7476512`  ",
+        "**Résultat**\N{NO-BREAK SPACE}: 1/6 (17\N{NO-BREAK SPACE}%)",
+        "**Résultat**\N{NO-BREAK SPACE}: 3/5 (60\N{NO-BREAK SPACE}%)",
+        "1. Démarrer api, ou corriger son adresse dans la checklist",
+        "2. Démarrer prometheus, ou corriger son adresse dans la checklist",
+        "1. api n'est pas prêt\N{NO-BREAK SPACE}: connection refused (13 items)",
+        "| Endpoint `/metrics` accessible | ⏭️ SKIP | api n'est pas prêt\N{NO-BREAK SPACE}: connection refused |",
+        "curl -sS -i http://api:8080/readyz",
+    ],
+)
+def test_a_line_of_the_french_report(line: str) -> None:
+    """The French report of a gate with nothing running says what the hand-run one said, in French."""
+    assert line in render(reports.all_down("fr"), "fr").splitlines()
+
+
+def test_a_root_cause_is_one_line() -> None:
+    """What could not be verified is listed by root cause, with all the items it speaks of."""
+    text = render(reports.all_down("en"), "en").split("### What could not be verified")[1].split("##")[0]
+    assert [line.split(" - ")[1].split(":")[0] for line in text.strip().splitlines()] == ["13 items", "7 items"]
+
+
+def test_reservations_and_waivers() -> None:
+    """A waiver is shown with its owner, reason, expiry and issue; the GO says when it ends."""
+    text = render(reports.reserved("en"), "en")
+    assert "**End of validity**: Becomes NO-GO on 2026-03-31 (waiver of tests.unit)" in text.splitlines()
+    owned = ["tests.unit", "backend-team", "servicemocks fails on the shared runner, issue 412", "31 March 2026"]
+    assert [*owned, "412", "ops"] in rows(text)
+    assert "| Unit tests | 🟡 WAIVED | 2 tests failed (waived until 2026-03-31 by backend-team) |" in text.splitlines()
+
+
+def test_a_drill_has_its_rows_and_its_timeline() -> None:
+    """A drill lists its criteria with the time from the fault, and its moments in order."""
+    found = rows(render(reports.go("fr"), "fr"))
+    seen = ["Observation", r"GET /readyz is 503, not\_ready", "✅ PASS", "0,9 s", "10,0 s", "seen as expected"]
+    assert [text.replace(" s", "\N{NO-BREAK SPACE}s") if text.endswith(" s") else text for text in seen] in found
+    assert [r"\+18,4" + "\N{NO-BREAK SPACE}s", "VezaDatabaseDown firing"] in found
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+@pytest.mark.parametrize("name", MADE)
+def test_every_row_has_as_many_cells_as_its_head(name: str, code: str) -> None:
+    """No text breaks out of its cell: the parser finds every row that was written, and no other."""
+    text = render(MADE[name](code), code)
+    written = sum(1 for line in text.splitlines() if line.startswith("| "))
+    assert written == len(rows(text))
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_hostile_text_means_nothing(code: str) -> None:
+    """No link, image, HTML, mention or address comes from what a service said, and no fence is broken out of."""
+    text = render(reports.hostile(code), code)
+    found = tokens(text)
+    assert set() == {token.type for token in found} & {"html_block", "html_inline", "image", "link_open"}
+    prose = " ".join(token.content for token in found if token.type == "text")
+    assert [bait for bait in ("@everyone", "#1", "https://evil", "http://evil") if bait in prose] == []
+    assert [char for char in "\x00\x1b\u202e\ud800\ufffe" if char in text] == []
+
+
+def test_what_was_observed_is_not_translated() -> None:
+    """French and English reports hold the same evidence."""
+    blocks = [
+        [
+            token.content
+            for token in tokens(render(reports.all_down(), code))
+            if token.type == "fence" and token.info == "text"
+        ]
+        for code in ("en", "fr")
+    ]
+    assert blocks[0] == blocks[1]
+    assert "panic: dial tcp 127.0.0.1:5432: connect: connection refused\n" in blocks[0]
