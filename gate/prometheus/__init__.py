@@ -1,0 +1,1 @@
+"""The formats of Prometheus (expositions, rule files, configuration, templates) and its HTTP API."""

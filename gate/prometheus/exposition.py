@@ -1,0 +1,407 @@
+"""Reads expositions as strictly as Prometheus: line by line, in one pass, in memory that does not grow with them.
+
+Formats: text 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/), with the quoted UTF-8 names of
+Prometheus 3, and OpenMetrics 1.0 (https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md).
+A line is refused when Prometheus's scraper or `promtool check metrics` refuses it. Both let some things pass that the
+specifications forbid and of which a part is lost in silence; they are refused here, too: a series given twice, a NUL
+byte, and in OpenMetrics a second TYPE, HELP or UNIT, one after the samples, families that are interleaved, exemplars
+with more than 128 characters, and an `le` or `quantile` that is no number.
+
+What is bounded: a line (`LINE_LIMIT`), the number of families (`FAMILY_LIMIT`) and of sets of label names
+(`SHAPE_LIMIT`); beyond them `TooMuch` is raised. Series seen are kept as 64-bit hashes, and most of those on disk.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gate.messages import Message, say
+from gate.prometheus.lines import (
+    LABEL,
+    NAME,
+    PAIRS,
+    QUOTED,
+    VALUE,
+    Meta,
+    Wrong,
+    openmetrics_line,
+    shown,
+    text_line,
+    unquote,
+)
+from gate.prometheus.lines import Sample as SampleLine
+from gate.prometheus.series import SeriesSeen
+
+LINE_LIMIT = 1024 * 1024
+"""Bytes of one line."""
+FAMILY_LIMIT = 200_000
+SHAPE_LIMIT = 100_000
+PROBLEM_LIMIT = 20
+"""After so many problems the rest is not read."""
+BLOCK = 256 * 1024
+"""Bytes that are looked at in one go."""
+
+_LABELS = LABEL + b"=" + QUOTED + rb"(?:," + LABEL + b"=" + QUOTED + rb")*+"
+_ORDINARY = rb"(?:(" + NAME + rb")(?:\{(" + _LABELS + rb")\})? (" + VALUE + rb")%b|([^\n]*+))\n"
+_LINES = {
+    False: re.compile(_ORDINARY % rb"(?: [0-9]{1,18})?"),
+    True: re.compile(_ORDINARY % rb"(?: [0-9]{1,18}(?:\.[0-9]+)?)?"),
+}
+"""Every line, by whether it is OpenMetrics: an ordinary sample as name, labels and value, all else as the fourth."""
+_LABEL_VALUES = re.compile(b"=" + QUOTED)
+_FLOAT_LABELS = {
+    "histogram": re.compile(rb'(?:^|,)le="([^"]*)"'),
+    "gaugehistogram": re.compile(rb'(?:^|,)le="([^"]*)"'),
+    "summary": re.compile(rb'(?:^|,)quantile="([^"]*)"'),
+}
+_INFINITE = (float("inf"), float("-inf"))
+_TYPES = {
+    False: ("counter", "gauge", "histogram", "summary", "untyped"),
+    True: ("counter", "gauge", "histogram", "gaugehistogram", "stateset", "info", "summary", "unknown"),
+}
+_SUFFIXES: dict[bool, dict[str, tuple[str, ...]]] = {
+    False: {"_count": ("summary", "histogram"), "_sum": ("summary", "histogram"), "_bucket": ("histogram",)},
+    True: {
+        "_total": ("counter",), "_created": ("counter", "histogram", "summary"), "_info": ("info",),
+        "_count": ("summary", "histogram"), "_sum": ("summary", "histogram"),
+        "_bucket": ("histogram", "gaugehistogram"), "_gcount": ("gaugehistogram",), "_gsum": ("gaugehistogram",),
+    },
+}  # fmt: skip
+_HELP_KEPT = 200
+
+
+class TooMuch(Exception):
+    """The exposition is beyond what this reader holds. `message` says which limit."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one line. Lines count from 1; `text` is the line, cut."""
+
+    line: int
+    text: str
+    reason: Message
+
+
+@dataclass(slots=True)
+class Family:
+    """A metric family: what is known of it, the names of its samples and how many there are of each.
+
+    `type` is "" where nothing said it. `first` and `last` are lines of samples, 0 where it has none.
+    """
+
+    name: str
+    type: str = ""
+    help: str | None = None
+    unit: str | None = None
+    samples: int = 0
+    names: dict[str, int] = field(default_factory=dict)
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: a metric name, labels, a value, and the line it stands on."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+    line: int
+
+
+@dataclass
+class Exposition:
+    """What an exposition holds. `problems` is empty when Prometheus would take all of it."""
+
+    families: dict[str, Family] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    openmetrics: bool = False
+    lines: int = 0
+    samples: int = 0
+    size: int = 0
+    blocks: list[tuple[int, int]] = field(default_factory=list)
+    """(line, byte) where each block starts, so that some lines can be read again."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether Prometheus would take it."""
+        return not self.problems
+
+    def named(self, name: str) -> Family | None:
+        """The family with samples that has this name, or has samples of this name (`latency_bucket`)."""
+        candidates = [name, *(name.removesuffix(suffix) for suffix in _SUFFIXES[True] if name.endswith(suffix))]
+        for candidate in candidates:
+            found = self.families.get(candidate)
+            if found and found.samples and (candidate == name or name in found.names):
+                return found
+        return None
+
+    def start_of(self, family: Family) -> tuple[int, int]:
+        """(line, byte) from which all samples of the family can be read again."""
+        return self.blocks[bisect_right(self.blocks, (family.first, self.size)) - 1]
+
+
+def read(chunks: Iterable[bytes], *, openmetrics: bool = False) -> Exposition:
+    """Reads a whole exposition. Raises `TooMuch` beyond this reader's limits, and whatever `chunks` raises."""
+    reader = _Reader(openmetrics)
+    try:
+        return reader.read(chunks)
+    finally:
+        reader.seen.close()
+
+
+def samples_again(
+    chunks: Iterable[bytes], line: int, last: int, wanted: Callable[[str], bool], *, openmetrics: bool = False
+) -> Iterator[Sample]:
+    """The samples with a wanted name in lines that were read once: `chunks` starts at `line`, `last` is included."""
+    parse = openmetrics_line if openmetrics else text_line
+    for block in _blocks(chunks):
+        for name, labels, value, other in _LINES[openmetrics].findall(block):
+            if line > last:
+                return
+            if other:
+                name, labels, value = _unusual_sample(parse, other)
+            if name and wanted(name.decode()):
+                yield Sample(name.decode(), _label_texts(labels), float(value), line)
+            line += 1
+
+
+def _unusual_sample(parse: Callable[[bytes], SampleLine | Meta | None], line: bytes) -> tuple[bytes, bytes, bytes]:
+    try:
+        found = parse(line)
+    except Wrong:
+        return b"", b"", b""
+    return (found.name, found.labels, found.value) if isinstance(found, SampleLine) else (b"", b"", b"")
+
+
+def _label_texts(labels: bytes) -> dict[str, str]:
+    return {
+        unquote(name) if name.startswith(b'"') else name.decode(): unquote(value)
+        for name, value in PAIRS.findall(labels)
+    }
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of whole lines. The last one may lack its line feed."""
+    carry = b""
+    for chunk in chunks:
+        for start in range(0, len(chunk), BLOCK):
+            block = carry + chunk[start : start + BLOCK]
+            end = block.rfind(b"\n") + 1
+            carry = block[end:]
+            if len(carry) > LINE_LIMIT:
+                raise TooMuch(say("A line of the exposition is longer than 1 MiB"))
+            if end:
+                yield block[:end]
+    if carry:
+        yield carry
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Reader:
+    """One pass over an exposition."""
+
+    def __init__(self, openmetrics: bool) -> None:
+        self.exposition = Exposition(openmetrics=openmetrics)
+        self.families = self.exposition.families
+        self.seen = SeriesSeen()
+        self.parse = openmetrics_line if openmetrics else text_line
+        self.homes: dict[bytes, tuple[Family, str]] = {}
+        """The family of each sample name."""
+        self.shapes: dict[bytes, tuple[bytes, ...] | None] = {b"": None}
+        """Label names in some order, and the order to bring them into: None where it is already so."""
+        self.orders: dict[frozenset[bytes], tuple[bytes, ...]] = {}
+        self.floats: set[bytes] = set()
+        self.open: Family | None = None
+        """The family that OpenMetrics is in the middle of."""
+        self.ended = False
+
+    def read(self, chunks: Iterable[bytes]) -> Exposition:
+        exposition = self.exposition
+        for block in _blocks(chunks):
+            exposition.blocks.append((exposition.lines + 1, exposition.size))
+            exposition.size += len(block)
+            self._block(block)
+            if len(exposition.problems) >= PROBLEM_LIMIT:
+                break
+        else:
+            self._end()
+        exposition.problems.sort(key=lambda problem: problem.line)
+        return exposition
+
+    def _end(self) -> None:
+        for line, before in self.seen.again():
+            self._problem(line, b"", say("The series of this line was given before, on line {line}", line=before))
+        if self.exposition.openmetrics and not self.ended:
+            self._problem(self.exposition.lines, b"", say('The exposition does not end with "# EOF": it was cut short'))
+
+    def _problem(self, line: int, text: bytes, reason: Message) -> None:
+        if len(self.exposition.problems) < PROBLEM_LIMIT:
+            self.exposition.problems.append(Problem(line, shown(text), reason))
+
+    def _block(self, block: bytes) -> None:
+        whole, feed, rest = block.rpartition(b"\n")
+        if rest == b"# EOF" and self.exposition.openmetrics:
+            whole, feed, rest = block, b"\n", b""
+        self._lines(whole + feed)
+        if rest:
+            self.exposition.lines += 1
+            reason = say("The last line does not end with a line feed: the exposition was cut short")
+            self._problem(self.exposition.lines, rest, reason)
+
+    def _lines(self, block: bytes) -> None:
+        """Takes in whole lines. This loop is what the speed depends on."""
+        ordinary = _is_utf8(block)
+        line = self.exposition.lines
+        counted = 0
+        homes, shapes, before = self.homes, self.shapes, self.seen.before
+        for name, labels, value, other in _LINES[self.exposition.openmetrics].findall(block):
+            line += 1
+            try:
+                if not name or not ordinary or self.ended:
+                    found = self._unusual(other or _whole(name, labels, value))
+                    if found is None:
+                        continue
+                    name, labels, value = found.name, found.labels, found.value
+                family, text = homes.get(name) or self._home(name, line)
+                if family is not self.open:
+                    self._enter(family)
+                shape = _LABEL_VALUES.sub(b"", labels) if labels else b""
+                order = shapes[shape] if shape in shapes else self._learn(shape, labels)
+                if order is not None:
+                    labels = _in_order(labels, order)
+                if family.type in _FLOAT_LABELS:
+                    self._check_float_label(family, labels)
+                if float(value) in _INFINITE and b"n" not in value.lower():
+                    raise Wrong(say("The value {value} is out of range", value=shown(value)))
+                known = before(hash((name, labels)), line)
+                if known is not None:
+                    raise Wrong(say("The series of this line was given before, on line {line}", line=known))
+                counted += 1
+                family.names[text] += 1
+                family.samples += 1
+                family.last = line
+            except Wrong as wrong:
+                self._problem(line, other or _whole(name, labels, value), wrong.reason)
+        self.exposition.lines = line
+        self.exposition.samples += counted
+
+    def _home(self, name: bytes, line: int) -> tuple[Family, str]:
+        """The family of a sample's name, made where there is none."""
+        text = name.decode()
+        family = self._family(text)
+        family.names[text] = 0
+        family.first = family.first or line
+        self.homes[name] = family, text
+        return family, text
+
+    def _family(self, name: str) -> Family:
+        family = self.families.get(name)
+        if family:
+            return family
+        for suffix, types in _SUFFIXES[self.exposition.openmetrics].items():
+            family = self.families.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+            if family and family.type in types:
+                return family
+        if len(self.families) >= FAMILY_LIMIT:
+            raise TooMuch(say("The exposition has more than {limit} metric families", limit=FAMILY_LIMIT))
+        self.families[name] = family = Family(name)
+        return family
+
+    def _enter(self, family: Family) -> None:
+        """Another family begins. In OpenMetrics that ends the one before for good."""
+        self.open = family
+        if self.exposition.openmetrics:
+            self.seen.forget()
+            if family.samples:
+                raise Wrong(say("The samples of {name} are not all in one place", name=family.name))
+
+    def _learn(self, shape: bytes, labels: bytes) -> tuple[bytes, ...] | None:
+        """The order for label names that were not seen in this order before."""
+        names = tuple(name for name, _ in PAIRS.findall(labels))
+        if len(set(names)) != len(names):
+            raise Wrong(say("A label name is given twice"))
+        if b"__name__" in names:
+            raise Wrong(say("The label name __name__ is reserved"))
+        if len(self.shapes) >= SHAPE_LIMIT:
+            raise TooMuch(say("The exposition has more than {limit} different sets of labels", limit=SHAPE_LIMIT))
+        order = self.orders.setdefault(frozenset(names), names)
+        self.shapes[shape] = None if order == names else order
+        return self.shapes[shape]
+
+    def _check_float_label(self, family: Family, labels: bytes) -> None:
+        found = _FLOAT_LABELS[family.type].search(labels)
+        if not found or found[1] in self.floats:
+            return
+        if not re.fullmatch(VALUE, found[1]):
+            raise Wrong(say("{name} is a {type}, and {value} is not a number",
+                            name=family.name, type=family.type, value=shown(found[0].lstrip(b","))))  # fmt: skip
+        if len(self.floats) < SHAPE_LIMIT:
+            self.floats.add(found[1])
+
+    def _unusual(self, line: bytes) -> SampleLine | None:
+        """Takes in a line that is no ordinary sample, or returns the sample that it is after all."""
+        if self.ended:
+            raise Wrong(say('There is something after "# EOF"'))
+        found = self.parse(line)
+        if isinstance(found, Meta):
+            self._meta(found)
+            return None
+        return found
+
+    def _meta(self, meta: Meta) -> None:
+        if meta.keyword == "EOF":
+            self.ended = True
+            return
+        family = self.families.get(meta.name) if self.exposition.openmetrics else self._family(meta.name)
+        if family is None:
+            family = self._family(meta.name)
+            if family.name != meta.name:
+                self.families[meta.name] = family = Family(meta.name)
+        self._set(family, meta)
+
+    def _set(self, family: Family, meta: Meta) -> None:
+        if self.exposition.openmetrics and family.samples:
+            raise Wrong(say("{keyword} of {name} comes after its samples", keyword=meta.keyword, name=family.name))
+        if meta.keyword == "HELP":
+            _refuse_second(meta, family.help)
+            family.help = meta.text[:_HELP_KEPT]
+        elif meta.keyword == "UNIT":
+            _refuse_second(meta, family.unit)
+            family.unit = meta.text
+        else:
+            _refuse_second(meta, family.type or None)
+            if family.samples:
+                raise Wrong(say("TYPE of {name} comes after its samples", name=family.name))
+            if meta.text not in _TYPES[self.exposition.openmetrics]:
+                raise Wrong(say("{type} is not a metric type", type=shown(meta.text.encode()) or '""'))
+            family.type = meta.text
+
+
+def _refuse_second(meta: Meta, known: str | None) -> None:
+    if known is not None:
+        raise Wrong(say("A second {keyword} of {name}", keyword=meta.keyword, name=meta.name))
+
+
+def _whole(name: bytes, labels: bytes, value: bytes) -> bytes:
+    return name + (b"{" + labels + b"}" if labels else b"") + b" " + value
+
+
+def _in_order(labels: bytes, order: tuple[bytes, ...]) -> bytes:
+    values = dict(PAIRS.findall(labels))
+    return b",".join(name + b"=" + values[name] for name in order)
