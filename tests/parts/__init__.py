@@ -1,0 +1,1 @@
+"""What the tests run against, for real: a Docker engine, images, PostgreSQL, Redis, Prometheus."""
