@@ -7,11 +7,11 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import reports
 
 from gate.messages import say
 from gate.model import Report, Status
 from gate.render import FORMATS
+from tests.parts import reports
 
 
 def parsed(report: Report, code: str = "en") -> ET.Element:

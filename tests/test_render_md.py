@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from parts import reports
 
 from gate.model import Report
 from gate.render import FORMATS
+from tests.parts import reports
 
 MADE: dict[str, Callable[[str], Report]] = {
     "down": reports.all_down,
