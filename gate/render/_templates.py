@@ -41,12 +41,18 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
     )
     made.globals.update(_=words, words=words, view=_view, number=partial(next, count(1)), script=partial(script, words))
     made.filters["say"] = lambda value: _said(value, words)
+    made.filters["clipped"] = clipped
     made.filters["shortened"] = partial(shortened, words=words)
     return made
 
 
 def _said(value: Any, words: Language) -> str:
     return words.message(value) if isinstance(value, Message) else str(value)
+
+
+def clipped(text: str, limit: int) -> str:
+    """The beginning of a text that is longer than `limit` characters, with an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def shortened(text: str, limit: int = _ANSWER_LIMIT, *, words: Language) -> str:
@@ -74,6 +80,7 @@ def markdown_page(name: str, report: Report, words: Language, **more: Any) -> st
     made.filters["cell"] = lambda value: Markup(rich(_said(value, words), outside=markdown.cell, code=_code_cell))  # noqa: S704
     made.filters["code"] = lambda value: Markup(markdown.code(str(value)))  # noqa: S704
     made.filters["fence"] = lambda value, language="": Markup(markdown.fence(str(value), language))  # noqa: S704
+    made.filters["html"] = lambda value: Markup(markdown.html_text(str(value)))  # noqa: S704
     return made.get_template(name).render(report=report, **more)
 
 

@@ -164,3 +164,30 @@ def until(report: Report) -> Message | None:
 def ordered_evidence(report: Report) -> list[ItemResult]:
     """The items that have evidence to show, in the checklist's order."""
     return [item for item in report.items if item.outcome.evidence.asked or item.outcome.evidence.answer]
+
+
+def bar(rate: int, width: int = 10) -> str:
+    """A rate in whole percent as a bar; full at 100 only, empty at 0 only."""
+    full = min(width - 1, max(1, round(rate * width / 100))) if 0 < rate < 100 else rate * width // 100
+    return "█" * full + "░" * (width - full)
+
+
+def unfolded(section: SectionResult) -> list[ItemResult]:
+    """The items of a section that have a line of their own: all but those that were skipped for a root cause."""
+    return [item for item in section.items if item.status is not Status.SKIP or not item.outcome.cause]
+
+
+def folded(section: SectionResult) -> list[Cause]:
+    """The other items of a section, under their root causes."""
+    return causes(item for item in section.items if item.status is Status.SKIP and item.outcome.cause)
+
+
+def mark_of(counts: Counts) -> str:
+    """The mark of a whole section: that of its worst item."""
+    worst = (
+        (counts.failed, Status.FAIL),
+        (counts.errors, Status.ERROR),
+        (counts.skipped, Status.SKIP),
+        (counts.waived, Status.WAIVED),
+    )
+    return MARKS[next((status for number, status in worst if number), Status.PASS)]

@@ -6,6 +6,7 @@ and bare addresses are found by GitHub after rendering, where a backslash no lon
 
 from __future__ import annotations
 
+import html
 import re
 
 _CONTROL = re.compile(
@@ -26,8 +27,12 @@ def visible(text: str) -> str:
 def text(text: str) -> str:
     """A text for the middle of a line: one line of it, and only letters."""
     line = _SPACE.sub(" ", visible(text)).strip(" ")
-    broken = _REFERENCE.sub(lambda found: found[0] + _BREAK, line)
-    return _LEADING.sub(_escape_first, _PUNCTUATION.sub(r"\\\1", broken))
+    return _LEADING.sub(_escape_first, _PUNCTUATION.sub(r"\\\1", _broken(line)))
+
+
+def _broken(line: str) -> str:
+    """A line in which GitHub finds no mention, no reference and no address."""
+    return _REFERENCE.sub(lambda found: found[0] + _BREAK, line)
 
 
 def _escape_first(found: re.Match[str]) -> str:
@@ -37,6 +42,11 @@ def _escape_first(found: re.Match[str]) -> str:
 def cell(value: str) -> str:
     """A text for a cell of a table."""
     return text(value)
+
+
+def html_text(value: str) -> str:
+    """A text for a line of HTML inside Markdown, such as a `<summary>`."""
+    return html.escape(_broken(_SPACE.sub(" ", visible(value)).strip(" ")))
 
 
 def code(value: str) -> str:
