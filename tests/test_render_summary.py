@@ -6,11 +6,11 @@ import re
 
 import pytest
 from markdown_it import MarkdownIt
-from parts import reports
 
 from gate.messages import say
 from gate.model import Report, Status
 from gate.render.summary import LIMIT, render
+from tests.parts import reports
 
 
 def blocks(text: str, info: str) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from parts import reports
 
 from gate.messages import say
 from gate.model import Status
 from gate.render.terminal import render
+from tests.parts import reports
 
 DOWN = """\
 1. Prometheus scrape OK  1/6 (17%)
