@@ -112,7 +112,7 @@ def _machine_settings() -> dict[str, bytes]:
 
 
 def _pip_settings() -> dict[str, str]:
-    """Where pip finds its index, and what it trusts; not the folders of this machine, which a container does not see."""
+    """Where pip finds its index, and what it trusts; not the folders of this machine, a container has none."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = {}
