@@ -16,6 +16,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gate.messages import Message, say
+from gate.quantities import Quantity, duration, parse_duration, parse_size, size
 
 OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
 
@@ -230,7 +231,9 @@ def show(value: Any) -> str:
     """A value as JSON, cut to 200 characters."""
     if value is MISSING:
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, Quantity):
+        return value.shown
+    text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
     return text if len(text) <= 200 else text[:200] + "..."
 
 
@@ -262,3 +265,67 @@ def _texts(spec: Any) -> Any:
     if isinstance(spec, bool):
         return "true" if spec else "false"
     return getattr(spec, "text", str(spec)) if isinstance(spec, int | float) else spec
+
+
+class _QuantityMatcher(Matcher):
+    """A matcher of numbers that carry their unit wherever they stand."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def parse(value: Any) -> float:
+        """The number that a text with a unit stands for. Raises ValueError."""
+        raise NotImplementedError
+
+    @staticmethod
+    def words(value: float) -> str:
+        """A number for people."""
+        raise NotImplementedError
+
+    def __init__(self, spec: Any) -> None:
+        super().__init__(self._numbers(spec))
+
+    def mismatch(self, value: Any, at: str = "") -> Message | None:
+        """As `Matcher.mismatch`; `value` is a number in seconds or bytes."""
+        return super().mismatch(Quantity(value, type(self).words(value)), at)
+
+    @classmethod
+    def _numbers(cls, spec: Any) -> Any:
+        if isinstance(spec, list):
+            return [cls._numbers(entry) for entry in spec]
+        if isinstance(spec, dict):
+            return {name: cls._numbers(value) for name, value in spec.items()}
+        if isinstance(spec, Quantity):
+            return spec
+        value = 0.0 if spec == 0 and not isinstance(spec, bool) else float(cls.parse(spec))
+        return Quantity(value, cls.words(value))
+
+
+class DurationMatcher(_QuantityMatcher):
+    """A matcher of durations: `{ge: 1s, lt: 2m}`. One duration alone is a maximum."""
+
+    __slots__ = ()
+    parse = staticmethod(parse_duration)
+
+    @staticmethod
+    def words(value: float) -> str:
+        return duration(value)
+
+    def __init__(self, spec: Any) -> None:
+        super().__init__({"le": spec} if isinstance(spec, str) else spec)
+
+
+class SizeMatcher(_QuantityMatcher):
+    """A matcher of sizes: `{gt: 0, le: 8KiB}`."""
+
+    __slots__ = ()
+    parse = staticmethod(parse_size)
+
+    @staticmethod
+    def words(value: float) -> str:
+        return size(int(value))
+
+
+def unlike(wish: Matcher | None, value: Any, at: str = "") -> Message | None:
+    """The mismatch of a matcher that may not have been asked for."""
+    return wish.mismatch(value, at) if wish is not None else None

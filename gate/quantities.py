@@ -67,3 +67,14 @@ def size(count: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} GiB"
+
+
+class Quantity(float):
+    """A number that people read with its unit."""
+
+    shown: str
+
+    def __new__(cls, value: float, shown: str) -> Quantity:
+        made = super().__new__(cls, value)
+        made.shown = shown
+        return made

@@ -1,0 +1,179 @@
+"""The check `file`: files of the checkout exist, with their size, permission, number and text."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate.checks._paths import CheckoutPath, find, read_text, shown
+from gate.checks.base import Check, Judgement, failed, passed
+from gate.checks.world import World
+from gate.matchers import Matcher, SizeMatcher, TextMatcher, unlike
+from gate.messages import Message, say, together
+from gate.model import Location
+from gate.quantities import size
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class One:
+    """A file as it is. `size` is in bytes, `text` None where nobody asked for it."""
+
+    path: str
+    mode: int
+    size: int
+    text: str | None = None
+
+    @property
+    def executable(self) -> bool:
+        """A regular file that somebody may run."""
+        return stat.S_ISREG(self.mode) and bool(self.mode & 0o111)
+
+
+Seen = tuple[One, ...]
+
+
+class File(Check[Seen]):
+    """A path or a glob and what has to be there. What is said of a file is said of each that matches."""
+
+    kind: ClassVar[str] = "file"
+    summary: ClassVar[str] = "files exist, with their size, permission, number and text"
+
+    path: CheckoutPath = Field(description="A path in the checkout, or a glob.", examples=["docs/runbooks/*.md"])
+    exists: bool | None = Field(None, description="Whether there is such a file.")
+    executable: bool | None = Field(None, description="Whether it may be run.")
+    size: SizeMatcher | None = Field(None, description="Its size.", examples=[{"gt": "1KiB"}])
+    count: Matcher | None = Field(None, description="How many match the glob.", examples=[3])
+    contains: str | list[str] | None = Field(None, description="Text that stands in it; of several, all do.")
+    text: TextMatcher | None = Field(None, description="Its whole text.")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> File:
+        if self.exists is False and any(wish is not None for wish in self._wishes()):
+            raise PydanticCustomError("target", "expected nothing else beside 'exists: false'")
+        if "" in self._texts or self.contains == []:
+            raise PydanticCustomError("target", "expected some text after 'contains': every text contains nothing")
+        return self
+
+    def _wishes(self) -> tuple[object, ...]:
+        return self.executable, self.size, self.count, self.contains, self.text
+
+    def simplest(self) -> str | None:
+        if any(wish is not None for wish in (self.exists, *self._wishes())):
+            return None
+        return "expected at least one of 'exists', 'executable', 'size', 'count', 'contains' and 'text'"
+
+    @property
+    def _texts(self) -> list[str]:
+        return [self.contains] if isinstance(self.contains, str) else list(self.contains or [])
+
+    def asked(self, world: World) -> str:
+        return self.path
+
+    def reproduce(self, world: World) -> str:
+        name = _unquoted(self.path)
+        if self._texts:
+            return " && ".join(f"grep -nF -e {shlex.quote(text)} {name}" for text in self._texts)
+        return f"cat {name}" if self.text else f"ls -ld {name}"
+
+    def observe(self, world: World) -> Seen:
+        root = world.root.resolve()
+        read = bool(self.text or self.contains)
+        made = []
+        for path in find(world, self.path):
+            found = path.stat() if path.exists() else path.lstat()
+            text = read_text(path, root) if read else None
+            made.append(One(shown(path, root), found.st_mode, found.st_size, text))
+        return tuple(made)
+
+    def judge(self, seen: Seen) -> Judgement:
+        listing = "\n".join(f"{stat.filemode(one.mode)} {one.size:>10} {one.path}" for one in seen[:_SHOWN])
+        if len(seen) > _SHOWN:
+            listing += f"\n[... {len(seen) - _SHOWN} more ...]"
+        locations = tuple(Location(file=one.path) for one in seen[:_SHOWN])
+        if self.exists is False:
+            return self._judge_absence(seen, listing, locations)
+        problems = self._problems(seen)
+        if problems:
+            return failed(together(problems), answer=listing, locations=locations)
+        places = self._places(seen) or locations
+        return passed(self._proof(seen), answer=listing, locations=places)
+
+    def _judge_absence(self, seen: Seen, listing: str, locations: tuple[Location, ...]) -> Judgement:
+        if seen:
+            return failed(
+                say("{path} exists, expected that it does not", path=seen[0].path), answer=listing, locations=locations
+            )
+        return passed(say("{path} does not exist", path=self.path))
+
+    def _problems(self, seen: Seen) -> list[Message]:
+        counted = unlike(self.count, len(seen), self.path)
+        if counted:
+            return [say("files that match {why}", why=counted)]
+        only_counted = self.exists is None and self._wishes() == (None, None, self.count, None, None)
+        if not seen and not only_counted:
+            return [say("{path} does not exist", path=self.path)]
+        return [problem for one in seen for problem in self._problems_of(one)]
+
+    def _problems_of(self, one: One) -> list[Message]:
+        found: list[Message | None] = [
+            None if self.executable in (None, one.executable) else _permission(one),
+            unlike(self.size, one.size, one.path),
+            unlike(self.text, one.text, one.path),
+        ]
+        for text in self._texts:
+            if text not in (one.text or ""):
+                found.append(say("{path} does not contain {text}", path=one.path, text=repr(text)[:200]))
+        return [problem for problem in found if problem]
+
+    def _places(self, seen: Seen) -> tuple[Location, ...]:
+        """Where the asked texts stand."""
+        places = []
+        for one in seen[:_SHOWN]:
+            for text in self._texts:
+                lines = (one.text or "").splitlines()
+                number = (one.text or "")[: (one.text or "").find(text)].count("\n") + 1
+                line = lines[number - 1][:200] if number <= len(lines) else ""
+                places.append(Location(file=one.path, line=number, text=line))
+        return tuple(places)
+
+    def _proof(self, seen: Seen) -> Message:
+        if len(seen) != 1:
+            total = size(sum(one.size for one in seen))
+            return say("{count} files match {path}, {size} in all", count=len(seen), path=self.path, size=total)
+        one = seen[0]
+        if self.executable:
+            return say("{path} exists and is executable, {size}", path=one.path, size=size(one.size))
+        if self._texts:
+            text = ", ".join(repr(each) for each in self._texts)[:200]
+            return say("{path} exists, {size}, and contains {text}", path=one.path, size=size(one.size), text=text)
+        return say("{path} exists, {size}", path=one.path, size=size(one.size))
+
+
+def _permission(one: One) -> Message:
+    if one.executable:
+        return say("{path} is executable, expected that it is not", path=one.path)
+    return say("{path} is not executable, expected that it is", path=one.path)
+
+
+def _unquoted(pattern: str) -> str:
+    """A glob for a shell: its wildcards work, all else in it is quoted."""
+    parts = [part if part in "*?[]" else shlex.quote(part) for part in _split(pattern)]
+    text = "".join(parts)
+    return f"./{text}" if text.startswith("-") else text
+
+
+def _split(pattern: str) -> list[str]:
+    parts: list[str] = [""]
+    for letter in pattern:
+        if letter in "*?[]":
+            parts += [letter, ""]
+        else:
+            parts[-1] += letter
+    return [part for part in parts if part]

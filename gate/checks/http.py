@@ -1,0 +1,239 @@
+"""The check `http`: status, headers, body, JSON, latency and certificate of one request."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate import http
+from gate.checks._paths import CheckoutPath, find
+from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
+from gate.checks.world import World
+from gate.matchers import MISSING, DurationMatcher, Matcher, TextMatcher, unlike
+from gate.messages import Message, say, together
+from gate.model import Model
+from gate.quantities import Duration, Size, duration, size
+from gate.staging.spec import HttpUrl
+
+_SHOWN_BODY = 4096
+_EXCERPT = 200
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _text(value: Any) -> Any:
+    """A header's value as text: numbers and booleans stand for themselves."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return getattr(value, "text", str(value)) if isinstance(value, int | float) else value
+
+
+HeaderValue = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+
+
+class TlsWish(Model):
+    """What to ask of a server's certificate."""
+
+    verify: bool = Field(True, description="Whether the certificate must be trusted and be the host's.")
+    ca: CheckoutPath | None = Field(None, description="A PEM file with the authorities to trust instead.")
+    expires_in: Duration | None = Field(None, description="How long the certificate must still be valid.")
+
+    @model_validator(mode="after")
+    def _seen_only_if_verified(self) -> TlsWish:
+        if self.expires_in is not None and not self.verify:
+            raise PydanticCustomError("target", "expected 'verify: true' beside 'expires_in', with a 'ca' if need be")
+        return self
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The answer, or the failure; and the time of day in seconds, for the certificate's end."""
+
+    answer: http.Answer | None
+    failure: http.HttpFailure | None = None
+    now: float = 0.0
+
+
+class Http(Check[Seen]):
+    """One request and what its answer has to be."""
+
+    kind: ClassVar[str] = "http"
+    summary: ClassVar[str] = "status, headers, body, JSON, latency and certificate of one request"
+
+    target: TargetName | None = Field(None, description="The target to ask; `path` is added to its URL.")
+    url: HttpUrl | None = Field(None, description="The address to ask, instead of a target.")
+    path: str = Field("", description="The path, with its query.", examples=["/readyz"])
+    method: str = Field("GET", pattern="^[A-Z]{1,20}$", description="The method.")
+    headers: dict[str, HeaderValue] = Field({}, description="Headers to send.")
+    body: Any = Field(None, description="The body to send: text as it is, a mapping or a list as JSON.")
+    status: Matcher | None = Field(None, description="The expected status code.", examples=[200])
+    header: dict[str, TextMatcher] = Field({}, description="Expected headers, by name.")
+    text: TextMatcher | None = Field(None, description="The expected body, as text.")
+    json_: Matcher | None = Field(None, alias="json", description="The expected body, as JSON; objects as subsets.")
+    latency: DurationMatcher | None = Field(None, description="How long the whole request may take.")
+    redirects: int = Field(0, ge=0, le=20, description="How many redirects to follow.")
+    tls: TlsWish = Field(TlsWish(), description="What to ask of the certificate: `verify`, `ca`, `expires_in`.")
+    limit: Size = Field(http.BODY_LIMIT, gt=0, description="How much of the body to read at most.")
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Http:
+        if (self.target is None) == (self.url is None):
+            raise PydanticCustomError("target", "expected exactly one of 'target' and 'url'")
+        for name, value in self.headers.items():
+            if not _TOKEN.fullmatch(name) or re.search(r"[\r\n\0]", value):
+                raise PydanticCustomError("target", "expected a header's name and one line of text in 'headers'")
+        return self
+
+    def simplest(self) -> str | None:
+        if self.status or self.header or self.text or self.json_ or self.latency or self.tls.expires_in is not None:
+            return None
+        return "expected at least one of 'status', 'header', 'text', 'json', 'latency' and 'tls.expires_in'"
+
+    def asked(self, world: World) -> str:
+        return f"{self.method} {self._url(world)}"
+
+    def reproduce(self, world: World) -> str:
+        words = ["curl", "-sS", "-i"]
+        if self.method == "HEAD":
+            words[-1] = "-I"
+        elif self.method != ("POST" if self.body is not None else "GET"):
+            words += ["-X", self.method]
+        for name, value in self._headers().items():
+            words += ["-H", f"{name}: {value}"]
+        if self.body is not None:
+            words += ["--data-raw", self._body().decode()]
+        if self.redirects:
+            words += ["-L", "--max-redirs", str(self.redirects)]
+        words += [] if self.tls.verify else ["-k"]
+        words += ["--cacert", self.tls.ca] if self.tls.ca else []
+        return shlex.join([*words, self._url(world)])
+
+    def observe(self, world: World) -> Seen:
+        request = http.Request(
+            url=self._address(world),
+            method=self.method,
+            headers=self._headers(),
+            body=self._body() if self.body is not None else None,
+            redirects=self.redirects,
+            tls=self._tls(world),
+            limit=self.limit,
+        )
+        try:
+            return Seen(http.fetch(request, world.deadline), now=time.time())
+        except http.HttpFailure as failure:
+            return Seen(None, failure)
+
+    def _url(self, world: World) -> str:
+        if self.target is None:
+            return f"{self.url}{self.path}"
+        return world.url(self.target, self.path)
+
+    def _address(self, world: World) -> str:
+        if self.target is not None and not world.targets[self.target].base_url:
+            why = world.targets[self.target].why_not or say("the checklist gives it none")
+            raise CannotObserve(say("{target} has no URL: {why}", target=self.target, why=why))
+        return self._url(world)
+
+    def _headers(self) -> dict[str, str]:
+        kind = {} if self.body is None or isinstance(self.body, str) else {"Content-Type": "application/json"}
+        return kind | dict(self.headers)
+
+    def _body(self) -> bytes:
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
+
+    def _tls(self, world: World) -> http.Tls:
+        if self.tls.ca is None:
+            return http.Tls(self.tls.verify)
+        found = find(world, self.tls.ca)
+        if not found:
+            raise CannotObserve(say("{path} does not exist", path=self.tls.ca))
+        return http.Tls(self.tls.verify, found[0])
+
+    def judge(self, seen: Seen) -> Judgement:
+        if seen.answer is None:
+            assert seen.failure is not None
+            return failed(seen.failure.message, answer=http.describe_timings(seen.failure.timings))
+        answer = seen.answer
+        if answer.truncated and (self.text or self.json_):
+            message = say("The body is larger than {limit} and can't be judged", limit=size(self.limit))
+            return unobserved(message, answer=_shown(answer), advice=say("Raise its `limit`"))
+        problems = list(self._problems(answer, seen.now))
+        if problems:
+            return failed(_with_excerpt(together(problems), answer), answer=_shown(answer))
+        took = duration(answer.timings.total)
+        message = say(
+            "Answered {status} in {took}; as expected: {what}", status=answer.status, took=took, what=self._what()
+        )
+        return passed(message, answer=_shown(answer))
+
+    def _what(self) -> str:
+        names = [name for name, wish in (("status", self.status), *self.header.items()) if wish]
+        more = (("text", self.text), ("json", self.json_), ("latency", self.latency), ("tls", self.tls.expires_in))
+        return ", ".join([*names, *(name for name, wish in more if wish is not None)])
+
+    def _problems(self, answer: http.Answer, now: float) -> Iterator[Message]:
+        found = [
+            unlike(self.status, answer.status, "status"),
+            *(_header_problem(name, wish, answer) for name, wish in self.header.items()),
+            unlike(self.text, answer.text(), "text"),
+            _json_problem(self.json_, answer) if self.json_ else None,
+            unlike(self.latency, answer.timings.total, "latency"),
+            self._certificate_problem(answer, now),
+        ]
+        yield from (problem for problem in found if problem)
+
+    def _certificate_problem(self, answer: http.Answer, now: float) -> Message | None:
+        wish = self.tls.expires_in
+        if wish is None:
+            return None
+        if "notAfter" not in answer.certificate:
+            return say("There is no certificate: the answer came without TLS")
+        left = ssl.cert_time_to_seconds(answer.certificate["notAfter"]) - now
+        if left >= wish:
+            return None
+        return say(
+            "The certificate ends on {day}, expected it to last {wish} more",
+            day=answer.certificate["notAfter"],
+            wish=duration(wish),
+        )
+
+
+def _header_problem(name: str, wish: TextMatcher, answer: http.Answer) -> Message | None:
+    value = answer.header(name)
+    return wish.mismatch(MISSING if value is None else value, name)
+
+
+def _json_problem(wish: Matcher, answer: http.Answer) -> Message | None:
+    try:
+        value = http.parse_json(answer.body)
+    except ValueError as error:
+        return say("The body is no JSON: {why}", why=str(error)[:_EXCERPT].encode("utf-8", "replace").decode())
+    return wish.mismatch(value, "json")
+
+
+def _with_excerpt(problem: Message, answer: http.Answer) -> Message:
+    """The problem, and the beginning of the body, which often says why."""
+    excerpt = " ".join(answer.text()[: 4 * _EXCERPT].split())
+    if not excerpt:
+        return say("{problem} (the body is empty)", problem=problem)
+    if len(excerpt) > _EXCERPT:
+        excerpt = excerpt[:_EXCERPT] + "..."
+    return say("{problem} (the body begins with: {excerpt})", problem=problem, excerpt=excerpt)
+
+
+def _shown(answer: http.Answer) -> str:
+    """The answer as it came, its body cut."""
+    lines = [*(f"-> {url}" for url in answer.history), f"{answer.version} {answer.status} {answer.reason}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    body = answer.text()
+    if len(body) > _SHOWN_BODY:
+        body = f"{body[:_SHOWN_BODY]}\n[... cut, {size(len(answer.body))} were read ...]"
+    return "\n".join([*lines, "", body, "", http.describe_timings(answer.timings)])
