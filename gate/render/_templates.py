@@ -29,9 +29,10 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
     """A Jinja environment in which everything that is put out goes through `escape`, once."""
 
     def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup) else Markup(escape(_said(value, words)))  # noqa: S704
+        return value if isinstance(value, Markup) else Markup(escape(said(value, words)))  # noqa: S704
 
-    made = Environment(  # noqa: S701 - finalize escapes, for Markdown as well as for HTML
+    made = Environment(
+        autoescape=True,  # never at work, because finalize has escaped before it, but it keeps macros as they are
         loader=FileSystemLoader(FOLDER),
         undefined=StrictUndefined,
         finalize=finalize,
@@ -40,13 +41,14 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
         keep_trailing_newline=True,
     )
     made.globals.update(_=words, words=words, view=_view, number=partial(next, count(1)), script=partial(script, words))
-    made.filters["say"] = lambda value: _said(value, words)
+    made.filters["say"] = lambda value: said(value, words)
     made.filters["clipped"] = clipped
     made.filters["shortened"] = partial(shortened, words=words)
     return made
 
 
-def _said(value: Any, words: Language) -> str:
+def said(value: Any, words: Language) -> str:
+    """A message in the language; anything else as text."""
     return words.message(value) if isinstance(value, Message) else str(value)
 
 
@@ -77,7 +79,7 @@ def script(words: Language, items: Iterable[ItemResult]) -> str:
 def markdown_page(name: str, report: Report, words: Language, **more: Any) -> str:
     """A template of Markdown, with a report in it."""
     made = environment(words, partial(rich, outside=markdown.text, code=markdown.code))
-    made.filters["cell"] = lambda value: Markup(rich(_said(value, words), outside=markdown.cell, code=_code_cell))  # noqa: S704
+    made.filters["cell"] = lambda value: Markup(rich(said(value, words), outside=markdown.cell, code=_code_cell))  # noqa: S704
     made.filters["code"] = lambda value: Markup(markdown.code(str(value)))  # noqa: S704
     made.filters["fence"] = lambda value, language="": Markup(markdown.fence(str(value), language))  # noqa: S704
     made.filters["html"] = lambda value: Markup(markdown.html_text(str(value)))  # noqa: S704
