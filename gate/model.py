@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,14 @@ class Model(BaseModel):
     """Frozen, and strict about keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Refers:
+    """Marks a field that holds the name of a target, for the checklist to look up."""
+
+
+TargetName = Annotated[str, Refers()]
+"""The name of a target of the checklist. One that does not exist is an error of the checklist."""
 
 
 class Severity(StrEnum):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from gate.checks.world import World
 from gate.messages import Message
-from gate.model import Location, Model, Row, Status, Timeline
+from gate.model import Location, Model, Refers, Row, Status, TargetName, Timeline
 
 if TYPE_CHECKING:
     from gate.checks.asked import Asked
@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 Seen = TypeVar("Seen")
 
 
-class Refers:
-    """Marks a field that holds the name of a target, for the checklist to look up."""
-
-
-TargetName = Annotated[str, Refers()]
-"""The name of a target of the checklist. One that does not exist is an error of the checklist."""
+__all__ = [
+    "Attachment",
+    "CannotObserve",
+    "Check",
+    "Judgement",
+    "Refers",
+    "TargetName",
+    "failed",
+    "passed",
+    "unobserved",
+]
 
 
 class CannotObserve(Exception):
@@ -116,6 +121,21 @@ class Check(Model, Generic[Seen]):
     def worst(self, asked: Asked) -> float:
         """Seconds that asking takes at most, tries and putting back included."""
         return asked.patience
+
+    def awaits(self) -> bool:
+        """Whether it waits for an event, such as an alert: one that is there before a fault proves nothing of it."""
+        return False
+
+    def least_wait(self, world: World) -> tuple[float, Message] | None:
+        """Seconds that must pass at least between a cause and this check's pass, and why; None where it is nothing.
+
+        May raise `CannotObserve`.
+        """
+        return None
+
+    def afterwards(self) -> Check[Any] | None:
+        """What must hold again once the cause is gone, such as an alert that resolves; None where it is nothing."""
+        return None
 
     def simplest(self) -> str | None:
         """None, or why this check expects nothing (`expected at least one of ...`): an error of the checklist."""

@@ -13,6 +13,7 @@ from gate.secrets import Secrets
 
 if TYPE_CHECKING:
     from gate.model import ItemResult
+    from gate.staging.stage import Stage
     from gate.staging.staged import Staged
 
 Shared = TypeVar("Shared")
@@ -72,6 +73,8 @@ class World:
     memo: Memo = field(default_factory=Memo)
     results: Mapping[str, ItemResult] = field(default_factory=dict)
     """What became of the items that have run, by id."""
+    stage: Stage | None = None
+    """Where faults are done; None where none can be."""
     run_id: str = ""
     """Names this run of the gate, also in the labels of what it starts."""
     drill_report: Callable[[str], None] = lambda text: None

@@ -64,7 +64,7 @@ def _nothing_there(checklist: Checklist) -> Iterator[World]:
 def _refusing(name: str, address: str) -> Staged:
     port = int(address.rpartition(":")[2])
     why = say("every target refuses, to prove that checks can fail")
-    return Staged(name=name, base_url=f"http://{address}", host="127.0.0.1", port=port, why_not=why)
+    return Staged(name=name, base_url=f"http://{address}", host="127.0.0.1", ports=(port,), why_not=why)
 
 
 def _proof(item: Item, world: World) -> Proof:

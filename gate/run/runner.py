@@ -82,7 +82,7 @@ class Run:
         with self.ending.after(self.options.deadline), self._stage() as stage:
             self.targets = stage.up()
             self._tell_targets()
-            self.world = self._world()
+            self.world = self._world(stage)
             run_all(self.selected, self._ask, self._tell, self.options.workers)
         self.progress.end()
         return self.report()
@@ -99,7 +99,7 @@ class Run:
             note=self.progress.note,
         )
 
-    def _world(self) -> World:
+    def _world(self, stage: Stage) -> World:
         return World(
             root=self.options.root,
             targets=self.targets,
@@ -109,6 +109,7 @@ class Run:
             cancelled=self.ending.event,
             memo=Memo(),
             results=self.results,
+            stage=stage,
             run_id=self.run_id,
             drill_report=self.progress.note,
         )

@@ -1,12 +1,14 @@
-"""Brings the targets of a checklist up, all at once, and waits until each is ready."""
+"""Brings the targets of a checklist up, all at once, and takes down at the end what it started."""
 
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,11 +17,19 @@ from urllib.parse import urlsplit
 from gate.messages import Message, say
 from gate.quantities import duration
 from gate.secrets import Secrets
-from gate.staging.spec import Target
+from gate.staging.container import Container, find, launch
+from gate.staging.engine import NoEngine, job_network
+from gate.staging.journal import Act, Journal
+from gate.staging.process import Process
+from gate.staging.provision import provision
+from gate.staging.proxy import ProxyThread
+from gate.staging.spec import Start, Target
 from gate.staging.staged import Staged, host_of
+from gate.staging.undo import undo
 
 _PAUSE = 0.2
 _TRY = 5.0
+_REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
 
 
 class Stage:
@@ -41,6 +51,13 @@ class Stage:
         self.secrets = secrets
         self.cancelled = cancelled
         self.note = note
+        self.staged: dict[str, Staged] = {}
+        self._journal: Journal | None = None
+        self._lock = threading.Lock()
+        self._done = {name: threading.Event() for name in targets}
+        self._failed = False
+        self._acts: list[Act] = []
+        self._begun: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -50,63 +67,199 @@ class Stage:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Removes what was started."""
+    @property
+    def journal(self) -> Journal:
+        """The fault journal of this run, begun when it is first wanted."""
+        with self._lock:
+            if self._journal is None:
+                self._journal = Journal(self.run_id)
+            return self._journal
 
     def up(self) -> dict[str, Staged]:
-        """Every target, each ready or with the reason why it is not. Takes as long as the slowest `within`."""
-        found: dict[str, Staged] = {}
-
-        def one(name: str, target: Target) -> None:
-            found[name] = self._one(name, target)
-
-        threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in self.targets.items()]
+        """Every target, each ready or with the reason why it is not. Takes as long as the slowest of them."""
+        threads = [threading.Thread(target=self._one, args=pair, daemon=True) for pair in self.targets.items()]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return {name: found[name] for name in self.targets}
+        return {name: self.staged[name] for name in self.targets}
 
-    def _one(self, name: str, target: Target) -> Staged:
+    def close(self) -> None:
+        """Ends the processes and removes the containers that were started, and closes the journal."""
+        for staged in self.staged.values():
+            if staged.proxy:
+                staged.proxy.close()
+            if staged.process:
+                staged.process.close()
+        if self._journal is not None:
+            self._close_journal(self._journal)
+
+    def _close_journal(self, journal: Journal) -> None:
+        clean = not self._failed
+        for act in reversed(self._acts):
+            try:
+                undo(act)
+                journal.undone(act)
+            except Exception as error:  # noqa: BLE001 - the rest must be taken down all the same
+                self.note(f"{act.undo} failed: {error}")
+                clean = False
+        journal.close(clean=clean)
+
+    def not_restored(self) -> None:
+        """Says that a fault could not be taken back: the journal is kept, for `prodgate restore`."""
+        self._failed = True
+
+    def _one(self, name: str, target: Target) -> None:
         began = time.monotonic()
-        why = self._why_not(target)
-        return Staged(
-            name=name,
-            base_url=target.url or "",
-            host=host_of(target.url or ""),
-            why_not=why,
-            cause=f"target:{name}",
-            duration=time.monotonic() - began,
-        )
+        staged = Staged(name=name, ports=tuple(target.ports), cause=f"target:{name}")
+        try:
+            staged = self._placed(name, target, staged)
+            self.staged[name] = staged
+            why = self._await(target, staged)
+        except NoEngine as error:
+            why = error.message
+        except OSError as error:
+            why = say("it cannot be started: {why}", why=str(error))
+        log = self._log(staged) if why is not None else ""
+        took = time.monotonic() - began
+        self.staged[name] = replace(staged, why_not=why, log=log, duration=took)
+        self._done[name].set()
 
-    def _why_not(self, target: Target) -> Message | None:
-        if target.url is None:
-            return say("there is no engine here to find it with")
-        if target.ready is None:
+    def _log(self, staged: Staged) -> str:
+        if staged.process:
+            return staged.process.log
+        return staged.container.log if staged.container else ""
+
+    def _placed(self, name: str, target: Target, staged: Staged) -> Staged:
+        """The target where it is: started, where the gate starts it."""
+        self._await_others(target)
+        url = target.url or ""
+        if target.start and target.start.kind == "command":
+            return self._process(name, target, target.start, replace(staged, kind="command"))
+        if target.start:
+            container = self._container(name, target.start)
+        elif target.container:
+            container = find(target.container)
+        else:
+            return replace(staged, base_url=reachable(url), host=host_of(reachable(url)))
+        host = container.host
+        base = url or (f"http://{host}:{staged.ports[0]}" if staged.ports else "")
+        kind = target.start.kind if target.start else "container"
+        placed = replace(staged, kind=kind, base_url=base, host=host, container=container)
+        for entry in target.provision:
+            provision(entry, placed, self.root)
+        return placed
+
+    def _await_others(self, target: Target) -> None:
+        for name in target.after:
+            if name in self._done:
+                while not self._done[name].wait(_PAUSE) and not self.cancelled.is_set():
+                    pass
+                if not self.staged[name].ready:
+                    raise NoEngine(say("{target}, which it comes after, is not ready", target=name))
+
+    def _will(self, way: str) -> None:
+        """Writes down, once, how everything of this kind that the run starts is taken down again."""
+        journal = self.journal
+        with self._lock:
+            if way not in self._begun:
+                self._begun.add(way)
+                self._acts.append(journal.before(way, run_id=self.run_id))
+
+    def _filled(self, environment: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+        """Environment variables with `{database.address}`, `.host` and `.port` of other targets in place."""
+
+        def value(found: re.Match[str]) -> str:
+            other = self.staged.get(found[1])
+            if other is None:
+                return found[0]
+            host, port = other.container.alias if other.container else other.host, next(iter(other.ports), 0)
+            return {"host": host, "port": str(port), "address": f"{host}:{port}"}[found[2]]
+
+        return {key: _REFERENCE.sub(value, str(text)) for key, text in environment.items()}
+
+    def _container(self, name: str, start: Start) -> Container:
+        self._will("remove_labelled")
+        network = job_network()
+        start = start.model_copy(update={"environment": self._filled(start.environment)})
+        self.note(f"starting {name} from {start.image or start.build}")
+        return launch(name, start, root=self.root, run_id=self.run_id, network=network, note=self.note)
+
+    def _process(self, name: str, target: Target, start: Start, staged: Staged) -> Staged:
+        self._will("end_processes")
+        proxy = ProxyThread(target.listen, target.port) if target.listen and target.port else None
+        environment = {key: str(value) for key, value in self._filled(start.environment).items()}
+        process = Process(name, start.command or [], environment, self.root, self.run_id)
+        placed = replace(
+            staged,
+            base_url=target.url or (f"http://127.0.0.1:{staged.ports[0]}" if staged.ports else ""),
+            host=host_of(target.url or "") or "127.0.0.1",
+            ports=(target.listen,) if target.listen else staged.ports,
+            process=process,
+            proxy=proxy,
+        )
+        self.staged[name] = placed
+        process.start()
+        return placed
+
+    def _await(self, target: Target, staged: Staged) -> Message | None:
+        ready = target.ready
+        if ready is None:
             return None
-        end = time.monotonic() + target.ready.within
+        end = time.monotonic() + ready.within
         while True:
-            why = _asked(target.url, target)
+            why = _asked(staged, target)
             if why is None:
                 return None
+            if staged.process and not staged.process.running:
+                return say("it has exited with {code}", code=str(staged.process.exit_code))
             if time.monotonic() + _PAUSE > end or self.cancelled.wait(_PAUSE):
-                return say("{why} (for {within})", why=why, within=duration(target.ready.within))
+                return say("{why} (for {within})", why=why, within=duration(ready.within))
 
 
-def _asked(url: str, target: Target) -> Message | None:
-    ready, parts = target.ready, urlsplit(url)
+def reachable(url: str) -> str:
+    """The URL with the runner's own address for `host.docker.internal`, where that name leads nowhere."""
+    host = host_of(url)
+    if host != "host.docker.internal" or _resolves(host):
+        return url
+    gateway = _gateway()
+    return url.replace(host, gateway, 1) if gateway else url
+
+
+def _resolves(host: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
+
+
+def _gateway() -> str | None:
+    """The default gateway, which on a container's network is its host (proc_net_route, hexadecimal, little-endian)."""
+    try:
+        rows = Path("/proc/net/route").read_text().splitlines()[1:]
+    except OSError:
+        return None
+    found = [row.split()[2] for row in rows if row.split()[1] == "00000000"]
+    return socket.inet_ntoa(bytes.fromhex(found[0])[::-1]) if found else None
+
+
+def _asked(staged: Staged, target: Target) -> Message | None:
+    ready = target.ready
     assert ready is not None
+    parts = urlsplit(staged.base_url)
+    host = (staged.host if ready.tcp else parts.hostname) or staged.host
     port = ready.tcp or parts.port or (443 if parts.scheme == "https" else 80)
     try:
         if ready.path is None:
-            socket.create_connection((parts.hostname or "", port), timeout=_TRY).close()
+            socket.create_connection((host, port), timeout=_TRY).close()
             return None
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", port, timeout=_TRY)
+        connection = kind(host, port, timeout=_TRY)
         connection.request("GET", parts.path.rstrip("/") + ready.path)
         status = connection.getresponse().status
+        connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = str(error) or type(error).__name__
-        return say("{host}:{port} does not answer: {why}", host=parts.hostname or "", port=port, why=why)
+        return say("{host}:{port} does not answer: {why}", host=host, port=port, why=why)
     mismatch = ready.status.mismatch(status)
-    return (mismatch and say("{path} answers with another status: {why}", path=ready.path, why=mismatch)) or None
+    return say("{path} answers with another status: {why}", path=ready.path, why=mismatch) if mismatch else None

@@ -11,6 +11,7 @@ from gate.messages import Message
 if TYPE_CHECKING:
     from gate.staging.container import Container
     from gate.staging.process import Process
+    from gate.staging.proxy import ProxyThread
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class Staged:
     """`http://api:8080`; empty where the target has no URL."""
     host: str = ""
     """Name or address under which its ports are reached from the gate."""
-    port: int | None = None
-    """Its own port, where the checklist says one."""
+    ports: tuple[int, ...] = ()
+    """The ports on which it is known to answer."""
+    proxy: ProxyThread | None = None
+    """Ours in front of it, where it has one."""
     container: Container | None = None
     process: Process | None = None
     why_not: Message | None = None

@@ -1,0 +1,89 @@
+"""The container engine: reached through its socket, if there is one, with the SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gate.messages import Message, say
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+RUN_LABEL = "prodgate.run"
+"""The label of everything that a run started, with the run's id."""
+_TIMEOUT = 30
+
+
+class NoEngine(Exception):
+    """There is no engine to ask, or it refused. `message` says why, for a report."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@cache
+def client() -> DockerClient:
+    """The engine. Raises NoEngine where there is none."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        found = docker.from_env(version="auto", timeout=_TIMEOUT)
+        found.ping()
+    except (DockerException, OSError) as error:
+        raise NoEngine(say("there is no container engine here: {why}", why=_short(error))) from error
+    return found
+
+
+def _short(error: Exception) -> str:
+    return str(error).split("\n", 1)[0][:200]
+
+
+@cache
+def own_container() -> Any | None:
+    """The container that the gate itself runs in, or None: a container's hostname is its short id."""
+    from docker.errors import APIError, NotFound
+
+    if not os.path.exists("/.dockerenv"):  # noqa: PTH110
+        return None
+    try:
+        return client().containers.get(socket.gethostname())
+    except (NotFound, APIError):
+        return None
+
+
+def job_network() -> str | None:
+    """The network that the gate shares with the service containers: the job's, or the one it was started on."""
+    own = own_container()
+    if own is None:
+        return os.environ.get("PRODGATE_NETWORK") or None
+    names: list[str] = list(own.attrs["NetworkSettings"]["Networks"])
+    ours = [name for name in names if name.startswith("github_network_")]
+    others = [name for name in names if name not in ("bridge", "host", "none")]
+    return next(iter(ours + others), None)
+
+
+def own_image() -> str | None:
+    """The image that the gate itself runs from: what its proxies and stubs are started from."""
+    own = own_container()
+    return os.environ.get("PRODGATE_IMAGE") or (str(own.attrs["Image"]) if own is not None else None)
+
+
+def job_services() -> dict[str, str]:
+    """The ids of the service containers by their name in the workflow, as the runner says (`job.services`)."""
+    try:
+        data = json.loads(os.environ.get("INPUT_SERVICES") or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(data, dict):
+        return {}
+    return {
+        str(name): str(service["id"])
+        for name, service in data.items()
+        if isinstance(service, dict) and isinstance(service.get("id"), str)
+    }

@@ -1,0 +1,149 @@
+"""What a fault is: put in, proved in place, taken back, proved gone.
+
+Whatever it does to a container is written into the journal before it is done, and taken back by `gate.staging.undo`,
+the same way whether the run does it itself or somebody does it after the run's death.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from gate.messages import Message, say
+from gate.model import Model, TargetName
+from gate.staging.journal import Act, Journal
+from gate.staging.undo import undo
+
+if TYPE_CHECKING:
+    from gate.staging.container import Container
+    from gate.staging.process import Process
+    from gate.staging.staged import Staged
+
+PROOF_PATIENCE = 10.0
+"""Seconds that a fault may take to be in place, or gone."""
+
+
+class NoFault(Exception):
+    """The fault cannot be put in, or has no effect. `message` says why, for a report."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass
+class Site:
+    """Where a fault goes: the target, and the journal that knows how to take it back."""
+
+    staged: Staged
+    journal: Journal
+    root: Path
+    acts: list[Act] = field(default_factory=list)
+
+    @contextmanager
+    def act(self, way: str, **what: Any) -> Iterator[None]:
+        """Around an act on a container: written down before it is done."""
+        self.acts.append(self.journal.before(way, **what))
+        yield
+
+    def take_back(self) -> None:
+        """Undoes all acts, the latest first. Raises what keeps one from being undone, after trying all."""
+        errors = []
+        for act in reversed(self.acts):
+            try:
+                undo(act)
+                self.journal.undone(act)
+            except Exception as error:  # noqa: BLE001 - the others must be undone all the same
+                errors.append(error)
+        self.acts = [] if not errors else self.acts
+        if errors:
+            raise ExceptionGroup("not all could be taken back", errors)
+
+    @property
+    def container(self) -> Container:
+        """The target's container. Raises NoFault where it has none."""
+        if self.staged.container is None:
+            raise NoFault(say("{target} is no container that can be reached here", target=self.staged.name))
+        return self.staged.container
+
+    @property
+    def process(self) -> Process | None:
+        """The target's process, where the gate started one."""
+        return self.staged.process
+
+
+class Fault(Model):
+    """One kind of fault."""
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def inject(self, site: Site) -> None:
+        """Puts it in. Raises NoFault where that can't be done."""
+
+    @abstractmethod
+    def holds(self, site: Site) -> Message | None:
+        """The proof that it is in place, or None as long as it isn't."""
+
+    def undo(self, site: Site) -> None:
+        """Takes it back."""
+        site.take_back()
+
+    @abstractmethod
+    def gone(self, site: Site) -> Message | None:
+        """The proof that it is gone, or None as long as it isn't."""
+
+    @abstractmethod
+    def effect(self) -> Message:
+        """What it does, for the plan."""
+
+
+class TargetFault(Fault):
+    """A fault done to one target. `stop: database` is short for `stop: {target: database}`."""
+
+    target: TargetName = Field(description="The target it is done to.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"target": value} if isinstance(value, str) else value
+
+    def effect(self) -> Message:
+        return say("{fault} {target}, and put it back", fault=self.kind, target=self.target)
+
+
+def wait_for(proof: Callable[[], Message | None], patience: float = PROOF_PATIENCE) -> Message | None:
+    """The proof as soon as there is one, None where there is none in time."""
+    end = time.monotonic() + patience
+    while True:
+        found = proof()
+        if found is not None or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
+
+
+def open_port(site: Site, timeout: float = 1.0) -> int | None:
+    """The first of the target's ports that accepts a connection. None where none does, or it has none."""
+    for port in site.staged.ports:
+        try:
+            socket.create_connection((site.staged.host, port), timeout).close()
+        except OSError:
+            continue
+        return port
+    return None
+
+
+def ports(site: Site) -> str:
+    """The target's ports, for a sentence. Raises NoFault where none is known: a fault could not be proved."""
+    if not site.staged.ports:
+        raise NoFault(say("no port of {target} is known: say `port` or `ready: tcp`", target=site.staged.name))
+    return ", ".join(map(str, site.staged.ports))

@@ -1,0 +1,51 @@
+"""`impersonate`: somebody else answers in the dependency's place: with a status, late, or by closing the connection."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate.messages import Message, say
+from gate.quantities import Duration
+from gate.staging.faults.base import Site, TargetFault
+from gate.staging.faults.behind import probe, put, served, take_away
+from gate.staging.faults.stop import up
+from gate.staging.proxy import Mode
+
+_PROBE = 0.5
+
+
+class Impersonate(TargetFault):
+    """Puts a stub in its place."""
+
+    kind: ClassVar[str] = "impersonate"
+    summary: ClassVar[str] = "a stub answers in the dependency's place"
+
+    status: int | None = Field(None, ge=100, le=599, description="The HTTP status that every request is answered with.")
+    delay: Duration = Field(0.0, description="How long an answer takes.")
+    close: bool = Field(False, description="Whether connections are closed without an answer.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Impersonate:
+        if (self.status is None) != self.close:
+            raise PydanticCustomError("no_expectation", "expected exactly one of 'status' and 'close: true'")
+        return self
+
+    def inject(self, site: Site) -> None:
+        put(site, Mode(status=self.status, delay=self.delay, close=self.close))
+
+    def holds(self, site: Site) -> Message | None:
+        before = served(site)
+        probe(site, _PROBE)
+        after = served(site)
+        if after <= before:
+            return None
+        return say("the stub has answered in the place of {target}, {count} times", target=self.target, count=after)
+
+    def undo(self, site: Site) -> None:
+        take_away(site)
+
+    def gone(self, site: Site) -> Message | None:
+        return up(site)

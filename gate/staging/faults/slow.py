@@ -1,0 +1,53 @@
+"""`slow`: the way to the dependency is slow, or breaks: a proxy of ours delays, cuts or resets its connections."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate.messages import Message, say
+from gate.quantities import Duration, duration
+from gate.staging.faults.base import Site, TargetFault
+from gate.staging.faults.behind import probe, put, take_away
+from gate.staging.faults.stop import up
+from gate.staging.proxy import Mode
+
+_PROBE = 5.0
+
+
+class Slow(TargetFault):
+    """Puts a proxy in front of it."""
+
+    kind: ClassVar[str] = "slow"
+    summary: ClassVar[str] = "the way to the dependency is slow, or breaks"
+
+    latency: Duration = Field(0.0, description="How much later everything arrives, each way.")
+    jitter: Duration = Field(0.0, description="How much more or less than that it may be.")
+    cut: Duration | None = Field(None, description="How long a connection lasts before it is cut.")
+    reset: bool = Field(False, description="Whether connections are reset at once.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Slow:
+        if not (self.latency or self.cut or self.reset):
+            raise PydanticCustomError("no_expectation", "expected at least one of 'latency', 'cut' and 'reset'")
+        return self
+
+    def inject(self, site: Site) -> None:
+        put(site, Mode(latency=self.latency, jitter=self.jitter, cut=self.cut, reset=self.reset))
+
+    def holds(self, site: Site) -> Message | None:
+        least = max(0.0, self.latency - self.jitter)
+        took = probe(site, self.latency + self.jitter + _PROBE)
+        if self.reset or (self.cut is not None and self.cut <= least):
+            return say("connections to {target} are broken", target=self.target) if took is None else None
+        if took is None or took < least:
+            return None
+        return say("a probe through the proxy took {took}", took=duration(took))
+
+    def undo(self, site: Site) -> None:
+        take_away(site)
+
+    def gone(self, site: Site) -> Message | None:
+        return up(site)

@@ -1,0 +1,121 @@
+"""The fault journal: what a run is about to do to staging, written and flushed before it is done.
+
+One file a run, one JSON object a line. The run holds a lock on its file for as long as it lives (`flock`, released by
+the kernel whatever becomes of the process), so whoever can take the lock knows that the run is dead and what is left
+of it may be undone: the action's post step, the next run, or `prodgate restore`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SUFFIX = ".journal"
+
+
+def folder() -> Path:
+    """Where journals are: on a runner in its temporary folder, which the post step shares; else in the user's state."""
+    runner = os.environ.get("RUNNER_TEMP") if os.environ.get("GITHUB_ACTIONS") == "true" else None
+    if runner:
+        return Path(runner) / "prodgate"
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "prodgate"
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act and how it is undone: `undo` names the way, `what` its arguments."""
+
+    number: int
+    undo: str
+    what: dict[str, Any]
+
+
+class Journal:
+    """The journal of a run that is alive."""
+
+    def __init__(self, run_id: str, where: Path | None = None) -> None:
+        base = where or folder()
+        base.mkdir(parents=True, exist_ok=True)
+        self.run_id = run_id
+        self.path = base / f"{run_id}{_SUFFIX}"
+        self._file = self.path.open("a+b", buffering=0)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock = threading.Lock()
+        self._number = 0
+        self._write({"run": run_id})
+
+    def before(self, undo: str, **what: Any) -> Act:
+        """Writes down an act that is about to be done. Returns when it is on the disk."""
+        with self._lock:
+            self._number += 1
+            act = Act(self._number, undo, what)
+            self._write({"act": act.number, "undo": undo, "what": what})
+        return act
+
+    def undone(self, act: Act) -> None:
+        """Writes down that an act has been undone."""
+        with self._lock:
+            self._write({"undone": act.number})
+
+    def close(self, *, clean: bool) -> None:
+        """Ends the journal. A clean end, with nothing left to undo, removes the file."""
+        if clean:
+            self.path.unlink(missing_ok=True)
+        self._file.close()
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._file.write(json.dumps(entry).encode() + b"\n")
+        os.fsync(self._file.fileno())
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a dead run left: its id, and the acts that nobody has undone, the latest first."""
+
+    run_id: str
+    path: Path
+    acts: tuple[Act, ...]
+
+
+@contextmanager
+def dead_runs(where: Path | None = None) -> Iterator[list[Left]]:
+    """The runs that are dead, locked for as long as the context lasts, so that two cannot restore the same."""
+    base = where or folder()
+    files, found = [], []
+    for path in sorted(base.glob(f"*{_SUFFIX}")) if base.is_dir() else []:
+        file = path.open("rb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        files.append(file)
+        if path.exists():
+            found.append(Left(path.name.removesuffix(_SUFFIX), path, _open_acts(file.read())))
+    try:
+        yield found
+    finally:
+        for file in files:
+            file.close()
+
+
+def _open_acts(raw: bytes) -> tuple[Act, ...]:
+    """The acts that were not undone. A last line that was cut off by a crash was never acted upon."""
+    acts: dict[int, Act] = {}
+    for line in raw.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if "act" in entry:
+            acts[entry["act"]] = Act(entry["act"], entry["undo"], entry["what"])
+        acts.pop(entry.get("undone", 0), None)
+    return tuple(reversed(acts.values()))

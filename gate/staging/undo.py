@@ -1,0 +1,121 @@
+"""How each kind of act is undone, by the run itself or after its death. Each way may be gone any number of times."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gate.staging.engine import RUN_LABEL, client
+from gate.staging.journal import Act, dead_runs
+from gate.staging.process import end_marked
+
+_COMMAND_LIMIT = 60
+
+
+def undo(act: Act) -> None:
+    """Undoes an act. Raises whatever keeps it from being undone."""
+    WAYS[act.undo](**act.what)
+
+
+def _container(name: str) -> Any | None:
+    from docker.errors import NotFound
+
+    try:
+        return client().containers.get(name)
+    except NotFound:
+        return None
+
+
+def start_container(container: str) -> None:
+    """Starts a container again that was stopped or killed."""
+    found = _container(container)
+    if found is not None and found.attrs["State"]["Status"] != "running":
+        found.start()
+
+
+def unpause_container(container: str) -> None:
+    """Lets a paused container go on."""
+    found = _container(container)
+    if found is not None and found.attrs["State"]["Status"] == "paused":
+        found.unpause()
+
+
+def connect_container(container: str, network: str, aliases: list[str]) -> None:
+    """Gives a container its place on a network back, with the names it had there and no others."""
+    found = _container(container)
+    if found is None:
+        return
+    place = found.attrs["NetworkSettings"]["Networks"].get(network)
+    short = found.id[:12]
+    if place is not None:
+        if sorted(set(place.get("Aliases") or []) - {short}) == sorted(set(aliases) - {short}):
+            return
+        client().networks.get(network).disconnect(found, force=True)
+    client().networks.get(network).connect(found, aliases=aliases)
+
+
+def remove_container(container: str) -> None:
+    """Removes a container of ours, by its name."""
+    found = _container(container)
+    if found is not None:
+        found.remove(force=True, v=True)
+
+
+def run_command(command: list[str], folder: str) -> None:
+    """Runs a user's own way back. Raises CalledProcessError where it fails."""
+    subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, timeout=_COMMAND_LIMIT, check=True, capture_output=True
+    )
+
+
+def end_processes(run_id: str) -> None:
+    """Ends every process that a run started. Raises RuntimeError where one is left."""
+    left = end_marked(run_id)
+    if left:
+        raise RuntimeError(f"processes {left} do not end")
+
+
+def remove_labelled(run_id: str) -> None:
+    """Removes every container, network and image that a run started or built."""
+    wanted: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={run_id}"}
+    for container in client().containers.list(all=True, filters=wanted, ignore_removed=True):
+        container.remove(force=True, v=True)
+    for network in client().networks.list(filters=wanted):
+        network.remove()
+    for image in client().images.list(filters=wanted):
+        client().images.remove(str(image.id), force=True)
+
+
+WAYS: dict[str, Callable[..., None]] = {
+    way.__name__: way
+    for way in (
+        start_container,
+        unpause_container,
+        connect_container,
+        remove_container,
+        run_command,
+        end_processes,
+        remove_labelled,
+    )
+}
+
+
+def restore(where: Path | None = None) -> tuple[list[str], list[str]]:
+    """Undoes what dead runs left. Returns what was done, and what could not be, in words; runs that live are let be."""
+    done, failed = [], []
+    with dead_runs(where) as runs:
+        for run in runs:
+            problems = []
+            for act in run.acts:
+                words = f"run {run.run_id}: {act.undo} {' '.join(str(value) for value in act.what.values())}"
+                try:
+                    undo(act)
+                    done.append(words)
+                except Exception as error:  # noqa: BLE001 - the rest must be undone all the same
+                    problems.append(f"{words}: {error}")
+            if not problems:
+                run.path.unlink(missing_ok=True)
+            failed += problems
+    return done, failed
