@@ -14,7 +14,7 @@ from gate.checklist.problems import ChecklistError
 
 HEAD = "version: 1\nservice: shop\n"
 SECTIONS = "sections:\n  - id: s\n    title: S\n    items:\n"
-ITEM = "      - {id: s.a, title: A, file: {path: README.md}}\n"
+ITEM = "      - {id: s.a, title: A, file: {path: README.md, exists: true}}\n"
 
 
 def errors(text: str, **environment: str) -> list[str]:
@@ -66,7 +66,7 @@ MISTAKES = {
     "no service": ("version: 1\n" + SECTIONS + ITEM, ["1:1: key 'service' is missing, expected it here"]),
     "empty section": (
         HEAD + "sections:\n  - {id: s, title: S, items: []}\n",
-        ["4:29: expected at least one entry, got []"],
+        ["4:30: expected at least one entry, got []"],
     ),
     "no sections": (HEAD + "sections: []\n", ["3:11: expected at least one entry, got []"]),
     "a bad language": (HEAD + "language: de\n" + SECTIONS + ITEM, ["3:11: expected 'en' or 'fr', got \"de\""]),
@@ -114,25 +114,25 @@ def test_mistakes(name: str) -> None:
 
 ITEM_MISTAKES = {
     "two checks": (
-        "      - {id: s.a, title: A, file: {path: a}, tcp: {target: b, port: 1}}\n",
-        "7:47: expected exactly one check, got file and tcp",
+        "      - {id: s.a, title: A, file: {path: a, exists: true}, tcp: {target: b, port: 1}}\n",
+        "7:60: expected exactly one check, got file and tcp",
     ),
     "an id that stands twice": (ITEM + ITEM, "8:14: item 's.a' stands twice, expected every id once"),
     "an unknown target": (
-        "      - {id: s.a, title: A, requires: [api], file: {path: a}}\n",
-        "7:41: unknown target 'api', expected one of none: there are none",
+        "      - {id: s.a, title: A, requires: [api], file: {path: a, exists: true}}\n",
+        "7:40: unknown target 'api', expected one of none: there are none",
     ),
     "an unknown target in a check": (
         "      - {id: s.a, title: A, http: {target: api, path: /, status: 200}}\n",
         "7:44: unknown target 'api', expected one of none: there are none",
     ),
     "an unknown need": (
-        "      - {id: s.a, title: A, needs: [s.b], file: {path: a}}\n",
-        "7:38: unknown item 's.b', expected one of 's.a'; did you mean 's.a'?",
+        "      - {id: s.a, title: A, needs: [s.b], file: {path: a, exists: true}}\n",
+        "7:37: unknown item 's.b', expected one of 's.a'; did you mean 's.a'?",
     ),
     "a circle": (
-        "      - {id: s.a, title: A, needs: [s.a], file: {path: a}}\n",
-        "7:38: needs 's.a', which needs this item: expected no circle",
+        "      - {id: s.a, title: A, needs: [s.a], file: {path: a, exists: true}}\n",
+        "7:37: needs 's.a', which needs this item: expected no circle",
     ),
     "an unknown waiver": (
         ITEM + "waivers: [{item: s.x, owner: a, reason: b, expires: 2099-01-01}]\n",
@@ -147,8 +147,8 @@ ITEM_MISTAKES = {
         '8:53: expected a day such as 2026-03-31, got "2026-02-30"',
     ),
     "an unset variable": (
-        "      - {id: s.a, title: '${NOPE}', file: {path: a}}\n",
-        "7:27: variable NOPE is not set, expected it in the environment or a default: ${NOPE:-default}",
+        "      - {id: s.a, title: '${NOPE}', file: {path: a, exists: true}}\n",
+        "7:26: variable NOPE is not set, expected it in the environment or a default: ${NOPE:-default}",
     ),
 }
 
@@ -169,13 +169,13 @@ def test_no_check() -> None:
 def test_no_expectation() -> None:
     """A check that expects nothing can't fail: an error."""
     (error,) = items("      - {id: s.a, title: A, http: {url: 'http://x/'}}\n")
-    assert error.startswith("7:37: expected at least one of ")
+    assert error.startswith("7:35: expected at least one of ")
 
 
 def test_all_at_once() -> None:
     """All errors of a file come at once, in the order of the file."""
     found = errors("version: 2\nservice: ''\nsections:\n  - {id: s, titel: S, items: [{title: 3}]}\n")
-    assert [error.split(" ", 1)[0] for error in found] == ["1:10:", "2:10:", "4:5:", "4:12:", "4:31:", "4:31:", "4:39:"]
+    assert [error.split(" ", 1)[0] for error in found] == ["1:10:", "2:10:", "4:5:", "4:13:", "4:31:", "4:31:", "4:39:"]
 
 
 def test_aliases_without_end() -> None:
@@ -217,11 +217,11 @@ def test_merge(tmp_path: Path) -> None:
         + "targets: {api: {url: 'http://api:80', ready: {path: /live}}}\n"
         + SECTIONS
         + ITEM
-        + "      - {id: s.b, title: B, severity: advisory, file: {path: b}}\n"
+        + "      - {id: s.b, title: B, severity: advisory, file: {path: b, exists: true}}\n"
     )
     over.write_text(
         "targets: {api: {url: 'http://localhost:1'}}\nsections:\n  - id: s\n    items:\n"
-        "      - {id: s.b, tcp: {target: api, port: 1}}\n      - {id: s.c, title: C, file: {path: c}}\n"
+        "      - {id: s.b, tcp: {target: api, port: 1}}\n      - {id: s.c, title: C, file: {path: c, exists: true}}\n"
     )
     checklist = load([base, over], {}).checklist
     assert (checklist.targets["api"].url, checklist.targets["api"].ready.path) == ("http://localhost:1", "/live")
@@ -244,7 +244,7 @@ def test_yaml_12() -> None:
 
 def test_anchors() -> None:
     """Anchors, aliases and merge keys work, with a home under a key that begins with `x-`."""
-    text = HEAD + "x-item: &item {title: A, file: {path: a}}\n" + SECTIONS + "      - {id: s.a, <<: *item}\n"
+    text = HEAD + "x-item: &item {title: A, file: {path: a, exists: true}}\n" + SECTIONS + "      - {id: s.a, <<: *item}\n"
     assert load_text(text, "f.yml", {}).checklist.items[0].title == "A"
 
 

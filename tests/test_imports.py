@@ -17,6 +17,7 @@ ORDER = [
     {"staging"},
     {"checks"},
     {"checklist"},
+    {"starting"},
     {"plan"},
     {"verdict"},
     {"run"},

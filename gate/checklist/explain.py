@@ -35,19 +35,23 @@ _EXPECTED = {
 _WHOLE = {"no_check", "two_checks", "no_expectation", "matcher", "ready", "target"}
 """Errors whose own sentence says it all: what is there is not shown again."""
 
+_ALONE = {"missing", "no_check", "two_checks", "extra_forbidden"}
+"""Errors that never come from the members of a union, and so are never made one."""
+
 
 def explain(
     error: ValidationError, data: Any, values: Mapping[Path_, Place], keys: Mapping[Path_, Place]
 ) -> list[Problem]:
     """A problem for each error, several of one place (a union's members) made one."""
-    found: dict[tuple[Place, Path_], list[str]] = {}
+    found: dict[tuple[Place, Path_, str], list[str]] = {}
     for entry in error.errors(include_url=False):
         path = _known(entry["loc"], values)
         place, text = _explained(entry, path, values, keys)
-        texts = found.setdefault((place, path), [])
+        alone = text if entry["type"] in _ALONE else ""
+        texts = found.setdefault((place, path, alone), [])
         if text not in texts:
             texts.append(text)
-    return [Problem(place, _joined(texts)) for (place, _), texts in found.items()]
+    return [Problem(place, _joined(texts)) for (place, _, _), texts in found.items()]
 
 
 def _joined(texts: list[str]) -> str:
