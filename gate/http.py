@@ -263,8 +263,12 @@ def _decoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 def _redirected(request: Request, status: int, location: str) -> Request:
     """The request that a redirect asks for. Nothing that could be secret goes to another origin."""
-    url = urljoin(request.url, location)
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        url = urljoin(request.url, location)
+        web = bool(origin(url)[1]) and urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        url, web = location, False
+    if not web:
         raise HttpFailure("redirect", say("{url} is no address of the web", url=url[:200]))
     method, body, headers = request.method, request.body, dict(request.headers)
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):

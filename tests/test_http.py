@@ -1,0 +1,337 @@
+"""The HTTP client: every phase ends at the deadline, bodies are bounded, and secrets stay with their host."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import subprocess
+import sys
+import time
+import zlib
+
+import pytest
+
+from gate import http
+from tests.parts.web import Authority, Reply, make_authority, reset, send, serving, trickle
+
+SOON = 0.5
+"""Seconds until the deadline of a request that must end by it."""
+LATE = 5.0
+"""Seconds after which such a request has not ended by its deadline, however busy the machine."""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Certificates."""
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+def fetch(url: str, within: float = 10.0, **fields: object) -> http.Answer:
+    """An answer, within so many seconds."""
+    return http.fetch(http.Request(url, **fields), time.monotonic() + within)  # type: ignore[arg-type]
+
+
+def failure(url: str, within: float = 10.0, **fields: object) -> http.HttpFailure:
+    """The failure of a request that must fail."""
+    began = time.monotonic()
+    with pytest.raises(http.HttpFailure) as caught:
+        fetch(url, within, **fields)
+    assert time.monotonic() - began < within + LATE
+    return caught.value
+
+
+def test_an_answer() -> None:
+    """Status, headers, body and the time of each phase come back."""
+    with serving({"/a": Reply(201, "hello", {"X-One": "1", "Content-Type": "text/plain; charset=utf-8"})}) as web:
+        answer = fetch(f"{web.url}/a")
+    assert (answer.status, answer.text(), answer.header("x-one"), answer.version) == (201, "hello", "1", "HTTP/1.1")
+    timings = answer.timings
+    assert None not in (timings.look_up, timings.connect, timings.first_byte, timings.body)
+    assert timings.tls is None
+
+
+def test_what_is_sent() -> None:
+    """Method, headers, body and a path with spaces and accents arrive; nothing else is added but what is needed."""
+    with serving({"/a%20%C3%A9": Reply()}) as web:
+        fetch(f"{web.url}/a é?q=1 2", method="PUT", headers={"X-One": "é", "Accept": "text/html"}, body=b"data")
+        (got,) = web.requests
+    assert (got.method, got.path, got.body) == ("PUT", "/a%20%C3%A9?q=1%202", b"data")
+    assert {"host", "user-agent", "accept", "connection", "content-length", "x-one"} == set(got.headers)
+    assert ("text/html", f"127.0.0.1:{web.port}") == (got.headers["accept"], got.headers["host"])
+
+
+def test_credentials_of_an_address() -> None:
+    """`user:password@` becomes an authorization header."""
+    with serving({"/": Reply()}) as web:
+        fetch(web.url.replace("://", "://me:p%40ss@") + "/")
+        (got,) = web.requests
+    assert got.headers["authorization"] == "Basic bWU6cEBzcw=="
+    assert f"127.0.0.1:{web.port}" == got.headers["host"]
+
+
+def test_no_proxy_from_the_environment() -> None:
+    """Proxies of the environment are not used: staging is asked directly."""
+    script = "import sys, time; from gate import http; http.fetch(http.Request(sys.argv[1]), time.monotonic() + 10)"
+    proxies = {
+        "http_proxy": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "ALL_PROXY": "http://127.0.0.1:9",
+    }
+    with serving({"/": Reply()}) as web:
+        done = subprocess.run([sys.executable, "-c", script, web.url], env={**os.environ, **proxies}, check=False)
+    assert done.returncode == 0
+
+
+def test_no_such_name() -> None:
+    """A name that does not exist breaks the look-up."""
+    assert failure("http://nowhere.invalid/").phase == "look-up"
+
+
+def test_refused() -> None:
+    """A port where nobody listens breaks the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    found = failure(f"http://127.0.0.1:{port}/")
+    assert (found.phase, str(found.message)) == ("connect", "The connection failed: Connection refused")
+
+
+def test_a_connection_that_is_never_accepted() -> None:
+    """A full backlog ends at the deadline, while connecting."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        clients = [socket.socket() for _ in range(4)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        found = failure(f"http://127.0.0.1:{full.getsockname()[1]}/", SOON)
+        for client in clients:
+            client.close()
+    assert (found.phase, found.timeout) == ("connect", True)
+
+
+def test_no_answer() -> None:
+    """A server that closes without an answer breaks the first byte."""
+    with serving({"/": send(b"")}) as web:
+        found = failure(f"{web.url}/")
+    assert (
+        str(found.message) == "The first byte of the answer did not come: the connection was closed without an answer"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "phase"),
+    [
+        (b"\x00\x01\x02\xff garbage\r\n\r\n", "first byte"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "first byte"),
+        (b"HTTP/1.1 99999 What\r\n\r\n", "first byte"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "first byte"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", "first byte"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x" * 9999)[:20], "body"),
+    ],
+
+)  # fmt: skip
+def test_broken_answers(data: bytes, phase: str) -> None:
+    """What is no whole answer is a failure of the phase where it broke."""
+    with serving({"/": send(data)}) as web:
+        assert phase == failure(f"{web.url}/").phase
+
+
+@pytest.mark.parametrize(
+    ("data", "phase"),
+    [(b"", "first byte"), (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "body")],
+    ids=["head", "body"],
+)
+def test_a_reset(data: bytes, phase: str) -> None:
+    """A connection that is reset breaks the phase it was in."""
+    with serving({"/": reset(data)}) as web:
+        assert phase == failure(f"{web.url}/").phase
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "phase"),
+    [
+        (b"", b"H", "first byte"),
+        (b"HTTP/1.1 200 OK\r\n", b"X", "first byte"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", "first byte"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"x", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n", "body"),
+    ],
+    ids=["status", "header", "continue", "endless", "length", "chunks", "chunk-size", "trailer"],
+)
+def test_trickles(head: bytes, piece: bytes, phase: str) -> None:
+    """One piece after the other, for ever: the deadline ends it, in every phase."""
+    with serving({"/": trickle(head, piece)}) as web:
+        found = failure(f"{web.url}/", SOON)
+    assert (phase, True) == (found.phase, found.timeout)
+
+
+def test_a_trickle_under_tls(authority: Authority) -> None:
+    """The same holds where the connection is secured."""
+    with serving({"/": trickle(b"HTTP/1.1 200 OK\r\n\r\n")}, tls=authority.context()) as web:
+        found = failure(f"{web.url}/", SOON, tls=http.Tls(ca=authority.ca))
+    assert (found.phase, found.timeout) == ("body", True)
+
+
+def test_a_handshake_that_never_ends() -> None:
+    """A server that accepts and says nothing ends at the deadline, in the handshake."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = failure(f"https://127.0.0.1:{silent.getsockname()[1]}/", SOON)
+    assert (found.phase, found.timeout) == ("tls", True)
+
+
+def test_no_tls_there() -> None:
+    """A server that speaks no TLS breaks the handshake."""
+    with serving({}) as web:
+        assert failure(web.url.replace("http:", "https:")).phase == "tls"
+
+
+def test_certificates(authority: Authority) -> None:
+    """A certificate of the given authority is trusted, and its end is known; no other is."""
+    with serving({"/": Reply()}, tls=authority.context()) as web:
+        answer = fetch(f"{web.url}/", tls=http.Tls(ca=authority.ca))
+        assert "notAfter" in answer.certificate
+        assert answer.timings.tls is not None
+        assert "The TLS handshake failed: the certificate is not trusted" in str(failure(web.url).message)
+        assert fetch(f"{web.url}/", tls=http.Tls(verify=False)).status == 200
+
+
+@pytest.mark.parametrize("chain", ["expired", "other"])
+def test_wrong_certificates(authority: Authority, chain: str) -> None:
+    """A certificate that has ended, or is another host's, is not trusted."""
+    with serving({}, tls=authority.context(getattr(authority, chain))) as web:
+        found = failure(web.url, tls=http.Tls(ca=authority.ca))
+    assert "the certificate is not trusted" in str(found.message)
+
+
+def test_a_body_over_the_limit() -> None:
+    """Only the beginning is kept, and that it is only that is said."""
+    with serving({"/": Reply(200, b"x" * 1000), "/b": Reply(200, b"x" * 100)}) as web:
+        cut = fetch(f"{web.url}/", limit=100)
+        whole = fetch(f"{web.url}/b", limit=100)
+    assert (cut.body, cut.truncated) == (b"x" * 100, True)
+    assert (whole.body, whole.truncated) == (b"x" * 100, False)
+
+
+def test_an_endless_body_costs_its_limit() -> None:
+    """A body without end, as fast as it can come, is read up to the limit and no further."""
+    with serving({"/": trickle(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, every=0, times=10**9)}) as web:
+        answer = fetch(f"{web.url}/", limit=1_000_000)
+    assert (len(answer.body), answer.truncated) == (1_000_000, True)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_compressed(encoding: str) -> None:
+    """Compressed bodies are decompressed."""
+    body = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding](b"hello" * 50_000)
+    with serving({"/": Reply(200, body, {"Content-Encoding": encoding})}) as web:
+        assert fetch(f"{web.url}/").body == b"hello" * 50_000
+
+
+def test_gzip_in_several_members() -> None:
+    """A gzip body of several members is all of them, as RFC 1952 has it."""
+    body = gzip.compress(b"one") + gzip.compress(b"two")
+    with serving({"/": Reply(200, body, {"Content-Encoding": "gzip"})}) as web:
+        assert fetch(f"{web.url}/").body == b"onetwo"
+
+
+def test_a_gzip_bomb() -> None:
+    """The limit counts what is unpacked: a bomb costs no more memory than the limit."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join([*(packer.compress(b"\0" * 10_000_000) for _ in range(50)), packer.flush()])
+    with serving({"/": Reply(200, bomb, {"Content-Encoding": "gzip"})}) as web, \
+         http.open_stream(http.Request(web.url, limit=1_000_000), time.monotonic() + 10) as stream:  # fmt: skip
+        sizes: list[int] = []
+        with pytest.raises(http.TooLarge):
+            sizes.extend(len(piece) for piece in stream.chunks())
+    assert sum(sizes) == 1_000_000
+    assert max(sizes) <= 65536
+
+
+def test_redirects() -> None:
+    """Redirects are followed as often as asked; a POST becomes a GET as browsers do it."""
+    routes = {
+        "/a": Reply(302, headers={"Location": "/b"}),
+        "/b": Reply(303, headers={"Location": "c"}),
+        "/c": Reply(200, "c"),
+    }
+    with serving(routes) as web:
+        assert fetch(f"{web.url}/a").status == 302
+        assert fetch(f"{web.url}/a", redirects=1).status == 303
+        answer = fetch(f"{web.url}/a", redirects=2, method="POST", body=b"x")
+        assert ("c", f"{web.url}/c", (f"{web.url}/a", f"{web.url}/b")) == (answer.text(), answer.url, answer.history)
+        assert (web.requests[-1].method, web.requests[-1].body) == ("GET", b"")
+
+
+def test_a_circle_of_redirects() -> None:
+    """A circle ends after as many as asked."""
+    with serving({"/": Reply(302, headers={"Location": "/"})}) as web:
+        assert fetch(f"{web.url}/", redirects=5).status == 302
+        assert len(web.requests) == 6
+
+
+def test_secrets_stay_with_their_host() -> None:
+    """A redirect to another place carries no header that could be a secret, and no body."""
+    secrets = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Api-Key": "k", "Accept": "text/html"}
+    with serving({"/": Reply(200)}) as other:
+        there = {"Location": f"{other.url}/"}
+        with serving({"/same": Reply(302, headers={"Location": "/other"}), "/other": Reply(302, headers=there),
+                      "/keep": Reply(307, headers=there)}) as web:  # fmt: skip
+            fetch(web.url.replace("://", "://me:pass@") + "/same", redirects=2, headers=secrets)
+            found = failure(f"{web.url}/keep", redirects=1, method="POST", body=b"secret")
+            assert web.requests[1].headers["authorization"] == "Bearer x"
+        (got,) = other.requests
+    assert {"host", "user-agent", "accept", "connection"} == set(got.headers)
+    assert found.phase == "redirect"
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://x/", "javascript:1", "http://[bad/"])
+def test_redirects_that_lead_elsewhere(location: str) -> None:
+    """A redirect to something that is no web address is a failure."""
+    with serving({"/": Reply(302, headers={"Location": location})}) as web:
+        assert failure(f"{web.url}/", redirects=3).phase == "redirect"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        ("text/plain; charset=latin-1", b"\xe9", "é"),
+        ("text/plain", "é".encode(), "é"),
+        ("text/plain; charset=nonsense", b"ok", "ok"),
+        ("text/plain; charset=zlib", b"ok", "ok"),
+        ("text/plain; charset=utf-8", b"\xff\xfe", "��"),
+        ("text/plain; charset=utf-16", b"\x00\xd8", "�"),
+        ('text/plain; charset="utf-8"', b"ok", "ok"),
+    ],
+)
+def test_charsets(kind: str, body: bytes, text: str) -> None:
+    """Text is decoded by its charset; a wrong one breaks nothing."""
+    assert text == http.decode_text(body, kind)
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "{", "", "[" * 100_000, "\xff", '{"a": 1} x'])
+def test_no_json(text: str) -> None:
+    """What is no JSON is a ValueError, also where it is nested too deeply."""
+    with pytest.raises(ValueError, match=r"."):
+        http.parse_json(text)
+
+
+def test_huge_numbers() -> None:
+    """Numbers too long for an integer become floats."""
+    assert [10**300, float("inf"), float("inf")] == http.parse_json(f"[1{'0' * 300}, 1e999, 1{'0' * 5000}]")
+
+
+def test_importing_is_cheap() -> None:
+    """The client imports neither requests nor urllib3, which would double the gate's start."""
+    script = "import sys, gate.http; print(sorted({'requests', 'urllib3', 'certifi'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
