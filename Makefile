@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv lint test format catalogues lock clean
+.PHONY: help venv lint test format demo catalogues lock clean
 
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ format: venv ## format the code
 
 test: venv ## run the tests
 	$(BIN)/pytest
+
+demo: venv ## run the gate on the example, with its services as processes
+	cd examples/veza && $(CURDIR)/$(BIN)/python -m demo
 
 catalogues: venv ## extract the texts, update and compile the catalogues
 	$(BIN)/python -m gate.locale

@@ -1,0 +1,1 @@
+"""The example as processes on one machine: what `make demo` runs."""

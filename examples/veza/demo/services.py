@@ -1,0 +1,171 @@
+"""The example's services as processes on free ports: commands to start each, and a folder for what they keep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from demo.tools import Tools
+
+HERE = Path(__file__).resolve().parent.parent
+JWT_SECRET = "only for the demo"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Failed(Exception):
+    """A service did not come up."""
+
+
+@dataclass
+class Services:
+    """Use as a context: what was started is stopped when it ends, and the folder is gone.
+
+    `api_folder` is where the API and its rules are: the example's own, or a changed copy of it.
+    """
+
+    tools: Tools
+    python: Path
+    api_folder: Path = HERE
+    folder: Path = field(init=False)
+    ports: dict[str, int] = field(init=False)
+    started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        names = ["api", "prometheus", "database", "redis", "catalogue"]
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.folder = Path(tempfile.mkdtemp(prefix="prodgate-demo-"))
+        self.folder.chmod(0o755)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed(list(self.started)):
+            self.stop(name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, name: str) -> str:
+        """The address of an HTTP service."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    @property
+    def database_url(self) -> str:
+        return f"postgresql://veza@127.0.0.1:{self.ports['database']}/postgres"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.ports['redis']}/0"
+
+    def prepare(self) -> None:
+        """Makes the database's files and the configuration of Prometheus."""
+        data = self.folder / "database"
+        data.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(data, _unprivileged().pw_uid, _unprivileged().pw_gid)
+        command = [self.tools.initdb, "-D", str(data), "-U", "veza", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        made = subprocess.run([*as_unprivileged(), *command], cwd=self.folder, capture_output=True)
+        if made.returncode:
+            raise Failed(f"initdb: {made.stderr.decode(errors='replace').strip()}")
+        rules = self.api_folder / "ops" / "prometheus"
+        shutil.copy(rules / "alerts.yml", self.folder)
+        text = (rules / "prometheus.yml").read_text()
+        (self.folder / "prometheus.yml").write_text(text.replace("api:8080", f"127.0.0.1:{self.ports['api']}"))
+
+    def command(self, name: str) -> list[str]:
+        """How a service is started."""
+        port, folder = str(self.ports[name]), str(self.folder)
+        quick = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-k", folder + "/database"]
+        return {
+            "database": [*as_unprivileged(), self.tools.postgres, "-D", folder + "/database", "-p", port, *quick],
+            "redis": [self.tools.redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+            "catalogue": [str(self.python), "-m", "demo.catalogue", port],
+            "api": [str(self.python), "-m", "internal"],
+            "prometheus": [
+                self.tools.prometheus,
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/prometheus",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--log.level=warn",
+            ],
+        }[name]
+
+    def environment(self) -> dict[str, str]:
+        """What the API and its tests are told."""
+        return {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "EXTERNAL_URL": self.url("catalogue"),
+            "PORT": str(self.ports["api"]),
+            "JWT_SECRET": JWT_SECRET,
+        }
+
+    def start(self, name: str, within: float = 30.0) -> None:
+        """Starts a service and waits for its port. Raises Failed with the end of its log."""
+        log = self.folder / f"{name}.log"
+        folder = HERE if name == "catalogue" else self.api_folder
+        with log.open("ab") as output:
+            self.started[name] = process = subprocess.Popen(
+                self.command(name),
+                cwd=folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        end = time.monotonic() + within
+        while not listens(self.ports[name]):
+            if process.poll() is not None or time.monotonic() > end:
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+                raise Failed(f"{name} did not come up on port {self.ports[name]}:\n{tail}")
+            time.sleep(0.1)
+
+    def stop(self, name: str) -> None:
+        """Stops a service, at once where it is PostgreSQL: SIGTERM would wait for its clients."""
+        process = self.started.pop(name)
+        process.send_signal(signal.SIGINT if name == "database" else signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def listens(port: int) -> bool:
+    """Whether a port of this machine accepts a connection."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def as_unprivileged() -> list[str]:
+    """What has to stand before a command of PostgreSQL, which refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    user = _unprivileged()
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")

@@ -1,0 +1,103 @@
+"""What the demo needs: PostgreSQL, Redis, Prometheus and a virtual environment. Installs what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server", "prometheus": "prometheus"}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+class Missing(Exception):
+    """Something is not on this machine, and can't be put there."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Programs, by path."""
+
+    postgres: str
+    initdb: str
+    redis: str
+    prometheus: str
+
+
+def find() -> Tools:
+    """The programs. Raises Missing with the names of the packages that have them."""
+    postgres, redis, prometheus = _where("postgres"), _where("redis-server"), _where("prometheus")
+    if not (postgres and redis and prometheus):
+        raise Missing(f"expected these packages: {' '.join(missing())}")
+    return Tools(postgres, str(Path(postgres).with_name("initdb")), redis, prometheus)
+
+
+def missing() -> list[str]:
+    """The Debian packages whose programs are not here."""
+    return [package for program, package in _PACKAGES.items() if not _where(program)]
+
+
+def install() -> None:
+    """Installs what is missing with apt-get, without starting any of it as a service. Raises Missing."""
+    packages = missing()
+    if not packages:
+        return
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if not shutil.which("apt-get") or (root and not shutil.which("sudo")):
+        raise Missing(f"this machine lacks {' '.join(packages)}: install them, then run this again")
+    print(f"demo: installing {' '.join(packages)} with apt-get (as root; no service is started)", flush=True)
+    options = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    with _no_services(root):
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            if subprocess.run([*root, "env", *options, *arguments], stdout=subprocess.DEVNULL).returncode:
+                raise Missing(f"apt-get {arguments[0]} failed: install {' '.join(packages)}, then run this again")
+
+
+@contextlib.contextmanager
+def _no_services(root: list[str]) -> Iterator[None]:
+    """Debian starts a service as it installs it, unless this script says not to (invoke-rc.d(8))."""
+    if _POLICY.exists():
+        yield
+        return
+    script = f"printf '#!/bin/sh\\nexit 101\\n' > {_POLICY} && chmod 755 {_POLICY}"
+    subprocess.run([*root, "sh", "-c", script], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*root, "rm", "-f", str(_POLICY)], check=True)
+
+
+def environment(folder: Path, requirements: Path) -> Path:
+    """The Python of a virtual environment with these requirements, made again where they have changed."""
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    python, made = folder / "bin" / "python", folder / "made-of"
+    if made.exists() and made.read_text() == wanted:
+        return python
+    print(f"demo: installing the API's requirements in {folder}", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        str(requirements),
+    ]
+    for command in ([sys.executable, "-m", "venv", str(folder)], [str(python), *pip]):
+        if subprocess.run(command).returncode:
+            raise Missing(f"this failed: {' '.join(command)}")
+    made.write_text(wanted)
+    return python
+
+
+def _where(program: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[4]))
+    return str(found[-1]) if found else shutil.which(program) or ""

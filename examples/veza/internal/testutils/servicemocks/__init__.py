@@ -1,0 +1,23 @@
+"""Stand-ins for services, for the tests of the handlers."""
+
+from __future__ import annotations
+
+from internal.tracks import Track
+
+
+class MockTrackService:
+    """Tracks kept in a list: no database, no cache."""
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+
+    def listed(self) -> list[Track]:
+        return list(self.tracks)
+
+    def create(self, title: str) -> Track:
+        track = Track(len(self.tracks) + 1, title, 0)
+        self.tracks.append(track)
+        return track
+
+    def play(self, track: int, plays: int) -> None:
+        self.tracks = [Track(t.id, t.title, t.seconds, t.plays + plays * (t.id == track)) for t in self.tracks]

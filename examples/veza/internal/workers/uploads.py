@@ -1,0 +1,60 @@
+"""Processes uploads beside the requests; a client polls for the result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+
+from internal.metrics import Metrics
+
+
+class UploadWorker:
+    """Uploads by number: `pending`, then `done` or `failed`."""
+
+    def __init__(self, process: Callable[[bytes], None], metrics: Metrics) -> None:
+        self._process = process
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._pending: dict[int, tuple[float, bytes]] = {}
+        self._state: dict[int, str] = {}
+
+    def submit(self, content: bytes) -> int:
+        """Takes an upload in. Returns the number to poll with."""
+        with self._lock:
+            number = next(self._numbers)
+            self._pending[number] = (time.monotonic(), content)
+            self._state[number] = "pending"
+        return number
+
+    def state(self, number: int) -> str | None:
+        """What became of an upload; None for one that was never taken in."""
+        return self._state.get(number)
+
+    def work(self) -> None:
+        """Processes what is pending, oldest first."""
+        for number, (_, content) in sorted(self._pending.items()):
+            try:
+                self._process(content)
+                state = "done"
+            except ValueError:
+                self._metrics.upload_failures.inc()
+                state = "failed"
+            with self._lock:
+                del self._pending[number]
+                self._state[number] = state
+
+    def measure(self) -> None:
+        """Says how many are pending, and for how long."""
+        with self._lock:
+            since = [taken for taken, _ in self._pending.values()]
+        self._metrics.uploads_pending.set(len(since))
+        self._metrics.uploads_oldest.set(time.monotonic() - min(since) if since else 0)
+
+
+def checked(content: bytes) -> None:
+    """What processing means here: audio files start with a known mark. Raises ValueError for anything else."""
+    if not content.startswith((b"ID3", b"RIFF", b"fLaC", b"OggS")):
+        raise ValueError("this is no audio file")
