@@ -92,11 +92,11 @@
   });
   addEventListener("hashchange", reach);
 
-  // On paper there is nothing to click: every section is open, and so is the evidence of what did not pass.
+  // On paper there is nothing to click: every section is open, and so is the evidence of what failed.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")].filter(
-      (element) => !element.matches('details.item[data-status="pass"]'),
+      (element) => !element.matches('[data-status="pass"], [data-status="skip"]'),
     );
     for (const element of folded) element.open = true;
   });
@@ -105,5 +105,5 @@
   });
 
   tools.hidden = false;
-  if (location.hash) reach();
+  addEventListener("load", () => location.hash && reach());
 })();

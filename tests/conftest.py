@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.parts.services"]
+pytest_plugins = ["tests.parts.services", "tests.parts.browser"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

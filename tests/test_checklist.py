@@ -244,7 +244,9 @@ def test_yaml_12() -> None:
 
 def test_anchors() -> None:
     """Anchors, aliases and merge keys work, with a home under a key that begins with `x-`."""
-    text = HEAD + "x-item: &item {title: A, file: {path: a, exists: true}}\n" + SECTIONS + "      - {id: s.a, <<: *item}\n"
+    text = (
+        HEAD + "x-item: &item {title: A, file: {path: a, exists: true}}\n" + SECTIONS + "      - {id: s.a, <<: *item}\n"
+    )
     assert load_text(text, "f.yml", {}).checklist.items[0].title == "A"
 
 

@@ -70,7 +70,11 @@ class Tcp(Check[Seen]):
             assert self.port is not None
             return self.host, self.port
         staged = world.targets[self.target]
-        port = self.port or next(iter(staged.ports), None) or (http.origin(staged.base_url)[2] if staged.base_url else None)
+        port = (
+            self.port
+            or next(iter(staged.ports), None)
+            or (http.origin(staged.base_url)[2] if staged.base_url else None)
+        )
         if not staged.host or not port:
             why = staged.why_not or say("the checklist gives it none")
             raise CannotObserve(say("{target} has no address: {why}", target=self.target, why=why))
