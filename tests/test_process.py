@@ -1,0 +1,155 @@
+"""Commands end in time, with all that they started, and can neither block the gate nor fill its memory."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gate.process import Finished, Kept, environment, run
+
+LATE = 8.0
+"""Seconds after which a command has not been ended by its deadline, however busy the machine."""
+
+
+def go(script: str, tmp_path: Path, *, within: float = 30.0, cancelled: threading.Event | None = None) -> Finished:
+    """Runs a shell script, at most so many seconds."""
+    began = time.monotonic()
+    done = run(
+        ["sh", "-c", script],
+        deadline=began + within,
+        cwd=tmp_path,
+        env=environment({}),
+        cancelled=cancelled,
+    )
+    assert time.monotonic() - began < within + LATE
+    return done
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs, zombies not counted."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pid: int) -> bool:
+    """Whether a process is gone, soon."""
+    end = time.monotonic() + LATE
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def test_outputs(tmp_path: Path) -> None:
+    """Exit code and both outputs come back, apart and together."""
+    done = go("echo one; echo two >&2; exit 3", tmp_path)
+    assert (done.code, done.ended, done.signal) == (3, "exit", None)
+    assert (done.stdout.text(), done.stderr.text()) == ("one\n", "two\n")
+    assert sorted(done.output.text().split()) == ["one", "two"]
+
+
+def test_large_outputs_of_both_kinds(tmp_path: Path) -> None:
+    """Megabytes on both outputs, one after the other and mixed, do not block."""
+    script = "import sys\nfor n in range(200):\n sys.stderr.write('e' * 50000)\nsys.stdout.write('o' * 10**7)"
+    done = run([sys.executable, "-c", script], deadline=time.monotonic() + 60, cwd=tmp_path, env=environment({}))
+    assert (done.code, done.stdout.total, done.stderr.total) == (0, 10**7, 10**7)
+    assert len(done.stderr.text()) < 300_000
+
+
+def test_no_input(tmp_path: Path) -> None:
+    """A command that reads its input gets none."""
+    assert go("cat; echo done", tmp_path).stdout.text() == "done\n"
+
+
+def test_a_time_limit(tmp_path: Path) -> None:
+    """A command that goes on is ended, and what it wrote until then is kept."""
+    done = go("echo begun; sleep 60", tmp_path, within=0.5)
+    assert (done.ended, done.stdout.text(), done.signal) == ("timeout", "begun\n", "SIGTERM")
+
+
+def test_a_command_that_will_not_end(tmp_path: Path) -> None:
+    """One that ignores SIGTERM gets SIGKILL."""
+    done = go("trap '' TERM; echo $$; while :; do sleep 0.1; done", tmp_path, within=0.5)
+    assert done.signal == "SIGKILL"
+    assert gone(int(done.stdout.text()))
+
+
+def test_the_whole_group_ends(tmp_path: Path) -> None:
+    """Children and grandchildren end with it."""
+    done = go("sh -c 'sleep 60 & echo $!; sleep 60 & echo $!; wait' & wait", tmp_path, within=0.5)
+    pids = [int(line) for line in done.stdout.text().split()]
+    assert [gone(pid) for pid in pids] == [True, True]
+
+
+def test_a_grandchild_that_holds_the_output(tmp_path: Path) -> None:
+    """A command that leaves a process behind is not waited for beyond its own end, and that process is ended."""
+    done = go("sleep 60 & echo $!", tmp_path)
+    assert (done.ended, done.code) == ("exit", 0)
+    assert done.took < 30
+    assert gone(int(done.stdout.text()))
+
+
+def test_a_grandchild_in_a_group_of_its_own(tmp_path: Path) -> None:
+    """One that left the group still can't block the gate by holding the output."""
+    done = go("setsid sleep 20 & echo over", tmp_path)
+    assert (done.ended, done.stdout.text()) == ("exit", "over\n")
+    assert done.took < 15
+
+
+def test_a_cancelled_run(tmp_path: Path) -> None:
+    """A run that ends ends its commands."""
+    cancelled = threading.Event()
+    threading.Timer(0.3, cancelled.set).start()
+    done = go("echo $$; sleep 60", tmp_path, within=50, cancelled=cancelled)
+    assert done.ended == "cancelled"
+    assert gone(int(done.stdout.text()))
+
+
+def test_an_endless_output(tmp_path: Path) -> None:
+    """Output without end is kept from both ends, and ends at the deadline."""
+    done = go("echo first; yes", tmp_path, within=0.5)
+    assert done.ended == "timeout"
+    assert done.stdout.text().startswith("first\n")
+    assert len(done.stdout.text()) < 300_000
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    """A command that can't be started is an OSError, and leaves nothing open."""
+    with pytest.raises(FileNotFoundError):
+        run(["no-such-command"], deadline=time.monotonic() + 5, cwd=tmp_path, env={})
+
+
+@pytest.mark.parametrize("size", [1, 9, 10, 11, 19, 20, 21, 1000])
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+def test_kept(size: int, piece: int) -> None:
+    """Up to the limit all is kept; beyond it, both ends, with a line that says how much is missing."""
+    data = bytes(48 + n % 10 for n in range(size))
+    kept = Kept(20)
+    for start in range(0, size, piece):
+        kept.add(data[start : start + piece])
+    gap = f"\n[... {size - 20} bytes cut ...]\n"
+    wanted = data.decode() if size <= 20 else data[:10].decode() + gap + data[-10:].decode()
+    assert kept.text() == wanted
+
+
+def test_the_environment() -> None:
+    """The gate's tokens, inputs and files for the runner are not passed on; all else is, with what is added."""
+    known = {
+        "PATH": "/bin", "GITHUB_SHA": "abc", "GITHUB_TOKEN": "t", "GH_TOKEN": "t", "ACTIONS_RUNTIME_TOKEN": "t",
+        "INPUT_GITHUB-TOKEN": "t", "GITHUB_OUTPUT": "/x", "GITHUB_ENV": "/y", "DATABASE_URL": "d",
+    }  # fmt: skip
+    expected = {"PATH": "/bin", "GITHUB_SHA": "abc", "DATABASE_URL": "d", "A": "b"}
+    assert environment({"A": "b"}, known) == expected
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    """No descriptor is left behind."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        go("true", tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
