@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FILES = git ls-files --cached --others --exclude-standard
+SCRIPTS = $(shell $(FILES) '*.sh' .ci/run)
+DOCKERFILES = $(shell $(FILES) Dockerfile '*/Dockerfile')
+WORKFLOWS = $(shell $(FILES) '.github/workflows/*.yml' '*/.github/workflows/*.yml')
 
-.PHONY: help venv lint test format demo catalogues lock clean
-
+.PHONY: help venv parts lint test format demo catalogues lock clean
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -12,22 +15,31 @@ venv: $(VENV)/.made ## make the virtual environment
 
 $(VENV)/.made: requirements-dev.lock pyproject.toml
 	@echo "prodgate: making the virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/parts/install-venv.sh
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-lint: venv ## format, lint and types
+parts: venv ## install and make what the tests run: packages of Debian, a Docker engine, images
+	@tests/parts/install.sh $(BIN)/python
+
+lint: venv ## format, lint, types, scripts, Dockerfiles, workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/hadolint $(DOCKERFILES)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(if $(WORKFLOWS),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS))
+	$(BIN)/zizmor --offline --no-progress --quiet action.yml $(WORKFLOWS)
 
 format: venv ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: venv ## run the tests
-	$(BIN)/pytest
+test: venv parts ## run the tests
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 demo: venv ## run the gate on the example, with its services as processes
 	cd examples/veza && $(CURDIR)/$(BIN)/python -m demo

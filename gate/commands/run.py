@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from gate.commands._options import add_files, add_only, chosen, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gate.model import Report
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
@@ -28,12 +30,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
     from gate.checklist.load import load
+    from gate.publish import outputs
     from gate.report.source import source
     from gate.run.ending import Ending
     from gate.run.progress import stderr_progress
     from gate.run.runner import Options, Run
     from gate.secrets import Secrets
 
+    _tell_step(lambda: outputs.write(outputs.UNDECIDED))
     loaded = load(options.file)
     secrets = Secrets.from_environment()
     language = options.language or loaded.checklist.language
@@ -66,4 +70,22 @@ def _finish(report: Report, folder: Path) -> int:
         return code or 3
     print(FORMATS.module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
     print(f"\n{written.get('md', folder)}")
+    _publish(report, written)
     return code
+
+
+def _publish(report: Report, written: dict[str, Path]) -> None:
+    """On a runner: outputs, summary, annotations. Whatever becomes of them, the verdict stands."""
+    from gate.publish import job_summary, outputs, runner_log
+
+    _tell_step(lambda: outputs.write(outputs.outputs(report, written)))
+    _tell_step(lambda: job_summary.write(report))
+    if isinstance(sys.stdout, runner_log.Log):
+        runner_log.write(report, sys.stdout)
+
+
+def _tell_step(tell: Callable[[], None]) -> None:
+    try:
+        tell()
+    except OSError as error:
+        print(f"prodgate: the runner could not be told: {error}", file=sys.stderr)

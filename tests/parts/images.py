@@ -24,7 +24,7 @@ SUITE = "trixie"
 _INCLUDE = "ca-certificates,python3,python3-venv"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _RECIPES = Path(__file__).parent / "docker"
-_ACTION = ("Dockerfile", ".dockerignore", "requirements.lock", "pyproject.toml", "gate", "templates")
+_ACTION = ("Dockerfile", ".dockerignore", "requirements.lock", "gate", "templates")
 
 
 def base() -> str:

@@ -1,0 +1,32 @@
+# The image of the action: Python, the gate, and nothing else. `--build-arg BASE=` takes any Debian 13.
+ARG BASE=debian:trixie-slim
+
+# hadolint ignore=DL3006
+FROM ${BASE} AS build
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY requirements.lock /
+# No package runs code of its own here: wheels only, each with the hash that the lock file has.
+RUN python3 -m venv /opt/prodgate \
+    && /opt/prodgate/bin/pip install --no-cache-dir --only-binary=:all: --require-hashes -r /requirements.lock \
+    && /opt/prodgate/bin/pip uninstall -y pip
+COPY gate /source/gate
+COPY templates /source/templates
+RUN cp -r /source/gate /source/templates /opt/prodgate/lib/python3*/site-packages/ \
+    && /opt/prodgate/bin/python -m compileall -q /opt/prodgate/lib
+
+# hadolint ignore=DL3006
+FROM ${BASE}
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/prodgate /opt/prodgate
+# The same program under two names: the runner's post step names a program, and gives it no word of its own.
+COPY entrypoint.py /entrypoint.py
+RUN chmod 755 /entrypoint.py && ln -s /entrypoint.py /post
+# Root, as GitHub asks of container actions: the runner's files belong to a user that the image cannot know.
+# Isolated (-I): the working directory is the code under test, and must not be imported from.
+ENTRYPOINT ["/opt/prodgate/bin/python", "-I", "-u", "/entrypoint.py"]
