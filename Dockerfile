@@ -1,9 +1,7 @@
 # The image of the action: Python, the gate, and nothing else. `--build-arg BASE=` takes any Debian 13.
 ARG BASE=debian:trixie-slim
 
-# hadolint ignore=DL3006
 FROM ${BASE} AS build
-# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
@@ -17,9 +15,7 @@ COPY templates /source/templates
 RUN cp -r /source/gate /source/templates /opt/prodgate/lib/python3*/site-packages/ \
     && /opt/prodgate/bin/python -m compileall -q /opt/prodgate/lib
 
-# hadolint ignore=DL3006
 FROM ${BASE}
-# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/*
