@@ -44,7 +44,7 @@ class Asked(Model):
             return handler(value)
         kinds = [key for key in value if key in CHECKS.names()]
         rest = {key: entry for key, entry in value.items() if key not in kinds}
-        errors = [_line(error, ()) for error in _errors(lambda: handler(rest))]
+        errors = [line_error(error, ()) for error in _errors(lambda: handler(rest))]
         if "check" in rest:
             errors.append(InitErrorDetails(type="extra_forbidden", loc=("check",), input=rest["check"]))
         if len(kinds) != 1:
@@ -89,8 +89,8 @@ def _errors(make: Any) -> list[Any]:
     return []
 
 
-def _line(error: Any, prefix: tuple[Any, ...]) -> InitErrorDetails:
-    """An error of pydantic's, under another place: custom, so that its text stays as it is."""
+def line_error(error: Any, prefix: tuple[Any, ...]) -> InitErrorDetails:
+    """An error of pydantic's, one level further in: custom, so that its text stays as it is."""
     if error["type"] in ("extra_forbidden", "missing"):
         return InitErrorDetails(type=error["type"], loc=(*prefix, *error["loc"]), input=error["input"])
     text = error["msg"].removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
@@ -109,7 +109,7 @@ def _count_error(kinds: list[str]) -> InitErrorDetails:
 def _load(kind: str, value: Any) -> tuple[Check[Any] | None, list[InitErrorDetails]]:
     errors = _errors(lambda: CHECKS.load(kind).model_validate(value))
     if errors:
-        return None, [_line(error, (kind,)) for error in errors]
+        return None, [line_error(error, (kind,)) for error in errors]
     check: Check[Any] = CHECKS.load(kind).model_validate(value)
     why = check.simplest()
     if why:
@@ -133,7 +133,10 @@ def ask(asked: Asked, world: World) -> Outcome:
         judgement = _try(asked.check, current)
         if judgement.status is Status.PASS or world.cancelled.is_set():
             break
-    return _outcome(asked, world, judgement, tries, started, time.monotonic() - began)
+    took = time.monotonic() - began
+    if judgement.status is Status.FAIL and world.cancelled.is_set() and took < (asked.within or 0.0):
+        judgement = unobserved(say("The run ended before this check did"), answer=judgement.answer)
+    return _outcome(asked, world, judgement, tries, started, took)
 
 
 def _deadlines(asked: Asked, world: World, began: float) -> Iterator[float]:

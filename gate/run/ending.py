@@ -41,15 +41,19 @@ class Ending:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Ends the run on SIGINT, SIGTERM and SIGHUP. A second one changes nothing: what was broken is put back."""
+        """Ends the run on SIGINT, SIGTERM and SIGHUP. A second one changes nothing: what was broken is put back.
+
+        Afterwards they are ignored: the exit code is decided, and a late signal must not become it.
+        """
 
         def handle(number: int, frame: FrameType | None) -> None:
             self.end("cancelled")
 
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, handle) for number in numbers}
+        for number in numbers:
+            signal.signal(number, handle)
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for number in numbers:
+                signal.signal(number, signal.SIG_IGN)

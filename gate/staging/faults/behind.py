@@ -56,6 +56,20 @@ def probe(site: Site, timeout: float) -> float | None:
     return time.monotonic() - began if answer == PROBE else None
 
 
+def lifetime(site: Site, timeout: float) -> float | None:
+    """Seconds after which an idle connection is ended from there; None where it outlives `timeout`."""
+    began = time.monotonic()
+    try:
+        with socket.create_connection((site.staged.host, site.staged.ports[0]), timeout) as connection:
+            connection.settimeout(timeout)
+            connection.recv(1)
+    except TimeoutError:
+        return None
+    except OSError:
+        return time.monotonic() - began
+    return time.monotonic() - began
+
+
 def _name(site: Site) -> str:
     return f"prodgate-{site.journal.run_id}-instead-of-{site.staged.name}"
 

@@ -10,11 +10,12 @@ from pydantic_core import PydanticCustomError
 from gate.messages import Message, say
 from gate.quantities import Duration, duration
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.behind import probe, put, take_away
+from gate.staging.faults.behind import lifetime, probe, put, take_away
 from gate.staging.faults.stop import up
 from gate.staging.proxy import Mode
 
-_PROBE = 5.0
+_MORE = 3.0
+"""Seconds that a probe may take beyond what is expected."""
 
 
 class Slow(TargetFault):
@@ -38,11 +39,17 @@ class Slow(TargetFault):
         put(site, Mode(latency=self.latency, jitter=self.jitter, cut=self.cut, reset=self.reset))
 
     def holds(self, site: Site) -> Message | None:
-        least = max(0.0, self.latency - self.jitter)
-        took = probe(site, self.latency + self.jitter + _PROBE)
-        if self.reset or (self.cut is not None and self.cut <= least):
-            return say("connections to {target} are broken", target=self.target) if took is None else None
-        if took is None or took < least:
+        return self._broken(site) if self.reset or self.cut is not None else self._late(site)
+
+    def _broken(self, site: Site) -> Message | None:
+        lasted = lifetime(site, (self.cut or 0.0) + _MORE)
+        if lasted is None:
+            return None
+        return say("a connection to {target} was broken after {lasted}", target=self.target, lasted=duration(lasted))
+
+    def _late(self, site: Site) -> Message | None:
+        took = probe(site, self.latency + self.jitter + _MORE)
+        if took is None or took < self.latency - self.jitter:
             return None
         return say("a probe through the proxy took {took}", took=duration(took))
 

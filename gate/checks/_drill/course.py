@@ -1,0 +1,267 @@
+"""The course of a drill, in the order of DESIGN, section 5. Whatever happens, the fault is taken back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from gate.checks._drill.spec import Criterion
+from gate.checks._drill.watch import Sender, Watch, row, title
+from gate.checks.asked import ask
+from gate.checks.base import CannotObserve, Check
+from gate.checks.world import World
+from gate.messages import Message, say
+from gate.model import Moment, Row, Status, Timeline
+from gate.quantities import duration
+
+RECOVERY = 30.0
+"""Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
+
+
+@dataclass
+class Seen:
+    """What a drill has shown so far. `ended` is set where it came to an end before its course."""
+
+    rows: list[Row] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    ended: tuple[Status, Message] | None = None
+    unrestored: Message | None = None
+    detect: float | None = None
+    recover: float | None = None
+    began: float = 0.0
+
+    @property
+    def timeline(self) -> Timeline:
+        """The moments in order of time."""
+        ordered = tuple(sorted(self.moments, key=lambda moment: moment.at))
+        return Timeline(moments=ordered, detect=_rounded(self.detect), recover=_rounded(self.recover))
+
+    def end(self, status: Status, message: Message) -> None:
+        """Ends the course, with its first cause."""
+        self.ended = self.ended or (status, message)
+
+    def add(self, phase: str, what: Message, status: Status, message: Message, at: float | None = None) -> None:
+        """A row of the drill's own."""
+        self.rows.append(Row(title=what, status=status, message=message, phase=phase, at=_rounded(at)))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+class Breaker(Protocol):
+    """What puts the fault in, proves it, takes it back, and proves it gone: a fault of ours, or a script."""
+
+    def put_in(self) -> Message:
+        """Puts it in, and returns the proof. Raises NoProof."""
+
+    def take_back(self) -> Message:
+        """Takes it back, and returns the proof. Raises NoProof."""
+
+
+class NoProof(Exception):
+    """The fault is not in place, or not gone."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass
+class Course:
+    """One drill, once."""
+
+    world: World
+    what: Message
+    breaker: Breaker
+    steady: list[Criterion]
+    observe: list[Criterion]
+    throughout: list[Criterion]
+    recover: list[Criterion]
+    stays: float
+    traffic: Callable[[], Sender] | None = None
+    seen: Seen = field(default_factory=Seen)
+
+    def go(self) -> Seen:
+        """Runs it to its end."""
+        if not self._steady_holds() or not self._alerts_can_prove() or self.world.cancelled.is_set():
+            return self.seen
+        self.seen.began = time.monotonic()
+        watches: list[Watch] = []
+        sender: Sender | None = None
+        try:
+            proof = self._put_in()
+            if proof is not None:
+                watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
+                sender = self.traffic() if self.traffic else None
+                self._observe()
+        finally:
+            restored = self._take_back()
+        if restored and self.seen.ended is None:
+            self._recover()
+        self.seen.rows += [watch.end() for watch in watches] + ([sender.end()] if sender else [])
+        return self.seen
+
+    @property
+    def at(self) -> float:
+        """Seconds since the fault."""
+        return time.monotonic() - self.seen.began
+
+    def _steady_holds(self) -> bool:
+        for criterion in self.steady:
+            outcome = ask(criterion, self.world)
+            self.seen.rows.append(row(criterion, outcome, "steady", self.world, None))
+            if outcome.status is not Status.PASS:
+                message = say("The steady state does not hold before the fault: {why}", why=outcome.message)
+                self.seen.end(Status.SKIP, message)
+        return self.seen.ended is None
+
+    def _alerts_can_prove(self) -> bool:
+        """Whether what is waited for is not there yet, and can come in time."""
+        for criterion in self.observe:
+            if criterion.check.awaits() and _holds(criterion, self.world):
+                what = title(criterion, self.world)
+                self.seen.end(Status.ERROR, say("{what} holds before the fault: it could prove nothing", what=what))
+            self._time_is_enough(criterion)
+        return self.seen.ended is None
+
+    def _time_is_enough(self, criterion: Criterion) -> None:
+        try:
+            least = criterion.check.least_wait(self.world)
+        except CannotObserve as error:
+            self.seen.end(Status.ERROR, error.message)
+            return
+        if least is not None and criterion.patience < least[0]:
+            message = say(
+                "{what}: `within: {within}` is too short, it takes up to {least}: {why}",
+                what=title(criterion, self.world),
+                within=duration(criterion.patience),
+                least=duration(least[0]),
+                why=least[1],
+            )
+            self.seen.end(Status.ERROR, message)
+
+    def _put_in(self) -> Message | None:
+        self.world.drill_report(f"fault: {self.what}")
+        self.seen.moments.append(Moment(at=0.0, what=self.what, kind="fault"))
+        try:
+            proof = self.breaker.put_in()
+        except NoProof as error:
+            self.seen.add("fault", self.what, Status.ERROR, error.message)
+            self.seen.end(Status.ERROR, say("The fault is not in place: {why}", why=error.message))
+            return None
+        self.seen.add("fault", self.what, Status.PASS, proof, self.at)
+        return proof
+
+    def _take_back(self) -> bool:
+        self.world.drill_report(f"taking back: {self.what}")
+        what = say("The fault is taken back")
+        try:
+            proof = self.breaker.take_back()
+        except NoProof as error:
+            self.seen.add("restore", what, Status.FAIL, error.message, self.at)
+            self.seen.unrestored = error.message
+            return False
+        self.seen.add("restore", what, Status.PASS, proof, self.at)
+        self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("restored"), kind="restored"))
+        return True
+
+    def _observe(self) -> None:
+        rows = _together([partial(self._observed, criterion) for criterion in self.observe])
+        self.seen.rows += rows
+        times = [found.at for found in rows if found.status is Status.PASS and found.at is not None]
+        self.seen.detect = min(times, default=None)
+
+    def _observed(self, criterion: Criterion) -> Row:
+        outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
+        at = self.at
+        made = row(criterion, outcome, "observe", self.world, at)
+        if outcome.status is Status.PASS:
+            self.seen.moments.append(
+                Moment(at=_rounded(at) or 0.0, what=_noticed(criterion, made), kind=_kind(criterion))
+            )
+            self.world.drill_report(f"{made.title}: seen after {duration(at)}")
+        return made
+
+    def _recover(self) -> None:
+        since = time.monotonic()
+        criteria = [_patient(criterion) for criterion in self.recover]
+        rows = _together([partial(self._recovered, criterion) for criterion in criteria])
+        self.seen.rows += rows
+        if all(found.status is Status.PASS for found in rows):
+            self.seen.recover = max((found.at or 0.0) for found in rows) - (since - self.seen.began)
+            self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("recovered"), kind="recovered"))
+            self._stays()
+        self.seen.rows += _together([partial(self._resolved, *pair) for pair in self._alerts()])
+
+    def _recovered(self, criterion: Criterion) -> Row:
+        outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
+        return row(criterion, outcome, "recover", self.world, self.at)
+
+    def _stays(self) -> None:
+        end = time.monotonic() + self.stays
+        while time.monotonic() < end and not self.world.cancelled.wait(min(0.5, self.stays)):
+            for criterion in self.recover:
+                outcome = ask(
+                    criterion.model_copy(update={"within": None}), replace(self.world, fresh=time.monotonic())
+                )
+                if outcome.status is not Status.PASS:
+                    message = say("It recovered, and did not stay so: {why}", why=outcome.message)
+                    self.seen.add("recover", title(criterion, self.world), Status.FAIL, message, self.at)
+                    return
+
+    def _alerts(self) -> list[tuple[Criterion, Check[object]]]:
+        found = [(criterion, criterion.check.afterwards()) for criterion in self.observe]
+        return [(criterion, check) for criterion, check in found if check is not None]
+
+    def _resolved(self, criterion: Criterion, check: Check[object]) -> Row:
+        patience = max([RECOVERY, criterion.patience, *(each.patience for each in self.recover if each.within)])
+        after = Criterion.model_construct(check=check, within=patience, timeout=criterion.timeout, title="")
+        outcome = ask(after, replace(self.world, fresh=time.monotonic()))
+        if outcome.status is Status.PASS:
+            what = say("{what}: resolved", what=title(criterion, self.world))
+            self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=what, kind="resolved"))
+        return row(after, outcome, "recover", self.world, self.at)
+
+
+def _holds(criterion: Criterion, world: World) -> bool:
+    once = criterion.model_copy(update={"within": None})
+    return ask(once, replace(world, fresh=time.monotonic())).status is Status.PASS
+
+
+def _patient(criterion: Criterion) -> Criterion:
+    return criterion if criterion.within is not None else criterion.model_copy(update={"within": RECOVERY})
+
+
+def _kind(criterion: Criterion) -> str:
+    return "alert" if criterion.check.awaits() else "noticed"
+
+
+def _noticed(criterion: Criterion, made: Row) -> Message:
+    name = getattr(criterion.check, "name", None)
+    if criterion.check.awaits() and isinstance(name, str):
+        return say("alert {alert}: {message}", alert=name, message=made.message)
+    return made.title
+
+
+def _together(works: list[Callable[[], Row]]) -> list[Row]:
+    """All at once, the results in order."""
+    found: dict[int, Row] = {}
+
+    def one(number: int, work: Callable[[], Row]) -> None:
+        try:
+            found[number] = work()
+        except Exception as error:  # noqa: BLE001 - a row that breaks must not end the drill
+            message = say("The check itself broke: {error}", error=str(error))
+            found[number] = Row(title=say("a criterion"), status=Status.ERROR, message=message)
+
+    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[number] for number in range(len(works))]

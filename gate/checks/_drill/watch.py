@@ -1,0 +1,143 @@
+"""What goes on during a drill: criteria that must hold throughout, and traffic."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from gate.checks._drill.spec import Criterion, Traffic
+from gate.checks.asked import ask
+from gate.checks.world import World
+from gate.messages import Message, say
+from gate.model import Outcome, Row, Status
+
+_EVERY = 0.5
+_ANSWER = 5.0
+
+
+def title(criterion: Criterion, world: World) -> Message:
+    """What people read of a criterion."""
+    return say("{title}", title=criterion.title or criterion.check.asked(world))
+
+
+def row(criterion: Criterion, outcome: Outcome, phase: str, world: World, at: float | None) -> Row:
+    """A criterion with its outcome. `at`: seconds since the fault."""
+    return Row(
+        title=title(criterion, world),
+        status=outcome.status,
+        message=outcome.message,
+        phase=phase,
+        at=None if at is None else round(at, 3),
+        within=criterion.within,
+        evidence=outcome.evidence,
+    )
+
+
+class Watch:
+    """Asks a criterion again and again, until it is over or does not hold."""
+
+    def __init__(self, criterion: Criterion, world: World, since: float) -> None:
+        self.criterion = criterion
+        self.world = world
+        self.since = since
+        self.rounds = 0
+        self.broken: tuple[float, Outcome] | None = None
+        self.last: Outcome | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        once = self.criterion.model_copy(update={"within": None})
+        while True:
+            outcome = ask(once, replace(self.world, fresh=time.monotonic()))
+            if self.world.cancelled.is_set():
+                return
+            self.rounds += 1
+            self.last = outcome
+            if outcome.status is not Status.PASS:
+                self.broken = (time.monotonic() - self.since, outcome)
+                return
+            if self._over.wait(_EVERY):
+                return
+
+    def end(self) -> Row:
+        """Ends it and says how it went."""
+        self._over.set()
+        self._thread.join(once_limit(self.criterion))
+        if self.broken:
+            at, outcome = self.broken
+            return row(self.criterion, outcome, "throughout", self.world, at)
+        if self.last is None:
+            message = say("It was never seen to hold: there was no time to look")
+            outcome = Outcome(status=Status.ERROR, message=message)
+            return row(self.criterion, outcome, "throughout", self.world, None)
+        message = say("held all along, {rounds} times: {message}", rounds=self.rounds, message=self.last.message)
+        return row(self.criterion, self.last.model_copy(update={"message": message}), "throughout", self.world, None)
+
+
+def once_limit(criterion: Criterion) -> float:
+    """Seconds to wait for the last try of a criterion."""
+    limit = criterion.try_limit
+    return 2 * limit if limit != float("inf") else 60.0
+
+
+@dataclass
+class Sender:
+    """Sends requests at a rate, whatever becomes of them, until it is ended."""
+
+    traffic: Traffic
+    world: World
+    sent: int = 0
+    answered: int = 0
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        workers = max(1, min(16, int(self.traffic.rate * 2)))
+        self._due = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        targets: list[Callable[[], None]] = [self._tick, *[self._send] * workers]
+        for target in targets:
+            threading.Thread(target=target, daemon=True).start()
+
+    def _tick(self) -> None:
+        while not self._over.wait(1.0 / self.traffic.rate) and not self.world.cancelled.is_set():
+            self._due.release()
+
+    def _send(self) -> None:
+        while not self._over.is_set():
+            if self._due.acquire(timeout=0.2):
+                answered = self._one()
+                with self._lock:
+                    self.sent += 1
+                    self.answered += answered
+
+    def _one(self) -> bool:
+        parts = urlsplit(self.world.url(self.traffic.target, self.traffic.path))
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=_ANSWER)
+        try:
+            connection.request(self.traffic.method, parts._replace(scheme="", netloc="").geturl() or "/")
+            connection.getresponse().read(65536)
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def end(self) -> Row:
+        """Ends it and says how much was sent."""
+        self._over.set()
+        message = say("{sent} requests were sent, {answered} answered", sent=self.sent, answered=self.answered)
+        status = Status.PASS if self.sent else Status.ERROR
+        what = say(
+            "{method} {path}, {rate} a second",
+            method=self.traffic.method,
+            path=self.traffic.path,
+            rate=self.traffic.rate,
+        )
+        return Row(title=what, status=status, message=message, phase="traffic")

@@ -1,0 +1,159 @@
+"""The check `drill`: breaks something on purpose, and watches it being noticed and the service recover."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, site
+from gate.checks._drill.course import RECOVERY, Breaker, Course, Seen
+from gate.checks._drill.spec import Criterion, Curves, FaultSpec, Others, Script, Traffic
+from gate.checks._drill.watch import Sender
+from gate.checks.asked import Asked
+from gate.checks.base import Check, Judgement, failed, passed, unobserved
+from gate.checks.world import World
+from gate.messages import Message, say
+from gate.model import Row, Status
+from gate.quantities import Duration, duration
+from gate.staging.engine import NoEngine
+from gate.staging.faults.base import NoFault
+
+_PROOFS = 30.0
+"""Seconds that putting in, proving and taking back may take in all, for the plan."""
+_BAD = (Status.FAIL, Status.ERROR)
+
+
+class Drill(Check[Seen]):
+    """Steady state, fault, observation, restoration, recovery."""
+
+    kind: ClassVar[str] = "drill"
+    summary: ClassVar[str] = "something is broken on purpose; it is noticed, put back, and the service recovers"
+    phase: ClassVar[Literal["main", "drill", "after"]] = "drill"
+    time_limit: ClassVar[float | None] = None
+    ends_itself: ClassVar[bool] = True
+
+    steady: list[Criterion] = Field(min_length=1, description="What must hold before the fault, and again after it.")
+    fault: FaultSpec | None = Field(None, description="What is broken: exactly one fault.")
+    script: Script | None = Field(None, description="A drill script of your own, instead of a fault.")
+    noticed: list[Criterion] = Field(
+        [], alias="observe", description="What must be seen while the fault is in place, each `within` a time."
+    )
+    throughout: list[Criterion] = Field([], description="What must hold all along.")
+    recover: list[Criterion] = Field([], description="What must hold again afterwards; without it, the steady state.")
+    stays: Duration = Field(2.0, description="How long the recovery must last.")
+    traffic: Traffic | None = Field(None, description="Requests sent meanwhile.")
+    other_alerts: Others | None = Field(None, description="No other alert may begin to fire.")
+    curves: Curves | None = Field(None, description="Metrics to draw below the timeline.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Drill:
+        if (self.fault is None) == (self.script is None):
+            raise PydanticCustomError("no_expectation", "expected exactly one of 'fault' and 'script'")
+        if self.fault is not None and not self.noticed:
+            raise PydanticCustomError("no_expectation", "expected at least one criterion under 'observe'")
+        if any(each.within is None for each in self.noticed):
+            raise PydanticCustomError("no_expectation", "expected a 'within' in every criterion under 'observe'")
+        return self
+
+    @property
+    def what(self) -> Message:
+        """What it does, in words."""
+        if self.script is not None:
+            return say("run {command}", command=shlex.join(self.script.command))
+        assert self.fault is not None
+        return say("{fault} {target}", fault=self.fault.fault.kind, target=self._target or "")
+
+    @property
+    def _target(self) -> str | None:
+        fault = self.fault.fault if self.fault else None
+        return getattr(fault, "target", None)
+
+    def asked(self, world: World) -> str:
+        return str(self.what)
+
+    def reproduce(self, world: World) -> str:
+        if self.script is not None:
+            return shlex.join(self.script.command)
+        return "prodgate run --only ID-OF-THIS-ITEM"
+
+    def effects(self) -> list[Message]:
+        return [self.fault.fault.effect() if self.fault else self.what]
+
+    def worst(self, asked: Asked) -> float:
+        observed = max((each.patience for each in self.noticed), default=0.0)
+        recovery = max([RECOVERY, *(each.patience for each in [*self.recover, *self.noticed] if each.within)])
+        steady = sum(each.patience for each in self.steady)
+        script = self.script.timeout if self.script else 0.0
+        return steady + observed + 2 * recovery + self.stays + _PROOFS + script
+
+    def observe(self, world: World) -> Seen:
+        try:
+            breaker = self._breaker(world)
+        except (NoFault, NoEngine) as error:
+            seen = Seen()
+            seen.end(Status.ERROR, error.message)
+            return seen
+        seen = self._course(world, breaker).go()
+        if seen.unrestored is not None and world.stage is not None:
+            world.stage.not_restored()
+        return seen
+
+    def judge(self, seen: Seen) -> Judgement:
+        evidence: dict[str, Any] = {
+            "rows": tuple(seen.rows),
+            "timeline": seen.timeline if seen.moments else None,
+            "answer": "\n".join(_line(row) for row in seen.rows),
+        }
+        if seen.unrestored is not None:
+            message = say("The fault could not be taken back: {why}", why=seen.unrestored)
+            advice = say("Run `prodgate restore`, and look at {target} by hand", target=self._target or "staging")
+            return failed(message, advice=advice, cause=f"unrestored:{self._target}", **evidence)
+        if seen.ended is not None:
+            return Judgement(seen.ended[0], seen.ended[1], **evidence)
+        return _judged(seen, evidence)
+
+    def _breaker(self, world: World) -> Breaker:
+        if self.script is not None:
+            return ScriptBreaker(world, self.script)
+        assert self.fault is not None
+        return FaultBreaker(world, self.fault.fault, site(world, self._target))
+
+    def _course(self, world: World, breaker: Breaker) -> Course:
+        traffic = self.traffic
+        return Course(
+            world=world,
+            what=self.what,
+            breaker=breaker,
+            steady=self.steady,
+            observe=self.noticed,
+            throughout=self.throughout,
+            recover=self.recover or self.steady,
+            stays=self.stays,
+            traffic=(lambda: Sender(traffic, world)) if traffic else None,
+        )
+
+
+def _judged(seen: Seen, evidence: dict[str, Any]) -> Judgement:
+    """Of a drill that ran its course: the first criterion that failed, else that could not be seen, else a pass."""
+    bad = sorted((row for row in seen.rows if row.status in _BAD), key=lambda row: _BAD.index(row.status))
+    if not bad:
+        return passed(_success(seen), **evidence)
+    message = say("{title}: {message}", title=bad[0].title, message=bad[0].message)
+    if len(bad) > 1:
+        message = say("{first}; and {count} more", first=message, count=len(bad) - 1)
+    return (failed if bad[0].status is Status.FAIL else unobserved)(message, **evidence)
+
+
+def _success(seen: Seen) -> Message:
+    recover = duration(seen.recover or 0.0)
+    if seen.detect is None:
+        return say("recovered after {recover}", recover=recover)
+    return say("noticed after {detect}, recovered after {recover}", detect=duration(seen.detect), recover=recover)
+
+
+def _line(row: Row) -> str:
+    at = "" if row.at is None else f" (+{duration(row.at)})"
+    return f"{row.phase:<10} {row.status.upper():<5} {row.title}: {row.message}{at}"

@@ -1,0 +1,291 @@
+"""Drills on processes, by the program a user runs: good ones, and each way in which one must not be good."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SERVICE = ROOT / "tests" / "parts" / "dependent.py"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Staging:
+    """A folder with a checklist of one drill on two processes, and the gate run on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.api, self.database = free_port(), free_port()
+        self.state = folder / "state"
+
+    def write(
+        self, drill: dict[str, Any], *, environment: dict[str, str] | None = None, listen: int | None = None
+    ) -> None:
+        """Writes the checklist."""
+        python = sys.executable
+        seen_port = listen or self.database
+        database: dict[str, Any] = {
+            "start": {"command": [python, "-m", "http.server", "--bind", "127.0.0.1", str(self.database)]},
+            "port": self.database,
+            "ready": {"tcp": self.database, "within": "20s"},
+        }
+        if listen:
+            database["listen"] = listen
+        api = {
+            "url": f"http://127.0.0.1:{self.api}",
+            "start": {
+                "command": [python, str(SERVICE), str(self.api)],
+                "environment": {"DATABASE_PORT": str(seen_port), **(environment or {})},
+            },
+            "ready": {"path": "/live", "within": "20s"},
+        }
+        item = {"id": "drill", "title": "Drill", "requires": ["api", "database"], "drill": drill}
+        checklist = {
+            "version": 1,
+            "service": "shop",
+            "targets": {"api": api, "database": database},
+            "sections": [{"id": "drills", "title": "Drills", "items": [item]}],
+        }
+        (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
+
+    def start(self) -> subprocess.Popen[str]:
+        """Starts the gate."""
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "gate", "run", "--out", "out"],
+            cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self) -> tuple[int, dict[str, Any]]:
+        """Runs the gate to its end: its exit code and the drill's outcome."""
+        done = self.start()
+        said, _ = done.communicate(timeout=120)
+        assert (self.folder / "out" / "report.json").exists(), said
+        report = json.loads((self.folder / "out" / "report.json").read_text())
+        return done.returncode, report["sections"][0]["items"][0]["outcome"]
+
+    def left(self) -> list[str]:
+        """What of this staging still runs: its processes by their command, and its journals."""
+        found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+        ports = (f" {self.api}", f" {self.database}")
+        processes = [line for line in found if line.rstrip().endswith(ports) and "-m gate" not in line]
+        return processes + [str(path) for path in self.state.rglob("*.journal")]
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(tmp_path)
+
+
+def ready(**more: Any) -> dict[str, Any]:
+    return {**more, "http": {"target": "api", "path": "/readyz", "status": 200}}
+
+
+def not_ready(**more: Any) -> dict[str, Any]:
+    json_ = {"status": "not_ready", "checks": {"database": {"status": "error"}}}
+    return {**more, "http": {"target": "api", "path": "/readyz", "status": 503, "json": json_}}
+
+
+def live() -> dict[str, Any]:
+    return {"http": {"target": "api", "path": "/live", "status": 200}}
+
+
+def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "steady": [ready(within="5s")],
+        "fault": fault,
+        "observe": [not_ready(within="10s")],
+        "throughout": [live()],
+        "recover": [ready(within="15s")],
+        "stays": "500ms",
+        **more,
+    }
+
+
+def phases(outcome: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(row["phase"], row["status"]) for row in outcome["rows"]]
+
+
+@pytest.mark.parametrize("fault", ["stop", "kill", "pause"])
+def test_a_good_drill(staging: Staging, fault: str) -> None:
+    """A fault that is noticed, taken back and recovered from passes, with a row for each part, and leaves nothing."""
+    staging.write(drill({fault: "database"}))
+    code, outcome = staging.run()
+    assert phases(outcome) == [
+        ("steady", "pass"),
+        ("fault", "pass"),
+        ("observe", "pass"),
+        ("restore", "pass"),
+        ("recover", "pass"),
+        ("throughout", "pass"),
+    ]
+    assert (code, outcome["status"], staging.left()) == (0, "pass", [])
+    assert [moment["kind"] for moment in outcome["timeline"]["moments"]] == [
+        "fault",
+        "noticed",
+        "restored",
+        "recovered",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"slow": {"target": "database", "latency": "2s"}},
+        {"slow": {"target": "database", "reset": True}},
+        {"slow": {"target": "database", "cut": "1ms"}},
+        {"impersonate": {"target": "database", "status": 503}},
+        {"impersonate": {"target": "database", "close": True}},
+    ],
+    ids=["latency", "reset", "cut", "status", "close"],
+)
+def test_a_proxy_in_front_of_a_process(staging: Staging, fault: dict[str, Any]) -> None:
+    """Slow and impersonated processes are noticed through the address that the gate gave out."""
+    staging.write(drill(fault), listen=free_port())
+    code, outcome = staging.run()
+    assert (code, outcome["status"], staging.left()) == (0, "pass", []), outcome["evidence"]["answer"]
+
+
+def test_without_a_proxy(staging: Staging) -> None:
+    """A process that nothing of ours stands in front of can't be slowed: an ERROR with the reason."""
+    staging.write(drill({"slow": {"target": "database", "latency": "2s"}}))
+    code, outcome = staging.run()
+    assert (code, outcome["status"], staging.left()) == (1, "error", [])
+    assert "has no `listen`" in json.dumps(outcome["message"])
+
+
+def test_a_fault_that_nobody_notices(staging: Staging) -> None:
+    """A service that does not look at its database fails the drill, and the database comes back."""
+    staging.write(drill({"stop": "database"}, observe=[not_ready(within="1s")]), environment={"BLIND": "1"})
+    code, outcome = staging.run()
+    assert (code, outcome["status"], staging.left()) == (1, "fail", [])
+    assert dict(phases(outcome))["observe"] == "fail"
+    assert dict(phases(outcome))["restore"] == "pass"
+
+
+def test_a_service_that_does_not_recover(staging: Staging) -> None:
+    """Not recovering fails the drill although everything was noticed."""
+    staging.write(drill({"stop": "database"}, recover=[ready(within="1s")]), environment={"FORGETFUL": "1"})
+    code, outcome = staging.run()
+    assert (code, outcome["status"], dict(phases(outcome))["observe"]) == (1, "fail", "pass")
+    assert dict(phases(outcome))["recover"] == "fail"
+
+
+def test_something_that_does_not_hold_throughout(staging: Staging) -> None:
+    """What has to hold all along and does not fails the drill."""
+    staging.write(drill({"stop": "database"}, throughout=[ready()]))
+    code, outcome = staging.run()
+    assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
+
+
+def test_no_steady_state(staging: Staging) -> None:
+    """Where the steady state does not hold there is no fault: a SKIP, and a NO-GO."""
+    staging.write(drill({"stop": "database"}, steady=[not_ready()]))
+    code, outcome = staging.run()
+    assert (code, outcome["status"], phases(outcome)) == (1, "skip", [("steady", "fail")])
+
+
+def test_a_fault_without_effect(staging: Staging) -> None:
+    """A fault whose proof does not come is an ERROR, and it is taken back all the same."""
+    own = {"run": {"command": ["touch", "done"], "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "other"]}}
+    staging.write(drill(own))
+    code, outcome = staging.run()
+    assert (code, outcome["status"]) == (1, "error")
+    assert "no effect" in json.dumps(outcome["message"])
+    assert not (staging.folder / "done").exists()
+
+
+def test_a_fault_of_the_users_own(staging: Staging) -> None:
+    """A command is a fault, with its proof and its way back."""
+    own = {"run": {"command": ["touch", "done"], "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "done"]}}
+    seen = {"within": "5s", "file": {"path": "done", "exists": True}}
+    gone = {"within": "5s", "file": {"path": "done", "exists": False}}
+    staging.write(drill(own, observe=[seen], recover=[gone]))
+    code, outcome = staging.run()
+    assert (code, outcome["status"]) == (0, "pass")
+
+
+def test_a_fault_that_cannot_be_taken_back(staging: Staging) -> None:
+    """A fault that can't be taken back is a NO-GO that says so first, and its journal is kept for `restore`."""
+    own = {"run": {"command": ["true"], "undo": ["false"]}}
+    staging.write(drill(own, observe=[ready(within="1s")]))
+    code, outcome = staging.run()
+    assert (code, outcome["status"], outcome["cause"].split(":")[0]) == (1, "fail", "unrestored")
+    assert [path.split(".")[-1] for path in staging.left()] == ["journal"]
+
+
+def test_a_script(staging: Staging) -> None:
+    """A drill script of the user's own is a drill: steady state before and after, its exit code the proof."""
+    good = {"steady": [ready()], "script": {"command": "true"}, "stays": "500ms"}
+    staging.write(good)
+    code, outcome = staging.run()
+    assert (code, outcome["status"]) == (0, "pass")
+    staging.write({**good, "script": {"command": "false"}})
+    code, outcome = staging.run()
+    assert (code, outcome["status"]) == (1, "error")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_in_mid_drill(staging: Staging, number: int) -> None:
+    """Ctrl-C and SIGTERM, also twice, put everything back, write all reports, and exit with 130."""
+    staging.write(drill({"stop": "database"}, observe=[ready(within="60s")]))
+    gate = staging.start()
+    _wait_until_refused(staging.database)
+    gate.send_signal(number)
+    time.sleep(0.3)
+    gate.send_signal(number)
+    said, _ = gate.communicate(timeout=60)
+    assert (gate.returncode, staging.left()) == (130, []), said
+    assert {path.name for path in (staging.folder / "out").iterdir()} >= {"report.json", "report.md", "junit.xml"}
+
+
+def test_restore_after_a_kill(staging: Staging) -> None:
+    """After SIGKILL, `prodgate restore` ends what was left and says so; a second time nothing is left."""
+    staging.write(drill({"pause": "database"}, observe=[ready(within="60s")]))
+    gate = staging.start()
+    deadline = time.monotonic() + 60
+    while not list(staging.state.rglob("*.journal")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    gate.kill()
+    gate.communicate()
+    assert staging.left() != []
+    said = [_restore(staging), _restore(staging)]
+    assert ("undone" in said[0], said[1], staging.left()) == (True, "nothing was left behind\n", [])
+
+
+def _restore(staging: Staging) -> str:
+    environment = {**os.environ, "XDG_STATE_HOME": str(staging.state), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gate", "restore"]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, cwd=staging.folder
+    ).stdout
+
+
+def _wait_until_refused(port: int) -> None:
+    """Returns when a port that accepted connections no longer does."""
+    accepted = False
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            accepted = True
+        except OSError:
+            if accepted:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the fault was never put in")
