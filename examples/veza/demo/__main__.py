@@ -1,4 +1,4 @@
-"""`python -m demo`: starts the example, runs the gate on it, stops the example, and exits with the verdict."""
+"""`python -m demo`: prepares the example, runs the gate, which starts and stops it, and exits with the verdict."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ def main(arguments: list[str]) -> int:
         python = tools.environment(HERE / ".demo" / "venv", HERE / "requirements-test.txt")
         with Services(found, python) as services:
             services.prepare()
-            for name in ("database", "redis", "catalogue", "api", "prometheus"):
-                print(f"demo: starting {name} on port {services.ports[name]}", flush=True)
-                services.start(name)
             code = _gate(services, arguments)
     except (tools.Missing, Failed) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("demo: interrupted; everything that was started is stopped", file=sys.stderr)
+        print("demo: interrupted, and everything that was started is stopped", file=sys.stderr)
         return 130
     print(f"demo: the report is {OUT / 'report.md'}")
     return code
@@ -37,15 +34,9 @@ def main(arguments: list[str]) -> int:
 
 def _gate(services: Services, arguments: list[str]) -> int:
     """Runs the gate and returns its exit code. Interrupted, it is given the time to put back what it broke."""
-    environment = {
-        **os.environ,
-        **services.environment(),
-        "PATH": os.environ.get("PATH", ""),
-        "PYTHON": str(services.python),
-        "API_URL": services.url("api"),
-        "PROMETHEUS_URL": services.url("prometheus"),
-    }
-    command = [sys.executable, "-m", "gate", "run", "--file", "prodgate.yml", "--out", str(OUT), *arguments]
+    files = ["--file", "prodgate.yml", "--file", "prodgate.demo.yml"]
+    command = [sys.executable, "-m", "gate", "run", *files, "--out", str(OUT), *arguments]
+    environment = {**os.environ, **services.for_the_gate()}
     process = subprocess.Popen(command, cwd=HERE, env=environment)
     try:
         return process.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -49,7 +50,7 @@ class Services:
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        names = ["api", "prometheus", "database", "redis", "catalogue"]
+        names = ["api", "prometheus", "database", "redis", "catalogue", "before_catalogue"]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.folder = Path(tempfile.mkdtemp(prefix="prodgate-demo-"))
         self.folder.chmod(0o755)
@@ -92,9 +93,12 @@ class Services:
         port, folder = str(self.ports[name]), str(self.folder)
         quick = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-k", folder + "/database"]
         return {
-            "database": [*as_unprivileged(), self.tools.postgres, "-D", folder + "/database", "-p", port, *quick],
+            "database": [
+                *(str(self.python), str(HERE / "demo" / "fast_stop.py"), *as_unprivileged()),
+                *(self.tools.postgres, "-D", folder + "/database", "-p", port, *quick),
+            ],
             "redis": [self.tools.redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-            "catalogue": [str(self.python), "-m", "demo.catalogue", port],
+            "catalogue": [str(self.python), "-m", "internal.testutils.catalogue", port],
             "api": [str(self.python), "-m", "internal"],
             "prometheus": [
                 self.tools.prometheus,
@@ -117,14 +121,25 @@ class Services:
             "JWT_SECRET": JWT_SECRET,
         }
 
+    def for_the_gate(self) -> dict[str, str]:
+        """The variables that prodgate.demo.yml asks for. The API reaches the catalogue through the gate's own port."""
+        made = {**self.environment(), "EXTERNAL_URL": self.url("before_catalogue"), "PYTHON": str(self.python)}
+        for name in ("database", "redis", "catalogue", "api", "prometheus"):
+            made[f"DEMO_{name.upper()}"] = shlex.join(self.command(name))
+            made[f"DEMO_{name.upper()}_PORT"] = str(self.ports[name])
+        return made | {
+            "DEMO_CATALOGUE_LISTEN": str(self.ports["before_catalogue"]),
+            "API_URL": self.url("api"),
+            "PROMETHEUS_URL": self.url("prometheus"),
+        }
+
     def start(self, name: str, within: float = 30.0) -> None:
         """Starts a service and waits for its port. Raises Failed with the end of its log."""
         log = self.folder / f"{name}.log"
-        folder = HERE if name == "catalogue" else self.api_folder
         with log.open("ab") as output:
             self.started[name] = process = subprocess.Popen(
                 self.command(name),
-                cwd=folder,
+                cwd=self.api_folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -139,9 +154,9 @@ class Services:
             time.sleep(0.1)
 
     def stop(self, name: str) -> None:
-        """Stops a service, at once where it is PostgreSQL: SIGTERM would wait for its clients."""
+        """Stops a service, and kills it where it does not stop within ten seconds."""
         process = self.started.pop(name)
-        process.send_signal(signal.SIGINT if name == "database" else signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

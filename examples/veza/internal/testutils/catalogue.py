@@ -1,4 +1,4 @@
-"""The external catalogue's stand-in: `python -m demo.catalogue PORT` answers /catalogue with a little JSON."""
+"""The external catalogue's stand-in: `python -m internal.testutils.catalogue PORT` answers /catalogue."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,4 +18,4 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    ThreadingHTTPServer(("", int(sys.argv[1])), Handler).serve_forever()
