@@ -291,3 +291,16 @@ def test_no_shape_breaks_it(target: object, value: object, kind: str) -> None:
         "sections": [{"id": "s", "title": "S", "items": [{"id": "a", "title": "A", kind: value}]}],
     }
     assert loads_or_says_why(json.dumps(shape))
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("nowhere", "4:44: unknown target 'nowhere', expected one of 'one'"),
+        ("one", "4:44: 'one' comes after this target: expected no circle"),
+    ],
+)
+def test_what_a_target_comes_after(after: str, said: str) -> None:
+    """A target comes after others of the checklist, and never after itself."""
+    text = HEAD + f"targets:\n  one: {{start: {{command: sleep 9}}, after: [{after}]}}\n" + SECTIONS + ITEM
+    assert [error.split(";")[0] for error in errors(text)] == [said]

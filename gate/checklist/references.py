@@ -52,6 +52,7 @@ def _duplicates(checklist: Checklist) -> Found:
 
 def _targets(checklist: Checklist) -> Found:
     known = checklist.targets
+    yield from _befores(checklist)
     for path, item in _item_paths(checklist):
         for number, name in enumerate(item.requires):  # type: ignore[attr-defined]
             if name not in known:
@@ -59,6 +60,16 @@ def _targets(checklist: Checklist) -> Found:
         for where, name in named_targets(item):
             if name not in known:
                 yield (*path, *where), _unknown("target", name, known)
+
+
+def _befores(checklist: Checklist) -> Found:
+    known = {name: target.after for name, target in checklist.targets.items()}
+    for target, names in known.items():
+        for number, name in enumerate(names):
+            if name not in known:
+                yield ("targets", target, "after", number), _unknown("target", name, known)
+            elif _reaches(name, target, known):
+                yield ("targets", target, "after", number), f"'{name}' comes after this target: expected no circle"
 
 
 def named_targets(value: object, path: Path_ = ()) -> Iterator[tuple[Path_, str]]:
@@ -94,7 +105,7 @@ def _refers(parts: Iterable[Any]) -> bool:
 
 
 def _needs(checklist: Checklist) -> Found:
-    items = {item.id: item for item in checklist.items}
+    items = {item.id: item.needs for item in checklist.items}
     for path, item in _item_paths(checklist):
         for number, name in enumerate(item.needs):  # type: ignore[attr-defined]
             if name not in items:
@@ -103,15 +114,15 @@ def _needs(checklist: Checklist) -> Found:
                 yield (*path, "needs", number), f"needs '{name}', which needs this item: expected no circle"
 
 
-def _reaches(start: str, goal: str, items: Mapping[str, object]) -> bool:
+def _reaches(start: str, goal: str, steps: Mapping[str, list[str]]) -> bool:
     seen, waiting = set(), deque([start])
     while waiting:
         name = waiting.popleft()
         if name == goal:
             return True
-        if name not in seen and name in items:
+        if name not in seen and name in steps:
             seen.add(name)
-            waiting.extend(items[name].needs)  # type: ignore[attr-defined]
+            waiting.extend(steps[name])
     return False
 
 

@@ -34,6 +34,7 @@ from gate.run.ending import Ending
 from gate.run.progress import Progress
 from gate.run.schedule import run_all
 from gate.secrets import Secrets
+from gate.staging.spec import Target
 from gate.staging.stage import Stage
 from gate.staging.staged import Staged
 from gate.verdict import decide, in_force
@@ -88,7 +89,7 @@ class Run:
         return self.report()
 
     def _stage(self) -> Stage:
-        wanted = _targets_of(self.selected)
+        wanted = _targets_of(self.selected, self.checklist.targets)
         targets = {name: target for name, target in self.checklist.targets.items() if name in wanted}
         return Stage(
             targets,
@@ -256,9 +257,16 @@ def _waiver(spec: WaiverSpec) -> Waiver:
     return Waiver(**spec.model_dump())
 
 
-def _targets_of(items: Collection[Item]) -> set[str]:
-    """The targets that some items require or talk to."""
-    return {name for item in items for name in [*item.requires, *(name for _, name in named_targets(item))]}
+def _targets_of(items: Collection[Item], targets: Mapping[str, Target]) -> set[str]:
+    """The targets that some items require or talk to, and those that come before them."""
+    waiting = [name for item in items for name in [*item.requires, *(name for _, name in named_targets(item))]]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(targets[name].after)
+    return found
 
 
 def _target_result(staged: Staged) -> TargetResult:

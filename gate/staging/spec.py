@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate.matchers import Matcher
-from gate.model import Model
+from gate.model import Model, TargetName
 from gate.quantities import Duration
 
 
@@ -105,7 +105,7 @@ class Target(Model):
     listen: Port | None = Field(
         None, description="A port on loopback where the gate puts a proxy of its own in front of a process's `port`."
     )
-    after: list[str] = Field([], description="Targets that must be ready before this one is started.")
+    after: list[TargetName] = Field([], description="Targets that must be ready before this one is started.")
     provision: list[Provision] = Field([], description="Files to put into the container.")
     ready: Ready | None = Field(None, description="When it counts as ready; without it, it does at once.")
 
