@@ -1,0 +1,22 @@
+"""Durations as Prometheus writes them: `1h30m`, `15s` (https://prometheus.io/docs/prometheus/latest/querying/basics/)."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(
+    r"(?:([0-9]+)y)?(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?"
+)
+_SECONDS = (365 * 86400.0, 7 * 86400.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
+_LONGEST = (2**63 - 1) / 1e9
+
+
+def seconds(text: str) -> float | None:
+    """Seconds of a duration, or None for a text that is none. `0` needs no unit."""
+    if text == "0":
+        return 0.0
+    found = _DURATION.fullmatch(text) if text else None
+    if not found:
+        return None
+    total = sum(int(part) * unit for part, unit in zip(found.groups(), _SECONDS, strict=True) if part)
+    return total if total <= _LONGEST else None
