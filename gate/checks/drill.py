@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,10 +11,11 @@ from pydantic_core import PydanticCustomError
 
 from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, site
 from gate.checks._drill.course import RECOVERY, Breaker, Course, Seen
+from gate.checks._drill.prometheus import draw, no_other_alert
 from gate.checks._drill.spec import Criterion, Curves, FaultSpec, Others, Script, Traffic
 from gate.checks._drill.watch import Sender
 from gate.checks.asked import Asked
-from gate.checks.base import Check, Judgement, failed, passed, unobserved
+from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Row, Status
@@ -23,6 +25,8 @@ from gate.staging.faults.base import NoFault
 
 _PROOFS = 30.0
 """Seconds that putting in, proving and taking back may take in all, for the plan."""
+_DRAWING = 10.0
+"""Seconds for asking Prometheus about what went on around the drill."""
 _BAD = (Status.FAIL, Status.ERROR)
 
 
@@ -93,10 +97,14 @@ class Drill(Check[Seen]):
         try:
             breaker = self._breaker(world)
         except (NoFault, NoEngine) as error:
-            seen = Seen()
-            seen.end(Status.ERROR, error.message)
-            return seen
-        seen = self._course(world, breaker).go()
+            return _ended(error.message)
+        try:
+            throughout = [*self.throughout, *self._alone(world)]
+        except CannotObserve as error:
+            return _ended(error.message)
+        seen = self._course(world, breaker, throughout).go()
+        if self.curves and seen.wall and not world.cancelled.is_set():
+            seen.curves = draw(self.curves, seen, world.until(time.monotonic() + _DRAWING))
         if seen.unrestored is not None and world.stage is not None:
             world.stage.not_restored()
         return seen
@@ -121,7 +129,13 @@ class Drill(Check[Seen]):
         assert self.fault is not None
         return FaultBreaker(world, self.fault.fault, site(world, self._target))
 
-    def _course(self, world: World, breaker: Breaker) -> Course:
+    def _alone(self, world: World) -> list[Criterion]:
+        if self.other_alerts is None:
+            return []
+        awaited = [str(each.check.name) for each in self.noticed if each.check.awaits()]
+        return [no_other_alert(self.other_alerts, awaited, world.until(time.monotonic() + _DRAWING))]
+
+    def _course(self, world: World, breaker: Breaker, throughout: list[Criterion]) -> Course:
         traffic = self.traffic
         return Course(
             world=world,
@@ -129,11 +143,18 @@ class Drill(Check[Seen]):
             breaker=breaker,
             steady=self.steady,
             observe=self.noticed,
-            throughout=self.throughout,
+            throughout=throughout,
             recover=self.recover or self.steady,
             stays=self.stays,
             traffic=(lambda: Sender(traffic, world)) if traffic else None,
         )
+
+
+def _ended(message: Message) -> Seen:
+    """A drill that did not begin."""
+    seen = Seen()
+    seen.end(Status.ERROR, message)
+    return seen
 
 
 def _judged(seen: Seen, evidence: dict[str, Any]) -> Judgement:

@@ -36,6 +36,7 @@ class ScrapeTarget(Check[tuple[Scraped, ...]]):
 
     target: TargetName = Field(description="The Prometheus to ask.")
     job: str = Field(min_length=1, description="The name of the job.")
+    health: Matcher = Field(Matcher("up"), description="`up`, `down` or `unknown`: what each of its targets has to be.")
     count: Matcher | None = Field(None, description="How many targets it has to have; at least one without it.")
 
     def asked(self, world: World) -> str:
@@ -54,7 +55,7 @@ class ScrapeTarget(Check[tuple[Scraped, ...]]):
         if not mine:
             jobs = ", ".join(sorted({entry.job for entry in seen})) or "none"
             return failed(say("No active target has the job {job}; there are: {jobs}", job=self.job, jobs=jobs))
-        down = [entry for entry in mine if entry.health != "up"]
+        down = [entry for entry in mine if not self.health.matches(entry.health)]
         if down:
             first = down[0]
             message = say("{url} is {health}: {error}", url=first.url, health=first.health, error=first.error or "-")
@@ -62,7 +63,9 @@ class ScrapeTarget(Check[tuple[Scraped, ...]]):
         mismatch = self.count.mismatch(len(mine)) if self.count else None
         if mismatch:
             return failed(say("number of targets: {why}", why=mismatch), answer=answer)
-        return passed(say("{count} active targets are up: {url}", count=len(mine), url=mine[0].url), answer=answer)
+        first = mine[0]
+        message = say("{count} active targets are {health}: {url}", count=len(mine), health=first.health, url=first.url)
+        return passed(message, answer=answer)
 
 
 def _scraped(entry: dict[str, Any]) -> Scraped:

@@ -15,7 +15,7 @@ from gate.checks.asked import ask
 from gate.checks.base import CannotObserve, Check
 from gate.checks.world import World
 from gate.messages import Message, say
-from gate.model import Moment, Row, Status, Timeline
+from gate.model import Curve, Moment, Row, Status, Timeline
 from gate.quantities import duration
 
 RECOVERY = 30.0
@@ -24,7 +24,10 @@ RECOVERY = 30.0
 
 @dataclass
 class Seen:
-    """What a drill has shown so far. `ended` is set where it came to an end before its course."""
+    """What a drill has shown so far. `ended` is set where it came to an end before its course.
+
+    `began` and `wall` are the moment of the fault, monotonic and as Unix time, in seconds.
+    """
 
     rows: list[Row] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
@@ -33,12 +36,16 @@ class Seen:
     detect: float | None = None
     recover: float | None = None
     began: float = 0.0
+    wall: float = 0.0
+    curves: list[Curve] = field(default_factory=list)
 
     @property
     def timeline(self) -> Timeline:
         """The moments in order of time."""
         ordered = tuple(sorted(self.moments, key=lambda moment: moment.at))
-        return Timeline(moments=ordered, detect=_rounded(self.detect), recover=_rounded(self.recover))
+        return Timeline(
+            moments=ordered, curves=tuple(self.curves), detect=_rounded(self.detect), recover=_rounded(self.recover)
+        )
 
     def end(self, status: Status, message: Message) -> None:
         """Ends the course, with its first cause."""
@@ -90,7 +97,7 @@ class Course:
         """Runs it to its end."""
         if not self._steady_holds() or not self._alerts_can_prove() or self.world.cancelled.is_set():
             return self.seen
-        self.seen.began = time.monotonic()
+        self.seen.began, self.seen.wall = time.monotonic(), time.time()
         watches: list[Watch] = []
         sender: Sender | None = None
         try:
