@@ -46,10 +46,11 @@ class Mode:
 
 
 class Proxy:
-    """A proxy for one port."""
+    """A proxy for one port. In a container of its own it says in its log how many connections it has handled."""
 
-    def __init__(self, upstream: tuple[str, int]) -> None:
+    def __init__(self, upstream: tuple[str, int], *, logs: bool = False) -> None:
         self.upstream = upstream
+        self.logs = logs
         self.mode = Mode()
         self.served = 0
         self._open: set[asyncio.StreamWriter] = set()
@@ -75,7 +76,8 @@ class Proxy:
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mode = self.mode
         self.served += 1
-        print(json.dumps({"served": self.served}), flush=True, file=sys.stderr)
+        if self.logs:
+            print(json.dumps({"served": self.served}), flush=True, file=sys.stderr)
         if mode.reset:
             _reset(writer)
         elif mode.stub:
@@ -208,7 +210,7 @@ def main(arguments: list[str]) -> int:
 
     async def run() -> None:
         for port in ports:
-            proxy = Proxy((host, int(port)))
+            proxy = Proxy((host, int(port)), logs=True)
             proxy.mode = mode
             await asyncio.start_server(proxy.serve, "0.0.0.0", int(port))  # noqa: S104 - on the job's network
         print(json.dumps({"mode": asdict(mode)}), flush=True, file=sys.stderr)
