@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("demo: interrupted, and everything that was started is stopped", file=sys.stderr)
         return 130
-    print(f"demo: the report is {OUT / 'report.md'}")
+    if code in (0, 1):
+        print(f"demo: the report is {OUT / 'report.md'}")
     return code
 
 

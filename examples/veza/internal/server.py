@@ -44,11 +44,14 @@ class Api:
             jwt_secret=config.jwt_secret,
         )
         self.stopping = threading.Event()
+        self._migrated = False
+        self._up: bool | None = None
         self.server = ThreadingHTTPServer(("", config.port), _handler(self.router))
         self.server.daemon_threads = True
 
     def serve(self) -> None:
-        """Answers requests until `stop` is called."""
+        """Answers requests until `stop` is called. The first scrape already finds what is true of the database."""
+        self._look_at_database()
         for loop in (self._watch_database, self._work):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
         log(f"listening on port {self.server.server_port}")
@@ -64,21 +67,23 @@ class Api:
         self.server.shutdown()
 
     def _watch_database(self) -> None:
-        """Says in the metrics, every half second, whether the database answers: nobody needs to ask `/readyz` first."""
-        migrated, up = False, None
         while not self.stopping.wait(0.5):
-            try:
-                if not migrated:
-                    self.pool.migrate()
-                    migrated = True
-                self.pool.ping()
-                now, why = True, ""
-            except Unavailable as error:
-                now, why = False, str(error)
-            if now is not up:
-                log("the database answers" if now else f"the database does not answer: {why}")
-            up = now
-            self.metrics.db_up.set(now)
+            self._look_at_database()
+
+    def _look_at_database(self) -> None:
+        """Says in the metrics, and when it changes in the log, whether the database answers."""
+        try:
+            if not self._migrated:
+                self.pool.migrate()
+                self._migrated = True
+            self.pool.ping()
+            up, why = True, ""
+        except Unavailable as error:
+            up, why = False, str(error)
+        if up is not self._up:
+            log("the database answers" if up else f"the database does not answer: {why}")
+        self._up = up
+        self.metrics.db_up.set(up)
 
     def _work(self) -> None:
         while not self.stopping.wait(0.5):
