@@ -99,7 +99,7 @@ def test_notices_a_stopped_database_and_comes_back(veza: Services) -> None:
 
 def test_notices_a_database_that_hangs(veza: Services) -> None:
     """A database that takes connections and never answers is in error, too, and is used again when it goes on."""
-    processes = [veza.started["database"].pid, *_children(veza.started["database"].pid)]
+    processes = _family(veza.started["database"].pid)
     for pid in processes:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -280,5 +280,7 @@ def test_bug_can_be_put_in(bug: Bug, tmp_path: Path) -> None:
     assert changed.read_text() != (EXAMPLE / bug.file).read_text()
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _family(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in _family(int(child)))]
