@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gate.model import Evidence, Location, Severity, Status
 from gate.publish.runner_log import LONGEST, PER_TYPE, Log, annotated, harmless, write
 from tests.parts import reports
-from tests.parts.runner_lines import commands
+from tests.runner.log import commands
 
 
 def logged(text: str) -> str:

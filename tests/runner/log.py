@@ -52,3 +52,68 @@ def _unescape(text: str, escapes: dict[str, str]) -> str:
     for code, character in escapes.items():
         text = text.replace(code, character)
     return text.replace("%25", "%")
+
+
+ANNOTATIONS = ("error", "warning", "notice")
+KNOWN = {
+    *ANNOTATIONS,
+    "set-env",
+    "set-output",
+    "save-state",
+    "add-mask",
+    "add-path",
+    "add-matcher",
+    "remove-matcher",
+    "debug",
+    "group",
+    "endgroup",
+    "echo",
+    "stop-commands",
+}
+_PER_TYPE = 10
+_LONGEST = 4096
+_FATAL = {"set-env", "add-path", "add-matcher", "echo"}
+
+
+class Log:
+    """What a stage says, line by line from both streams, and what the runner makes of it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.annotations: list[Command] = []
+        self.outputs: dict[str, str] = {}
+        self.state: dict[str, str] = {}
+        self.masks: list[str] = []
+        self.failures: list[str] = []
+        self.stopped: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def line(self, line: str) -> None:
+        """One line, from either stream."""
+        self.lines.append(line)
+        found = command(line)
+        if not found:
+            return
+        if self.stopped is not None:
+            if found.name == self.stopped.lower():
+                self.stopped = None
+        elif found.name in KNOWN:
+            self._obey(found)
+
+    def _obey(self, found: Command) -> None:
+        if found.name in ANNOTATIONS:
+            if sum(1 for other in self.annotations if other.name == found.name) < _PER_TYPE:
+                self.annotations.append(Command(found.name, found.data[:_LONGEST], found.properties))
+        elif found.name == "set-output":
+            self.outputs[found.properties.get("name", "")] = found.data
+        elif found.name == "save-state":
+            self.state[found.properties.get("name", "")] = found.data
+        elif found.name == "add-mask":
+            self.masks.append(found.data)
+        elif found.name == "stop-commands":
+            self.stopped = found.data
+        elif found.name in _FATAL:
+            self.failures.append(f"{found.name} is refused")
