@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -84,3 +86,10 @@ def read_text(path: Path, root: Path, limit: int = READ_LIMIT) -> str:
     if b"\0" in content:
         raise CannotObserve(say("{path} is no text", path=name))
     return content.decode("utf-8-sig", "replace")
+
+
+def shell_pattern(pattern: str) -> str:
+    """A glob for a shell: its wildcards work, all else in it is quoted."""
+    parts = re.split(r"([*?\[\]!])", pattern)
+    text = "".join(part if part in ("*", "?", "[", "]", "!") else shlex.quote(part) for part in parts if part)
+    return f"./{text}" if text.startswith("-") else text

@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gate.checks._paths import CheckoutPath, find, read_text, shown
+from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import Matcher, SizeMatcher, TextMatcher, unlike
@@ -77,7 +77,7 @@ class File(Check[Seen]):
         return self.path
 
     def reproduce(self, world: World) -> str:
-        name = _unquoted(self.path)
+        name = shell_pattern(self.path)
         if self._texts:
             return " && ".join(f"grep -nF -e {shlex.quote(text)} {name}" for text in self._texts)
         return f"cat {name}" if self.text else f"ls -ld {name}"
@@ -137,10 +137,10 @@ class File(Check[Seen]):
         places = []
         for one in seen[:_SHOWN]:
             for text in self._texts:
-                lines = (one.text or "").splitlines()
-                number = (one.text or "")[: (one.text or "").find(text)].count("\n") + 1
-                line = lines[number - 1][:200] if number <= len(lines) else ""
-                places.append(Location(file=one.path, line=number, text=line))
+                before, _, _ = (one.text or "").partition(text)
+                number = before.count("\n") + 1
+                line = (one.text or "").split("\n")[number - 1]
+                places.append(Location(file=one.path, line=number, text=line.strip()[:200]))
         return tuple(places)
 
     def _proof(self, seen: Seen) -> Message:
@@ -160,20 +160,3 @@ def _permission(one: One) -> Message:
     if one.executable:
         return say("{path} is executable, expected that it is not", path=one.path)
     return say("{path} is not executable, expected that it is", path=one.path)
-
-
-def _unquoted(pattern: str) -> str:
-    """A glob for a shell: its wildcards work, all else in it is quoted."""
-    parts = [part if part in "*?[]" else shlex.quote(part) for part in _split(pattern)]
-    text = "".join(parts)
-    return f"./{text}" if text.startswith("-") else text
-
-
-def _split(pattern: str) -> list[str]:
-    parts: list[str] = [""]
-    for letter in pattern:
-        if letter in "*?[]":
-            parts += [letter, ""]
-        else:
-            parts[-1] += letter
-    return [part for part in parts if part]

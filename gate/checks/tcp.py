@@ -50,7 +50,7 @@ class Tcp(Check[Seen]):
 
     def reproduce(self, world: World) -> str:
         host, port = self._place(world)
-        return shlex.join(["nc", "-z", "-v", "-w", "5", host, str(port)])
+        return f"timeout 5 bash -c {shlex.quote(f'</dev/tcp/{host}/{port}')}"
 
     def observe(self, world: World) -> Seen:
         host, port = self._place(world)

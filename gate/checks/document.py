@@ -1,0 +1,151 @@
+"""The check `document`: Markdown documents have the required sections, none of them empty."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate import markdown
+from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks.base import Check, Judgement, failed, passed
+from gate.checks.world import World
+from gate.matchers import Matcher, TextMatcher, unlike
+from gate.messages import Message, say, together
+from gate.model import Location
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class One:
+    """A document and its sections."""
+
+    path: str
+    sections: tuple[markdown.Section, ...]
+
+
+Seen = tuple[One, ...]
+
+
+class Document(Check[Seen]):
+    """Documents and the headings that each has to have, with text under them."""
+
+    kind: ClassVar[str] = "document"
+    summary: ClassVar[str] = "Markdown documents have the required sections, none of them empty"
+
+    file: CheckoutPath = Field(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])
+    sections: list[TextMatcher] = Field(
+        [], description="The headings that have to be there, each with text under it.", examples=[["Signal", "Actions"]]
+    )
+    words: Matcher | None = Field(None, description="How many words have to stand under each of these headings.")
+    count: Matcher | None = Field(None, description="How many documents match the glob.")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Document:
+        if self.words is not None and not self.sections:
+            raise PydanticCustomError("target", "expected 'sections' beside 'words'")
+        return self
+
+    def simplest(self) -> str | None:
+        return None if self.sections else "expected 'sections', at least one"
+
+    def asked(self, world: World) -> str:
+        return f"{self.file}: {', '.join(str(wish) for wish in self.sections)}"
+
+    def reproduce(self, world: World) -> str:
+        return f"grep -nE {shlex.quote('^ {0,3}#{1,6} ')} {shell_pattern(self.file)}"
+
+    def observe(self, world: World) -> Seen:
+        root = world.root.resolve()
+        return tuple(
+            One(shown(path, root), tuple(markdown.sections(read_text(path, root)))) for path in find(world, self.file)
+        )
+
+    def judge(self, seen: Seen) -> Judgement:
+        counted = unlike(self.count, len(seen), self.file)
+        if counted:
+            return failed(say("documents that match {why}", why=counted), answer=_shown(seen))
+        if not seen:
+            return failed(say("{path} does not exist", path=self.file))
+        problems = [problem for one in seen for problem in self._problems(one)]
+        if problems:
+            places = tuple(place for _, place in problems)[:_SHOWN]
+            return failed(together([message for message, _ in problems]), answer=_shown(seen), locations=places)
+        return passed(self._proof(seen), answer=_shown(seen), locations=self._places(seen))
+
+    def _problems(self, one: One) -> list[tuple[Message, Location]]:
+        found = []
+        for wish in self.sections:
+            matching = _matching(wish, one)
+            if not matching:
+                found.append((_missing(wish, one), Location(file=one.path)))
+                continue
+            why = [self._thin(one.path, section) for section in matching]
+            if all(why):
+                place = Location(file=one.path, line=matching[0].line, text=matching[0].title)
+                found += [(message, place) for message in why[:1] if message]
+        return found
+
+    def _thin(self, path: str, section: markdown.Section) -> Message | None:
+        if section.words == 0:
+            return say(
+                '{path}:{line}: section "{title}" has no text under it',
+                path=path,
+                line=section.line,
+                title=section.title,
+            )
+        counted = unlike(self.words, section.words)
+        if counted is None:
+            return None
+        return say(
+            '{path}:{line}: words under "{title}": {why}',
+            path=path,
+            line=section.line,
+            title=section.title,
+            why=counted,
+        )
+
+    def _places(self, seen: Seen) -> tuple[Location, ...]:
+        places = []
+        for one in seen:
+            for wish in self.sections:
+                section = _matching(wish, one)[0]
+                places.append(Location(file=one.path, line=section.line, text=section.title))
+        return tuple(places[:_SHOWN])
+
+    def _proof(self, seen: Seen) -> Message:
+        names = ", ".join(dict.fromkeys(_matching(wish, one)[0].title for one in seen for wish in self.sections))
+        if len(seen) == 1:
+            return say("{path} has these sections, with text: {names}", path=seen[0].path, names=names)
+        return say("{count} documents have these sections, with text: {names}", count=len(seen), names=names)
+
+
+def _matching(wish: TextMatcher, one: One) -> list[markdown.Section]:
+    return [section for section in one.sections if _is(wish, section.title)]
+
+
+def _is(wish: TextMatcher, title: str) -> bool:
+    if isinstance(wish.spec, str):
+        return markdown.normal(wish.spec) == title
+    return wish.matches(title)
+
+
+def _missing(wish: TextMatcher, one: One) -> Message:
+    near = get_close_matches(str(wish.spec), markdown.titles(one.sections), n=1)
+    if near:
+        return say("{path} has no section {wish}, but {near}", path=one.path, wish=str(wish), near=f'"{near[0]}"')
+    return say("{path} has no section {wish}", path=one.path, wish=str(wish))
+
+
+def _shown(seen: Seen) -> str:
+    lines = [
+        f"{one.path}:{section.line}: {'#' * section.level} {section.title} ({section.words} words)"
+        for one in seen
+        for section in one.sections
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""The check `source`: a pattern stands in source code, inside a named function where one is given."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import ClassVar
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate import code
+from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
+from gate.checks.world import World
+from gate.matchers import Matcher
+from gate.messages import Message, say
+from gate.model import Location
+
+_SHOWN = 50
+_LINE = 200
+_MOST = 100_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where it stands: how often, the first places, the files and functions that were searched."""
+
+    count: int = 0
+    places: tuple[Location, ...] = ()
+    files: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
+    """The functions of the asked name, as `file:first-last`."""
+    known: tuple[str, ...] = ()
+    """The functions that there are, for a suggestion."""
+
+
+class Source(Check[Seen]):
+    """Source files, what stands in them, and how often."""
+
+    kind: ClassVar[str] = "source"
+    summary: ClassVar[str] = "a text or a pattern stands in source code, inside a function where one is named"
+
+    file: CheckoutPath = Field(description="A source file, or a glob.", examples=["internal/handlers/*.go"])
+    text: str | None = Field(None, min_length=1, description="Text that has to stand there, as it is.")
+    pattern: str | None = Field(None, min_length=1, description="A regular expression (Python's; `^` begins a line).")
+    function: str | None = Field(
+        None,
+        min_length=1,
+        description="The function to search, in Go or Python; alone, it has to exist.",
+        examples=["Readiness", "HealthHandler.Readiness"],
+    )
+    count: Matcher = Field(Matcher({"ge": 1}), description="How often; at least once where nothing else is said.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            found = re.compile(value or "x", re.MULTILINE)
+        except re.error as error:
+            raise PydanticCustomError("target", "expected a regular expression: {why}", {"why": str(error)}) from error
+        if found.search(""):
+            raise PydanticCustomError("target", "expected a regular expression that does not match nothing")
+        return value
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Source:
+        if self.text is not None and self.pattern is not None:
+            raise PydanticCustomError("target", "expected only one of 'text' and 'pattern'")
+        return self
+
+    def simplest(self) -> str | None:
+        if self.text is None and self.pattern is None and self.function is None:
+            return "expected at least one of 'text', 'pattern' and 'function'"
+        return None
+
+    @property
+    def _what(self) -> str:
+        return self.text or self.pattern or self.function or ""
+
+    def asked(self, world: World) -> str:
+        inside = f" in {self.function}()" if self.function and self._what != self.function else ""
+        return f"{self._what!r}{inside} in {self.file}"
+
+    def reproduce(self, world: World) -> str:
+        how = "-P" if self.pattern else "-F"
+        recursive = "**" in self.file
+        if recursive:
+            base, _, name = self.file.partition("**/")
+            places = f"-r --include={shlex.quote(name)} {shell_pattern(base or '.')}"
+        else:
+            places = f"-H {shell_pattern(self.file)}"
+        return f"grep -n {how} -e {shlex.quote(self._what)} {places}"
+
+    def observe(self, world: World) -> Seen:
+        root = world.root.resolve()
+        seen = Seen()
+        for path in find(world, self.file):
+            if path.is_file():
+                seen = self._with_file(seen, shown(path, root), _lines(read_text(path, root)))
+        return seen
+
+    def _with_file(self, seen: Seen, name: str, lines: list[str]) -> Seen:
+        parts, known = self._parts(name, lines)
+        places = list(islice(self._found(name, lines, parts), _MOST + 1))
+        if seen.count + len(places) > _MOST:
+            raise CannotObserve(say("{what} stands there more than {count} times", what=self._what, count=_MOST))
+        return Seen(
+            count=seen.count + len(places),
+            places=(*seen.places, *places)[:_SHOWN],
+            files=(*seen.files, name),
+            searched=(*seen.searched, *(f"{name}:{first}-{last}" for first, last in parts if self.function)),
+            known=(*seen.known, *known),
+        )
+
+    def _parts(self, name: str, lines: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
+        """The lines to search, and the functions that there are."""
+        if self.function is None:
+            return [(1, len(lines))], []
+        try:
+            functions = code.functions(name, "".join(lines))
+        except code.NotCode as error:
+            raise CannotObserve(say("{path}: {why}", path=name, why=str(error))) from None
+        parts = [(each.first, each.last) for each in functions if self.function in each.names]
+        return parts, [each.names[0] for each in functions]
+
+    def _found(self, name: str, lines: list[str], parts: list[tuple[int, int]]) -> Iterator[Location]:
+        if self.text is None and self.pattern is None:
+            for first, _ in parts:
+                yield Location(file=name, line=first, text=lines[first - 1].strip()[:_LINE])
+            return
+        wanted = re.compile(self.pattern if self.pattern else re.escape(self._what), re.MULTILINE)
+        for first, last in parts:
+            region = "".join(lines[first - 1 : last])
+            line, at = first, 0
+            for match in wanted.finditer(region):
+                line += region.count("\n", at, match.start())
+                at = match.start()
+                column = at - region.rfind("\n", 0, at)
+                yield Location(file=name, line=line, column=column, text=lines[line - 1].strip()[:_LINE])
+
+    def judge(self, seen: Seen) -> Judgement:
+        answer = "\n".join(f"{place.file}:{place.line}: {place.text}" for place in seen.places)
+        if not seen.files:
+            return failed(say("{path} does not exist", path=self.file))
+        if self.function and not seen.searched and (self.text or self.pattern or self.count.mismatch(0)):
+            return failed(_no_function(self.function, self.file, seen.known))
+        mismatch = self.count.mismatch(seen.count)
+        if mismatch is None:
+            return passed(self._proof(seen), answer=answer, locations=seen.places)
+        if seen.count == 0:
+            return failed(self._absent(seen), answer="\n".join(seen.searched or seen.files[:_SHOWN]))
+        message = say("{what}, how often it stands there: {why}", what=self._what, why=mismatch)
+        return failed(message, answer=answer, locations=seen.places)
+
+    def _absent(self, seen: Seen) -> Message:
+        what = self._what
+        if self.function:
+            place = ", ".join(seen.searched[:3])
+            return say("{what} does not stand in {function} ({place})", what=what, function=self.function, place=place)
+        if len(seen.files) == 1:
+            return say("{what} does not stand in {path}", what=what, path=seen.files[0])
+        count = len(seen.files)
+        return say("{what} stands in none of {count} files that match {path}", what=what, count=count, path=self.file)
+
+    def _proof(self, seen: Seen) -> Message:
+        if not seen.places:
+            return say("{what} does not stand in {path}", what=self._what, path=self.file)
+        first = seen.places[0]
+        place = f"{first.file}:{first.line}"
+        if seen.count == 1:
+            return say("{place}: {line}", place=place, line=first.text)
+        return say("{place}: {line} (and {count} more)", place=place, line=first.text, count=seen.count - 1)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text as an editor counts them, each with its end."""
+    return [f"{line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+
+
+def _no_function(name: str, path: str, known: tuple[str, ...]) -> Message:
+    near = get_close_matches(name.rpartition(".")[2], known, n=1)
+    if near:
+        return say("There is no function {name} in {path}, but {near}", name=name, path=path, near=near[0])
+    return say("There is no function {name} in {path}", name=name, path=path)

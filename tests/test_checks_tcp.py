@@ -1,0 +1,66 @@
+"""The check `tcp`."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gate.checks.tcp import Seen
+from gate.http import Timings, failure_of
+from gate.model import Status
+from tests.parts.worlds import check, world
+
+JUDGED = [
+    (Seen("db:5432", 0.002), Status.PASS, "db:5432 accepted a connection in 2 ms"),
+    (
+        Seen("db:5432", 0.1, failure_of("connect", ConnectionRefusedError(111, "Connection refused"), Timings())),
+        Status.FAIL,
+        "db:5432: The connection failed: Connection refused",
+    ),
+    (
+        Seen("db:5432", 10, failure_of("look-up", TimeoutError(), Timings())),
+        Status.FAIL,
+        "db:5432: The name look-up failed: there was no time left",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seen", "status", "message"), JUDGED)
+def test_judgement(seen: Seen, status: Status, message: str) -> None:
+    """What is said of a connection."""
+    judged = check("tcp", host="db", port=5432).judge(seen)
+    assert (judged.status, str(judged.message)) == (status, message)
+
+
+def test_a_port_that_listens_and_one_that_does_not() -> None:
+    """A listening port passes; the same one, closed, fails."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        made = check("tcp", host="127.0.0.1", port=port)
+        assert made.judge(made.observe(world())).status is Status.PASS
+        assert (
+            shutil.which("nc") is None
+            or subprocess.run(made.reproduce(world()), shell=True, check=False).returncode == 0
+        )
+    assert made.judge(made.observe(world())).status is Status.FAIL
+
+
+def test_the_port_of_a_target() -> None:
+    """Without a port, the target's own is asked: that of its URL, or the usual one of its scheme."""
+    made = check("tcp", target="api")
+    assert made.asked(world(api="http://127.0.0.1:8080/base")) == "connect to 127.0.0.1:8080"
+    assert made.asked(world(api="https://api.example")) == "connect to api.example:443"
+    assert check("tcp", target="api", port=99).asked(world(api="http://api:80")) == "connect to api:99"
+
+
+@pytest.mark.parametrize("fields", [{}, {"port": 1}, {"host": "a"}, {"host": "a", "port": 0}, {"host": "a", "port": 70000},
+                                    {"host": "a", "target": "b", "port": 1}])  # fmt: skip
+def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
+    """A place that is none, or two, is an error when loaded."""
+    with pytest.raises(ValidationError):
+        check("tcp", **fields)
