@@ -44,11 +44,12 @@ def root(tmp_path: Path) -> Path:
 HEALTH = "internal/handlers/health.go"
 JUDGED = [
     ({"file": HEALTH, "text": '"not_ready"', "function": "Readiness"}, Status.PASS, f"{HEALTH}:9", None),
-    ({"file": HEALTH, "pattern": r"StatusService\w+", "function": "HealthHandler.Readiness"}, Status.PASS, f"{HEALTH}:9", None),
+    ({"file": HEALTH, "pattern": r"StatusService\w+", "function": "HealthHandler.Readiness"}, Status.PASS,
+     f"{HEALTH}:9", None),
     ({"file": HEALTH, "text": '"not_ready"', "function": "Liveness"}, Status.FAIL, None,
      f'"not_ready" does not stand in Liveness ({HEALTH}:3-5)'),
     ({"file": HEALTH, "text": "x", "function": "Ready"}, Status.FAIL, None,
-     f"There is no function Ready in {HEALTH}, but Readiness"),
+     f"There is no function Ready in {HEALTH}, only Readiness, Liveness"),
     ({"file": HEALTH, "function": "Readiness"}, Status.PASS, f"{HEALTH}:7", None),
     ({"file": HEALTH, "function": "Health"}, Status.FAIL, None, None),
     ({"file": HEALTH, "function": "Panic", "count": 0}, Status.PASS, None, f"Panic does not stand in {HEALTH}"),

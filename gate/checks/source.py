@@ -183,7 +183,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _no_function(name: str, path: str, known: tuple[str, ...]) -> Message:
-    near = get_close_matches(name.rpartition(".")[2], known, n=1)
-    if near:
-        return say("There is no function {name} in {path}, but {near}", name=name, path=path, near=near[0])
+    if known:
+        others = ", ".join(get_close_matches(name.rpartition(".")[2], known, n=8, cutoff=0.0))
+        return say("There is no function {name} in {path}, only {others}", name=name, path=path, others=others)
     return say("There is no function {name} in {path}", name=name, path=path)
