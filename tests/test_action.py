@@ -128,7 +128,9 @@ def test_every_output_is_declared(services: Job) -> None:
 
 def test_no_go(services: Job) -> None:
     """A service that is away is a NO-GO: the step fails, says so everywhere, and leads to the line."""
-    (services.workspace / "away.yml").write_text("version: 1\ntargets: {prometheus: {url: 'http://prometheus:1', ready: {within: 1s}}}\n")
+    (services.workspace / "away.yml").write_text(
+        "version: 1\ntargets: {prometheus: {url: 'http://prometheus:1', ready: {within: 1s}}}\n"
+    )
     stage = services.main(file="prodgate.yml\naway.yml", out="reports/of prometheus", language="fr")
     assert (stage.code, stage.conclusion) == (1, "failure")
     assert (stage.outputs["verdict"], stage.outputs["go"]) == ("NO-GO", "false")
