@@ -249,6 +249,39 @@ class Source(Model):
     url: str = ""
 
 
+class DrillTimes(Model):
+    """A drill's times now and before, in seconds; None where it was not seen."""
+
+    item: str
+    detect: float | None = None
+    detect_before: float | None = None
+    recover: float | None = None
+    recover_before: float | None = None
+
+
+class Commit(Model):
+    """A commit between the baseline and this run."""
+
+    id: str
+    subject: str
+
+
+class Changes(Model):
+    """What is different from an earlier report, the baseline: items by id, rates in percent, drill times, commits."""
+
+    baseline: str = ""
+    baseline_decision: Decision
+    newly_failing: tuple[str, ...] = ()
+    newly_skipped: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    rate: int = 0
+    rate_before: int = 0
+    drills: tuple[DrillTimes, ...] = ()
+    commits: tuple[Commit, ...] = ()
+
+
 class Report(Model):
     """The whole result as one document."""
 
@@ -266,6 +299,7 @@ class Report(Model):
     sections: tuple[SectionResult, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     verdict: Verdict
+    changes: Changes | None = None
 
     @property
     def items(self) -> tuple[ItemResult, ...]:

@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: as the checklist says)")
     add_only(parser)
     parser.add_argument("--deadline", type=seconds, metavar="10m", help="end the whole run after this long")
+    parser.add_argument("--baseline", metavar="REPORT", help="an earlier report.json: say what has changed since")
     parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
 
 
@@ -31,6 +32,8 @@ def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
     from gate.checklist.load import load
     from gate.publish import outputs
+    from gate.report.changes import commits_between, compare
+    from gate.report.document import read
     from gate.report.source import source
     from gate.run.ending import Ending
     from gate.run.progress import stderr_progress
@@ -38,6 +41,7 @@ def main(options: argparse.Namespace) -> int:
     from gate.secrets import Secrets
 
     _tell_step(lambda: outputs.write(outputs.UNDECIDED))
+    baseline = read(Path(options.baseline)) if options.baseline else None
     loaded = load(options.file)
     secrets = Secrets.from_environment()
     language = options.language or loaded.checklist.language
@@ -52,6 +56,9 @@ def main(options: argparse.Namespace) -> int:
     ending = Ending()
     with ending.on_signals():
         report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
+        if baseline is not None:
+            commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
+            report = report.model_copy(update={"changes": compare(report, baseline, commits)})
         return _finish(report, Path(options.out))
 
 

@@ -18,7 +18,7 @@ def source(root: Path, environment: Mapping[str, str] | None = None) -> Source:
     """The source as far as it is known: nothing here can fail a run."""
     known = os.environ if environment is None else environment
     if known.get("GITHUB_ACTIONS") != "true":
-        return Source(commit=_git(root, "rev-parse", "HEAD"), ref=_git(root, "rev-parse", "--abbrev-ref", "HEAD"))
+        return Source(commit=git(root, "rev-parse", "HEAD"), ref=git(root, "rev-parse", "--abbrev-ref", "HEAD"))
     run_id, repository = known.get("GITHUB_RUN_ID", ""), known.get("GITHUB_REPOSITORY", "")
     server = known.get("GITHUB_SERVER_URL", "https://github.com")
     return Source(
@@ -65,7 +65,8 @@ def _at(value: Any, *keys: str) -> Any:
     return value
 
 
-def _git(root: Path, *words: str) -> str:
+def git(root: Path, *words: str) -> str:
+    """What git says to a command, or nothing where it fails. The checkout may belong to somebody else."""
     command = ["git", "-c", "safe.directory=*", "-C", str(root), *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=5, check=False)

@@ -1,0 +1,94 @@
+"""What has changed since an earlier report."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gate.commands.history import trend
+from gate.messages import say
+from gate.model import (
+    Decision,
+    ItemResult,
+    Outcome,
+    Report,
+    SectionResult,
+    Severity,
+    Source,
+    Status,
+    Timeline,
+    Verdict,
+)
+from gate.render.md import render
+from gate.report.changes import commits_between, compare
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def item(name: str, status: Status, timeline: Timeline | None = None) -> ItemResult:
+    outcome = Outcome(status=status, message=say("seen"), timeline=timeline)
+    return ItemResult(id=name, title=name, severity=Severity.BLOCKING, check="file", outcome=outcome)
+
+
+def report(*items: ItemResult, commit: str = "") -> Report:
+    section = SectionResult(id="s", title="S", items=items)
+    verdict = Verdict(decision=Decision.GO)
+    return Report(
+        gate="1", service="shop", environment="e", started=NOW, finished=NOW, sections=(section,), verdict=verdict,
+        source=Source(commit=commit),
+    )  # fmt: skip
+
+
+PASS, FAIL, ERROR, SKIP = Status.PASS, Status.FAIL, Status.ERROR, Status.SKIP
+
+
+def test_compare() -> None:
+    """Every way in which an item can change has its list, in the order of the report."""
+    before = report(
+        item("a", PASS), item("b", FAIL), item("c", PASS), item("d", PASS), item("e", FAIL), item("f", PASS)
+    )
+    after = report(
+        item("a", ERROR), item("b", PASS), item("c", SKIP), item("e", ERROR), item("f", PASS), item("g", PASS)
+    )
+    found = compare(after, before)
+    assert (found.newly_failing, found.newly_skipped, found.fixed) == (("a",), ("c",), ("b",))
+    assert (found.added, found.removed) == (("g",), ("d",))
+    assert (found.rate, found.rate_before) == (50, 67)
+
+
+def test_drill_times() -> None:
+    """A drill that both have is compared by its times."""
+    before = report(item("a", PASS, Timeline(detect=0.9, recover=3.0)))
+    after = report(item("a", PASS, Timeline(detect=2.1, recover=2.0)))
+    (times,) = compare(after, before).drills
+    assert (times.detect, times.detect_before, times.recover, times.recover_before) == (2.1, 0.9, 2.0, 3.0)
+    changed = after.model_copy(update={"changes": compare(after, before)})
+    assert "time to detect 2.1 s, was 0.9 s" in render(changed, "en")
+
+
+def test_commits(tmp_path: Path) -> None:
+    """The commits between the two are those that git knows, the latest first."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    ids = []
+    for subject in ("one", "two", "three"):
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", subject], check=True)
+        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        ids.append(done.stdout.strip())
+    assert [commit.subject for commit in commits_between(tmp_path, ids[0], ids[2])] == ["three", "two"]
+    assert commits_between(tmp_path, "0" * 40, ids[2]) == ()
+    assert commits_between(tmp_path, "", ids[2]) == ()
+
+
+def test_trend() -> None:
+    """The history shows every run, the course of the rate, and that of each drill's times."""
+    runs = [report(item("a", PASS, Timeline(detect=0.9)), commit="a" * 40), report(item("a", FAIL), commit="b" * 40)]
+    assert trend(runs) == [
+        "started              commit    verdict                rate  passed/total",
+        "2026-03-01 12:00:00  aaaaaaaa  GO                     100%  1/1",
+        "2026-03-01 12:00:00  bbbbbbbb  GO                       0%  0/1",
+        "",
+        "rate       █ ",
+        "detect     █   a: 0.9 s, 0.9 to 0.9 s",
+    ]
