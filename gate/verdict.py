@@ -93,7 +93,8 @@ def _rank(cause: str, group: list[ItemResult]) -> int:
 
 
 def _reason(cause: str, group: list[ItemResult]) -> Reason:
-    first = group[0]
+    """What is said is said of the worst: an item that was skipped because another failed is not the reason."""
+    first = min(group, key=lambda item: _ORDER.index(item.status) if item.status in _ORDER else len(_ORDER))
     ids = tuple(item.id for item in group)
     if first.outcome.cause_message is None:
         message = say("{item}: {message}", item=first.title, message=first.outcome.message)

@@ -174,3 +174,19 @@ def test_what_others_found() -> None:
 def test_exit_code(decision: Decision, ended: str, code: int) -> None:
     """Each end has its own exit code."""
     assert exit_code(decision, ended) == code
+
+
+def test_a_reason_is_what_failed() -> None:
+    """An item that is skipped because a later one failed does not speak for both: the one that failed does."""
+    early = ItemResult(
+        id="early",
+        title="Early",
+        severity=BLOCKING,
+        check="file",
+        outcome=Outcome(status=SKIP, message=say("needs late"), cause="item:late"),
+    )
+    late = ItemResult(
+        id="late", title="Late", severity=BLOCKING, check="file", outcome=Outcome(status=FAIL, message=say("broken"))
+    )
+    verdict = decide([section(early, late)], today=TODAY)
+    assert [(str(reason.message), reason.items) for reason in verdict.reasons] == [("Late: broken", ("early", "late"))]

@@ -18,6 +18,9 @@ from gate.messages import Message, say
 from gate.model import Curve, Moment, Row, Status, Timeline
 from gate.quantities import duration
 
+_ASKING = 10.0
+"""Seconds in which Prometheus has to say at what intervals it works."""
+
 RECOVERY = 30.0
 """Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
 
@@ -138,7 +141,7 @@ class Course:
 
     def _time_is_enough(self, criterion: Criterion) -> None:
         try:
-            least = criterion.check.least_wait(self.world)
+            least = criterion.check.least_wait(self.world.until(time.monotonic() + _ASKING))
         except CannotObserve as error:
             self.seen.end(Status.ERROR, error.message)
             return
