@@ -63,13 +63,18 @@ def _targets(checklist: Checklist) -> Found:
 
 
 def _befores(checklist: Checklist) -> Found:
-    known = {name: target.after for name, target in checklist.targets.items()}
+    known = {name: target.awaits for name, target in checklist.targets.items()}
     for target, names in known.items():
         for number, name in enumerate(names):
             if name not in known:
-                yield ("targets", target, "after", number), _unknown("target", name, known)
+                yield _before(checklist, target, number), _unknown("target", name, known)
             elif _reaches(name, target, known):
-                yield ("targets", target, "after", number), f"'{name}' comes after this target: expected no circle"
+                yield _before(checklist, target, number), f"'{name}' comes after this target: expected no circle"
+
+
+def _before(checklist: Checklist, target: str, number: int) -> Path_:
+    named = number < len(checklist.targets[target].after)
+    return ("targets", target, "after", number) if named else ("targets", target, "start", "environment")
 
 
 def named_targets(value: object, path: Path_ = ()) -> Iterator[tuple[Path_, str]]:

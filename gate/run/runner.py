@@ -265,7 +265,7 @@ def _targets_of(items: Collection[Item], targets: Mapping[str, Target]) -> set[s
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting.extend(targets[name].after)
+            waiting.extend(targets[name].awaits if name in targets else [])
     return found
 
 

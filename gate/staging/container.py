@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,19 @@ class Container:
         return [name for name in given if name != self.id[:12]]
 
     @property
+    def place(self) -> dict[str, Any]:
+        """How it stands on the network, as `gate.staging.undo.connect_container` wants it."""
+        given = (self.endpoint.get("IPAMConfig") or {}).get("IPv4Address")
+        return {"container": self.id, "network": self.network, "aliases": self.aliases, "address": given or None}
+
+    def remove(self) -> None:
+        """Removes it, with what it kept."""
+        from docker.errors import NotFound
+
+        with contextlib.suppress(NotFound):
+            self.handle.remove(force=True, v=True)
+
+    @property
     def log(self) -> str:
         """The last lines of what it wrote."""
         try:
@@ -100,7 +115,14 @@ def _its_network(handle: Any, name: str) -> str | None:
 
 
 def launch(
-    name: str, start: Start, *, root: Path, run_id: str, network: str | None, note: Callable[[str], None]
+    name: str,
+    start: Start,
+    *,
+    root: Path,
+    run_id: str,
+    network: str,
+    note: Callable[[str], None],
+    cancelled: threading.Event,
 ) -> Container:
     """Starts a container on the network under the target's name, labelled with the run. Raises NoEngine."""
     from docker.errors import DockerException
@@ -110,16 +132,16 @@ def launch(
         image = start.image or _build(name, start, root, run_id, note)
         if start.image:
             _pulled(engine, image, note)
-        options: dict[str, Any] = {}
-        if network:
-            options = {"network": network, "networking_config": {network: _alias(engine, name)}}
+        if cancelled.is_set():
+            raise NoEngine(say("the run ended before it was started"))
         handle = engine.containers.create(
             image,
             command=start.command,
             name=f"prodgate-{run_id}-{name}",
             environment={key: str(value) for key, value in start.environment.items()},
             labels={RUN_LABEL: run_id, "prodgate.target": name},
-            **options,
+            network=network,
+            networking_config={network: _alias(engine, name)},
         )
         handle.start()
     except (DockerException, OSError) as error:

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Act:
     number: int
     undo: str
     what: dict[str, Any]
+    settles: float = 0.0
+    """Seconds after which the engine has surely done what it was asked to do, where nobody saw it done."""
 
 
 class Journal:
@@ -46,19 +49,29 @@ class Journal:
         base.mkdir(parents=True, exist_ok=True)
         self.run_id = run_id
         self.path = base / f"{run_id}{_SUFFIX}"
-        self._file = self.path.open("a+b", buffering=0)
+        begun = base / f"{run_id}.begun"
+        self._file = begun.open("wb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        begun.rename(self.path)  # nobody may find it before it is locked
         self._lock = threading.Lock()
         self._number = 0
         self._write({"run": run_id})
 
-    def before(self, undo: str, **what: Any) -> Act:
-        """Writes down an act that is about to be done. Returns when it is on the disk."""
+    def before(self, undo: str, *, settles: float = 0.0, **what: Any) -> Act:
+        """Writes down an act that is about to be done. Returns when it is on the disk.
+
+        An engine does what it was asked even when who asked is gone. `settles` is how many seconds that may take.
+        """
         with self._lock:
             self._number += 1
-            act = Act(self._number, undo, what)
-            self._write({"act": act.number, "undo": undo, "what": what})
+            act = Act(self._number, undo, what, settles)
+            self._write({"act": act.number, "undo": undo, "what": what, "settles": settles, "at": time.time()})
         return act
+
+    def done(self, act: Act) -> None:
+        """Writes down that an act has been done: nothing of it is under way any more."""
+        with self._lock:
+            self._write({"done": act.number})
 
     def undone(self, act: Act) -> None:
         """Writes down that an act has been undone."""
@@ -83,6 +96,8 @@ class Left:
     run_id: str
     path: Path
     acts: tuple[Act, ...]
+    settled: float = 0.0
+    """The time (seconds since the epoch) from which on nothing that it asked for is under way any more."""
 
 
 @contextmanager
@@ -99,7 +114,8 @@ def dead_runs(where: Path | None = None) -> Iterator[list[Left]]:
             continue
         files.append(file)
         if path.exists():
-            found.append(Left(path.name.removesuffix(_SUFFIX), path, _open_acts(file.read())))
+            acts, settled = _open_acts(file.read())
+            found.append(Left(path.name.removesuffix(_SUFFIX), path, acts, settled))
     try:
         yield found
     finally:
@@ -107,15 +123,21 @@ def dead_runs(where: Path | None = None) -> Iterator[list[Left]]:
             file.close()
 
 
-def _open_acts(raw: bytes) -> tuple[Act, ...]:
-    """The acts that were not undone. A last line that was cut off by a crash was never acted upon."""
+def _open_acts(raw: bytes) -> tuple[tuple[Act, ...], float]:
+    """The acts that were not undone, the latest first, and when the last of them has settled.
+
+    A last line that was cut off by a crash was never acted upon.
+    """
     acts: dict[int, Act] = {}
+    settled: dict[int, float] = {}
     for line in raw.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         if "act" in entry:
-            acts[entry["act"]] = Act(entry["act"], entry["undo"], entry["what"])
+            acts[entry["act"]] = Act(entry["act"], entry["undo"], entry["what"], entry["settles"])
+            settled[entry["act"]] = entry["at"] + entry["settles"]
+        settled.pop(entry.get("done", entry.get("undone", 0)), None)
         acts.pop(entry.get("undone", 0), None)
-    return tuple(reversed(acts.values()))
+    return tuple(reversed(acts.values())), max((settled[number] for number in acts if number in settled), default=0.0)

@@ -6,46 +6,76 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 MARK = "PRODGATE_RUN"
 """The environment variable that every process started by a run carries, with the run's id."""
 
-_LOG_LIMIT = 4 * 2**20
 _TAIL = 4096
+_CHUNK = 64 * 1024
 _PATIENCE = 5.0
+_AGAIN = 1.0
+_PROC = Path("/proc/self")
 
 
 class Process:
     """A process of the gate's own. It can be stopped and started again any number of times."""
 
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], root: Path, run_id: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        root: Path,
+        run_id: str,
+        stop_signal: int = signal.SIGTERM,
+    ) -> None:
         self.name = name
         self.command = command
         self.root = root
         self.environment = {**_clean(os.environ), **environment, MARK: run_id, "PRODGATE_TARGET": name}
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self.stop_signal = stop_signal
+        self._tail = bytearray()
         self._child: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._started = 0.0
+        self._ended = False
+        self._lock = threading.RLock()
 
     def start(self) -> None:
-        """Starts it. Raises OSError where the command cannot be run."""
+        """Starts it, unless it runs or was closed. Raises OSError where the command cannot be run."""
         with self._lock:
-            if self._child is None or self._child.poll() is not None:
-                self._trim()
-                self._child = subprocess.Popen(
-                    self.command,
-                    cwd=self.root,
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            if self._ended or self.running:
+                return
+            self._started = time.monotonic()
+            self._child = subprocess.Popen(
+                self.command,
+                cwd=self.root,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._reader = threading.Thread(target=self._read, args=(self._child.stdout,), daemon=True)
+            self._reader.start()
+
+    def revive(self) -> None:
+        """Starts it once more where it did not stay up, at most once a second."""
+        with self._lock:
+            if not self.running and time.monotonic() - self._started > _AGAIN:
+                self.start()
+
+    def _read(self, stream: IO[bytes]) -> None:
+        """Keeps the end of what it writes; the rest is read, too, so that it never waits for a reader."""
+        with stream:
+            while data := os.read(stream.fileno(), _CHUNK):
+                self._tail += data
+                del self._tail[:-_TAIL]
 
     @property
     def pid(self) -> int | None:
@@ -72,16 +102,16 @@ class Process:
         if self._child is not None:
             _signal_group(self._child.pid, number)
 
-    def stop(self, number: int = signal.SIGTERM, patience: float = _PATIENCE) -> None:
-        """Ends it with a signal, and with SIGKILL what is left of its group after `patience` seconds."""
+    def stop(self, number: int | None = None, patience: float = _PATIENCE) -> None:
+        """Ends it with its own signal or another; with SIGKILL what is left of its group after `patience` seconds."""
         if self._child is None:
             return
+        self.send(self.stop_signal if number is None else number)
         self.send(signal.SIGCONT)
-        self.send(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(patience)
         self.send(signal.SIGKILL)
-        self._child.wait(patience)
+        self._child.wait(_PATIENCE)
 
     def kill(self) -> None:
         """Ends it with SIGKILL."""
@@ -90,18 +120,15 @@ class Process:
     @property
     def log(self) -> str:
         """The last 4 KiB of what it wrote, standard output and error together."""
-        size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+        if self._reader is not None and not self.running:
+            self._reader.join(_AGAIN)
+        return bytes(self._tail).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """Ends it and forgets its output."""
+        """Ends it for good."""
+        with self._lock:
+            self._ended = True
         self.stop()
-        self._log.close()
-
-    def _trim(self) -> None:
-        if os.fstat(self._log.fileno()).st_size > _LOG_LIMIT:
-            os.ftruncate(self._log.fileno(), 0)
-            os.lseek(self._log.fileno(), 0, os.SEEK_SET)
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
@@ -121,20 +148,36 @@ def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return ""
+        return _ps("stat=", "-p", str(pid))[:1] if not _PROC.exists() else ""
+
+
+def _ps(column: str, *options: str) -> str:
+    """What ps(1) says, where there is no /proc (macOS)."""
+    done = subprocess.run(["ps", *options, "-o", column], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def marked(run_id: str) -> list[int]:
     """The processes that a run started, and those that they started, by the mark in their environment."""
-    wanted = f"{MARK}={run_id}".encode()
+    wanted = f"{MARK}={run_id}"
+    found = _marked(wanted) if _PROC.exists() else _marked_by_ps(wanted)
+    return [pid for pid in found if pid != os.getpid() and _state(pid) not in ("Z", "X", "")]
+
+
+def _marked(wanted: str) -> list[int]:
     found = []
-    for entry in Path("/proc").iterdir():
+    for entry in _PROC.parent.glob("[0-9]*"):
         try:
-            if entry.name.isdigit() and wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if wanted.encode() in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
         except OSError:
             continue
-    return [pid for pid in found if pid != os.getpid() and _state(pid) not in ("Z", "X")]
+    return found
+
+
+def _marked_by_ps(wanted: str) -> list[int]:
+    lines = [line.split() for line in _ps("pid=,command=", "-axwwE").splitlines()]
+    return [int(words[0]) for words in lines if wanted in words[1:]]
 
 
 def end_marked(run_id: str, patience: float = _PATIENCE) -> list[int]:

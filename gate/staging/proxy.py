@@ -8,6 +8,7 @@ that has taken a dependency's name. It prints one line of JSON for each connecti
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import random
 import socket
@@ -20,6 +21,7 @@ from dataclasses import asdict, dataclass
 PROBE = b"PRODGATE-PROBE\n"
 _CHUNK = 64 * 1024
 _QUEUE = 64
+_SIOCSIFADDR = 0x8916
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Proxy:
         mode = self.mode
         self.served += 1
         if self.logs:
-            print(json.dumps({"served": self.served}), flush=True, file=sys.stderr)
+            _say(json.dumps({"served": self.served}))
         if mode.reset:
             _reset(writer)
         elif mode.stub:
@@ -205,7 +207,13 @@ class ProxyThread:
 
 
 def main(arguments: list[str]) -> int:
-    """`HOST PORT[,PORT...] MODE`: listens on the same ports, in front of the host, in one mode given as JSON."""
+    """`HOST PORT[,PORT...] MODE`: listens on the same ports, in front of the host, in one mode given as JSON.
+
+    `claim ADDRESS`: has this container answer for another address, too.
+    """
+    if arguments[0] == "claim":
+        claim(arguments[1])
+        return 0
     host, ports, mode = arguments[0], arguments[1].split(","), Mode(**json.loads(arguments[2]))
 
     async def run() -> None:
@@ -213,11 +221,23 @@ def main(arguments: list[str]) -> int:
             proxy = Proxy((host, int(port)), logs=True)
             proxy.mode = mode
             await asyncio.start_server(proxy.serve, "0.0.0.0", int(port))  # noqa: S104 - on the job's network
-        print(json.dumps({"mode": asdict(mode)}), flush=True, file=sys.stderr)
+        _say(json.dumps({"mode": asdict(mode)}))
         await asyncio.Event().wait()
 
     asyncio.run(run())
     return 0
+
+
+def claim(address: str) -> None:
+    """Gives the network interface another address besides its own (SIOCSIFADDR, netdevice(7)). Needs CAP_NET_ADMIN."""
+    interface = next(name for _, name in socket.if_nameindex() if name != "lo")
+    request = struct.pack("16sHH4s8x", f"{interface}:1".encode(), socket.AF_INET, 0, socket.inet_aton(address))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, request)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True, file=sys.stderr)
 
 
 if __name__ == "__main__":

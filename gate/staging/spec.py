@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -37,6 +38,9 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Words = Annotated[list[str], BeforeValidator(_words, json_schema_input_type=str | list[str]), Field(min_length=1)]
 """A command, as a list of words or as one text."""
 Port = Annotated[int, Field(ge=1, le=65535)]
+StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
+REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
+"""Another target's address in an environment variable."""
 
 
 class Ready(Model):
@@ -63,7 +67,10 @@ class Start(Model):
     dockerfile: str = Field("Dockerfile", description="The Dockerfile, relative to `build`.")
     args: dict[str, str] = Field({}, description="Build arguments.")
     build_network: str | None = Field(None, description="The network of the build's steps.", examples=["host"])
-    environment: dict[str, str | int | float] = Field({}, description="Environment variables.")
+    environment: dict[str, str | int | float] = Field(
+        {}, description="Environment variables. `{NAME.host}`, `{NAME.port}`, `{NAME.address}` stand for other targets."
+    )
+    stop_signal: StopSignal = Field("TERM", description="The signal that asks a process to end.", examples=["INT"])
 
     @model_validator(mode="after")
     def _one_way(self) -> Start:
@@ -120,6 +127,13 @@ class Target(Model):
         if self.provision and not (self.container or (self.start and self.start.kind != "command")):
             raise PydanticCustomError("target", "expected a container beside 'provision'")
         return self
+
+    @property
+    def awaits(self) -> list[str]:
+        """The targets that must be ready before this one is started: `after`, and those whose address it gets."""
+        values = self.start.environment.values() if self.start else ()
+        named = [found[1] for value in values for found in REFERENCE.finditer(str(value))]
+        return list(dict.fromkeys([*self.after, *named]))
 
     @property
     def ports(self) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import signal
 import socket
 import threading
 import time
@@ -18,18 +19,19 @@ from gate.messages import Message, say
 from gate.quantities import duration
 from gate.secrets import Secrets
 from gate.staging.container import Container, find, launch
-from gate.staging.engine import NoEngine, job_network
+from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, own_container
 from gate.staging.journal import Act, Journal
 from gate.staging.process import Process
 from gate.staging.provision import provision
 from gate.staging.proxy import ProxyThread
-from gate.staging.spec import Start, Target
+from gate.staging.spec import REFERENCE, Start, Target
 from gate.staging.staged import Staged, host_of
-from gate.staging.undo import undo
+from gate.staging.undo import restore, undo
 
 _PAUSE = 0.2
 _TRY = 5.0
-_REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
+_LATE = 3.0
+"""Seconds that what is just being started has to notice that the run is over."""
 
 
 class Stage:
@@ -58,6 +60,10 @@ class Stage:
         self._failed = False
         self._acts: list[Act] = []
         self._begun: set[str] = set()
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        self._network: str | None = None
+        self._network_lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -77,22 +83,42 @@ class Stage:
 
     def up(self) -> dict[str, Staged]:
         """Every target, each ready or with the reason why it is not. Takes as long as the slowest of them."""
-        threads = [threading.Thread(target=self._one, args=pair, daemon=True) for pair in self.targets.items()]
+        self._restore_others()
+        for name, target in self.targets.items():
+            self.staged[name] = _not_yet(name, target)
+        self._threads = [threading.Thread(target=self._one, args=pair, daemon=True) for pair in self.targets.items()]
+        for thread in self._threads:
+            thread.start()
+        for thread in self._threads:
+            while thread.is_alive() and not self.cancelled.is_set():
+                thread.join(_PAUSE)
+        with self._lock:
+            return {name: self.staged[name] for name in self.targets}
+
+    def close(self) -> None:
+        """Ends the processes and removes the containers that were started, and closes the journal."""
+        with self._lock:
+            self._closed = True
+            placed = list(self.staged.values())
+        threads = [threading.Thread(target=_end, args=(staged,)) for staged in placed]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return {name: self.staged[name] for name in self.targets}
-
-    def close(self) -> None:
-        """Ends the processes and removes the containers that were started, and closes the journal."""
-        for staged in self.staged.values():
-            if staged.proxy:
-                staged.proxy.close()
-            if staged.process:
-                staged.process.close()
+        end = time.monotonic() + _LATE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+            self._failed = self._failed or thread.is_alive()
         if self._journal is not None:
             self._close_journal(self._journal)
+
+    def _restore_others(self) -> None:
+        """Undoes what runs before this one have left, if they are dead."""
+        done, failed = restore()
+        for line in done:
+            self.note(f"left by another run, undone: {line}")
+        for line in failed:
+            self.note(f"left by another run, NOT undone: {line}")
 
     def _close_journal(self, journal: Journal) -> None:
         clean = not self._failed
@@ -111,52 +137,62 @@ class Stage:
 
     def _one(self, name: str, target: Target) -> None:
         began = time.monotonic()
-        staged = Staged(name=name, ports=tuple(target.ports), cause=f"target:{name}")
         try:
-            staged = self._placed(name, target, staged)
-            self.staged[name] = staged
-            why = self._await(target, staged)
+            self._placed(name, target, self.staged[name])
+            why = self._await(target, self.staged[name])
         except NoEngine as error:
             why = error.message
         except OSError as error:
             why = say("it cannot be started: {why}", why=str(error))
-        log = self._log(staged) if why is not None else ""
+        except Exception as error:  # noqa: BLE001 - whatever breaks, the target is not ready and the run goes on
+            why = say("it cannot be started: {why}", why=f"{type(error).__name__}: {error}")
+        log = _log(self.staged[name]) if why is not None else ""
         took = time.monotonic() - began
-        self.staged[name] = replace(staged, why_not=why, log=log, duration=took)
+        self._put(replace(self.staged[name], why_not=why, log=log, duration=took))
         self._done[name].set()
 
-    def _log(self, staged: Staged) -> str:
-        if staged.process:
-            return staged.process.log
-        return staged.container.log if staged.container else ""
+    def _put(self, staged: Staged) -> None:
+        """What has become of a target. Raises NoEngine once the stage is closed: nothing may be started any more."""
+        with self._lock:
+            if self._closed:
+                raise NoEngine(say("the run ended before it was started"))
+            self.staged[staged.name] = staged
 
-    def _placed(self, name: str, target: Target, staged: Staged) -> Staged:
+    def _put_or_end(self, placed: Staged) -> None:
+        try:
+            self._put(placed)
+        except NoEngine:
+            _end(placed)
+            raise
+
+    def _placed(self, name: str, target: Target, staged: Staged) -> None:
         """The target where it is: started, where the gate starts it."""
         self._await_others(target)
         url = target.url or ""
         if target.start and target.start.kind == "command":
-            return self._process(name, target, target.start, replace(staged, kind="command"))
+            self._process(name, target, target.start, staged)
+            return
         if target.start:
             container = self._container(name, target.start)
         elif target.container:
             container = find(target.container)
         else:
-            return replace(staged, base_url=reachable(url), host=host_of(reachable(url)))
+            self._put(replace(staged, base_url=reachable(url), host=host_of(reachable(url))))
+            return
         host = container.host
         base = url or (f"http://{host}:{staged.ports[0]}" if staged.ports else "")
-        kind = target.start.kind if target.start else "container"
-        placed = replace(staged, kind=kind, base_url=base, host=host, container=container)
+        placed = replace(staged, base_url=base, host=host, container=container)
+        self._put_or_end(placed)
         for entry in target.provision:
             provision(entry, placed, self.root)
-        return placed
 
     def _await_others(self, target: Target) -> None:
-        for name in target.after:
-            if name in self._done:
-                while not self._done[name].wait(_PAUSE) and not self.cancelled.is_set():
-                    pass
-                if not self.staged[name].ready:
-                    raise NoEngine(say("{target}, which it comes after, is not ready", target=name))
+        for name in target.awaits:
+            while name in self._done and not self._done[name].wait(_PAUSE):
+                if self.cancelled.is_set():
+                    raise NoEngine(say("the run ended before it was started"))
+            if name not in self._done or not self.staged[name].ready:
+                raise NoEngine(say("{target}, which it comes after, is not ready", target=name))
 
     def _will(self, way: str) -> None:
         """Writes down, once, how everything of this kind that the run starts is taken down again."""
@@ -166,30 +202,53 @@ class Stage:
                 self._begun.add(way)
                 self._acts.append(journal.before(way, run_id=self.run_id))
 
-    def _filled(self, environment: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    def _filled(self, start: Start) -> dict[str, str]:
         """Environment variables with `{database.address}`, `.host` and `.port` of other targets in place."""
 
         def value(found: re.Match[str]) -> str:
             other = self.staged.get(found[1])
             if other is None:
                 return found[0]
-            host, port = other.container.alias if other.container else other.host, next(iter(other.ports), 0)
+            named = other.container is not None and start.kind != "command"
+            host = other.container.alias if other.container and named else other.host
+            port = next(iter(other.ports), 0)
             return {"host": host, "port": str(port), "address": f"{host}:{port}"}[found[2]]
 
-        return {key: _REFERENCE.sub(value, str(text)) for key, text in environment.items()}
+        return {key: REFERENCE.sub(value, str(text)) for key, text in start.environment.items()}
 
     def _container(self, name: str, start: Start) -> Container:
         self._will("remove_labelled")
-        network = job_network()
-        start = start.model_copy(update={"environment": self._filled(start.environment)})
+        start = start.model_copy(update={"environment": self._filled(start)})
         self.note(f"starting {name} from {start.image or start.build}")
-        return launch(name, start, root=self.root, run_id=self.run_id, network=network, note=self.note)
+        return launch(
+            name,
+            start,
+            root=self.root,
+            run_id=self.run_id,
+            network=self._shared_network(),
+            note=self.note,
+            cancelled=self.cancelled,
+        )
 
-    def _process(self, name: str, target: Target, start: Start, staged: Staged) -> Staged:
+    def _shared_network(self) -> str:
+        """The network of what is started: the job's, or one of this run's own, which the gate's container joins."""
+        with self._network_lock:
+            self._network = self._network or job_network() or self._own_network()
+            return self._network
+
+    def _own_network(self) -> str:
+        name = f"prodgate-{self.run_id}"
+        made = client().networks.create(name, labels={RUN_LABEL: self.run_id})
+        own = own_container()
+        if own is not None:
+            made.connect(own)
+        return name
+
+    def _process(self, name: str, target: Target, start: Start, staged: Staged) -> None:
         self._will("end_processes")
         proxy = ProxyThread(target.listen, target.port) if target.listen and target.port else None
-        environment = {key: str(value) for key, value in self._filled(start.environment).items()}
-        process = Process(name, start.command or [], environment, self.root, self.run_id)
+        number = getattr(signal, f"SIG{start.stop_signal}")
+        process = Process(name, start.command or [], self._filled(start), self.root, self.run_id, number)
         placed = replace(
             staged,
             base_url=target.url or (f"http://127.0.0.1:{staged.ports[0]}" if staged.ports else ""),
@@ -197,10 +256,10 @@ class Stage:
             ports=(target.listen,) if target.listen else staged.ports,
             process=process,
             proxy=proxy,
+            behind=target.port if proxy else None,
         )
-        self.staged[name] = placed
+        self._put_or_end(placed)
         process.start()
-        return placed
 
     def _await(self, target: Target, staged: Staged) -> Message | None:
         ready = target.ready
@@ -215,6 +274,27 @@ class Stage:
                 return say("it has exited with {code}", code=str(staged.process.exit_code))
             if time.monotonic() + _PAUSE > end or self.cancelled.wait(_PAUSE):
                 return say("{why} (for {within})", why=why, within=duration(ready.within))
+
+
+def _not_yet(name: str, target: Target) -> Staged:
+    kind = target.start.kind if target.start else "container" if target.container else "url"
+    why = say("the run ended before it was ready")
+    return Staged(name=name, kind=kind, ports=tuple(target.ports), cause=f"target:{name}", why_not=why)
+
+
+def _end(staged: Staged) -> None:
+    if staged.proxy:
+        staged.proxy.close()
+    if staged.process:
+        staged.process.close()
+    if staged.container and staged.container.started:
+        staged.container.remove()
+
+
+def _log(staged: Staged) -> str:
+    if staged.process:
+        return staged.process.log
+    return staged.container.log if staged.container else ""
 
 
 def reachable(url: str) -> str:

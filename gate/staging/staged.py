@@ -28,12 +28,19 @@ class Staged:
     """The ports on which it is known to answer."""
     proxy: ProxyThread | None = None
     """Ours in front of it, where it has one."""
+    behind: int | None = None
+    """Its own port, where ours stands in front of it."""
     container: Container | None = None
     process: Process | None = None
     why_not: Message | None = None
     cause: str = ""
     log: str = ""
     duration: float = 0.0
+
+    @property
+    def own_ports(self) -> tuple[int, ...]:
+        """The ports on which it answers itself, and nothing of ours in its place."""
+        return self.ports if self.behind is None else (self.behind,)
 
     @property
     def ready(self) -> bool:

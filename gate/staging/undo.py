@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from gate.staging.journal import Act, dead_runs
 from gate.staging.process import end_marked
 
 _COMMAND_LIMIT = 60
+_LONGEST = 15.0
 
 
 def undo(act: Act) -> None:
@@ -42,8 +44,11 @@ def unpause_container(container: str) -> None:
         found.unpause()
 
 
-def connect_container(container: str, network: str, aliases: list[str]) -> None:
-    """Gives a container its place on a network back, with the names it had there and no others."""
+def connect_container(container: str, network: str, aliases: list[str], address: str | None = None) -> None:
+    """Gives a container its place on a network back, with the names it had there and no others.
+
+    `address` is the one that it was given when it was created; None where the engine chose one.
+    """
     found = _container(container)
     if found is None:
         return
@@ -53,7 +58,7 @@ def connect_container(container: str, network: str, aliases: list[str]) -> None:
         if sorted(set(place.get("Aliases") or []) - {short}) == sorted(set(aliases) - {short}):
             return
         client().networks.get(network).disconnect(found, force=True)
-    client().networks.get(network).connect(found, aliases=aliases)
+    client().networks.get(network).connect(found, aliases=aliases, ipv4_address=address)
 
 
 def remove_container(container: str) -> None:
@@ -82,7 +87,9 @@ def remove_labelled(run_id: str) -> None:
     wanted: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={run_id}"}
     for container in client().containers.list(all=True, filters=wanted, ignore_removed=True):
         container.remove(force=True, v=True)
-    for network in client().networks.list(filters=wanted):
+    for network in client().networks.list(filters=wanted, greedy=True):
+        for container in network.containers:
+            network.disconnect(container, force=True)
         network.remove()
     for image in client().images.list(filters=wanted):
         client().images.remove(str(image.id), force=True)
@@ -107,6 +114,7 @@ def restore(where: Path | None = None) -> tuple[list[str], list[str]]:
     done, failed = [], []
     with dead_runs(where) as runs:
         for run in runs:
+            time.sleep(min(_LONGEST, max(0.0, run.settled - time.time())))
             problems = []
             for act in run.acts:
                 words = f"run {run.run_id}: {act.undo} {' '.join(str(value) for value in act.what.values())}"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PROOF_PATIENCE = 10.0
 """Seconds that a fault may take to be in place, or gone."""
+SETTLES = 2.0
+"""Seconds that an engine takes at most for something that it does at once."""
 
 
 class NoFault(Exception):
@@ -49,10 +51,12 @@ class Site:
     acts: list[Act] = field(default_factory=list)
 
     @contextmanager
-    def act(self, way: str, **what: Any) -> Iterator[None]:
-        """Around an act on a container: written down before it is done."""
-        self.acts.append(self.journal.before(way, **what))
+    def act(self, way: str, *, settles: float = SETTLES, **what: Any) -> Iterator[None]:
+        """Around an act on a container: written down before it is done, and when it has been."""
+        made = self.journal.before(way, settles=settles, **what)
+        self.acts.append(made)
         yield
+        self.journal.done(made)
 
     def take_back(self) -> None:
         """Undoes all acts, the latest first. Raises what keeps one from being undone, after trying all."""
@@ -73,6 +77,11 @@ class Site:
         if self.staged.container is None:
             raise NoFault(say("{target} is no container that can be reached here", target=self.staged.name))
         return self.staged.container
+
+    @property
+    def host(self) -> str:
+        """Where the target is now: an engine may give a container another address each time it is connected."""
+        return self.staged.container.host if self.staged.container else self.staged.host
 
     @property
     def process(self) -> Process | None:
@@ -132,10 +141,10 @@ def wait_for(proof: Callable[[], Message | None], patience: float = PROOF_PATIEN
 
 
 def open_port(site: Site, timeout: float = 1.0) -> int | None:
-    """The first of the target's ports that accepts a connection. None where none does, or it has none."""
-    for port in site.staged.ports:
+    """The first of the target's own ports that accepts a connection. None where none does, or it has none."""
+    for port in site.staged.own_ports:
         try:
-            socket.create_connection((site.staged.host, port), timeout).close()
+            socket.create_connection((site.host, port), timeout).close()
         except OSError:
             continue
         return port
@@ -146,4 +155,4 @@ def ports(site: Site) -> str:
     """The target's ports, for a sentence. Raises NoFault where none is known: a fault could not be proved."""
     if not site.staged.ports:
         raise NoFault(say("no port of {target} is known: say `port` or `ready: tcp`", target=site.staged.name))
-    return ", ".join(map(str, site.staged.ports))
+    return ", ".join(map(str, site.staged.own_ports))

@@ -9,10 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 from gate.messages import say
-from gate.staging.engine import RUN_LABEL, NoEngine, client, own_image
+from gate.staging.engine import RUN_LABEL, NoEngine, client, own_container, own_image
 from gate.staging.faults.base import NoFault, Site, ports
 from gate.staging.proxy import PROBE, Mode
 
+PYTHON = ("/opt/prodgate/bin/python", "-I", "-m")
+"""How the image of the gate runs one of its modules."""
+_SHOWN = 500
 BEHIND = "prodgate-behind"
 """The suffix of the name under which the real dependency is reached while ours has its name."""
 
@@ -47,8 +50,7 @@ def probe(site: Site, timeout: float) -> float | None:
     """Seconds that a piece of data takes there and back through ours; None where the connection is cut or reset."""
     began = time.monotonic()
     try:
-        with socket.create_connection((site.staged.host, site.staged.ports[0]), timeout) as connection:
-            connection.settimeout(timeout)
+        with connect(site, timeout) as connection:
             connection.sendall(PROBE)
             answer = connection.recv(len(PROBE))
     except OSError:
@@ -60,14 +62,33 @@ def lifetime(site: Site, timeout: float) -> float | None:
     """Seconds after which an idle connection is ended from there; None where it outlives `timeout`."""
     began = time.monotonic()
     try:
-        with socket.create_connection((site.staged.host, site.staged.ports[0]), timeout) as connection:
-            connection.settimeout(timeout)
+        with connect(site, timeout) as connection:
             connection.recv(1)
     except TimeoutError:
         return None
     except OSError:
         return time.monotonic() - began
     return time.monotonic() - began
+
+
+def connect(site: Site, timeout: float) -> socket.socket:
+    """A connection to whoever is in the target's place. Raises OSError."""
+    return socket.create_connection((_address(site), site.staged.ports[0]), timeout)
+
+
+def away(site: Site) -> bool:
+    """Whether nothing of ours is in the target's place any more."""
+    if site.staged.proxy is not None:
+        return site.staged.proxy.proxy.mode == Mode()
+    return _ours(site) is None
+
+
+def _address(site: Site) -> str:
+    """The target's own name where the gate is on its network, the address of ours where it is not."""
+    ours = None if own_container() is not None or site.staged.proxy is not None else _ours(site)
+    if ours is None:
+        return site.host
+    return str(ours.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"]) or site.host
 
 
 def _name(site: Site) -> str:
@@ -95,27 +116,44 @@ def _take_name(site: Site, mode: Mode) -> None:
     names, behind = container.aliases, f"{site.staged.name}-{BEHIND}"
     network = client().networks.get(container.network)
     try:
-        with site.act("connect_container", container=container.id, network=container.network, aliases=names):
-            before = container.endpoint.get("IPAddress")
-        with site.act("remove_container", container=_name(site)):
+        with site.act("connect_container", **container.place), site.act("remove_container", container=_name(site)):
+            before = str(container.endpoint.get("IPAddress"))
             ours = _create(site, image, mode, behind, names)
-        network.disconnect(container.handle, force=True)
-        ours.start()
-        network.connect(container.handle, aliases=[behind])
-        if container.endpoint.get("IPAddress") == before:
-            raise NoFault(say("{target} kept its address: open connections would bypass ours", target=site.staged.name))
+            network.disconnect(container.handle, force=True)
+            ours.start()
+            network.connect(container.handle, aliases=[behind])
+            _break_open(site, ours, before)
     except (DockerException, NoEngine) as error:
         raise NoFault(
             say("ours cannot take the place of {target}: {why}", target=site.staged.name, why=str(error))
         ) from error
 
 
+def _break_open(site: Site, ours: Any, before: str) -> None:
+    """Breaks the connections that were open: ours answers for the address that the target had."""
+    if site.container.endpoint.get("IPAddress") == before:
+        raise NoFault(say("{target} kept its address: open connections would bypass ours", target=site.staged.name))
+    ours.reload()
+    if ours.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"] != before:
+        code, said = ours.exec_run([*PYTHON, "gate.staging.proxy", "claim", before])
+        if code != 0:
+            why = bytes(said)[-_SHOWN:].decode("utf-8", "replace")
+            raise NoFault(say("open connections to {target} cannot be broken: {why}", target=site.staged.name, why=why))
+
+
 def _create(site: Site, image: str, mode: Mode, behind: str, names: list[str]) -> Any:
     engine, network = client(), site.container.network
     return engine.containers.create(
         image,
-        command=["-m", "gate.staging.proxy", behind, ",".join(map(str, site.staged.ports)), json.dumps(asdict(mode))],
-        entrypoint="/opt/prodgate/bin/python",
+        command=[
+            *PYTHON[1:],
+            "gate.staging.proxy",
+            behind,
+            ",".join(map(str, site.staged.ports)),
+            json.dumps(asdict(mode)),
+        ],
+        entrypoint=PYTHON[0],
+        cap_add=["NET_ADMIN"],
         name=_name(site),
         labels={RUN_LABEL: site.journal.run_id},
         network=network,

@@ -23,9 +23,7 @@ class Disconnect(TargetFault):
         container = site.container
         if container.network is None:
             raise NoFault(say("{target} shares no network with the gate", target=self.target))
-        with site.act(
-            "connect_container", container=container.id, network=container.network, aliases=container.aliases
-        ):
+        with site.act("connect_container", **container.place):
             client().networks.get(container.network).disconnect(container.handle, force=True)
 
     def holds(self, site: Site) -> Message | None:

@@ -10,11 +10,11 @@ from pydantic_core import PydanticCustomError
 from gate.messages import Message, say
 from gate.quantities import Duration
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.behind import probe, put, served, take_away
+from gate.staging.faults.behind import away, connect, put, served, take_away
 from gate.staging.faults.stop import up
 from gate.staging.proxy import Mode
 
-_PROBE = 0.5
+_PROBE = 5.0
 
 
 class Impersonate(TargetFault):
@@ -38,14 +38,25 @@ class Impersonate(TargetFault):
 
     def holds(self, site: Site) -> Message | None:
         before = served(site)
-        probe(site, _PROBE)
+        if not self._answers(site):
+            return None
         after = served(site)
         if after <= before:
             return None
         return say("the stub has answered in the place of {target}, {count} times", target=self.target, count=after)
 
+    def _answers(self, site: Site) -> bool:
+        """Whether a request is answered as the stub would."""
+        try:
+            with connect(site, self.delay + _PROBE) as connection:
+                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                answer = connection.recv(1024)
+        except OSError:
+            return self.close
+        return answer == b"" if self.close else answer.startswith(f"HTTP/1.1 {self.status} ".encode())
+
     def undo(self, site: Site) -> None:
         take_away(site)
 
     def gone(self, site: Site) -> Message | None:
-        return up(site)
+        return up(site) if away(site) else None

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gate.messages import Message
 from gate.staging.faults.base import Site, TargetFault, ports
-from gate.staging.faults.stop import down, up
+from gate.staging.faults.stop import down, stays, up_again
 
 
 class Kill(TargetFault):
@@ -20,6 +20,7 @@ class Kill(TargetFault):
         if site.process:
             site.process.kill()
             return
+        stays(site)
         with site.act("start_container", container=site.container.id):
             site.container.handle.kill()
 
@@ -32,4 +33,4 @@ class Kill(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        return up(site)
+        return up_again(site)

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from gate.messages import Message, say
 from gate.quantities import Duration, duration
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.behind import lifetime, probe, put, take_away
+from gate.staging.faults.behind import away, lifetime, probe, put, take_away
 from gate.staging.faults.stop import up
 from gate.staging.proxy import Mode
 
@@ -57,4 +57,4 @@ class Slow(TargetFault):
         take_away(site)
 
     def gone(self, site: Site) -> Message | None:
-        return up(site)
+        return up(site) if away(site) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gate.messages import Message, say
-from gate.staging.faults.base import Site, TargetFault, open_port, ports
+from gate.staging.faults.base import SETTLES, NoFault, Site, TargetFault, open_port, ports
 
 _GRACE = 5
 
@@ -21,7 +21,8 @@ class Stop(TargetFault):
         if site.process:
             site.process.stop(patience=_GRACE)
             return
-        with site.act("start_container", container=site.container.id):
+        stays(site)
+        with site.act("start_container", settles=_GRACE + SETTLES, container=site.container.id):
             site.container.handle.stop(timeout=_GRACE)
 
     def holds(self, site: Site) -> Message | None:
@@ -33,7 +34,15 @@ class Stop(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        return up(site)
+        return up_again(site)
+
+
+def stays(site: Site) -> None:
+    """Raises NoFault for a container that the engine removes as soon as it stops: nothing could bring it back."""
+    if site.container.handle.attrs["HostConfig"].get("AutoRemove"):
+        raise NoFault(
+            say("{target} is removed when it stops (--rm): it could not be put back", target=site.staged.name)
+        )
 
 
 def down(site: Site) -> Message | None:
@@ -49,3 +58,10 @@ def up(site: Site) -> Message | None:
     running = site.process.running if site.process else site.container.state == "running"
     port = open_port(site) if running else None
     return say("{target} runs and port {port} accepts", target=site.staged.name, port=port) if port else None
+
+
+def up_again(site: Site) -> Message | None:
+    """The proof that it runs again. A process that did not stay up, as after a crash, is started once more."""
+    if site.process:
+        site.process.revive()
+    return up(site)
