@@ -6,11 +6,12 @@ its JSON Schema is generated from these definitions.
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from gate.messages import Message
 
@@ -115,6 +116,12 @@ class Curve(Model):
     name: str
     points: tuple[tuple[float, float], ...] = ()
 
+    @field_validator("points", mode="after")
+    @classmethod
+    def _finite(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        """A gap of the curve is a gap: JSON has no NaN."""
+        return tuple(point for point in points if all(map(math.isfinite, point)))
+
 
 class Timeline(Model):
     """A drill in time: `detect` and `recover` are seconds from the fault, and from its undoing."""
@@ -189,6 +196,7 @@ class TargetResult(Model):
     message: Message
     duration: float = 0.0
     log: str = ""
+    artifacts: tuple[Artifact, ...] = ()
 
 
 class Reason(Model):
@@ -238,7 +246,10 @@ def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
 
 
 class Source(Model):
-    """What was judged: the commit and where it ran. `url` leads to the run. All empty where it is not known."""
+    """What was judged: the commit, images (`name@sha256:...`), and where it ran. `url` leads to the run.
+
+    All empty where it is not known.
+    """
 
     commit: str = ""
     ref: str = ""
@@ -247,6 +258,7 @@ class Source(Model):
     run_id: str = ""
     run_attempt: str = ""
     url: str = ""
+    images: tuple[str, ...] = ()
 
 
 class DrillTimes(Model):
@@ -295,6 +307,7 @@ class Report(Model):
     ended: Literal["complete", "deadline", "cancelled", "broken"] = "complete"
     source: Source = Source()
     files: tuple[str, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     targets: tuple[TargetResult, ...] = ()
     sections: tuple[SectionResult, ...] = ()
     waivers: tuple[Waiver, ...] = ()

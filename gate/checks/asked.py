@@ -14,8 +14,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from gate.checks import CHECKS
 from gate.checks.base import CannotObserve, Check, Judgement, unobserved
+from gate.evidence import as_bytes
 from gate.messages import say
-from gate.model import Evidence, Model, Outcome, Status
+from gate.model import Artifact, Evidence, Model, Outcome, Status
 from gate.quantities import Duration, duration
 
 if TYPE_CHECKING:
@@ -192,14 +193,16 @@ def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, start
     message = judgement.message
     if tries > 1 and judgement.status is not Status.PASS and asked.within is not None:
         message = say("{message} (still so after {within})", message=message, within=duration(asked.within))
+    question, command = _described(asked.check.asked, world), _described(asked.check.reproduce, world)
     evidence = Evidence(
-        asked=_described(asked.check.asked, world),
+        asked=question,
         answer=cut(judgement.answer),
-        reproduce=_described(asked.check.reproduce, world),
+        reproduce=command,
         started=started,
         duration=round(took, 4),
         tries=tries,
         locations=judgement.locations,
+        artifacts=_kept(world, question, command, judgement) if tries else (),
     )
     return Outcome(
         status=judgement.status,
@@ -210,6 +213,16 @@ def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, start
         timeline=judgement.timeline,
         evidence=evidence,
     )
+
+
+def _kept(world: World, question: str, command: str, judgement: Judgement) -> tuple[Artifact, ...]:
+    """The raw evidence as files: what was asked, what came back, and what else the check has kept."""
+    if world.evidence is None:
+        return ()
+    attached = {attachment.name: attachment.content for attachment in judgement.attachments}
+    request = {} if "request.txt" in attached else {"request.txt": as_bytes(f"{question}\n\n$ {command}\n")}
+    answer = {} if "answer.txt" in attached else {"answer.txt": as_bytes(judgement.answer)}
+    return world.evidence.keep_all({**request, **answer, **attached})
 
 
 def _described(method: Any, world: World) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gate.secrets import Secrets
 
 if TYPE_CHECKING:
+    from gate.evidence import Keeper
     from gate.model import ItemResult
     from gate.staging.stage import Stage
     from gate.staging.staged import Staged
@@ -77,6 +78,8 @@ class World:
     """Where faults are done; None where none can be."""
     run_id: str = ""
     """Names this run of the gate, also in the labels of what it starts."""
+    evidence: Keeper | None = None
+    """Where the item that is asked keeps its raw evidence; None where nothing is kept."""
     drill_report: Callable[[str], None] = lambda text: None
     """Tells the person who watches what a long check is doing, in one line."""
 

@@ -58,3 +58,14 @@ def seconds(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def image(text: str) -> str:
+    """An image of the command line, named by its digest."""
+    from gate.report.proof import is_image
+
+    if not is_image(text):
+        raise argparse.ArgumentTypeError(
+            "expected an image by its digest, such as ghcr.io/me/api@sha256:<64 hex digits>"
+        )
+    return text

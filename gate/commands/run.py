@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.commands._options import add_files, add_only, chosen, seconds
+from gate.commands._options import add_files, add_only, chosen, image, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +25,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_only(parser)
     parser.add_argument("--deadline", type=seconds, metavar="10m", help="end the whole run after this long")
     parser.add_argument("--baseline", metavar="REPORT", help="an earlier report.json: say what has changed since")
+    parser.add_argument(
+        "--image",
+        action="append",
+        type=image,
+        default=[],
+        metavar="NAME@sha256:...",
+        help="an image that is judged, too",
+    )
     parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
 
 
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
     from gate.checklist.load import load
+    from gate.evidence import Store
     from gate.publish import outputs
     from gate.report.changes import commits_between, compare
     from gate.report.document import read
@@ -51,7 +60,8 @@ def main(options: argparse.Namespace) -> int:
         deadline=options.deadline,
         items=tuple(chosen(loaded.checklist, options.only)),
         language=language,
-        source=source(Path.cwd()),
+        source=source(Path.cwd()).model_copy(update={"images": tuple(options.image)}),
+        evidence=Store(Path(options.out), secrets),
     )
     ending = Ending()
     with ending.on_signals():

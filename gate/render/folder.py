@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gate.model import Report
 from gate.render import FORMATS
-from gate.report.document import to_json
+from gate.report.document import from_json, to_json
+from gate.report.proof import seal
 
 FILES = {"json": "report.json", "md": "report.md", "junit": "junit.xml", "html": "report.html"}
 
@@ -17,15 +18,23 @@ def write(report: Report, folder: Path) -> dict[str, Path]:
     Raises ExceptionGroup at the end for those that failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    report = from_json(to_json(report), FILES["json"])  # what a file cannot hold is in no other format either
     written, errors = {}, []
     for name, file in FILES.items():
         try:
-            text = to_json(report) if name == "json" else FORMATS.module(name).render(report, report.language)
             path = folder / file
-            path.write_text(text, encoding="utf-8", errors="replace")
+            path.write_bytes(content(report, name))
             written[name] = path
         except Exception as error:  # noqa: BLE001 - a format that breaks must not cost the other reports
             errors.append(error)
+    if not errors:
+        written |= seal(report, folder, list(FILES.values()))
     if errors:
         raise ExceptionGroup("some reports could not be written", errors)
     return written
+
+
+def content(report: Report, name: str) -> bytes:
+    """What the file of a format holds."""
+    text = to_json(report) if name == "json" else FORMATS.module(name).render(report, report.language)
+    return str(text).encode("utf-8", "replace")

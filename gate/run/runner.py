@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from gate.checklist.models import Item, WaiverSpec
 from gate.checklist.references import named_targets
 from gate.checks.asked import ask
 from gate.checks.world import Memo, World
+from gate.evidence import Store, as_bytes
 from gate.messages import Message, say
 from gate.model import (
+    Artifact,
     Evidence,
     ItemResult,
     Location,
@@ -54,6 +56,7 @@ class Options:
     source: Source = field(default_factory=Source)
     against: tuple[Reason, ...] = ()
     reservations: tuple[Reason, ...] = ()
+    evidence: Store | None = None
 
 
 @dataclass
@@ -129,7 +132,9 @@ class Run:
         assert self.world is not None
         outcome = self._not_asked(item)
         if outcome is None:
-            outcome = self._with_cause(item, ask(item, self.world))
+            store = self.options.evidence
+            world = replace(self.world, evidence=store.of(item.id) if store else None)
+            outcome = self._with_cause(item, ask(item, world))
         return self._result(item, self._hidden(outcome))
 
     def _not_asked(self, item: Item) -> Outcome | None:
@@ -198,6 +203,7 @@ class Run:
     def report(self) -> Report:
         """The report of what has been found so far; what has no outcome is an error."""
         sections = self._sections()
+        artifacts, targets = self._checklists(), tuple(self._target(staged) for staged in self.targets.values())
         waivers = tuple(self.waivers.values())
         verdict = decide(
             sections,
@@ -205,7 +211,7 @@ class Run:
             today=self.started.date(),
             ended=self.ending.how,
             against=self.options.against,
-            reservations=self.options.reservations,
+            reservations=(*self.options.reservations, *self._unkept()),
         )
         made = Report(
             gate=gate.__version__,
@@ -217,13 +223,35 @@ class Run:
             ended=self.ending.how,
             source=self.options.source,
             files=self.loaded.files,
-            targets=tuple(_target_result(staged) for staged in self.targets.values()),
+            artifacts=artifacts,
+            targets=targets,
             sections=sections,
             waivers=waivers,
             verdict=verdict,
         )
         report: Report = self._hidden(made)
         return report
+
+    def _checklists(self) -> tuple[Artifact, ...]:
+        """The files of the checklist as evidence of what was asked."""
+        if self.options.evidence is None:
+            return ()
+        keeper = self.options.evidence.of("checklist")
+        files = (self.options.root / name for name in self.loaded.files)
+        kept = [keeper.keep(path.name, path.read_bytes()) for path in files if path.is_file()]
+        return tuple(artifact for artifact in kept if artifact)
+
+    def _target(self, staged: Staged) -> TargetResult:
+        made = _target_result(staged)
+        if self.options.evidence is None:
+            return made
+        kept = self.options.evidence.of(f"target.{staged.name}").keep("log", as_bytes(staged.log))
+        return made.model_copy(update={"artifacts": (kept,) if kept else ()})
+
+    def _unkept(self) -> tuple[Reason, ...]:
+        """A reservation where raw evidence is missing from the folder."""
+        problem = self.options.evidence.problem if self.options.evidence else None
+        return (Reason(message=problem),) if problem else ()
 
     def _sections(self) -> tuple[SectionResult, ...]:
         chosen = {item.id for item in self.selected}

@@ -318,7 +318,7 @@ def hostile(language: str = "en") -> Report:
     waiver = Waiver(item="hostile.waived", reason=HOSTILE, owner=HOSTILE, expires=date(2026, 3, 31), issue=HOSTILE)
     rows = (Row(title=message, status=Status.FAIL, message=message, phase=HOSTILE, at=1.0),)
     timeline = Timeline(
-        moments=(Moment(at=0.0, what=message, kind=HOSTILE), Moment(at=float("nan"), what=message)),
+        moments=(Moment(at=0.0, what=message, kind=HOSTILE), Moment(at=1e308, what=message)),
         curves=(
             Curve(name=HOSTILE, points=((0.0, float("nan")), (1.0, float("inf")), (2.0, -1e308), (3.0, 1e308))),
             Curve(name="empty"),

@@ -1,0 +1,47 @@
+"""`prodgate verify`: recomputes everything that proves a report, and finds a changed byte."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gate
+
+if TYPE_CHECKING:
+    from gate.model import Report
+
+SUMMARY = "recompute the proof of a report folder: a changed byte is found"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument("folder", metavar="DIR", help="what a run has written with --out")
+
+
+def main(options: argparse.Namespace) -> int:
+    """0 where every byte is as it was, 1 where one is not."""
+    from gate.render.folder import FILES
+    from gate.report import proof
+    from gate.report.document import read
+
+    folder = Path(options.folder)
+    report = read(folder / proof.REPORT)
+    found = proof.problems(report, folder, list(FILES.values()))
+    if not found and report.gate == gate.__version__:
+        found = [name for name, file in FILES.items() if not _same(report, name, folder / file)]
+        found = [f"{FILES[name]} is not what {proof.REPORT} makes of it" for name in found]
+    if found:
+        print("\n".join(f"❌ {problem}" for problem in found))
+        print(f"prodgate: {folder} is not as it was written")
+        return 1
+    count = len(FILES) + len(proof.artifacts(report)) + 3
+    print(f"prodgate: all {count} files are as they were written; the verdict is {report.verdict.decision}")
+    print("Whether the statement was signed, and by whom, is for `gh attestation verify` to say.")
+    return 0
+
+
+def _same(report: Report, name: str, path: Path) -> bool:
+    from gate.render.folder import content
+
+    return path.read_bytes() == content(report, name)

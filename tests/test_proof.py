@@ -1,0 +1,294 @@
+"""The proof: raw evidence as files, sums of every file, an in-toto statement, and `prodgate verify`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate.checks.asked import Asked, ask
+from gate.checks.base import Attachment, Check, Judgement, passed
+from gate.checks.world import World
+from gate.evidence import FILE_LIMIT, FILES_EACH, Store
+from gate.messages import say
+from gate.render.folder import write
+from gate.report.document import read
+from gate.report.proof import artifacts
+from gate.secrets import Secrets
+from tests.parts import reports
+
+CHECKLIST = """\
+version: 1
+service: shop
+environment: staging
+sections:
+  - id: docs
+    title: Documents
+    items:
+      - {id: docs.readme, title: Readme, file: {path: README.md, contains: shop}}
+      - {id: docs.runbook, title: Runbook, severity: advisory, file: {path: runbook.md, exists: true}}
+"""
+IMAGE = "ghcr.io/me/shop@sha256:" + "0123456789abcdef" * 4
+
+
+def prodgate(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program as a user runs it."""
+    known = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
+    command = [sys.executable, "-m", "gate", *words]
+    path = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.run(
+        command, cwd=folder, env=known | path, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Path:
+    """The folder of a run, with a commit behind it, an image given and a secret in the environment."""
+    (tmp_path / "prodgate.yml").write_text(CHECKLIST)
+    (tmp_path / "README.md").write_text("the shop, hunter2-secret\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    done = prodgate(tmp_path, "run", "--out", "out", "--image", IMAGE, DB_PASSWORD="hunter2-secret")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    return tmp_path
+
+
+def statement(folder: Path) -> dict[str, Any]:
+    """The statement of a run."""
+    return dict(json.loads((folder / "out/statement.intoto.json").read_text()))
+
+
+def test_evidence_is_listed_with_its_sums(ran: Path) -> None:
+    """Every raw file is listed in the report with its size and SHA-256, and every one that is listed is there."""
+    listed = {artifact.path: artifact for artifact in artifacts(read(ran / "out/report.json"))}
+    found = {f"evidence/{path.name}": path.read_bytes() for path in (ran / "out/evidence").iterdir()}
+    assert listed.keys() == found.keys()
+    assert {path: hashlib.sha256(content).hexdigest() for path, content in found.items()} == {
+        path: artifact.sha256 for path, artifact in listed.items()
+    }
+    assert "evidence/docs.readme.request.txt" in found
+    assert found["evidence/checklist.prodgate.yml"] == CHECKLIST.encode()
+
+
+def test_no_secret_is_in_any_file(ran: Path) -> None:
+    """A secret of the environment that a check read is in no file of the folder."""
+    assert [
+        path for path in (ran / "out").rglob("*") if path.is_file() and b"hunter2-secret" in path.read_bytes()
+    ] == []
+
+
+def test_the_statement_speaks_of_the_commit_and_the_image(ran: Path) -> None:
+    """The statement has in-toto's form; its subjects are the commit and the image, bound to the report by its sum."""
+    made = statement(ran)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ran, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert made["_type"] == "https://in-toto.io/Statement/v1"
+    assert made["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+    assert [subject["digest"] for subject in made["subject"]] == [
+        {"gitCommit": commit},
+        {"sha256": IMAGE.rpartition(":")[2]},
+    ]
+    digest = hashlib.sha256((ran / "out/report.json").read_bytes()).hexdigest()
+    assert made["subject"][0]["annotations"] == {"report.json": f"sha256:{digest}"}
+    assert made["predicate"] == json.loads((ran / "out/predicate.json").read_text())
+
+
+def test_the_predicate_says_how_it_came_out(ran: Path) -> None:
+    """Passed, warned and failed items by id, and what was run by its sum."""
+    predicate = statement(ran)["predicate"]
+    assert (predicate["result"], predicate["passedTests"]) == ("WARNED", ["docs.readme"])
+    assert (predicate["warnedTests"], predicate["failedTests"]) == (["docs.runbook"], [])
+    digest = {"sha256": hashlib.sha256(CHECKLIST.encode()).hexdigest()}
+    assert predicate["configuration"] == [{"name": "evidence/checklist.prodgate.yml", "digest": digest}]
+
+
+def test_sha256sum_agrees(ran: Path) -> None:
+    """The sums are in the form that `sha256sum --check` reads."""
+    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=ran / "out", capture_output=True)
+    assert done.returncode == 0
+
+
+def test_verify_agrees_with_what_was_not_touched(ran: Path) -> None:
+    """A folder that nobody touched is verified."""
+    done = prodgate(ran, "verify", "out")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].endswith("as they were written; the verdict is GO with reservations")
+
+
+def test_one_changed_byte_is_found_wherever_it_is(ran: Path) -> None:
+    """One bit of one byte, in the middle of any file of the folder, makes verify fail and say a file's name."""
+    files = sorted(path for path in (ran / "out").rglob("*") if path.is_file())
+    assert len(files) >= 11
+    silent = []
+    for path in files:
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        done = prodgate(ran, "verify", "out")
+        if done.returncode not in (1, 2) or "Traceback" in done.stderr or not (done.stdout + done.stderr).strip():
+            silent.append(path.name)
+        path.write_bytes(content)
+    assert silent == []
+    assert prodgate(ran, "verify", "out").returncode == 0
+
+
+def test_a_file_that_is_gone_or_new_is_found(ran: Path) -> None:
+    """A file that is missing, one that nobody listed, and a link in place of a file are found by name."""
+    readme = ran / "out/evidence/docs.readme.request.txt"
+    content = readme.read_bytes()
+    readme.unlink()
+    assert "docs.readme.request.txt is missing" in prodgate(ran, "verify", "out").stdout
+    (ran / "elsewhere").write_bytes(content)
+    readme.symlink_to(ran / "elsewhere")
+    assert "docs.readme.request.txt is missing" in prodgate(ran, "verify", "out").stdout
+    readme.unlink()
+    readme.write_bytes(content)
+    (ran / "out/evidence/more.txt").write_text("x")
+    assert "evidence/more.txt is not in the report" in prodgate(ran, "verify", "out").stdout
+
+
+def test_a_report_that_was_made_kinder_is_found(tmp_path: Path) -> None:
+    """Who changes the verdict, and seals the folder again, still contradicts the items."""
+    down = reports.all_down("en")
+    kinder = down.model_copy(update={"verdict": reports.go().verdict})
+    write(kinder, tmp_path / "out")
+    done = prodgate(tmp_path, "verify", "out")
+    assert (done.returncode, "the verdict is GO, where the items make it NO-GO" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "evidence/../../x", "evidence/a/b", "report.json", "evidence"])
+def test_a_path_that_leads_elsewhere_is_found(tmp_path: Path, path: str) -> None:
+    """A report from a stranger cannot make verify read outside of its own evidence."""
+    report = reports.go()
+    artifact = {"path": path, "size": 1, "sha256": "0" * 64}
+    data = report.model_dump(mode="json") | {"artifacts": [artifact]}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/report.json").write_text(json.dumps(data))
+    assert f"{path} is no path of evidence" in prodgate(tmp_path, "verify", "out").stdout
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "nonsense", '{"version": "prodgate.report/9"}'])
+def test_a_folder_without_a_report_is_said_to_be_so(tmp_path: Path, content: str) -> None:
+    """What is no report is a wrong call, in one line."""
+    (tmp_path / "report.json").write_text(content)
+    done = prodgate(tmp_path, "verify", ".")
+    assert (done.returncode, len(done.stderr.splitlines()), done.stderr[:9]) == (2, 1, "prodgate:")
+
+
+@pytest.mark.parametrize("report", [reports.all_down, reports.go, reports.reserved, reports.hostile])
+def test_every_report_verifies_as_it_was_written(tmp_path: Path, report: Any) -> None:
+    """Every format is made from report.json alone, so rendering it again gives the same bytes, hostile text or not."""
+    write(report("fr"), tmp_path / "out")
+    done = prodgate(tmp_path, "verify", "out")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def strict(text: str) -> Any:
+    """JSON without the NaN that Python would take."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("report", [reports.go, reports.hostile])
+def test_the_document_is_json_as_others_read_it(tmp_path: Path, report: Any) -> None:
+    """report.json has no NaN and no infinity in it, whatever a metric says."""
+    write(report("en"), tmp_path / "out")
+    assert strict((tmp_path / "out/report.json").read_text(encoding="utf-8"))["version"] == "prodgate.report/1"
+
+
+class Attaching(Check[None]):
+    """A check that keeps a response of its own."""
+
+    kind = "attaching"
+    summary = "attaches"
+
+    def asked(self, world: World) -> str:
+        return "GET /"
+
+    def reproduce(self, world: World) -> str:
+        return "curl /"
+
+    def observe(self, world: World) -> None:
+        return None
+
+    def judge(self, seen: None) -> Judgement:
+        return passed(say("seen"), answer="short", attachments=(Attachment("response.bin", b"\x00\xff" * 10_000),))
+
+
+def test_attachments_of_a_check_are_kept(tmp_path: Path) -> None:
+    """What a check attaches is a file of its own, byte by byte, beside its question and its answer."""
+    store = Store(tmp_path, Secrets())
+    world = World(
+        root=tmp_path, targets={}, secrets=Secrets(), deadline=float("inf"), fresh=0, evidence=store.of("a.b")
+    )
+    outcome = ask(Asked.model_construct(check=Attaching.model_construct(), within=None, timeout=5.0), world)
+    kept = {artifact.path: (tmp_path / artifact.path).read_bytes() for artifact in outcome.evidence.artifacts}
+    assert kept == {
+        "evidence/a.b.request.txt": b"GET /\n\n$ curl /\n",
+        "evidence/a.b.answer.txt": b"short",
+        "evidence/a.b.response.bin": b"\x00\xff" * 10_000,
+    }
+
+
+def test_evidence_is_bounded(tmp_path: Path) -> None:
+    """A file is cut to both ends, an item has so many files and no more."""
+    keeper = Store(tmp_path, Secrets()).of("a")
+    big = keeper.keep("big", b"first" + b"x" * 2 * FILE_LIMIT + b"last")
+    assert big is not None
+    assert big.size < FILE_LIMIT + 100
+    assert (tmp_path / big.path).read_bytes().endswith(b"last")
+    kept = [keeper.keep("same.txt", b"x") for _ in range(FILES_EACH + 10)]
+    assert len({artifact.path for artifact in kept if artifact}) == FILES_EACH - 1
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "", "..", "\x00", "é" * 500, "CON", "a\nb", "-rf"])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    """Whatever an item or an attachment is called, its file stands in the folder."""
+    store = Store(tmp_path / "out", Secrets())
+    kept = [store.keep(name, b"x"), store.of(name).keep(name, b"x"), store.of("a").keep(name, b"x")]
+    assert {(tmp_path / "out" / artifact.path).parent for artifact in kept if artifact} == {tmp_path / "out/evidence"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_evidence_of_another_run_goes(ran: Path) -> None:
+    """A second run into the same folder leaves no evidence of the first."""
+    (ran / "out/evidence/old.txt").write_text("x")
+    assert prodgate(ran, "run", "--out", "out", "--only", "docs.readme").returncode == 0
+    assert [
+        path.name for path in (ran / "out/evidence").iterdir() if "runbook" in path.name or "old" in path.name
+    ] == []
+    assert prodgate(ran, "verify", "out").returncode == 0
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(ran: Path) -> None:
+    """A folder `evidence` that stands in no report's folder is not cleared."""
+    (ran / "mine/evidence").mkdir(parents=True)
+    (ran / "mine/evidence/precious.txt").write_text("x")
+    prodgate(ran, "run", "--out", "mine")
+    assert (ran / "mine/evidence/precious.txt").read_text() == "x"
+
+
+def test_evidence_that_cannot_be_kept_is_a_reservation(ran: Path) -> None:
+    """Where the evidence can't be written, the run goes on, and the report says so."""
+    (ran / "other").mkdir()
+    (ran / "other/evidence").write_text("a file in the way")
+    done = prodgate(ran, "run", "--out", "other", "--only", "docs.readme")
+    assert "The evidence files could not be written" in done.stdout
+    assert done.returncode == 0
+
+
+def test_an_image_without_its_digest_is_refused(ran: Path) -> None:
+    """A tag can move: only a digest names an image."""
+    done = prodgate(ran, "run", "--image", "ghcr.io/me/shop:latest")
+    assert (done.returncode, "expected an image by its digest" in done.stderr) == (2, True)
