@@ -7,7 +7,6 @@ observed and stay as they are, except that dates, numbers, durations and sizes t
 from __future__ import annotations
 
 import gettext
-import math
 import re
 from datetime import UTC, date, datetime
 from functools import cache
@@ -27,6 +26,7 @@ _PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _QUANTITY = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)? (?:ms|s|min|B|KiB|MiB|GiB)|[0-9]+ min [0-9]+ s")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"fr": {"B": "o", "KiB": "Kio", "MiB": "Mio", "GiB": "Gio"}}
+_LONG = 1e9
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -96,7 +96,7 @@ class Language:
 
     def seconds(self, at: float) -> str:
         """Seconds from a fault: `+0.9 s`, in French `+0,9 s`."""
-        return self._quantity(f"{at:+.1f} s") if math.isfinite(at) else "?"
+        return self._quantity(f"{at:+.1f} s") if abs(at) < _LONG else "?"
 
     def moment(self, when: datetime) -> str:
         """A date with its time, in UTC: `15 December 2025 at 09:36:54 UTC`."""

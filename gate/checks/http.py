@@ -16,8 +16,9 @@ from pydantic_core import PydanticCustomError
 
 from gate import http
 from gate.checks._paths import CheckoutPath, find
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
+from gate.checks.base import Attachment, CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
+from gate.evidence import FILE_LIMIT, as_bytes
 from gate.matchers import MISSING, DurationMatcher, Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.model import Model
@@ -164,15 +165,15 @@ class Http(Check[Seen]):
         answer = seen.answer
         if answer.truncated and (self.text or self.json_):
             message = say("The body is larger than {limit} and can't be judged", limit=size(self.limit))
-            return unobserved(message, answer=_shown(answer), advice=say("Raise its `limit`"))
+            return unobserved(message, **_evidence(answer), advice=say("Raise its `limit`"))
         problems = list(self._problems(answer, seen.now))
         if problems:
-            return failed(_with_excerpt(together(problems), answer), answer=_shown(answer))
+            return failed(_with_excerpt(together(problems), answer), **_evidence(answer))
         took = duration(answer.timings.total)
         message = say(
             "Answered {status} in {took}; as expected: {what}", status=answer.status, took=took, what=self._what()
         )
-        return passed(message, answer=_shown(answer))
+        return passed(message, **_evidence(answer))
 
     def _what(self) -> str:
         names = [name for name, wish in (("status", self.status), *self.header.items()) if wish]
@@ -227,6 +228,14 @@ def _with_excerpt(problem: Message, answer: http.Answer) -> Message:
     if len(excerpt) > _EXCERPT:
         excerpt = excerpt[:_EXCERPT] + "..."
     return say("{problem} (the body begins with: {excerpt})", problem=problem, excerpt=excerpt)
+
+
+def _evidence(answer: http.Answer) -> dict[str, Any]:
+    """The answer for a person to read, and as a file byte by byte."""
+    head = f"{answer.version} {answer.status} {answer.reason}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+    raw = as_bytes(head + "\r\n") + answer.body[:FILE_LIMIT]
+    return {"answer": _shown(answer), "attachments": (Attachment("answer.txt", raw),)}
 
 
 def _shown(answer: http.Answer) -> str:

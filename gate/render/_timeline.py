@@ -12,6 +12,7 @@ from html import escape
 
 from gate.language import Language
 from gate.model import Curve, Moment, Timeline
+from gate.render import _view
 from gate.render.markdown import visible
 
 WIDTH = 960
@@ -36,7 +37,7 @@ class _Scale:
 
 def svg(timeline: Timeline, title: str, words: Language) -> str:
     """The picture; its words for those who do not see it are in its title, and in the table beneath it."""
-    moments = sorted((m for m in timeline.moments if math.isfinite(m.at)), key=lambda m: m.at)[:_MOMENTS]
+    moments = _view.moments(timeline, _MOMENTS)
     curves = [curve for curve in timeline.curves if _finite(curve)][:_CURVES]
     scale = _scale(moments, curves)
     lanes = _lanes(moments, scale, words)

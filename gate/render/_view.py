@@ -6,7 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gate.messages import Message, say
-from gate.model import Counts, Decision, ItemResult, Reason, Report, SectionResult, Severity, Status, count
+from gate.model import (
+    Counts,
+    Decision,
+    ItemResult,
+    Moment,
+    Reason,
+    Report,
+    SectionResult,
+    Severity,
+    Status,
+    Timeline,
+    count,
+)
 
 MARKS = {
     Status.PASS: "✅ PASS",
@@ -40,6 +52,8 @@ PHASES = {
     "restore": say("Restoration"),
     "recover": say("Recovery"),
 }
+
+_DRAWN = 1e7
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,12 @@ def _each_once(messages: Iterable[Message]) -> list[Message]:
 def drills(report: Report) -> list[ItemResult]:
     """The items that are drills: those with criteria or a timeline of their own."""
     return [item for item in report.items if item.outcome.timeline or item.check == "drill"]
+
+
+def moments(timeline: Timeline, limit: int) -> list[Moment]:
+    """The moments that can be drawn, in order of time: those within four months of the fault."""
+    found = (moment for moment in timeline.moments if abs(moment.at) < _DRAWN)
+    return sorted(found, key=lambda moment: moment.at)[:limit]
 
 
 def main_reason(report: Report) -> Message:

@@ -6,7 +6,6 @@ a larger one is dropped whole. It is cut by whole blocks, and says so.
 
 from __future__ import annotations
 
-import math
 import re
 
 from markupsafe import Markup
@@ -59,7 +58,7 @@ def _note(words: Language, count: int) -> str:
 def gantt(item: ItemResult, words: Language) -> str:
     """A drill's timeline as a Mermaid chart, in milliseconds: https://mermaid.js.org/syntax/gantt.html."""
     assert item.outcome.timeline is not None
-    moments = [moment for moment in item.outcome.timeline.moments if math.isfinite(moment.at)][:_MOMENTS]
+    moments = _view.moments(item.outcome.timeline, _MOMENTS)
     start = min([0.0, *(moment.at for moment in moments)])
     lines = ["gantt", f"    title {_label(item.title)}", "    dateFormat x", "    axisFormat %M:%S"]
     lines += _fault(moments, start, words)
