@@ -61,7 +61,7 @@ def gantt(item: ItemResult, words: Language) -> str:
     moments = _view.moments(item.outcome.timeline, _MOMENTS)
     start = min([0.0, *(moment.at for moment in moments)])
     lines = ["gantt", f"    title {_label(item.title)}", "    dateFormat x", "    axisFormat %M:%S"]
-    lines += _fault(moments, start, words)
+    lines += _fault(_view.moments(item.outcome.timeline, 10**6), start, words)
     for moment in moments:
         at = round((moment.at - start) * 1000)
         label = _label(f"{words.seconds(moment.at)} {words.message(moment.what)}")
