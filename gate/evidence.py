@@ -23,7 +23,7 @@ FILE_LIMIT = 4 * 2**20
 """Bytes of one file; of a longer one both ends are kept."""
 TOTAL_LIMIT = 256 * 2**20
 """Bytes of all files of a run."""
-FILES_EACH = 60
+FILES_EACH = 200
 """Files of one item."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -21,6 +21,7 @@ MADE: dict[str, Callable[[str], Report]] = {
     "go": reports.go,
     "reserved": reports.reserved,
     "hostile": reports.hostile,
+    "changed": reports.changed,
 }
 
 
@@ -250,7 +251,7 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["down", "go", "reserved", "hostile"])
+@pytest.mark.parametrize("name", [*MADE])
 def test_contrast(page: Open, name: str, scheme: str) -> None:
     """All text has the contrast that WCAG 2 AA asks for, 4.5 to 1, light and dark."""
     browser = page(MADE[name]("en"))

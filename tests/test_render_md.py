@@ -18,6 +18,7 @@ MADE: dict[str, Callable[[str], Report]] = {
     "go": reports.go,
     "reserved": reports.reserved,
     "hostile": reports.hostile,
+    "changed": reports.changed,
 }
 
 
@@ -120,6 +121,24 @@ def test_reservations_and_waivers() -> None:
     owned = ["tests.unit", "backend-team", "servicemocks fails on the shared runner, issue 412", "31 March 2026"]
     assert [*owned, "412", "ops"] in rows(text)
     assert "| Unit tests | 🟡 WAIVED | 2 tests failed (waived until 2026-03-31 by backend-team) |" in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**Taux**\N{NO-BREAK SPACE}: 100\N{NO-BREAK SPACE}%, contre 75\N{NO-BREAK SPACE}%",
+        "- **Nouveaux échecs**\N{NO-BREAK SPACE}: `health.live`",
+        "- **Corrigés**\N{NO-BREAK SPACE}: `health.readyz`",
+        "- drills.database\N{NO-BREAK SPACE}: temps de détection 2,1 s, contre 0,9 s",
+        "### Corrections",
+    ],
+)
+def test_what_is_different_from_last_time(line: str) -> None:
+    """A report with a baseline says what became of the items, the rate, the drill times, and by which commits."""
+    assert (
+        line.replace(" s,", "\N{NO-BREAK SPACE}s,").replace(",9 s", ",9\N{NO-BREAK SPACE}s")
+        in render(reports.changed(), "fr").splitlines()
+    )
 
 
 def test_a_drill_has_its_rows_and_its_timeline() -> None:

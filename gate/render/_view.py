@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gate.language import Language
 from gate.messages import Message, say
 from gate.model import (
+    Changes,
     Counts,
     Decision,
     ItemResult,
@@ -51,6 +53,7 @@ PHASES = {
     "throughout": say("Throughout"),
     "restore": say("Restoration"),
     "recover": say("Recovery"),
+    "traffic": say("Traffic"),
 }
 
 _DRAWN = 1e7
@@ -179,6 +182,31 @@ def until(report: Report) -> Message | None:
         day=report.verdict.until.isoformat(),
         items=", ".join(report.verdict.until_waivers),
     )
+
+
+def differences(changes: Changes) -> list[tuple[Message, tuple[str, ...]]]:
+    """The items that are not as they were, by what became of them; only what there is."""
+    found = [
+        (say("Newly failing"), changes.newly_failing),
+        (say("Newly skipped"), changes.newly_skipped),
+        (say("Fixed"), changes.fixed),
+        (say("New"), changes.added),
+        (say("Removed"), changes.removed),
+    ]
+    return [(title, ids) for title, ids in found if ids]
+
+
+def drill_times(changes: Changes, words: Language) -> list[Message]:
+    """How fast each drill was noticed and recovered from, against before."""
+    found = []
+    for times in changes.drills:
+        if times.detect is not None and times.detect_before is not None:
+            now, before = words.duration(times.detect), words.duration(times.detect_before)
+            found.append(say("{item}: time to detect {now}, was {before}", item=times.item, now=now, before=before))
+        if times.recover is not None and times.recover_before is not None:
+            now, before = words.duration(times.recover), words.duration(times.recover_before)
+            found.append(say("{item}: time to recover {now}, was {before}", item=times.item, now=now, before=before))
+    return found
 
 
 def ordered_evidence(report: Report) -> list[ItemResult]:

@@ -7,7 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 from gate.messages import Message, say
 from gate.model import (
+    Changes,
+    Commit,
     Curve,
+    Decision,
+    DrillTimes,
     Evidence,
     ItemResult,
     Location,
@@ -271,6 +275,26 @@ def go(language: str = "en") -> Report:
         ),
         language=language,
     )
+
+
+def changed(language: str = "en") -> Report:
+    """A GO with what is different from the report before it."""
+    changes = Changes(
+        baseline="0123456789abcdef0123456789abcdef01234567",
+        baseline_decision=Decision.NO_GO,
+        newly_failing=("health.live",),
+        fixed=("health.readyz",),
+        added=("drills.breaker",),
+        removed=("old.item",),
+        newly_skipped=("drills.database",),
+        rate=100,
+        rate_before=75,
+        drills=(DrillTimes(item="drills.database", detect=2.1, detect_before=0.9, recover=3.0, recover_before=3.5),),
+        commits=(
+            Commit(id="fedcba9876543210fedcba9876543210fedcba98", subject=f"Reconnect to the database {HOSTILE}"),
+        ),
+    )
+    return go(language).model_copy(update={"changes": changes})
 
 
 WAIVER = Waiver(

@@ -212,6 +212,88 @@ class Course:
         outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
         return row(criterion, outcome, "recover", self.world, self.at)
 
+    def _alerts_can_prove(self) -> bool:
+        """Whether what is waited for is not there yet, and can come in time."""
+        for criterion in self.observe:
+            if criterion.check.awaits() and _holds(criterion, self.world):
+                what = title(criterion, self.world)
+                self.seen.end(Status.ERROR, say("{what} holds before the fault: it could prove nothing", what=what))
+            self._time_is_enough(criterion)
+        return self.seen.ended is None
+
+    def _time_is_enough(self, criterion: Criterion) -> None:
+        try:
+            least = criterion.check.least_wait(self.world.until(time.monotonic() + _ASKING))
+        except CannotObserve as error:
+            self.seen.end(Status.ERROR, error.message)
+            return
+        if least is not None and criterion.patience < least[0]:
+            message = say(
+                "{what}: `within: {within}` is too short, it takes up to {least}: {why}",
+                what=title(criterion, self.world),
+                within=duration(criterion.patience),
+                least=duration(least[0]),
+                why=least[1],
+            )
+            self.seen.end(Status.ERROR, message)
+
+    def _put_in(self) -> Message | None:
+        self.world.drill_report(f"fault: {self.what}")
+        self.seen.moments.append(Moment(at=0.0, what=self.what, kind="fault"))
+        try:
+            proof = self.breaker.put_in()
+        except NoProof as error:
+            self.seen.add("fault", self.what, Status.ERROR, error.message)
+            self.seen.end(Status.ERROR, say("The fault is not in place: {why}", why=error.message))
+            return None
+        self.seen.add("fault", self.what, Status.PASS, proof, self.at)
+        return proof
+
+    def _take_back(self) -> bool:
+        self.world.drill_report(f"taking back: {self.what}")
+        what = say("The fault is taken back")
+        try:
+            proof = self.breaker.take_back()
+        except NoProof as error:
+            self.seen.add("restore", what, Status.FAIL, error.message, self.at)
+            self.seen.unrestored = error.message
+            return False
+        self.seen.add("restore", what, Status.PASS, proof, self.at)
+        self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("restored"), kind="restored"))
+        return True
+
+    def _observe(self) -> None:
+        rows = _together([partial(self._observed, criterion) for criterion in self.observe])
+        self.seen.rows += rows
+        times = [found.at for found in rows if found.status is Status.PASS and found.at is not None]
+        self.seen.detect = min(times, default=None)
+
+    def _observed(self, criterion: Criterion) -> Row:
+        outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
+        at = self.at
+        made = row(criterion, outcome, "observe", self.world, at)
+        if outcome.status is Status.PASS:
+            self.seen.moments.append(
+                Moment(at=_rounded(at) or 0.0, what=_noticed(criterion, made), kind=_kind(criterion))
+            )
+            self.world.drill_report(f"{made.title}: seen after {duration(at)}")
+        return made
+
+    def _recover(self) -> None:
+        since = time.monotonic()
+        criteria = [_patient(criterion) for criterion in self.recover]
+        rows = _together([partial(self._recovered, criterion) for criterion in criteria])
+        self.seen.rows += rows
+        if all(found.status is Status.PASS for found in rows):
+            self.seen.recover = max((found.at or 0.0) for found in rows) - (since - self.seen.began)
+            self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("recovered"), kind="recovered"))
+            self._stays()
+        self.seen.rows += _together([partial(self._resolved, *pair) for pair in self._alerts()])
+
+    def _recovered(self, criterion: Criterion) -> Row:
+        outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
+        return row(criterion, outcome, "recover", self.world, self.at)
+
     def _stays(self) -> None:
         end = time.monotonic() + self.stays
         while time.monotonic() < end and not self.world.cancelled.wait(min(0.5, self.stays)):

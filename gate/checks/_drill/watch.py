@@ -54,7 +54,7 @@ class Watch:
     def _watch(self) -> None:
         once = self.criterion.model_copy(update={"within": None})
         while True:
-            outcome = ask(once, replace(self.world, fresh=time.monotonic()))
+            outcome = ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
             if self.world.cancelled.is_set():
                 return
             self.rounds += 1
