@@ -49,7 +49,7 @@ class Asked(Model):
         if "check" in rest:
             errors.append(InitErrorDetails(type="extra_forbidden", loc=("check",), input=rest["check"]))
         if len(kinds) != 1:
-            errors.append(_count_error(kinds))
+            errors += [] if not kinds and _unknown(errors) else [_count_error(kinds)]
             raise ValidationError.from_exception_data(cls.__name__, errors)
         check, found = _load(kinds[0], value[kinds[0]])
         if errors or found:
@@ -88,6 +88,11 @@ def _errors(make: Any) -> list[Any]:
     except ValidationError as error:
         return list(error.errors(include_url=False))
     return []
+
+
+def _unknown(errors: list[InitErrorDetails]) -> bool:
+    """Whether there is an unknown key, which says enough where the check is missing: it is the check, misspelt."""
+    return any(error["type"] == "extra_forbidden" and len(error.get("loc", ())) == 1 for error in errors)
 
 
 def line_error(error: Any, prefix: tuple[Any, ...]) -> InitErrorDetails:
