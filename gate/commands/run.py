@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gate.commands._finish import finish, tell_step
 from gate.commands._options import add_files, add_only, chosen, image, seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gate.model import Report
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
 
@@ -49,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
     from gate.run.runner import Options, Run
     from gate.secrets import Secrets
 
-    _tell_step(lambda: outputs.write(outputs.UNDECIDED))
+    tell_step(lambda: outputs.write(outputs.UNDECIDED))
     baseline = read(Path(options.baseline)) if options.baseline else None
     loaded = load(options.file)
     secrets = Secrets.from_environment()
@@ -69,40 +63,4 @@ def main(options: argparse.Namespace) -> int:
         if baseline is not None:
             commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
             report = report.model_copy(update={"changes": compare(report, baseline, commits)})
-        return _finish(report, Path(options.out))
-
-
-def _finish(report: Report, folder: Path) -> int:
-    """Writes the reports first; then says the verdict."""
-    from gate.render import FORMATS
-    from gate.render.folder import write
-    from gate.run.progress import wants_colour
-    from gate.verdict import exit_code
-
-    code = exit_code(report.verdict.decision, report.ended)
-    try:
-        written = write(report, folder)
-    except (ExceptionGroup, OSError) as error:
-        print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
-        return code or 3
-    print(FORMATS.module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
-    print(f"\n{written.get('md', folder)}")
-    _publish(report, written)
-    return code
-
-
-def _publish(report: Report, written: dict[str, Path]) -> None:
-    """On a runner: outputs, summary, annotations. Whatever becomes of them, the verdict stands."""
-    from gate.publish import job_summary, outputs, runner_log
-
-    _tell_step(lambda: outputs.write(outputs.outputs(report, written)))
-    _tell_step(lambda: job_summary.write(report))
-    if isinstance(sys.stdout, runner_log.Log):
-        runner_log.write(report, sys.stdout)
-
-
-def _tell_step(tell: Callable[[], None]) -> None:
-    try:
-        tell()
-    except OSError as error:
-        print(f"prodgate: the runner could not be told: {error}", file=sys.stderr)
+        return finish(report, Path(options.out))

@@ -1,0 +1,46 @@
+"""What ends every run: the reports are written, the verdict is said, and the runner is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gate.model import Report
+
+
+def finish(report: Report, folder: Path) -> int:
+    """Writes the reports first; then says the verdict."""
+    from gate.render import FORMATS
+    from gate.render.folder import write
+    from gate.run.progress import wants_colour
+    from gate.verdict import exit_code
+
+    code = exit_code(report.verdict.decision, report.ended)
+    try:
+        written = write(report, folder)
+    except (ExceptionGroup, OSError) as error:
+        print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
+        return code or 3
+    print(FORMATS.module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
+    print(f"\n{written.get('md', folder)}")
+    _publish(report, written)
+    return code
+
+
+def _publish(report: Report, written: dict[str, Path]) -> None:
+    """On a runner: outputs, summary, annotations. Whatever becomes of them, the verdict stands."""
+    from gate.publish import job_summary, outputs, runner_log
+
+    tell_step(lambda: outputs.write(outputs.outputs(report, written)))
+    tell_step(lambda: job_summary.write(report))
+    if isinstance(sys.stdout, runner_log.Log):
+        runner_log.write(report, sys.stdout)
+
+
+def tell_step(tell: Callable[[], None]) -> None:
+    """Tells the runner something. Where that fails it is said, and nothing else changes."""
+    try:
+        tell()
+    except OSError as error:
+        print(f"prodgate: the runner could not be told: {error}", file=sys.stderr)

@@ -1,0 +1,52 @@
+"""`prodgate merge REPORT...`: one verdict, one JUnit file and one report of the parts that many jobs have run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gate.model import Report
+
+SUMMARY = "make one verdict of the reports of many jobs"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument("reports", nargs="*", metavar="REPORT", help="report.json files, or folders with such files")
+    parser.add_argument("--expect", action="append", default=[], metavar="NAME", help="a part that must be there")
+    parser.add_argument("-o", "--out", default="prodgate-out", metavar="DIR", help="where the reports go (%(default)s)")
+    parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: that of the first part)")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code of the verdict; 2 where the reports cannot be merged."""
+    from gate.commands._finish import finish
+    from gate.report.merge import NotOneRun, merge
+
+    expected = [name for text in options.expect for name in text.replace(",", " ").split()]
+    try:
+        report = merge(_read([Path(path) for path in options.reports]), expected, datetime.now(UTC).date())
+    except NotOneRun as error:
+        print(f"prodgate: {error}", file=sys.stderr)
+        return 2
+    if options.language:
+        report = report.model_copy(update={"language": options.language})
+    return finish(report, Path(options.out))
+
+
+def _read(paths: list[Path]) -> dict[str, Report]:
+    """The reports by the name of their part: the folder of a `report.json`, or the file's own name."""
+    from gate.report.document import read
+    from gate.report.merge import NotOneRun
+
+    found: dict[str, Report] = {}
+    for path in [file for given in paths for file in (sorted(given.rglob("*.json")) if given.is_dir() else [given])]:
+        name = path.parent.name if path.name == "report.json" else path.stem
+        if name in found:
+            raise NotOneRun(f"two reports are called {name}, expected each part in a folder of its own name")
+        found[name] = read(path)
+    return found

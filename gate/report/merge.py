@@ -1,0 +1,127 @@
+"""Makes one report of many: the parts that the jobs of a matrix have run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from gate.messages import say
+from gate.model import ItemResult, Reason, Report, SectionResult, Verdict, Waiver
+from gate.verdict import decide, in_force
+
+_WORST = ("broken", "cancelled", "deadline", "complete")
+
+
+class NotOneRun(Exception):
+    """Reports that can't be merged: they speak of different commits, or there are none."""
+
+
+def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -> Report:
+    """One report, by the name of each part. A part that is expected and missing is a NO-GO. Raises NotOneRun."""
+    parts = {name: reports[name] for name in sorted(reports)}
+    if not parts:
+        raise NotOneRun("there is no report to merge, expected at least one")
+    _one_commit(parts)
+    several = len({report.service for report in parts.values()}) > 1
+    sections = _joined([section for name, part in parts.items() for section in _sections(name, part, several, today)])
+    waivers = [waiver for name, report in parts.items() for waiver in _waivers(name, report, several)]
+    missing = [name for name in expected if name not in parts]
+    ended = min((report.ended for report in parts.values()), key=_WORST.index)
+    first = next(iter(parts.values()))
+    verdict = decide(
+        sections, waivers=waivers, today=today, ended=ended, against=[*map(_missing, missing), *_others(parts)]
+    )
+    return first.model_copy(
+        update={
+            "service": ", ".join(dict.fromkeys(report.service for report in parts.values())),
+            "environment": ", ".join(dict.fromkeys(report.environment for report in parts.values())),
+            "started": min(report.started for report in parts.values()),
+            "finished": max(report.finished for report in parts.values()),
+            "ended": ended,
+            "files": tuple(dict.fromkeys(file for report in parts.values() for file in report.files)),
+            "targets": tuple(target for report in parts.values() for target in report.targets),
+            "sections": tuple(sections),
+            "waivers": tuple(waivers),
+            "verdict": _verdict(verdict, parts),
+            "changes": None,
+        }
+    )
+
+
+def _one_commit(parts: Mapping[str, Report]) -> None:
+    by_commit: dict[str, list[str]] = {}
+    for name, report in parts.items():
+        by_commit.setdefault(report.source.commit, []).append(name)
+    if len(by_commit) > 1:
+        told = "; ".join(f"{commit or 'no commit'}: {', '.join(names)}" for commit, names in by_commit.items())
+        raise NotOneRun(f"the reports are of different commits, expected one: {told}")
+
+
+def _missing(name: str) -> Reason:
+    message = say("The report of {name} is missing", name=name)
+    return Reason(message=message, advice=say("Look why the job of {name} left no report", name=name))
+
+
+def _others(parts: Mapping[str, Report]) -> list[Reason]:
+    """What stood against a part and not against an item of it, such as an empty section. How it ended is known."""
+    found = []
+    for name, report in parts.items():
+        for reason in report.verdict.reasons[0 if report.ended == "complete" else 1 :]:
+            if not reason.items:
+                message = say("{part}: {message}", part=name, message=reason.message)
+                found.append(reason.model_copy(update={"message": message}))
+    return found
+
+
+def _verdict(verdict: Verdict, parts: Mapping[str, Report]) -> Verdict:
+    """The verdict with those reservations of the parts that are of no item: those of items are found anew."""
+    held = [reason for report in parts.values() for reason in report.verdict.reservations if not reason.items]
+    if not held:
+        return verdict
+    decision = verdict.decision.GO_WITH_RESERVATIONS if verdict.decision is verdict.decision.GO else verdict.decision
+    return verdict.model_copy(update={"reservations": (*verdict.reservations, *held), "decision": decision})
+
+
+def _sections(name: str, report: Report, several: bool, today: date) -> list[SectionResult]:
+    if not several:
+        return [_current(section, today) for section in report.sections]
+    return [
+        section.model_copy(
+            update={
+                "id": f"{name}/{section.id}",
+                "title": f"{report.service}: {section.title}",
+                "items": tuple(item.model_copy(update={"id": f"{name}/{item.id}"}) for item in section.items),
+            }
+        )
+        for section in (_current(section, today) for section in report.sections)
+    ]
+
+
+def _joined(sections: list[SectionResult]) -> list[SectionResult]:
+    """Sections of one id made one: parts of a checklist may share a section. Raises NotOneRun for an item twice."""
+    found: dict[str, SectionResult] = {}
+    for section in sections:
+        known = found.get(section.id)
+        items = (*known.items, *section.items) if known else section.items
+        found[section.id] = section.model_copy(update={"items": items})
+    ids = [item.id for section in found.values() for item in section.items]
+    twice = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
+    if twice:
+        raise NotOneRun(f"items stand in several reports, expected each in one: {', '.join(twice[:10])}")
+    return list(found.values())
+
+
+def _current(section: SectionResult, today: date) -> SectionResult:
+    """The section without the waivers that have ended meanwhile."""
+    return section.model_copy(update={"items": tuple(_unwaived(item, today) for item in section.items)})
+
+
+def _unwaived(item: ItemResult, today: date) -> ItemResult:
+    ended = item.waiver is not None and not in_force(item.waiver, today)
+    return item.model_copy(update={"waiver": None}) if ended else item
+
+
+def _waivers(name: str, report: Report, several: bool) -> list[Waiver]:
+    if not several:
+        return list(report.waivers)
+    return [waiver.model_copy(update={"item": f"{name}/{waiver.item}"}) for waiver in report.waivers]

@@ -1,0 +1,132 @@
+"""One report of many: the parts that the jobs of a matrix have run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate.messages import say
+from gate.model import (
+    Decision,
+    ItemResult,
+    Outcome,
+    Reason,
+    Report,
+    SectionResult,
+    Severity,
+    Source,
+    Status,
+    Verdict,
+    Waiver,
+)
+from gate.report.document import to_json
+from gate.report.merge import NotOneRun, merge
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TODAY = date(2026, 3, 1)
+ROOT = Path(__file__).parent.parent
+
+
+def part(name: str, *statuses: Status, service: str = "shop", commit: str = "c", **more: Any) -> Report:
+    items = tuple(
+        ItemResult(
+            id=f"{name}.{number}",
+            title="T",
+            severity=Severity.BLOCKING,
+            check="file",
+            outcome=Outcome(status=status, message=say("seen")),
+        )
+        for number, status in enumerate(statuses)
+    )
+    fields: dict[str, Any] = {
+        "gate": "1",
+        "service": service,
+        "environment": "staging",
+        "started": NOW,
+        "finished": NOW,
+        "source": Source(commit=commit),
+        "sections": (SectionResult(id=name, title=name, items=items),),
+        "verdict": Verdict(decision=Decision.GO),
+    }
+    return Report(**{**fields, **more})
+
+
+PASS, FAIL = Status.PASS, Status.FAIL
+
+
+def test_one_verdict() -> None:
+    """One part that is a NO-GO makes the whole one; all sections are there."""
+    good = merge({"a": part("a", PASS), "b": part("b", PASS)}, ["a", "b"], TODAY)
+    assert (good.verdict.decision, [section.id for section in good.sections]) == (Decision.GO, ["a", "b"])
+    assert merge({"a": part("a", PASS), "b": part("b", FAIL)}, [], TODAY).verdict.decision == Decision.NO_GO
+
+
+def test_a_part_that_is_missing() -> None:
+    """A part that was expected and has left no report is a NO-GO that names it."""
+    verdict = merge({"a": part("a", PASS)}, ["a", "b"], TODAY).verdict
+    assert (verdict.decision, str(verdict.reasons[0].message)) == (Decision.NO_GO, "The report of b is missing")
+
+
+def test_different_commits() -> None:
+    """Reports of different commits are refused."""
+    with pytest.raises(NotOneRun, match="different commits"):
+        merge({"a": part("a", PASS), "b": part("b", PASS, commit="d")}, [], TODAY)
+
+
+def test_several_services() -> None:
+    """Parts of several services keep their items apart, though they have the same ids."""
+    found = merge({"a": part("s", PASS, service="a"), "b": part("s", PASS, service="b")}, [], TODAY)
+    assert [item.id for item in found.items] == ["a/s.0", "b/s.0"]
+    assert found.service == "a, b"
+
+
+def test_an_item_twice() -> None:
+    """An item of one service in two parts is refused: which of them would count?"""
+    with pytest.raises(NotOneRun, match=r"s\.0"):
+        merge({"a": part("s", PASS), "b": part("s", PASS)}, [], TODAY)
+
+
+def test_a_part_that_did_not_end() -> None:
+    """A part whose run was cut short makes the whole a NO-GO."""
+    found = merge({"a": part("a", PASS), "b": part("b", PASS, ended="deadline")}, [], TODAY)
+    assert (found.verdict.decision, found.ended) == (Decision.NO_GO, "deadline")
+
+
+def test_a_reason_without_items() -> None:
+    """What stood against a part and is of no item stands against the whole."""
+    verdict = Verdict(decision=Decision.NO_GO, reasons=(Reason(message=say("Nothing was checked")),))
+    found = merge({"a": part("a", PASS), "b": part("b", verdict=verdict, sections=())}, [], TODAY)
+    assert str(found.verdict.reasons[0].message) == "b: Nothing was checked"
+
+
+def test_a_waiver_that_has_ended_meanwhile() -> None:
+    """A waiver that was in force when a part ran and is not any more does not count."""
+    waiver = Waiver(item="a.0", reason="r", owner="o", expires=date(2026, 3, 2))
+    given = part("a", FAIL, waivers=(waiver,))
+    waived = given.items[0].model_copy(update={"waiver": waiver})
+    given = given.model_copy(update={"sections": (SectionResult(id="a", title="a", items=(waived,)),)})
+    assert merge({"a": given}, [], date(2026, 3, 1)).verdict.decision == Decision.GO_WITH_RESERVATIONS
+    assert merge({"a": given}, [], date(2026, 3, 2)).verdict.decision == Decision.NO_GO
+
+
+def test_fifty_reports_of_a_thousand_items(tmp_path: Path) -> None:
+    """Fifty parts of 1,000 items make one verdict, one report and one JUnit file, by the command line."""
+    for number in range(50):
+        folder = tmp_path / "parts" / f"part-{number}"
+        folder.mkdir(parents=True)
+        statuses = [PASS] * 999 + [FAIL if number == 7 else PASS]
+        (folder / "report.json").write_text(to_json(part(f"s{number}", *statuses)))
+    command = [sys.executable, "-m", "gate", "merge", "parts", "--expect", "part-0", "--expect", "part-49"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True
+    )
+    report = json.loads((tmp_path / "prodgate-out" / "report.json").read_text())
+    assert (done.returncode, sum(len(section["items"]) for section in report["sections"])) == (1, 50_000), done.stderr
+    assert report["verdict"]["reasons"][0]["items"] == ["s7.999"]
+    assert (tmp_path / "prodgate-out" / "junit.xml").read_text().count("<testcase ") == 50_001
