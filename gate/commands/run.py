@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gate.commands._finish import finish, tell_step
 from gate.commands._options import add_files, add_only, chosen, image, seconds
+
+if TYPE_CHECKING:
+    from gate.checklist.load import Loaded
+    from gate.model import Reason
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
 
@@ -27,6 +32,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME@sha256:...",
         help="an image that is judged, too",
     )
+    parser.add_argument("--compare", metavar="FILE", help="the base branch's checklist: say what this one has weakened")
+    parser.add_argument(
+        "--policy",
+        choices=("report", "base"),
+        default="report",
+        help="with --compare: `base` runs that one (%(default)s)",
+    )
     parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
 
 
@@ -45,7 +57,7 @@ def main(options: argparse.Namespace) -> int:
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
     baseline = read(Path(options.baseline)) if options.baseline else None
-    loaded = load(options.file)
+    loaded, reservations = _against_base(load(options.file), options.compare, options.policy)
     secrets = Secrets.from_environment()
     language = options.language or loaded.checklist.language
     settings = Options(
@@ -55,6 +67,7 @@ def main(options: argparse.Namespace) -> int:
         items=tuple(chosen(loaded.checklist, options.only)),
         language=language,
         source=source(Path.cwd()).model_copy(update={"images": tuple(options.image)}),
+        reservations=tuple(reservations),
         evidence=Store(Path(options.out), secrets),
     )
     ending = Ending()
@@ -64,3 +77,14 @@ def main(options: argparse.Namespace) -> int:
             commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
             report = report.model_copy(update={"changes": compare(report, baseline, commits)})
         return finish(report, Path(options.out))
+
+
+def _against_base(loaded: Loaded, compare: str | None, policy: str) -> tuple[Loaded, list[Reason]]:
+    """The checklist that counts, and what the commit's own one has weakened."""
+    from gate.checklist.changes import weaker
+    from gate.checklist.load import load
+
+    if not compare:
+        return loaded, []
+    base = load([compare])
+    return (base if policy == "base" else loaded), weaker(base.checklist, loaded.checklist)
