@@ -1,4 +1,4 @@
-"""`prodgate render`, `explain` and `schema --report`, as a user runs them; and the package as `pip install` makes it."""
+"""`prodgate render`, `explain` and `schema --report` as a user runs them; the package as `pip install` makes it."""
 
 from __future__ import annotations
 
