@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.parts import engine, images
-from tests.runner.job import TOKEN, Job, Service
+from tests.runner.job import ROOT, TOKEN, Job, Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 
@@ -177,6 +178,16 @@ def test_a_hostile_service(image: str, tmp_path: Path) -> None:
     assert stage.outputs["go"] == "false"
     assert [found.name for found in stage.log.annotations] == ["error"]
     assert stage.log.annotations[0].properties["title"].startswith("s.hostile")
+
+
+def test_on_itself(services: Job) -> None:
+    """The checklists of the action's own CI say GO and NO-GO, as that workflow expects."""
+    shutil.copytree(ROOT / ".github", services.workspace / ".github")
+    shutil.copy(ROOT / "action.yml", services.workspace)
+    go = services.main(file=".github/prodgate.yml")
+    assert (go.conclusion, go.outputs["verdict"], go.outputs["failed"]) == ("success", "GO", "0")
+    no_go = services.main(file=".github/prodgate.yml\n.github/prodgate.no-go.yml", out="prodgate-no-go")
+    assert (no_go.conclusion, no_go.outputs["verdict"], no_go.outputs["go"]) == ("failure", "NO-GO", "false")
 
 
 def test_code_under_test_is_not_imported(image: str, tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""The release: what it refuses, and the tags that it makes, in a real repository."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import gate
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / ".github" / "release"
+IMAGE = f"ghcr.io/org/prodgate-action@sha256:{'a' * 64}"
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git says."""
+    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of one commit, with a bare repository as its origin."""
+    origin, folder = tmp_path / "origin.git", tmp_path / "checkout"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(origin)], check=True)
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(folder)], check=True)
+    shutil.copy(ROOT / "action.yml", folder)
+    (folder / "gate").mkdir()
+    (folder / "gate" / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    (folder / "CHANGELOG.md").write_text("## [1.2.3] - 2026-01-02\n\n## [1.2.2] - 2026-01-01\n")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "One")
+    git(folder, "remote", "add", "origin", str(origin))
+    git(folder, "push", "--quiet", "origin", "main")
+    return folder
+
+
+def script(name: str, checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A script of the release, run in a checkout."""
+    return subprocess.run([str(SCRIPTS / name), *words], cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def test_the_tags(checkout: Path) -> None:
+    """The version's tag and the major's lead to a manifest with the image's digest; the branch stays as it is."""
+    before = git(checkout, "rev-parse", "main")
+    assert script("tag.sh", checkout, "1.2.3", IMAGE).returncode == 0
+    git(checkout, "fetch", "--quiet", "--tags", "--force", "origin")
+    released = yaml.safe_load(git(checkout, "show", "v1.2.3:action.yml"))
+    declared = yaml.safe_load((ROOT / "action.yml").read_text())
+    assert released == {**declared, "runs": {**declared["runs"], "image": f"docker://{IMAGE}"}}
+    assert git(checkout, "rev-parse", "v1") == git(checkout, "rev-parse", "v1.2.3")
+    assert git(checkout, "rev-parse", "origin/main") == before
+
+
+def test_the_major_version_moves(checkout: Path) -> None:
+    """The major version's tag leads to the newest release."""
+    assert script("tag.sh", checkout, "1.2.2", IMAGE).returncode == 0
+    git(checkout, "checkout", "--quiet", "main")
+    assert script("tag.sh", checkout, "1.2.3", IMAGE.replace("a" * 64, "b" * 64)).returncode == 0
+    assert git(checkout, "ls-remote", "origin", "v1").split()[0] == git(checkout, "rev-parse", "v1.2.3")
+
+
+@pytest.mark.parametrize("image", ["Dockerfile", "ghcr.io/org/a:1.2.3", f"{IMAGE}\n  args: [x]", f"evil.io/{IMAGE}"])
+def test_no_digest(checkout: Path, image: str) -> None:
+    """Only an image with its digest is released."""
+    assert script("tag.sh", checkout, "1.2.3", image).returncode == 1
+    assert git(checkout, "tag") == ""
+
+
+def test_a_version_that_can_be_released(checkout: Path) -> None:
+    """The version of the code and of the changelog, not yet tagged."""
+    done = script("check-version.sh", checkout, "1.2.3")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        ("v1.2.3", "is no version"),
+        ("1.2.3; id", "is no version"),
+        ("1x2x3", "is no version"),
+        ("1.2.2", "says another version"),
+    ],
+)
+def test_a_version_that_cannot(checkout: Path, version: str, why: str) -> None:
+    """What is wrong with it is said."""
+    done = script("check-version.sh", checkout, version)
+    assert done.returncode == 1
+    assert why in done.stderr
+
+
+def test_a_version_that_is_there(checkout: Path) -> None:
+    """A version is released once."""
+    assert script("tag.sh", checkout, "1.2.3", IMAGE).returncode == 0
+    done = script("check-version.sh", checkout, "1.2.3")
+    assert (done.returncode, done.stderr) == (1, "release: v1.2.3 is there already; a version is released once\n")
+
+
+def test_the_version_in_the_code() -> None:
+    """The release reads the version as it stands in the code."""
+    assert f'__version__ = "{gate.__version__}"\n' in (ROOT / "gate" / "__init__.py").read_text()
