@@ -1,7 +1,8 @@
-"""The checks that ask a running Prometheus, against a real one that scrapes itself."""
+"""The checks about Prometheus, asked of a real one: what passes, what fails, what cannot be observed."""
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,139 +10,347 @@ from typing import Any
 
 import pytest
 
-from gate.checks import CHECKS
-from gate.checks.asked import Asked, ask
-from gate.checks.world import World
-from gate.matchers import Matcher
-from gate.model import Outcome, Status
-from gate.secrets import Secrets
-from gate.staging.staged import Staged
-from tests.parts.services import Service, free_port, prometheus_running
+from gate.checks.base import CannotObserve, Judgement
+from gate.model import Status
+from tests.parts.services import Service, prometheus_running
+from tests.parts.web import Reply, serving, trickle
+from tests.parts.worlds import check, world
 
 CONFIG = """
 global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [rules.yml]
 scrape_configs:
-  - job_name: itself
-    static_configs: [{targets: ['%s']}]
+  - job_name: self
+    static_configs: [{targets: ["%s"]}]
   - job_name: gone
-    static_configs: [{targets: ['127.0.0.1:%d']}]
+    static_configs: [{targets: ["127.0.0.1:1"]}]
 """
-RULES = """
-groups:
-  - name: g
+RULES = """groups:
+  - name: critical
     rules:
-      - {alert: Always, expr: vector(1), labels: {severity: page}, annotations: {runbook: docs/a.md}}
-      - {alert: Later, expr: vector(1), for: 1h}
-      - {alert: Never, expr: vector(1) < 0, labels: {severity: page}}
+      - alert: SelfDown
+        expr: up{job="self"} == 0
+        for: 2s
+        labels: {severity: critical}
+        annotations: {summary: "{{ $labels.job }} is down", runbook: docs/down.md}
+      - alert: GoneDown
+        expr: up{job="gone"} == 0
+        labels: {severity: critical}
+        annotations: {summary: "{{ $labels.job }} is down", runbook: docs/down.md}
+      - alert: Typo
+        expr: upp == 0
+        labels: {severity: warning}
+        annotations: {summary: never, runbook: docs/down.md}
+  - name: recorded
+    rules:
+      - record: job:up:sum
+        expr: sum by (job) (up)
 """
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Service]:
-    with prometheus_running(CONFIG % ("127.0.0.1:1", free_port()), RULES) as service:
-        deadline = time.monotonic() + 60
-        while not ready(service):
-            assert time.monotonic() < deadline
+def server() -> Iterator[Service]:
+    """A Prometheus that watches itself and something that is not there, once it has evaluated its rules."""
+    with prometheus_running(CONFIG % "127.0.0.1:9", RULES) as service:
+        (service.folder / "prometheus.yml").write_text(CONFIG % service.address)
+        service.stop()
+        service.start()
+        settled = check("alert", target="prometheus", name="GoneDown", state="firing")
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                if settled.judge(settled.observe(world(prometheus=service.url))).status is Status.PASS:
+                    break
+            except CannotObserve:
+                pass
             time.sleep(0.2)
+        time.sleep(1.5)
         yield service
 
 
-def ready(service: Service) -> bool:
-    """Whether its rules have been evaluated and its targets are known."""
-    pending = asking(service, "alert", name="Later", state="pending").status is Status.PASS
-    return pending and asking(service, "promql", query="count(up)", value=2).status is Status.PASS
+def ask(kind: str, root: Path = Path(), *, urls: dict[str, str], limit: float = 10.0, **fields: Any) -> Judgement:
+    made = check(kind, **fields)
+    return made.judge(made.observe(world(root, limit=limit, **urls)))
 
 
-def world(url: str) -> World:
-    staged = Staged(name="prometheus", base_url=url)
-    now = time.monotonic()
-    return World(root=Path(), targets={"prometheus": staged}, secrets=Secrets(), deadline=now + 20, fresh=now)
+@pytest.mark.parametrize(
+    ("fields", "status", "message"),
+    [
+        ({"valid": True}, "pass", "Valid "),
+        ({"present": ["prometheus_*", "go_goroutines"]}, "pass", "metrics asked for are exposed"),
+        ({"present": ["veza_*"]}, "fail", "No metric begins with veza_"),
+        ({"present": ["go_gorutines"]}, "fail", "go_gorutines is not exposed; go_goroutines is"),
+        ({"name": "go_goroutines", "type": "gauge", "value": {"ge": 1}}, "pass", "go_goroutines is "),
+        ({"name": "go_goroutines", "type": "counter"}, "fail", "go_goroutines is a gauge, expected a counter"),
+        ({"name": "go_goroutines", "value": {"lt": 0}}, "fail", "go_goroutines: expected less than 0, got"),
+        ({"name": "go_goroutines", "labels": {"a": "b"}}, "fail", 'go_goroutines has no sample with a "b"'),
+        ({"name": "prometheus_http_requests_total", "labels": {"code": 200}, "count": {"ge": 1}}, "pass", ""),
+        ({"name": "go_gc_duration_seconds", "type": "summary", "count": 5}, "pass", "5 samples"),
+        ({"path": "/nowhere", "valid": True}, "fail", "Answered 404, expected 200"),
+        ({"path": "/graph", "valid": True}, "fail", "Content-Type is text/html"),
+    ],
+)  # fmt: skip
+def test_metrics(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
+    """`metrics` reads what Prometheus says of itself."""
+    made = ask("metrics", urls={"api": server.url}, target="api", **fields)
+    assert (made.status, message) == (status, message if message in str(made.message) else str(made.message))
 
 
-def asking(service: Service | str, kind: str, **fields: Any) -> Outcome:
-    url = service if isinstance(service, str) else service.url
-    check = CHECKS.load(kind).model_validate({"target": "prometheus", **fields})
-    return ask(Asked.model_construct(check=check, within=None, timeout=10.0), world(url))
+def test_metrics_of_a_service_that_is_not_there() -> None:
+    """Nothing that listens is a failure, with its phase."""
+    made = ask("metrics", urls={"api": "http://127.0.0.1:1"}, target="api", valid=True)
+    assert (made.status, "The connection failed" in str(made.message)) == (Status.FAIL, True)
 
 
-CASES: list[tuple[str, dict[str, Any], Status, str]] = [
-    ("promql", {"query": "vector(5)", "value": 5}, Status.PASS, "The value is 5"),
-    ("promql", {"query": "5", "value": {"gt": 4}}, Status.PASS, "The value is 5"),
-    ("promql", {"query": "vector(5)", "value": {"gt": 5}}, Status.FAIL, "{}: expected more than 5, got 5.0"),
-    ("promql", {"query": "nothing_at_all", "value": 5}, Status.FAIL, "There is no data: no series matches"),
-    ("promql", {"query": "nothing_at_all", "empty": True}, Status.PASS, "There is no series, as expected"),
-    ("promql", {"query": "nothing_at_all", "count": 0}, Status.PASS, "There is no series, as expected"),
-    ("promql", {"query": "vector(1)", "empty": True}, Status.FAIL, "There are 1 series, expected none"),
-    ("promql", {"query": "vector(1)", "count": 2}, Status.FAIL, "number of series: expected 2, got 1"),
-    ("promql", {"query": "vector(0/0)", "value": {"ge": 0}}, Status.FAIL, "{}: expected at least 0, got NaN"),
-    ("promql", {"query": "vector(0/0)", "empty": False}, Status.FAIL, "{} is NaN: no data"),
-    ("promql", {"query": "up[1m]", "value": 1}, Status.ERROR, "The result is no vector and no scalar: it is a matrix"),
-    ("alert", {"name": "Always", "state": "firing"}, Status.PASS, "Always is firing"),
-    ("alert", {"name": "Later", "state": ["pending", "firing"]}, Status.PASS, "Later is pending"),
-    ("alert", {"name": "Never", "state": "inactive"}, Status.PASS, "Never is inactive"),
-    ("alert", {"name": "Never", "state": "firing"}, Status.FAIL, 'Never: state: expected "firing", got "inactive"'),
-    (
-        "alert",
-        {"name": "Gone", "state": "inactive"},
-        Status.FAIL,
-        "No rule called Gone is loaded; there are: Always, Later, Never",
-    ),
-    ("alert", {"name": "Always", "annotations": {"runbook": "docs/a.md"}}, Status.PASS, "Always is firing"),
-    ("alert", {"name": "Never", "labels": {"severity": "page"}}, Status.PASS, "Never is inactive"),
-    ("alert", {"name": "Never", "labels": {"team": "a"}}, Status.FAIL, 'Never: team: expected "a", got nothing'),
-    ("scrape_target", {"job": "none"}, Status.FAIL, "No active target has the job none; there are: gone, itself"),
-]
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "message"),
+    [
+        (b"a 1\n# EOF\n", "application/openmetrics-text; version=1.0.0", "pass", "Valid OpenMetrics"),
+        (b"a 1\n", "application/openmetrics-text; version=1.0.0", "fail", "cut short"),
+        (b"a 1\nb one\n", "text/plain", "fail", "line 2: The value is one, which is not a number: b one"),
+        (b"", "text/plain", "fail", "There is no sample in it"),
+        (b"a NaN\n", "text/plain", "pass", "Valid Prometheus text"),
+    ],
+)
+def test_metrics_by_content_type(body: bytes, kind: str, status: str, message: str) -> None:
+    """The content type says which format is read; compressed or not makes no difference."""
+    for encoding, sent in (("identity", body), ("gzip", gzip.compress(body))):
+        reply = Reply(200, sent, {"Content-Type": kind, "Content-Encoding": encoding})
+        with serving({"/metrics": reply}) as web:
+            made = ask("metrics", urls={"api": web.url}, target="api", valid=True)
+        assert (made.status, message in str(made.message)) == (status, True)
 
 
-@pytest.mark.parametrize(("kind", "fields", "status", "message"), CASES)
-def test_cases(running: Service, kind: str, fields: dict[str, Any], status: Status, message: str) -> None:
-    """What a real Prometheus answers is judged so, in these words."""
-    outcome = asking(running, kind, **fields)
-    assert (outcome.status, str(outcome.message)) == (status, message)
+def test_nan_is_no_healthy_value() -> None:
+    """NaN passes only where the item asks for it."""
+    with serving({"/metrics": Reply(200, "a NaN\n", {"Content-Type": "text/plain"})}) as web:
+        urls = {"api": web.url}
+        assert ask("metrics", urls=urls, target="api", name="a", value={"not": 5}).status is Status.FAIL
+        assert ask("metrics", urls=urls, target="api", name="a", value=float("nan")).status is Status.PASS
 
 
-def test_a_query_that_is_wrong(running: Service) -> None:
-    """Prometheus's own words say what is wrong with a query."""
-    outcome = asking(running, "promql", query="up{", value=1)
-    assert (outcome.status, str(outcome.message).startswith("Prometheus refuses: ")) == (Status.ERROR, True)
+def test_metrics_beyond_the_limit_is_an_error() -> None:
+    """A body over the limit is not judged."""
+    bomb = Reply(200, gzip.compress(b"a 1\n" * 5_000_000), {"Content-Encoding": "gzip"})
+    made = check("metrics", target="api", valid=True, limit="1MiB")
+    with serving({"/metrics": bomb}) as web, pytest.raises(CannotObserve) as got:
+        made.observe(world(api=web.url))
+    assert "larger than the limit of 1.0 MiB" in str(got.value)
 
 
-def test_a_target_that_is_down(running: Service) -> None:
-    """A target that can't be scraped fails, with the error of the scrape."""
-    deadline = time.monotonic() + 60
-    while "refused" not in str((outcome := asking(running, "scrape_target", job="gone")).message):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    assert outcome.status is Status.FAIL
+def test_metrics_that_trickle_end_in_time() -> None:
+    """An exposition that never ends costs the time limit and no more."""
+    answer = trickle(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"a 1\n")
+    made = check("metrics", target="api", valid=True)
+    with serving({"/metrics": answer}) as web, pytest.raises(CannotObserve, match="within the time limit"):
+        made.observe(world(limit=0.5, api=web.url))
 
 
-def test_no_prometheus() -> None:
-    """Where no Prometheus answers, nothing is known: an ERROR."""
-    outcome = asking(f"http://127.0.0.1:{free_port()}", "promql", query="up", value=1)
-    assert outcome.status is Status.ERROR
-    assert str(outcome.message) == "Prometheus does not answer: The connection failed: Connection refused"
+def test_one_scrape_serves_all_items() -> None:
+    """Items that ask the same address at one time share a scrape; later ones do not."""
+    with serving({"/metrics": Reply(200, "a 1\nb 2\n", {"Content-Type": "text/plain"})}) as web:
+        shared = world(api=web.url)
+        for name in ("a", "b"):
+            made = check("metrics", target="api", name=name, value={"ge": 1})
+            assert made.judge(made.observe(shared)).status is Status.PASS
+        assert len(web.requests) == 1
+        made = check("metrics", target="api", valid=True)
+        made.observe(shared.until(time.monotonic() + 5))
+        assert len(web.requests) == 2
 
 
-@pytest.mark.parametrize("state", ["firing", ["pending", "firing"]])
-def test_what_an_alert_takes(running: Service, state: Any) -> None:
-    """An alert's least wait is what Prometheus needs: scrape, evaluation, and `for` where it has to fire."""
-    check = CHECKS.load("alert")(target="prometheus", name="Later", state=Matcher(state))
-    least = check.least_wait(world(running.url))
-    assert least is not None
-    assert least[0] == (3602.0 if state == "firing" else 2.0)
+def test_metrics_of_a_file(tmp_path: Path) -> None:
+    """A file is read like a body, and its bad line is a place."""
+    (tmp_path / "good.prom").write_text("a 1\n")
+    (tmp_path / "bad.prom").write_text("a 1\na 1\n")
+    assert ask("metrics", tmp_path, urls={}, file="good.prom", valid=True).status is Status.PASS
+    made = ask("metrics", tmp_path, urls={}, file="bad.prom", valid=True)
+    assert (made.status, [str(place) for place in made.locations]) == (Status.FAIL, ["bad.prom:2"])
 
 
-def test_afterwards() -> None:
-    """What an awaited alert leaves to wait for is that it resolves; one that is not awaited leaves nothing."""
-    kind = CHECKS.load("alert")
-    assert kind(target="p", name="A", state=Matcher("firing")).afterwards().state == Matcher("inactive")
-    assert kind(target="p", name="A", state=Matcher("inactive")).afterwards() is None
+@pytest.mark.parametrize(
+    ("fields", "status", "message"),
+    [
+        ({"query": 'up{job="self"}', "value": 1}, "pass", "is 1.0"),
+        ({"query": "up", "value": 1}, "fail", "expected 1, got 0.0"),
+        ({"query": "up", "value": 1, "matching": "any"}, "pass", "2 series"),
+        ({"query": "up", "series": 2}, "pass", ""),
+        ({"query": "upp", "value": {"ge": 0}}, "fail", "Nothing comes back"),
+        ({"query": "upp", "empty": True}, "pass", "Nothing comes back, as expected"),
+        ({"query": "up", "empty": True}, "fail", "expected nothing, got 2 series"),
+        ({"query": "0 / 0", "value": {"not": 1}}, "fail", "NaN, which is no data"),
+        ({"query": "1 + 1", "value": 2}, "pass", "is 2.0"),
+    ],
+)
+def test_promql(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
+    """`promql` judges values; no data is never healthy by itself."""
+    made = ask("promql", urls={"prometheus": server.url}, target="prometheus", **fields)
+    assert (made.status, message in str(made.message)) == (status, True)
 
 
-def test_evidence(running: Service) -> None:
-    """The evidence has what was asked and a command that asks the same by hand."""
-    evidence = asking(running, "promql", query="vector(5)", value=5).evidence
-    assert evidence.asked == f"vector(5) on {running.url}"
-    url = f"{running.url}/api/v1/query"
-    assert evidence.reproduce == f"curl -sS -G --data-urlencode 'query=vector(5)' {url}"
+@pytest.mark.parametrize(
+    ("fields", "status", "message"),
+    [
+        ({"job": "self"}, "pass", "1 targets of self are up"),
+        ({"job": "gone"}, "fail", "connection refused"),
+        ({"job": "gone", "up": False}, "pass", ""),
+        ({"job": "veza"}, "fail", "no active target of job veza; its jobs are gone, self"),
+        ({"job": "self", "count": 2}, "fail", "number of targets: expected 2, got 1"),
+    ],
+)
+def test_scrape_target(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
+    """`scrape_target` asks for the job's targets."""
+    made = ask("scrape_target", urls={"prometheus": server.url}, target="prometheus", **fields)
+    assert (made.status, message in str(made.message)) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "message"),
+    [
+        ({"name": "SelfDown", "state": "inactive"}, "pass", "SelfDown is inactive"),
+        ({"name": "GoneDown", "state": ["pending", "firing"]}, "pass", "GoneDown is firing"),
+        ({"name": "GoneDown", "state": "firing", "labels": {"severity": "critical"},
+          "annotations": {"summary": "gone is down"}}, "pass", ""),
+        ({"name": "GoneDown", "state": "firing", "labels": {"severity": "low"}}, "fail", "have other labels"),
+        ({"name": "GoneDown", "state": "firing", "annotations": {"summary": "x"}}, "fail", "annotation summary"),
+        ({"name": "GoneDown", "state": "inactive"}, "fail", "GoneDown is firing, expected"),
+        ({"name": "Typo", "state": "firing"}, "fail", "reads upp, of which Prometheus has no series"),
+        ({"name": "SelfDwn", "state": "inactive"}, "fail", "No alert SelfDwn is loaded; SelfDown is"),
+    ],
+)  # fmt: skip
+def test_alert(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
+    """`alert` asks for a state; an alert that is not loaded has none."""
+    made = ask("alert", urls={"prometheus": server.url}, target="prometheus", **fields)
+    assert (made.status, message in str(made.message)) == (status, True)
+
+
+def test_an_alert_needs_its_time(server: Service) -> None:
+    """What an alert takes at least: scrape interval, evaluation interval and `for`, the last one only to fire."""
+    here = world(prometheus=server.url)
+    firing = check("alert", target="prometheus", name="SelfDown", state="firing").least_wait(here)
+    pending = check("alert", target="prometheus", name="SelfDown", state=["pending", "firing"]).least_wait(here)
+    assert firing is not None
+    assert pending is not None
+    assert (firing[0], pending[0]) == (4.0, 2.0)
+    assert check("alert", target="prometheus", name="SelfDown", state="inactive").least_wait(here) is None
+
+
+def test_loaded_rules(server: Service, tmp_path: Path) -> None:
+    """The file that is loaded passes; each difference is named with its line."""
+    urls = {"prometheus": server.url}
+    (tmp_path / "rules.yml").write_text(RULES)
+    made = ask("loaded_rules", tmp_path, urls=urls, target="prometheus", file="rules.yml")
+    assert (made.status, str(made.message)) == ("pass", "2 groups with 4 rules are loaded and healthy")
+    for old, new, problem in (
+        ("for: 2s", "for: 3s", "rules.yml:4: SelfDown: the file has 'for: 3.0 s', loaded is 2.0 s"),
+        ("upp == 0", "up  ==  0", "rules.yml:13: Typo: the file has the expression up == 0, loaded is upp == 0"),
+        ("severity: warning", "severity: low", 'the file has the labels {severity="low"}'),
+        ("name: recorded", "name: other", "rules.yml:17: The group other is not loaded"),
+        ("alert: Typo", "alert: Typos", "rules.yml:13: Typos is not loaded; rules.yml:2: Typo is loaded in critical"),
+    ):
+        (tmp_path / "rules.yml").write_text(RULES.replace(old, new))
+        made = ask("loaded_rules", tmp_path, urls=urls, target="prometheus", file="rules.yml")
+        assert (made.status, problem) == ("fail", problem if problem in str(made.message) else str(made.message))
+    assert ask("loaded_rules", urls=urls, target="prometheus", groups=["critical"]).status is Status.PASS
+    assert ask("loaded_rules", urls=urls, target="prometheus", groups=["other"]).status is Status.FAIL
+
+
+@pytest.mark.parametrize("kind", ["promql", "scrape_target", "alert", "loaded_rules"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, "<html>hello</html>"),
+        Reply(200, '{"status": "success", "data": 5}'),
+        Reply(200, '{"status": "success", "data": {"groups": 5, "activeTargets": 5, "resultType": "vector",'
+                   ' "result": 5}}'),
+        Reply(200, '{"status": "success", "data": {"groups": [5], "activeTargets": [5], "resultType": "vector",'
+                   ' "result": [{"metric": {}, "value": [1, "x"]}]}}'),
+        Reply(503, '{"status": "error", "error": "not ready"}'),
+        Reply(200, "[" * 100_000),
+        Reply(200, b"\xff\xfe\x00"),
+    ],
+)  # fmt: skip
+def test_garbage_is_not_judged(kind: str, reply: Reply) -> None:
+    """Whatever is no answer of Prometheus cannot be observed, and what came back is kept."""
+    fields = {
+        "promql": {"query": "up", "value": 1},
+        "scrape_target": {"job": "x"},
+        "alert": {"name": "X", "state": "firing"},
+        "loaded_rules": {"groups": ["x"]},
+    }
+    path = {"promql": "query", "scrape_target": "targets"}.get(kind, "rules")
+    with serving({f"/api/v1/{path}": reply}) as web, pytest.raises(CannotObserve):
+        ask(kind, urls={"prometheus": web.url}, target="prometheus", **fields[kind])
+
+
+def test_scrape_config(tmp_path: Path) -> None:
+    """`scrape_config` reads the file, and says where the job is."""
+    (tmp_path / "prometheus.yml").write_text(CONFIG % "api:8080")
+    for fields, status, message in (
+        ({"job": "self"}, "pass", "prometheus.yml:5: the job self scrapes /metrics of api:8080"),
+        (
+            {"job": "self", "address": "api:8080", "path": "/metrics", "rules": "rules.yml", "interval": "1s"},
+            "pass",
+            "",
+        ),
+        ({"job": "slef"}, "fail", "prometheus.yml has no job slef; it has self"),
+        ({"job": "self", "address": "api:9090"}, "fail", "does not scrape api:9090, but api:8080"),
+        ({"job": "self", "path": "/other"}, "fail", "scrapes /metrics, expected /other"),
+        ({"job": "self", "interval": "500ms"}, "fail", "scrapes every 1.0 s"),
+        ({"job": "self", "rules": "alerts.yml"}, "fail", "alerts.yml is not in rule_files"),
+    ):
+        made = ask("scrape_config", tmp_path, urls={}, file="prometheus.yml", **fields)
+        assert (made.status, message in str(made.message)) == (status, True), str(made.message)
+    assert ask("scrape_config", tmp_path, urls={}, file="none.yml", job="x").status is Status.FAIL
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: {")
+    assert ask("scrape_config", tmp_path, urls={}, file="prometheus.yml", job="x").status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "message"),
+    [
+        ({"valid": True}, "pass", "2 groups with 3 alerts, rules.yml: as expected"),
+        ({"groups": {"critical": 3, "recorded": 0}, "group_count": 2, "alerts": 3}, "pass", ""),
+        ({"groups": {"critical": 8}}, "fail", "rules.yml:2:"),
+        ({"groups": {"critcal": 3}}, "fail", "There is no group critcal; there are critical"),
+        ({"labels": ["severity"], "annotations": ["summary"], "runbooks": True}, "pass", ""),
+        ({"labels": {"severity": ["critical"]}}, "fail", 'rules.yml:13: Typo: severity: expected "critical", got'),
+        ({"labels": ["team"]}, "fail", "rules.yml:4: SelfDown has no label team"),
+        ({"annotations": ["description"]}, "fail", "SelfDown has no annotation description"),
+        ({"runbooks": {"folder": "other"}}, "fail", "the runbook of SelfDown: other/docs/down.md does not exist"),
+        ({"runbooks": {"annotation": "link"}}, "fail", "SelfDown has no annotation link"),
+    ],
+)
+def test_alert_rules(tmp_path: Path, fields: dict[str, Any], status: str, message: str) -> None:
+    """`alert_rules` says file, line and reason."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/down.md").write_text("# Down\n")
+    (tmp_path / "rules.yml").write_text(RULES)
+    made = ask("alert_rules", tmp_path, urls={}, file="rules.yml", **fields)
+    assert (made.status, message) == (status, message if message in str(made.message) else str(made.message))
+
+
+def test_alert_rules_names_every_problem(tmp_path: Path) -> None:
+    """All that is wrong is said at once, with its place."""
+    bad = (
+        RULES.replace("upp == 0", "sum(upp ==")
+        .replace("for: 2s", "for: 2")
+        .replace("$labels.job }} is down", "$lab }}")
+    )
+    (tmp_path / "rules.yml").write_text(bad)
+    made = ask("alert_rules", tmp_path, urls={}, file="*.yml", valid=True)
+    assert made.status is Status.FAIL
+    places = [str(place) for place in made.locations]
+    assert places == ["rules.yml:6:14", "rules.yml:8:36", "rules.yml:12:36", "rules.yml:14:15"]
+    assert ask("alert_rules", tmp_path, urls={}, file="none/*.yml", valid=True).status is Status.FAIL
+
+
+def test_runbooks_at_an_address(tmp_path: Path) -> None:
+    """A prefix says which folder an address stands for."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/down.md").write_text("# Down\n")
+    (tmp_path / "rules.yml").write_text(RULES.replace("docs/down.md", "https://wiki.example/books/down.md#what"))
+    made = ask("alert_rules", tmp_path, urls={}, file="rules.yml", runbooks=True)
+    assert "is an address: say with `prefix`" in str(made.message)
+    wish = {"prefix": "https://wiki.example/books/", "folder": "docs"}
+    assert ask("alert_rules", tmp_path, urls={}, file="rules.yml", runbooks=wish).status is Status.PASS

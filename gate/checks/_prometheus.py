@@ -1,40 +1,69 @@
-"""How the checks ask a running Prometheus: once for all that ask the same at one time, and an ERROR where it can't."""
+"""What the checks that ask a Prometheus have in common."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
+from gate.checks._paths import find, shown
 from gate.checks.base import CannotObserve
 from gate.checks.world import World
-from gate.messages import say
-from gate.prometheus import api
+from gate.messages import Message, say
+from gate.model import Location
+from gate.prometheus.api import Api, PrometheusError
+from gate.prometheus.rules import RuleFile, read
+from gate.prometheus.tree import FILE_LIMIT
 
 
-def ask_prometheus(world: World, target: str, path: str, parameters: Mapping[str, str] | None = None) -> Any:
-    """The `data` of an answer. Raises CannotObserve."""
-    staged = world.targets[target]
-    if not staged.base_url:
-        why = staged.why_not or say("the checklist gives it none")
+@contextmanager
+def asking(world: World, target: str) -> Iterator[Api]:
+    """The API of a target; what it does not answer cannot be observed."""
+    if not world.targets[target].base_url:
+        why = world.targets[target].why_not or say("the checklist gives it none")
         raise CannotObserve(say("{target} has no URL: {why}", target=target, why=why))
-    key = ("prometheus", staged.base_url, path, tuple(sorted((parameters or {}).items())))
     try:
-        return world.memo.get(
-            key,
-            lambda: api.get(staged.base_url, path, world.deadline, parameters),
-            not_before=world.fresh,
-            remaining=world.remaining(),
-        )
-    except api.NoAnswer as error:
+        yield Api(world.url(target), world.deadline)
+    except PrometheusError as error:
         raise CannotObserve(error.message, answer=error.answer) from error
 
 
-def by_hand(world: World, target: str, path: str, parameters: Mapping[str, str] | None = None) -> str:
-    """The same question with curl."""
-    words = ["curl", "-sS"]
-    if parameters:
-        words.append("-G")
-        for name, value in parameters.items():
-            words += ["--data-urlencode", f"{name}={value}"]
-    return shlex.join([*words, world.url(target, f"/api/v1/{path}")])
+def no_files(pattern: str) -> Message:
+    """A rule file that is not there."""
+    return say("{pattern} matches no file", pattern=pattern)
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A rule file of the checkout, by its path."""
+
+    path: str
+    content: RuleFile
+
+    def at(self, line: int, column: int | None = None, text: str = "") -> Location:
+        """A place in it."""
+        return Location(file=self.path, line=line, column=column, text=text)
+
+
+def rule_files(world: World, pattern: str) -> tuple[ReadFile, ...]:
+    """The rule files that a path or glob names, read once for all checks. May raise CannotObserve."""
+    root = world.root.resolve()
+    return tuple(_read_once(world, path, root) for path in find(world, pattern))
+
+
+def _read_once(world: World, path: Path, root: Path) -> ReadFile:
+    def make() -> ReadFile:
+        return _read(path, root)
+
+    return world.memo.get(("rules", path), make, not_before=world.fresh, remaining=world.remaining())
+
+
+def _read(path: Path, root: Path) -> ReadFile:
+    name = shown(path, root)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise CannotObserve(say("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
+    return ReadFile(name, read(raw))

@@ -2,151 +2,181 @@
 
 from __future__ import annotations
 
-import math
+import difflib
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from gate.checks._prometheus import ask_prometheus, by_hand
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
+from gate.checks._prometheus import asking
+from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
-from gate.matchers import MISSING, Matcher, TextMatcher
-from gate.messages import Message, say
-from gate.prometheus.api import objects
-from gate.prometheus.durations import seconds
+from gate.matchers import TextMatcher, describe
+from gate.messages import Message, say, together
+from gate.prometheus import config, expressions
+from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.quantities import duration
 
-_PATH = "rules"
-_ALERTS = {"type": "alert"}
-_ACTIVE = ("pending", "firing")
+State = Literal["inactive", "pending", "firing"]
+_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Rule:
-    """An alerting rule as Prometheus has it loaded, or one of its active alerts. Durations in seconds."""
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
-    state: str
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    hold: float
-    interval: float
+
+_ONE = {"enum": list(get_args(State))}
+States = Annotated[
+    list[State],
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
+]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The rules of that name, and the names of all."""
+    """The rules of that name, the names of all alerts, and metrics of the expression that have no series."""
 
-    rules: tuple[Rule, ...]
-    names: tuple[str, ...]
+    rules: tuple[LoadedRule, ...]
+    names: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Alert(Check[Seen]):
-    """Whether an alert is inactive, pending or firing."""
+    """An alert, and the state that it has to be in."""
 
     kind: ClassVar[str] = "alert"
-    summary: ClassVar[str] = "an alert's state: inactive, pending, firing, with its labels and annotations"
+    summary: ClassVar[str] = "the state of an alert, with its labels and annotations"
 
     target: TargetName = Field(description="The Prometheus to ask.")
-    name: str = Field(min_length=1, description="The name of the alert.")
-    state: Matcher | None = Field(None, description="`inactive`, `pending`, `firing`, or a list of them.")
-    labels: dict[str, TextMatcher] = Field({}, description="Labels that one alert of that state has to have.")
-    annotations: dict[str, TextMatcher] = Field({}, description="Annotations that it has to have.")
-
-    def simplest(self) -> str | None:
-        if self.state or self.labels or self.annotations:
-            return None
-        return "expected at least one of 'state', 'labels' and 'annotations'"
+    name: str = Field(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])
+    state: States = Field(
+        min_length=1,
+        description="`inactive`, `pending` or `firing`, or several of them.",
+        examples=["firing", ["pending", "firing"]],
+    )
+    labels: dict[str, TextMatcher] = Field({}, description="Only its instances with these labels are looked at.")
+    annotations: dict[str, TextMatcher] = Field({}, description="What the annotations of each instance have to be.")
 
     def asked(self, world: World) -> str:
-        return f"alert {self.name} on {world.url(self.target)}"
+        return f"{world.url(self.target)}: alert {self.name}"
 
     def reproduce(self, world: World) -> str:
-        return by_hand(world, self.target, _PATH, _ALERTS)
+        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules?type=alert")])
 
     def observe(self, world: World) -> Seen:
-        groups = objects(ask_prometheus(world, self.target, _PATH, _ALERTS), "groups")
-        rules = [(group, rule) for group in groups for rule in objects(group, "rules")]
-        mine = [found for group, rule in rules if rule.get("name") == self.name for found in _rules(group, rule)]
-        return Seen(tuple(mine), tuple(sorted({str(rule.get("name", "")) for _, rule in rules})))
+        with asking(world, self.target) as api:
+            alerts = [rule for group in api.rules() for rule in group.rules if rule.alerting]
+            rules = tuple(rule for rule in alerts if rule.name == self.name)
+            quiet = rules and not any(rule.alerts for rule in rules) and "inactive" not in self.state
+            unknown = _without_series(api, rules) if quiet else ()
+            return Seen(rules, tuple(sorted({rule.name for rule in alerts})), unknown)
 
     def judge(self, seen: Seen) -> Judgement:
         if not seen.rules:
-            names = ", ".join(seen.names[:20]) or "none"
-            return failed(say("No rule called {name} is loaded; there are: {names}", name=self.name, names=names))
-        answer = "\n".join(f"{rule.state} {rule.labels} {rule.annotations}" for rule in seen.rules[:20])
-        problems = [self._problem(rule) for rule in seen.rules]
-        first = problems[0]
-        if first is not None and all(problem is not None for problem in problems):
-            return failed(say("{name}: {why}", name=self.name, why=first), answer=answer)
-        rule = seen.rules[problems.index(None)]
-        return passed(say("{name} is {state}", name=self.name, state=rule.state), answer=answer)
+            return failed(self._not_loaded(seen.names))
+        instances = [alert for rule in seen.rules for alert in rule.alerts]
+        chosen = [alert for alert in instances if self._is_chosen(alert)]
+        answer = "\n".join(map(_line, (chosen or instances)[:_SHOWN])) or f"{self.name}: inactive"
+        bad = next((rule for rule in seen.rules if rule.health != "ok"), None)
+        if bad is not None and not chosen:
+            return self._unhealthy(bad)
+        states = {alert.state for alert in chosen} or {"inactive"}
+        problems = list(self._problems(seen, chosen, instances, states))
+        if problems:
+            return failed(together(problems), answer=answer)
+        return passed(say("{alert} is {states}", alert=self.name, states=", ".join(sorted(states))), answer=answer)
 
-    def _problem(self, rule: Rule) -> Message | None:
-        mismatch = self.state.mismatch(rule.state, "state") if self.state else None
-        for wanted, there in ((self.labels, rule.labels), (self.annotations, rule.annotations)):
-            for key, matcher in wanted.items():
-                mismatch = mismatch or matcher.mismatch(there.get(key, MISSING), key)
-        return mismatch
+    def _not_loaded(self, names: tuple[str, ...]) -> Message:
+        near = difflib.get_close_matches(self.name, names, n=1)
+        if near:
+            return say("No alert {alert} is loaded; {near} is", alert=self.name, near=near[0])
+        return say("No alert {alert} is loaded: {count} others are", alert=self.name, count=len(names))
+
+    def _unhealthy(self, rule: LoadedRule) -> Judgement:
+        if rule.health == "err":
+            return failed(say("{alert} can't be evaluated: {error}", alert=self.name, error=rule.error[:300]))
+        return unobserved(say("{alert} was not evaluated yet", alert=self.name))
+
+    def _is_chosen(self, alert: ActiveAlert) -> bool:
+        return all(wish.matches(alert.labels.get(name, "")) for name, wish in self.labels.items())
+
+    def _problems(self, seen: Seen, chosen: list[ActiveAlert], instances: list[ActiveAlert],
+                  states: set[str]) -> Iterator[Message]:  # fmt: skip
+        if not states & set(self.state):
+            yield say("{alert} is {states}, expected {wanted}", alert=self.name, states=", ".join(sorted(states)),
+                      wanted=describe(list(self.state)))  # fmt: skip
+        if instances and not chosen and "inactive" not in self.state:
+            yield say("{count} instances have other labels, such as {labels}", count=len(instances),
+                      labels=_labels(instances[0]))  # fmt: skip
+        if seen.unknown:
+            yield say("its expression reads {metrics}, of which Prometheus has no series",
+                      metrics=", ".join(seen.unknown))  # fmt: skip
+        for alert in chosen:
+            for name, wish in self.annotations.items():
+                found = wish.mismatch(alert.annotations.get(name, ""), f"annotation {name}")
+                if found:
+                    yield found
 
     def awaits(self) -> bool:
-        matcher = self.state
-        return bool(matcher and not matcher.matches("inactive") and any(matcher.matches(state) for state in _ACTIVE))
-
-    def afterwards(self) -> Check[Any] | None:
-        changes = {"state": Matcher("inactive"), "labels": {}, "annotations": {}}
-        return self.model_copy(update=changes) if self.awaits() else None
+        return "inactive" not in self.state
 
     def least_wait(self, world: World) -> tuple[float, Message] | None:
-        """Scrape interval + evaluation interval + the rule's `for`, unless pending is enough."""
+        """Scrape interval, evaluation interval and, unless pending is enough, the rule's `for`."""
         if not self.awaits():
             return None
-        rules = self.observe(world).rules
-        if not rules:
-            raise CannotObserve(say("No rule called {name} is loaded, so it cannot fire", name=self.name))
-        hold = 0.0 if self.state and self.state.matches("pending") else max(rule.hold for rule in rules)
-        interval = max(rule.interval for rule in rules)
-        scrape = _scrape_interval(ask_prometheus(world, self.target, "status/config"))
-        why = say(
-            "scrape interval {scrape} + evaluation interval {interval} + for {hold}",
-            scrape=duration(scrape),
-            interval=duration(interval),
-            hold=duration(hold),
-        )
-        return scrape + interval + hold, why
+        with asking(world, self.target) as api:
+            found = _rule_and_group(api, self.name)
+            if found is None:
+                raise CannotObserve(self._not_loaded(()))
+            rule, group = found
+            scrape = _scrape_interval(api, rule)
+        wait = 0.0 if "pending" in self.state else rule.wait
+        why = say("scrape interval {scrape}, evaluation interval {evaluation}, 'for' {wait}",
+                  scrape=duration(scrape), evaluation=duration(group.interval), wait=duration(wait))  # fmt: skip
+        return scrape + group.interval + wait, why
+
+    def afterwards(self) -> Check[Any] | None:
+        if not self.awaits():
+            return None
+        return Alert(target=self.target, name=self.name, state=["inactive"], labels=self.labels)
 
 
-def _rules(group: dict[str, Any], rule: dict[str, Any]) -> list[Rule]:
-    """The active alerts of a rule, or the rule itself where it has none."""
-    hold, interval = _seconds(rule.get("duration")), _seconds(group.get("interval"))
-    alerts = objects(rule, "alerts") or [{**rule, "state": "inactive"}]
-    return [
-        Rule(str(alert.get("state", "")), _texts(alert.get("labels")), _texts(alert.get("annotations")), hold, interval)
-        for alert in alerts
-    ]
+def _rule_and_group(api: Api, name: str) -> tuple[LoadedRule, LoadedGroup] | None:
+    """The loaded alert of that name; of several, the one that waits least."""
+    found = [(rule, group) for group in api.rules() for rule in group.rules if rule.alerting and rule.name == name]
+    return min(found, key=lambda pair: pair[0].wait + pair[1].interval, default=None)
 
 
-def _texts(value: Any) -> dict[str, str]:
-    return {str(key): str(entry) for key, entry in value.items()} if isinstance(value, dict) else {}
-
-
-def _seconds(value: Any) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else 0.0
-
-
-def _scrape_interval(data: Any) -> float:
-    """The longest interval at which anything is scraped, in seconds. Raises CannotObserve."""
+def _scrape_interval(api: Api, rule: LoadedRule) -> float:
+    """Seconds between two scrapes of the metrics of a rule, as far as Prometheus tells which job they come from."""
     try:
-        config = yaml.load(data["yaml"], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - it is safe
-        found = [config["global"]["scrape_interval"], *(job["scrape_interval"] for job in config["scrape_configs"])]
-        return max(_known(seconds(text)) for text in found)
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise CannotObserve(say("Prometheus does not say at what interval it scrapes")) from error
+        loaded = config.read(api.config().encode())
+    except config.BadConfig as bad:
+        raise CannotObserve(bad.reason) from bad
+    intervals = {job.name: job.interval for job in loaded.jobs}
+    names = [name for name in expressions.metrics(rule.expr) if not name.startswith("~")]
+    jobs = {series.labels.get("job", "") for name in names for series in api.query(_jobs_of(name))}
+    known = [intervals[job] for job in jobs if job in intervals]
+    return max(known) if known else min(intervals.values(), default=loaded.scrape_interval)
 
 
-def _known(value: float | None) -> float:
-    if value is None:
-        raise ValueError("no duration")
-    return value
+def _jobs_of(name: str) -> str:
+    return f'group by (job) ({{__name__="{name}"}})'
+
+
+def _without_series(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
+    """The metrics of the rules' expressions that Prometheus has never seen."""
+    known = api.names()
+    names = {name for rule in rules for name in expressions.metrics(rule.expr) if not name.startswith("~")}
+    return tuple(sorted(names - known))
+
+
+def _labels(alert: ActiveAlert) -> str:
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(alert.labels.items())) + "}"
+
+
+def _line(alert: ActiveAlert) -> str:
+    return f"{alert.name} {alert.state} since {alert.since} {_labels(alert)}"

@@ -1,103 +1,100 @@
-"""The check `promql`: the value of a query, on a running Prometheus."""
+"""The check `promql`: the value of a query on a running Prometheus."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import shlex
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from gate.checks._prometheus import ask_prometheus, by_hand
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
+from gate.checks._numbers import number_unlike
+from gate.checks._prometheus import asking
+from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher
-from gate.messages import Message, say
-from gate.prometheus.api import number
+from gate.matchers import Matcher, unlike
+from gate.messages import Message, say, together
+from gate.prometheus import expressions
+from gate.prometheus.api import Series
 
 _SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The series of the result: labels as text, and the value."""
+def _parses(query: str) -> str:
+    problem = expressions.problem(query)
+    if problem:
+        raise PydanticCustomError("target", "expected a PromQL expression: {why}", {"why": str(problem)})
+    return query
 
-    series: tuple[tuple[str, float], ...]
+
+Seen = tuple[Series, ...]
 
 
 class Promql(Check[Seen]):
-    """What a query comes to, now."""
+    """A query and what comes back."""
 
     kind: ClassVar[str] = "promql"
-    summary: ClassVar[str] = "the value of a query, on a running Prometheus"
+    summary: ClassVar[str] = "the value of a query on a running Prometheus"
 
     target: TargetName = Field(description="The Prometheus to ask.")
-    query: str = Field(min_length=1, description="PromQL, for an instant vector or a scalar.", examples=["up"])
-    value: Matcher | None = Field(None, description="What every series' value has to be.", examples=[{"gt": 0}])
-    count: Matcher | None = Field(None, description="How many series there have to be.")
-    empty: bool | None = Field(None, description="`true`: there must be no series; no data is a pass only then.")
+    query: Annotated[str, AfterValidator(_parses)] = Field(description="PromQL.", examples=['up{job="api"}'])
+    value: Matcher | None = Field(None, description="The value of the series that come back.", examples=[{"ge": 1}])
+    matching: Literal["each", "any"] = Field("each", description="Whether each series has that value, or any one.")
+    series: Matcher | None = Field(None, description="How many series come back.", examples=[1])
+    empty: bool | None = Field(None, description="true: nothing may come back; false: something must.")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Promql:
+        if self.empty and (self.value is not None or self.series is not None):
+            raise PydanticCustomError("target", "expected neither 'value' nor 'series' beside 'empty: true'")
+        return self
 
     def simplest(self) -> str | None:
-        if self.value or self.count or self.empty is not None:
+        if self.value is not None or self.series is not None or self.empty is not None:
             return None
-        return "expected at least one of 'value', 'count' and 'empty'"
+        return "expected at least one of 'value', 'series' and 'empty'"
 
     def asked(self, world: World) -> str:
-        return f"{self.query} on {world.url(self.target)}"
+        return f"{world.url(self.target)}: {self.query}"
 
     def reproduce(self, world: World) -> str:
-        return by_hand(world, self.target, "query", {"query": self.query})
+        return shlex.join(["promtool", "query", "instant", world.url(self.target), self.query])
 
     def observe(self, world: World) -> Seen:
-        data = ask_prometheus(world, self.target, "query", {"query": self.query})
-        try:
-            return Seen(tuple(_series(data)))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            why = say("The result is no vector and no scalar: {error}", error=str(error)[:200])
-            raise CannotObserve(why, answer=str(data)[:2000]) from error
+        with asking(world, self.target) as api:
+            return tuple(api.query(self.query))
 
     def judge(self, seen: Seen) -> Judgement:
-        answer = "\n".join(f"{labels} {value:g}" for labels, value in seen.series[:_SHOWN]) or "(no series)"
-        problem = self._problem(seen)
-        if problem is not None:
-            return failed(problem, answer=answer)
-        if not seen.series:
-            return passed(say("There is no series, as expected"), answer=answer)
-        value = seen.series[0][1]
-        if len(seen.series) == 1:
-            return passed(say("The value is {value}", value=f"{value:g}"), answer=answer)
-        return passed(
-            say("{count} series, the first {value}", count=len(seen.series), value=f"{value:g}"), answer=answer
-        )
+        answer = "\n".join(map(str, seen[:_SHOWN])) or "(nothing)"
+        if len(seen) > _SHOWN:
+            answer += f"\n[... {len(seen) - _SHOWN} more ...]"
+        problems = list(self._problems(seen))
+        if problems:
+            return failed(together(problems), answer=answer)
+        if not seen:
+            return passed(say("Nothing comes back, as expected"), answer=answer)
+        if len(seen) == 1:
+            return passed(say("{query} is {value}", query=self.query, value=repr(seen[0].value)), answer=answer)
+        return passed(say("{query} has {count} series, as expected", query=self.query, count=len(seen)), answer=answer)
 
-    def _problem(self, seen: Seen) -> Message | None:
-        if self.empty and seen.series:
-            return say("There are {count} series, expected none", count=len(seen.series))
-        if self.empty is not True and not seen.series and not (self.count and self.count.matches(0)):
-            return say("There is no data: no series matches")
-        if self.count is not None and (mismatch := self.count.mismatch(len(seen.series))):
-            return say("number of series: {why}", why=mismatch)
-        for labels, value in seen.series:
-            found = self._value_problem(labels, value)
-            if found is not None:
-                return found
-        return None
+    def _problems(self, seen: Seen) -> Iterator[Message]:
+        if self.empty:
+            if seen:
+                yield say(
+                    "expected nothing, got {count} series, such as {series}", count=len(seen), series=str(seen[0])
+                )
+            return
+        wrong = unlike(self.series, len(seen), "number of series")
+        if wrong:
+            yield wrong
+        if not seen and (self.value is not None or self.empty is False):
+            yield say("Nothing comes back: there is no data")
+        elif self.value is not None:
+            yield from self._of_values(seen)
 
-    def _value_problem(self, labels: str, value: float) -> Message | None:
-        if self.value is None:
-            return say("{labels} is NaN: no data", labels=labels) if math.isnan(value) and not self.count else None
-        mismatch = self.value.mismatch(value)
-        return say("{labels}: {why}", labels=labels, why=mismatch) if mismatch else None
-
-
-def _series(data: Any) -> list[tuple[str, float]]:
-    if data["resultType"] == "scalar":
-        return [("scalar", number(data["result"][1]))]
-    if data["resultType"] != "vector":
-        raise ValueError(f"it is a {data['resultType']}")
-    return [(_labels(entry["metric"]), number(entry["value"][1])) for entry in data["result"]]
-
-
-def _labels(metric: dict[str, str]) -> str:
-    pairs = ", ".join(f'{key}="{value}"' for key, value in sorted(metric.items()) if key != "__name__")
-    return f"{metric.get('__name__', '')}{{{pairs}}}"
+    def _of_values(self, seen: Seen) -> Iterator[Message]:
+        found = [number_unlike(self.value, series.value, str(series)[:200]) for series in seen]
+        wrong = [problem for problem in found if problem]
+        if self.matching == "each" or len(wrong) == len(seen):
+            yield from wrong

@@ -1,74 +1,79 @@
-"""The check `scrape_target`: a running Prometheus has a job among its active targets, and scrapes it."""
+"""The check `scrape_target`: Prometheus has a job as an active target, and it is up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import shlex
+from collections.abc import Iterator
+from typing import ClassVar
 
 from pydantic import Field
 
-from gate.checks._prometheus import ask_prometheus, by_hand
+from gate.checks._prometheus import asking
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher
-from gate.messages import say
-from gate.prometheus.api import objects
+from gate.matchers import Matcher, TextMatcher, describe, unlike
+from gate.messages import Message, say, together
+from gate.prometheus.api import ActiveTarget
 
-_PATH = "targets"
-_ACTIVE = {"state": "active"}
-
-
-@dataclass(frozen=True)
-class Scraped:
-    """One active target. `health` is up, down or unknown; `error` what the last scrape failed with."""
-
-    job: str
-    url: str
-    health: str
-    error: str
+_SHOWN = 20
+Seen = tuple[ActiveTarget, ...]
 
 
-class ScrapeTarget(Check[tuple[Scraped, ...]]):
-    """Whether a job is scraped, and its targets are up."""
+class ScrapeTarget(Check[Seen]):
+    """A job as a running Prometheus sees it."""
 
     kind: ClassVar[str] = "scrape_target"
-    summary: ClassVar[str] = "Prometheus has that job as an active target, up"
+    summary: ClassVar[str] = "Prometheus has a job as an active target, and it is up"
 
     target: TargetName = Field(description="The Prometheus to ask.")
-    job: str = Field(min_length=1, description="The name of the job.")
-    health: Matcher = Field(Matcher("up"), description="`up`, `down` or `unknown`: what each of its targets has to be.")
-    count: Matcher | None = Field(None, description="How many targets it has to have; at least one without it.")
+    job: str = Field(min_length=1, description="The job's name.", examples=["veza-backend-api"])
+    up: bool = Field(True, description="Whether each of its targets is up; false: none is.")
+    labels: dict[str, TextMatcher] = Field({}, description="Only its targets with these labels are looked at.")
+    count: Matcher | None = Field(None, description="How many targets it has.", examples=[{"ge": 2}])
 
     def asked(self, world: World) -> str:
-        return f"active targets of job {self.job} on {world.url(self.target)}"
+        return f"{world.url(self.target)}: targets of job {self.job}"
 
     def reproduce(self, world: World) -> str:
-        return by_hand(world, self.target, _PATH, _ACTIVE)
+        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/targets?state=active")])
 
-    def observe(self, world: World) -> tuple[Scraped, ...]:
-        data = ask_prometheus(world, self.target, _PATH, _ACTIVE)
-        return tuple(_scraped(entry) for entry in objects(data, "activeTargets"))
+    def observe(self, world: World) -> Seen:
+        with asking(world, self.target) as api:
+            return tuple(api.targets())
 
-    def judge(self, seen: tuple[Scraped, ...]) -> Judgement:
-        mine = [entry for entry in seen if entry.job == self.job]
-        answer = "\n".join(f"{entry.health} {entry.url} {entry.error}".rstrip() for entry in mine)
-        if not mine:
-            jobs = ", ".join(sorted({entry.job for entry in seen})) or "none"
-            return failed(say("No active target has the job {job}; there are: {jobs}", job=self.job, jobs=jobs))
-        down = [entry for entry in mine if not self.health.matches(entry.health)]
-        if down:
-            first = down[0]
-            message = say("{url} is {health}: {error}", url=first.url, health=first.health, error=first.error or "-")
-            return failed(message, answer=answer)
-        mismatch = self.count.mismatch(len(mine)) if self.count else None
-        if mismatch:
-            return failed(say("number of targets: {why}", why=mismatch), answer=answer)
-        first = mine[0]
-        message = say("{count} active targets are {health}: {url}", count=len(mine), health=first.health, url=first.url)
+    def judge(self, seen: Seen) -> Judgement:
+        chosen = [target for target in seen if target.job == self.job and self._is_chosen(target)]
+        answer = "\n".join(map(_line, (chosen or seen)[:_SHOWN])) or "(no active targets)"
+        problems = list(self._problems(seen, chosen))
+        if problems:
+            return failed(together(problems), answer=answer)
+        state = say("up") if self.up else say("not up, as expected")
+        message = say("{count} targets of {job} are {state}: {urls}", count=len(chosen), job=self.job, state=state,
+                      urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
         return passed(message, answer=answer)
 
+    def _is_chosen(self, target: ActiveTarget) -> bool:
+        return all(wish.matches(target.labels.get(name, "")) for name, wish in self.labels.items())
 
-def _scraped(entry: dict[str, Any]) -> Scraped:
-    labels = entry.get("labels") if isinstance(entry.get("labels"), dict) else {}
-    job = str((labels or {}).get("job") or entry.get("scrapePool", ""))
-    return Scraped(job, str(entry.get("scrapeUrl", "")), str(entry.get("health", "")), str(entry.get("lastError", "")))
+    def _problems(self, seen: Seen, chosen: list[ActiveTarget]) -> Iterator[Message]:
+        wrong = unlike(self.count, len(chosen), "number of targets")
+        if wrong:
+            yield wrong
+        if not chosen:
+            jobs = sorted({target.job for target in seen})
+            wishes = [say("{name} {wish}", name=name, wish=describe(wish.spec)) for name, wish in self.labels.items()]
+            if wishes and self.job in jobs:
+                yield say("The job {job} has no active target with {labels}", job=self.job, labels=together(wishes))
+            else:
+                yield say("Prometheus has no active target of job {job}; its jobs are {jobs}",
+                          job=self.job, jobs=", ".join(jobs[:10]) or "-")  # fmt: skip
+        for target in chosen:
+            if self.up and target.health != "up":
+                yield say("{url} is {health}: {error}", url=target.url, health=target.health or "unknown",
+                          error=target.error or "-")  # fmt: skip
+            if not self.up and target.health == "up":
+                yield say("{url} is up, expected that it is not", url=target.url)
+
+
+def _line(target: ActiveTarget) -> str:
+    return f"{target.job} {target.url} {target.health} {target.error}".rstrip()

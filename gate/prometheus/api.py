@@ -1,21 +1,25 @@
-"""Asks a running Prometheus, by its HTTP API (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
+"""A client of the HTTP API of a running Prometheus (https://prometheus.io/docs/prometheus/latest/querying/api/).
+
+Whatever comes back that is not what the API promises (HTML, half an answer, an endless one) is a `PrometheusError`.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from gate import http
 from gate.messages import Message, say
 
-_LIMIT = 32 * 2**20
-_SHOWN = 500
+ANSWER_LIMIT = 32 * 2**20
+"""Bytes of an answer."""
+_SHOWN = 2000
 
 
-class NoAnswer(Exception):
-    """Prometheus gave no answer that can be used. `answer` is what came back, as far as there was anything."""
+class PrometheusError(Exception):
+    """Prometheus gave no answer that can be used. `answer` is what came back instead, cut."""
 
     def __init__(self, message: Message, answer: str = "") -> None:
         super().__init__(str(message))
@@ -23,40 +27,243 @@ class NoAnswer(Exception):
         self.answer = answer
 
 
-def get(base: str, path: str, deadline: float, parameters: Mapping[str, str] | None = None) -> Any:
-    """The `data` of an answer. `deadline` is in monotonic seconds. Raises NoAnswer."""
-    url = address(base, path, parameters)
+@dataclass(frozen=True)
+class Series:
+    """A series of a query's result. A scalar has no labels."""
+
+    labels: Mapping[str, str]
+    value: float
+
+    def __str__(self) -> str:
+        inner = ", ".join(f'{name}="{value}"' for name, value in sorted(self.labels.items()) if name != "__name__")
+        return f"{self.labels.get('__name__', '')}{{{inner}}} {self.value!r}"
+
+
+@dataclass(frozen=True)
+class ActiveTarget:
+    """A target that Prometheus scrapes. `health` is `up`, `down` or `unknown` (not scraped yet)."""
+
+    job: str
+    url: str
+    health: str
+    error: str
+    labels: Mapping[str, str]
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class ActiveAlert:
+    """A pending or firing alert."""
+
+    name: str
+    state: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    since: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedRule:
+    """A rule as Prometheus has it. `health` is `ok`, `err` or `unknown` (not evaluated yet); `wait` in seconds."""
+
+    name: str
+    alerting: bool
+    expr: str
+    wait: float
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    health: str
+    error: str
+    state: str
+    alerts: tuple[ActiveAlert, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadedGroup:
+    """A group of rules as Prometheus has it. `interval` in seconds."""
+
+    name: str
+    file: str
+    interval: float
+    rules: tuple[LoadedRule, ...]
+
+
+class Api:
+    """Asks one Prometheus, until a deadline in `time.monotonic()` seconds. Every method may raise PrometheusError."""
+
+    def __init__(self, base_url: str, deadline: float) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.deadline = deadline
+
+    def query(self, query: str) -> list[Series]:
+        """The instant vector (or scalar, as one series) of a query."""
+        data = _mapping(self._get("query", query=query))
+        if data.get("resultType") == "scalar":
+            return [Series({}, _sample(data.get("result")))]
+        if data.get("resultType") != "vector":
+            raise PrometheusError(say("The result of the query is a {kind}, not a vector or scalar",
+                                      kind=str(data.get("resultType"))[:40]))  # fmt: skip
+        return [
+            Series(_texts(_mapping(entry).get("metric")), _sample(_mapping(entry).get("value")))
+            for entry in _list(data.get("result"))
+        ]
+
+    def query_range(self, query: str, start: float, end: float, step: float) -> list[list[tuple[float, float]]]:
+        """The (Unix time, value) points of each series of a query, between two Unix times."""
+        data = _mapping(self._get("query_range", query=query, start=repr(start), end=repr(end), step=repr(step)))
+        matrix = _list(data.get("result"))
+        return [
+            [(float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values")))]
+            for entry in matrix
+        ]
+
+    def targets(self) -> list[ActiveTarget]:
+        """What Prometheus scrapes now."""
+        data = _mapping(self._get("targets", state="active"))
+        return [_target(_mapping(entry)) for entry in _list(data.get("activeTargets"))]
+
+    def rules(self) -> list[LoadedGroup]:
+        """The groups of rules that are loaded."""
+        data = _mapping(self._get("rules"))
+        return [_group(_mapping(entry)) for entry in _list(data.get("groups"))]
+
+    def alerts(self) -> list[ActiveAlert]:
+        """The alerts that are pending or firing."""
+        data = _mapping(self._get("alerts"))
+        return [_alert(_mapping(entry)) for entry in _list(data.get("alerts"))]
+
+    def config(self) -> str:
+        """The configuration as it is loaded, YAML."""
+        return _text(_mapping(self._get("status/config")).get("yaml"))
+
+    def names(self) -> set[str]:
+        """The names of all metrics that Prometheus knows."""
+        return {_text(name) for name in _list(self._get("label/__name__/values"))}
+
+    def series(self, matcher: str, limit: int = 1) -> int:
+        """How many series match, counted at most to `limit`."""
+        return len(_list(self._get("series", **{"match[]": matcher, "limit": str(limit)})))
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        url = f"{self.base_url}/api/v1/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
+        request = http.Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+                               limit=ANSWER_LIMIT)  # fmt: skip
+        try:
+            answer = http.fetch(request, self.deadline)
+        except http.HttpFailure as failure:
+            raise PrometheusError(say("Prometheus did not answer: {why}", why=failure.message)) from None
+        return self._data(answer)
+
+    def _data(self, answer: http.Answer) -> Any:
+        shown = f"HTTP {answer.status}\n\n{answer.text()[:_SHOWN]}"
+        if answer.truncated:
+            raise PrometheusError(say("The answer of Prometheus is larger than 32 MiB"), shown)
+        try:
+            body = http.parse_json(answer.body)
+        except ValueError as error:
+            what = say("What answered is not Prometheus's API: HTTP {status}, and no JSON: {why}",
+                       status=answer.status, why=str(error)[:100])  # fmt: skip
+            raise PrometheusError(what, shown) from None
+        if not isinstance(body, dict) or body.get("status") not in ("success", "error"):
+            raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
+                                      status=answer.status), shown)  # fmt: skip
+        if body["status"] == "error":
+            raise PrometheusError(say("Prometheus refused: {error}", error=str(body.get("error"))[:500]), shown)
+        return body.get("data")
+
+
+def _bad(what: str) -> PrometheusError:
+    return PrometheusError(say("What answered is not Prometheus's API: {what} is missing", what=what))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _bad("an object")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if value is not None and not isinstance(value, list):
+        raise _bad("a list")
+    return value or []
+
+
+def _pair(value: Any) -> list[Any]:
+    if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], bool) or not _is_number(value[0]):
+        raise _bad("a sample")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _bad("a text")
+    return value
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return {str(name): str(text) for name, text in _mapping(value if value is not None else {}).items()}
+
+
+def _sample(value: Any) -> float:
+    text = _pair(value)[1]
     try:
-        answer = http.fetch(http.Request(url=url, headers={"Accept": "application/json"}, limit=_LIMIT), deadline)
-    except http.HttpFailure as failure:
-        raise NoAnswer(say("Prometheus does not answer: {why}", why=failure.message)) from failure
-    shown = f"{answer.status} {answer.reason}\n{answer.text()[:_SHOWN]}"
-    if answer.truncated:
-        raise NoAnswer(say("Prometheus answers with more than 32 MiB"), shown)
-    try:
-        data = http.parse_json(answer.body)
-    except (ValueError, RecursionError) as error:
-        raise NoAnswer(say("The answer with status {status} is no JSON", status=answer.status), shown) from error
-    if not isinstance(data, dict) or data.get("status") != "success" or "data" not in data:
-        why = data.get("error") if isinstance(data, dict) else None
-        raise NoAnswer(say("Prometheus refuses: {why}", why=str(why or f"status {answer.status}")[:_SHOWN]), shown)
-    return data["data"]
+        return float(_text(text))
+    except ValueError:
+        raise _bad("a number") from None
 
 
-def address(base: str, path: str, parameters: Mapping[str, str] | None = None) -> str:
-    """The URL of a question."""
-    query = f"?{urlencode(parameters)}" if parameters else ""
-    return f"{base.rstrip('/')}/api/v1/{path}{query}"
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not _is_number(value):
+        raise _bad("a duration")
+    return float(value)
 
 
-def number(text: Any) -> float:
-    """A sample's value: Prometheus writes numbers as text, `NaN` and `+Inf` among them. Raises ValueError."""
-    value = float(text)
-    return math.nan if math.isnan(value) else value
+def _target(entry: Mapping[str, Any]) -> ActiveTarget:
+    labels = _texts(entry.get("labels"))
+    return ActiveTarget(
+        job=str(entry.get("scrapePool") or labels.get("job", "")),
+        url=str(entry.get("scrapeUrl", "")),
+        health=str(entry.get("health", "")),
+        error=str(entry.get("lastError", "")),
+        labels=labels,
+        interval=str(entry.get("scrapeInterval", "")),
+    )
 
 
-def objects(value: Any, *path: str) -> list[dict[str, Any]]:
-    """The objects of a list below an answer; whatever else stands there is passed over."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+def _alert(entry: Mapping[str, Any]) -> ActiveAlert:
+    labels = _texts(entry.get("labels"))
+    return ActiveAlert(
+        name=labels.get("alertname", ""),
+        state=str(entry.get("state", "")),
+        labels=labels,
+        annotations=_texts(entry.get("annotations")),
+        since=str(entry.get("activeAt", "")),
+    )
+
+
+def _group(entry: Mapping[str, Any]) -> LoadedGroup:
+    return LoadedGroup(
+        name=_text(entry.get("name")),
+        file=str(entry.get("file", "")),
+        interval=_seconds(entry.get("interval", 0)),
+        rules=tuple(_rule(_mapping(rule)) for rule in _list(entry.get("rules"))),
+    )
+
+
+def _rule(entry: Mapping[str, Any]) -> LoadedRule:
+    return LoadedRule(
+        name=_text(entry.get("name")),
+        alerting=entry.get("type") == "alerting",
+        expr=_text(entry.get("query")),
+        wait=_seconds(entry.get("duration", 0)),
+        labels=_texts(entry.get("labels")),
+        annotations=_texts(entry.get("annotations")),
+        health=str(entry.get("health", "")),
+        error=str(entry.get("lastError", "")),
+        state=str(entry.get("state", "")),
+        alerts=tuple(_alert(_mapping(alert)) for alert in _list(entry.get("alerts"))),
+    )

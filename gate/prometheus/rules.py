@@ -145,13 +145,14 @@ class _Reader:
         group.interval = self._duration(entries.get("interval"), say("interval"))
         self._duration(entries.get("query_offset"), say("query_offset"))
         self._limit(entries.get("limit"))
-        self._labels(entries.get("labels"))
+        labels = self._labels(entries.get("labels"))
         for entry in self._list(entries.get("rules"), say("rules")):
             self.count += 1
             if self.count > RULE_LIMIT:
                 self._wrong(node, say("The file has more than {limit} rules", limit=RULE_LIMIT))
                 break
             rule = self._rule(entry, group.name)
+            rule.labels = {**labels, **rule.labels}
             group.rules.append(rule)
         return group
 

@@ -1,0 +1,56 @@
+"""Where the runbook of an alert is: the file of the checkout that its annotation leads to."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field
+
+from gate.checks._paths import CheckoutPath, find
+from gate.checks.world import World
+from gate.messages import Message, say
+from gate.model import Model
+from gate.prometheus.rules import Rule
+
+ANNOTATIONS = ("runbook", "runbook_url")
+
+
+class RunbookWish(Model):
+    """How a runbook annotation leads to a file."""
+
+    annotation: str | None = Field(None, description="Its name; else `runbook`, or `runbook_url`.")
+    prefix: str | None = Field(
+        None, min_length=1, description="The beginning of the addresses that stands for `folder`.",
+        examples=["https://github.com/org/repo/blob/main/"],
+    )  # fmt: skip
+    folder: CheckoutPath = Field(".", description="The folder of the checkout that paths start from.")
+
+    def annotation_of(self, rule: Rule) -> str | None:
+        """The name of the annotation that the rule has, or None."""
+        names = (self.annotation,) if self.annotation else ANNOTATIONS
+        return next((name for name in names if rule.annotations.get(name, "").strip()), None)
+
+    def path_of(self, link: str) -> str | Message:
+        """The path that a link stands for, or why it stands for none."""
+        text = link.strip()
+        if "{{" in text:
+            return say("{link} is a template, and leads to no file by itself", link=text[:200])
+        if self.prefix and text.startswith(self.prefix):
+            text = text.removeprefix(self.prefix)
+        elif urlsplit(text).scheme:
+            return say("{link} is an address: say with `prefix` which folder it stands for", link=text[:200])
+        path = PurePosixPath(self.folder) / unquote(text.split("#")[0].split("?")[0]).lstrip("/")
+        if ".." in path.parts or "\0" in str(path):
+            return say("{link} leads out of the checkout", link=text[:200])
+        return str(path)
+
+    def file_of(self, world: World, link: str) -> Path | Message:
+        """The file that a link leads to, or why it leads to none."""
+        path = self.path_of(link)
+        if isinstance(path, Message):
+            return path
+        found = find(world, path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]"))
+        if not found or not found[0].is_file():
+            return say("{path} does not exist", path=path)
+        return found[0]

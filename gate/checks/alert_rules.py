@@ -1,0 +1,195 @@
+"""The check `alert_rules`: a rule file is valid, with its groups, labels, annotations and runbooks."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from gate.checks._paths import CheckoutPath
+from gate.checks._prometheus import ReadFile, no_files, rule_files
+from gate.checks._runbooks import ANNOTATIONS, RunbookWish
+from gate.checks.base import Check, Judgement, failed, passed
+from gate.checks.world import World
+from gate.matchers import MISSING, Matcher, TextMatcher, unlike
+from gate.messages import Message, say
+from gate.model import Location
+from gate.prometheus.rules import Group, Rule
+
+_SHOWN = 3
+_PLACES = 50
+Labels = list[str] | dict[str, TextMatcher]
+Wrong = tuple[Location, Message]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The rule files, and for each link of a runbook why it leads to no file."""
+
+    files: tuple[ReadFile, ...]
+    dead: dict[str, Message] = field(default_factory=dict)
+
+
+class AlertRules(Check[Seen]):
+    """Rule files, and what they have to say."""
+
+    kind: ClassVar[str] = "alert_rules"
+    summary: ClassVar[str] = "a rule file is valid, with its groups, labels, annotations and runbooks"
+
+    file: CheckoutPath = Field(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])
+    valid: Literal[True] | None = Field(None, description="Prometheus would load it: YAML, schema, PromQL, templates.")
+    groups: dict[str, Matcher] | None = Field(
+        None, min_length=1, description="Groups, and how many alerts each has.", examples=[{"veza_backend_critical": 8}]
+    )
+    group_count: Matcher | None = Field(None, description="How many groups there are.", examples=[4])
+    alerts: Matcher | None = Field(None, description="How many alerts there are in all.", examples=[{"ge": 10}])
+    labels: Labels | None = Field(
+        None, min_length=1, description="Labels that each alert has; with what values, where it is a mapping.",
+        examples=[["severity"], {"severity": ["critical", "warning"]}],
+    )  # fmt: skip
+    annotations: Labels | None = Field(
+        None, min_length=1, description="Annotations that each alert has, likewise.", examples=[["summary"]]
+    )
+    runbooks: Literal[True] | RunbookWish | None = Field(
+        None, description="Each alert has a runbook annotation that leads to a file of the checkout."
+    )
+
+    def simplest(self) -> str | None:
+        wishes = (self.valid, self.groups, self.group_count, self.alerts, self.labels, self.annotations, self.runbooks)
+        if any(wish is not None for wish in wishes):
+            return None
+        return "expected at least 'valid: true'"
+
+    def asked(self, world: World) -> str:
+        return f"rules of {self.file}"
+
+    def reproduce(self, world: World) -> str:
+        return f"promtool check rules {self.file if '*' in self.file else shlex.quote(self.file)}"
+
+    def observe(self, world: World) -> Seen:
+        files = rule_files(world, self.file)
+        wish = self._wish
+        dead: dict[str, Message] = {}
+        for rule in (rule for file in files for rule in file.content.alerts) if wish else ():
+            name = wish.annotation_of(rule) if wish else None
+            if wish and name and rule.annotations[name] not in dead:
+                found = wish.file_of(world, rule.annotations[name])
+                if isinstance(found, Message):
+                    dead[rule.annotations[name]] = found
+        return Seen(files, dead)
+
+    @property
+    def _wish(self) -> RunbookWish | None:
+        return RunbookWish() if self.runbooks is True else self.runbooks
+
+    def judge(self, seen: Seen) -> Judgement:
+        if not seen.files:
+            return failed(no_files(self.file))
+        wrong = list(self._wrong(seen))
+        answer = _listing(seen.files)
+        if wrong:
+            lines = "\n".join(f"{where}: {reason}" for where, reason in wrong[:_PLACES])
+            places = tuple(where for where, _ in wrong[:_PLACES])
+            return failed(_sentence(wrong), answer=f"{lines}\n\n{answer}", locations=places)
+        groups = [group for file in seen.files for group in file.content.groups]
+        message = say("{groups} groups with {alerts} alerts, {file}: as expected", groups=len(groups),
+                      alerts=sum(len(group.alerts) for group in groups), file=_names(seen.files))  # fmt: skip
+        return passed(message, answer=answer, locations=tuple(Location(file=file.path) for file in seen.files))
+
+    def _wrong(self, seen: Seen) -> Iterator[Wrong]:
+        for file in seen.files:
+            if self.valid or not file.content.groups:
+                for problem in file.content.problems:
+                    yield file.at(problem.line, problem.column), problem.reason
+            if not file.content.rules and not file.content.problems:
+                yield file.at(1), say("There is no rule in it")
+        yield from self._wrong_groups(seen)
+        for file in seen.files:
+            for rule in file.content.alerts:
+                yield from self._wrong_alert(file, rule, seen.dead)
+
+    def _wrong_groups(self, seen: Seen) -> Iterator[Wrong]:
+        places = {group.name: (file, group) for file in seen.files for group in file.content.groups}
+        start = seen.files[0].at(1)
+        for name, wish in (self.groups or {}).items():
+            if name not in places:
+                near = difflib.get_close_matches(name, places, n=1)
+                yield start, say("There is no group {name}; there are {names}",
+                                 name=name, names=", ".join(near or list(places)[:10]) or "-")  # fmt: skip
+                continue
+            file, group = places[name]
+            found = unlike(wish, len(group.alerts), f"alerts of {name}")
+            if found:
+                yield file.at(group.line), found
+        alerts = sum(len(group.alerts) for _, group in places.values())
+        for found in (
+            unlike(self.group_count, len(places), "number of groups"),
+            unlike(self.alerts, alerts, "number of alerts"),
+        ):
+            if found:
+                yield start, found
+
+    def _wrong_alert(self, file: ReadFile, rule: Rule, dead: dict[str, Message]) -> Iterator[Wrong]:
+        here = file.at(rule.line, text=f"alert: {rule.name}")
+        for name, wish in _wishes(self.labels):
+            found = _missing(rule, say("label"), name, wish, rule.labels)
+            if found:
+                yield here, found
+        for name, wish in _wishes(self.annotations):
+            found = _missing(rule, say("annotation"), name, wish, rule.annotations)
+            if found:
+                yield file.at(rule.annotation_lines.get(name, rule.line), text=f"alert: {rule.name}"), found
+        if self._wish:
+            yield from self._wrong_runbook(file, rule, self._wish, dead)
+
+    def _wrong_runbook(
+        self, file: ReadFile, rule: Rule, wish: RunbookWish, dead: dict[str, Message]
+    ) -> Iterator[Wrong]:
+        name = wish.annotation_of(rule)
+        if name is None:
+            names = say("{name}", name=wish.annotation) if wish.annotation else say("{name}", name=ANNOTATIONS[0])
+            yield (
+                file.at(rule.line, text=f"alert: {rule.name}"),
+                say("{alert} has no annotation {name}", alert=rule.name, name=names),
+            )
+        elif rule.annotations[name] in dead:
+            where = file.at(rule.annotation_lines.get(name, rule.line), text=f"{name}: {rule.annotations[name]}"[:200])
+            yield where, say("the runbook of {alert}: {reason}", alert=rule.name, reason=dead[rule.annotations[name]])
+
+
+def _wishes(labels: Labels | None) -> list[tuple[str, TextMatcher | None]]:
+    if isinstance(labels, dict):
+        return list(labels.items())
+    return [(name, None) for name in labels or []]
+
+
+def _missing(rule: Rule, what: Message, name: str, wish: TextMatcher | None, known: dict[str, str]) -> Message | None:
+    if not known.get(name, "").strip():
+        return say("{alert} has no {what} {name}", alert=rule.name, what=what, name=name)
+    found = wish.mismatch(known.get(name, MISSING), name) if wish else None
+    return say("{alert}: {found}", alert=rule.name, found=found) if found else None
+
+
+def _sentence(wrong: list[Wrong]) -> Message:
+    parts = [say("{place}: {reason}", place=str(where), reason=reason) for where, reason in wrong[:_SHOWN]]
+    sentence = parts[0]
+    for part in parts[1:]:
+        sentence = say("{one}; {other}", one=sentence, other=part)
+    more = len(wrong) - len(parts)
+    return say("{shown}; and {count} more", shown=sentence, count=more) if more > 0 else sentence
+
+
+def _names(files: tuple[ReadFile, ...]) -> str:
+    return ", ".join(file.path for file in files[:5]) + (", ..." if len(files) > 5 else "")
+
+
+def _listing(files: tuple[ReadFile, ...]) -> str:
+    return "\n".join(_line(file, group) for file in files for group in file.content.groups)
+
+
+def _line(file: ReadFile, group: Group) -> str:
+    return f"{file.path}:{group.line}: {group.name}: {len(group.alerts)} alerts, {len(group.rules)} rules"

@@ -1,0 +1,158 @@
+"""The check `loaded_rules`: the running Prometheus has loaded the rules of a file, unchanged, and they are healthy."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import ClassVar
+
+from pydantic import Field
+
+from gate.checks._paths import CheckoutPath
+from gate.checks._prometheus import ReadFile, asking, no_files, rule_files
+from gate.checks.base import Check, Judgement, TargetName, failed, passed
+from gate.checks.world import World
+from gate.messages import Message, say, together
+from gate.model import Location
+from gate.prometheus import expressions
+from gate.prometheus.api import LoadedGroup, LoadedRule
+from gate.prometheus.rules import Group, Rule
+from gate.quantities import duration
+
+_SHOWN = 50
+Wrong = tuple[Location | None, Message]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is loaded, and the files to compare it with."""
+
+    loaded: tuple[LoadedGroup, ...]
+    files: tuple[ReadFile, ...] = ()
+
+
+class LoadedRules(Check[Seen]):
+    """Rules as a running Prometheus has them."""
+
+    kind: ClassVar[str] = "loaded_rules"
+    summary: ClassVar[str] = "the running Prometheus has loaded the rules of a file, unchanged and healthy"
+
+    target: TargetName = Field(description="The Prometheus to ask.")
+    file: CheckoutPath | None = Field(None, description="The rule file that it has to have loaded, or a glob.")
+    groups: list[str] | None = Field(None, min_length=1, description="Groups that it has to have loaded.")
+
+    def simplest(self) -> str | None:
+        return None if self.file or self.groups else "expected at least one of 'file' and 'groups'"
+
+    def asked(self, world: World) -> str:
+        return f"GET {world.url(self.target, '/api/v1/rules')}"
+
+    def reproduce(self, world: World) -> str:
+        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules")])
+
+    def observe(self, world: World) -> Seen:
+        files = rule_files(world, self.file) if self.file else ()
+        with asking(world, self.target) as api:
+            return Seen(tuple(api.rules()), files)
+
+    def judge(self, seen: Seen) -> Judgement:
+        if self.file and not seen.files:
+            return failed(no_files(self.file))
+        answer = "\n".join(_line(group) for group in seen.loaded[:_SHOWN]) or "(no groups are loaded)"
+        wrong = list(self._wrong(seen))
+        if wrong:
+            places = tuple(where for where, _ in wrong[:_SHOWN] if where)
+            return failed(together([_placed(*each) for each in wrong]), answer=answer, locations=places)
+        names = self._names(seen)
+        rules = sum(len(group.rules) for group in seen.loaded if group.name in names)
+        return passed(say("{groups} groups with {rules} rules are loaded and healthy", groups=len(names), rules=rules),
+                      answer=answer)  # fmt: skip
+
+    def _names(self, seen: Seen) -> set[str]:
+        return {group.name for file in seen.files for group in file.content.groups} | set(self.groups or [])
+
+    def _wrong(self, seen: Seen) -> Iterator[Wrong]:
+        for file in seen.files:
+            if not file.content.rules:
+                first = next(iter(file.content.problems), None)
+                yield file.at(first.line if first else 1), first.reason if first else say("There is no rule in it")
+            for group in file.content.groups:
+                yield from _compare(file, group, _loaded(seen.loaded, group.name, file.path))
+        compared = {group.name for file in seen.files for group in file.content.groups}
+        for name in self.groups or []:
+            found = _loaded(seen.loaded, name, "")
+            if found is None:
+                yield None, say("The group {name} is not loaded", name=name)
+            elif name not in compared:
+                for rule in found.rules:
+                    yield from ((None, problem) for problem in _health(rule))
+
+
+def _loaded(groups: tuple[LoadedGroup, ...], name: str, path: str) -> LoadedGroup | None:
+    """The loaded group of that name; of several, the one from a file of that name."""
+    same = [group for group in groups if group.name == name]
+    wanted = PurePosixPath(path).name
+    return next((group for group in same if PurePosixPath(group.file).name == wanted), same[0] if same else None)
+
+
+def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None) -> Iterator[Wrong]:
+    if loaded is None:
+        yield file.at(group.line), say("The group {name} is not loaded", name=group.name)
+        return
+    left = list(loaded.rules)
+    for rule in group.rules:
+        found = _best(rule, left)
+        if found is None:
+            yield file.at(rule.line), say("{rule} is not loaded", rule=rule.name)
+            continue
+        left.remove(found)
+        for problem in (*_differences(rule, found), *_health(found)):
+            yield file.at(rule.line), problem
+    for rest in left:
+        yield file.at(group.line), say("{rule} is loaded in {group}, but not in the file", rule=rest.name,
+                                       group=group.name)  # fmt: skip
+
+
+def _best(rule: Rule, loaded: list[LoadedRule]) -> LoadedRule | None:
+    """The loaded rule of that name, the one that differs least where there are several."""
+    same = [each for each in loaded if each.name == rule.name and each.alerting == rule.alerting]
+    return min(same, key=lambda each: len(list(_differences(rule, each))), default=None)
+
+
+def _differences(rule: Rule, loaded: LoadedRule) -> Iterator[Message]:
+    if rule.expr.strip() != loaded.expr.strip() and expressions.normal(rule.expr) != expressions.normal(loaded.expr):
+        yield say("{rule}: the file has the expression {wanted}, loaded is {loaded}", rule=rule.name,
+                  wanted=_short(rule.expr), loaded=_short(loaded.expr))  # fmt: skip
+    if abs(rule.wait - loaded.wait) > 0.0005:
+        yield say("{rule}: the file has 'for: {wanted}', loaded is {loaded}", rule=rule.name,
+                  wanted=duration(rule.wait), loaded=duration(loaded.wait))  # fmt: skip
+    if rule.labels != dict(loaded.labels):
+        yield say("{rule}: the file has the labels {wanted}, loaded are {loaded}", rule=rule.name,
+                  wanted=_labels(rule.labels), loaded=_labels(dict(loaded.labels)))  # fmt: skip
+
+
+def _health(rule: LoadedRule) -> Iterator[Message]:
+    if rule.health == "err":
+        yield say("{rule} can't be evaluated: {error}", rule=rule.name, error=rule.error[:300])
+    elif rule.health != "ok":
+        yield say("{rule} was not evaluated yet", rule=rule.name)
+
+
+def _short(expression: str) -> str:
+    text = " ".join(expression.split())
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _labels(labels: dict[str, str]) -> str:
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
+
+
+def _placed(where: Location | None, reason: Message) -> Message:
+    return say("{place}: {reason}", place=str(where), reason=reason) if where else reason
+
+
+def _line(group: LoadedGroup) -> str:
+    states = ", ".join(sorted({rule.health for rule in group.rules}))
+    return f"{group.file}: {group.name}: {len(group.rules)} rules, health {states}"
