@@ -131,7 +131,7 @@ def test_nan_is_no_healthy_value() -> None:
 
 def test_metrics_beyond_the_limit_is_an_error() -> None:
     """A body over the limit is not judged."""
-    bomb = Reply(200, gzip.compress(b"a 1\n" * 5_000_000), {"Content-Encoding": "gzip"})
+    bomb = Reply(200, gzip.compress(b"# comment\n" * 1_000_000), {"Content-Encoding": "gzip"})
     made = check("metrics", target="api", valid=True, limit="1MiB")
     with serving({"/metrics": bomb}) as web, pytest.raises(CannotObserve) as got:
         made.observe(world(api=web.url))
@@ -174,7 +174,7 @@ def test_metrics_of_a_file(tmp_path: Path) -> None:
         ({"query": 'up{job="self"}', "value": 1}, "pass", "is 1.0"),
         ({"query": "up", "value": 1}, "fail", "expected 1, got 0.0"),
         ({"query": "up", "value": 1, "matching": "any"}, "pass", "2 series"),
-        ({"query": "up", "series": 2}, "pass", ""),
+        ({"query": "up", "count": 2}, "pass", ""),
         ({"query": "upp", "value": {"ge": 0}}, "fail", "Nothing comes back"),
         ({"query": "upp", "empty": True}, "pass", "Nothing comes back, as expected"),
         ({"query": "up", "empty": True}, "fail", "expected nothing, got 2 series"),
@@ -215,6 +215,9 @@ def test_scrape_target(server: Service, fields: dict[str, Any], status: str, mes
         ({"name": "GoneDown", "state": "firing", "annotations": {"summary": "x"}}, "fail", "annotation summary"),
         ({"name": "GoneDown", "state": "inactive"}, "fail", "GoneDown is firing, expected"),
         ({"name": "Typo", "state": "firing"}, "fail", "reads upp, of which Prometheus has no series"),
+        ({"name": "SelfDown", "annotations": {"runbook": "docs/down.md"}}, "pass", "SelfDown is inactive"),
+        ({"name": "SelfDown", "annotations": {"runbook": "docs/up.md"}}, "fail", "annotation runbook: expected"),
+        ({"name": "SelfDown", "state": "inactive", "labels": {"severity": "low"}}, "fail", "label severity: expected"),
         ({"name": "SelfDwn", "state": "inactive"}, "fail", "No alert SelfDwn is loaded; SelfDown is"),
     ],
 )  # fmt: skip
@@ -233,6 +236,23 @@ def test_an_alert_needs_its_time(server: Service) -> None:
     assert pending is not None
     assert (firing[0], pending[0]) == (4.0, 2.0)
     assert check("alert", target="prometheus", name="SelfDown", state="inactive").least_wait(here) is None
+
+
+def test_what_an_alert_leaves_to_wait_for() -> None:
+    """An awaited alert has to resolve afterwards; one that is not awaited leaves nothing."""
+    awaited = check("alert", target="prometheus", name="A", state=["pending", "firing"], labels={"job": "a"})
+    after = awaited.afterwards()
+    assert after is not None
+    assert after == check("alert", target="prometheus", name="A", state="inactive", labels={"job": "a"})
+    assert after.afterwards() is None
+
+
+def test_a_query_that_prometheus_refuses(server: Service) -> None:
+    """Prometheus's own words say what is wrong with a query that only fails when it is evaluated."""
+    with pytest.raises(CannotObserve, match=r"Prometheus refused: .*many-to-many"):
+        ask("promql", urls={"prometheus": server.url}, target="prometheus", query="up * on() up", value=1)
+    with pytest.raises(CannotObserve, match="is a matrix, not a vector"):
+        ask("promql", urls={"prometheus": server.url}, target="prometheus", query="up[1m]", value=1)
 
 
 def test_loaded_rules(server: Service, tmp_path: Path) -> None:
@@ -289,13 +309,13 @@ def test_scrape_config(tmp_path: Path) -> None:
     for fields, status, message in (
         ({"job": "self"}, "pass", "prometheus.yml:5: the job self scrapes /metrics of api:8080"),
         (
-            {"job": "self", "address": "api:8080", "path": "/metrics", "rules": "rules.yml", "interval": "1s"},
+            {"job": "self", "address": "api:8080", "metrics_path": "/metrics", "rules": "rules.yml", "interval": "1s"},
             "pass",
             "",
         ),
         ({"job": "slef"}, "fail", "prometheus.yml has no job slef; it has self"),
         ({"job": "self", "address": "api:9090"}, "fail", "does not scrape api:9090, but api:8080"),
-        ({"job": "self", "path": "/other"}, "fail", "scrapes /metrics, expected /other"),
+        ({"job": "self", "metrics_path": "/other"}, "fail", "scrapes /metrics, expected /other"),
         ({"job": "self", "interval": "500ms"}, "fail", "scrapes every 1.0 s"),
         ({"job": "self", "rules": "alerts.yml"}, "fail", "alerts.yml is not in rule_files"),
     ):

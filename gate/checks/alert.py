@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from gate.checks._prometheus import asking
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
-from gate.matchers import TextMatcher, describe
+from gate.matchers import MISSING, TextMatcher, describe
 from gate.messages import Message, say, together
 from gate.prometheus import config, expressions
 from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
@@ -21,6 +21,7 @@ from gate.quantities import duration
 
 State = Literal["inactive", "pending", "firing"]
 _SHOWN = 20
+Texts = Mapping[str, str]
 
 
 def _as_list(value: Any) -> Any:
@@ -52,13 +53,21 @@ class Alert(Check[Seen]):
 
     target: TargetName = Field(description="The Prometheus to ask.")
     name: str = Field(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])
-    state: States = Field(
+    state: States | None = Field(
+        None,
         min_length=1,
         description="`inactive`, `pending` or `firing`, or several of them.",
         examples=["firing", ["pending", "firing"]],
     )
-    labels: dict[str, TextMatcher] = Field({}, description="Only its instances with these labels are looked at.")
-    annotations: dict[str, TextMatcher] = Field({}, description="What the annotations of each instance have to be.")
+    labels: dict[str, TextMatcher] = Field(
+        {}, description="Only instances with these labels are looked at; the rule, where there is none."
+    )
+    annotations: dict[str, TextMatcher] = Field({}, description="What the annotations of these have to be.")
+
+    def simplest(self) -> str | None:
+        if self.state or self.labels or self.annotations:
+            return None
+        return "expected at least one of 'state', 'labels' and 'annotations'"
 
     def asked(self, world: World) -> str:
         return f"{world.url(self.target)}: alert {self.name}"
@@ -70,7 +79,7 @@ class Alert(Check[Seen]):
         with asking(world, self.target) as api:
             alerts = [rule for group in api.rules() for rule in group.rules if rule.alerting]
             rules = tuple(rule for rule in alerts if rule.name == self.name)
-            quiet = rules and not any(rule.alerts for rule in rules) and "inactive" not in self.state
+            quiet = rules and not any(rule.alerts for rule in rules) and self.awaits()
             unknown = _without_series(api, rules) if quiet else ()
             return Seen(rules, tuple(sorted({rule.name for rule in alerts})), unknown)
 
@@ -81,7 +90,7 @@ class Alert(Check[Seen]):
         chosen = [alert for alert in instances if self._is_chosen(alert)]
         answer = "\n".join(map(_line, (chosen or instances)[:_SHOWN])) or f"{self.name}: inactive"
         bad = next((rule for rule in seen.rules if rule.health != "ok"), None)
-        if bad is not None and not chosen:
+        if bad is not None and not chosen and self.state:
             return self._unhealthy(bad)
         states = {alert.state for alert in chosen} or {"inactive"}
         problems = list(self._problems(seen, chosen, instances, states))
@@ -105,23 +114,34 @@ class Alert(Check[Seen]):
 
     def _problems(self, seen: Seen, chosen: list[ActiveAlert], instances: list[ActiveAlert],
                   states: set[str]) -> Iterator[Message]:  # fmt: skip
-        if not states & set(self.state):
+        if self.state and not states & set(self.state):
             yield say("{alert} is {states}, expected {wanted}", alert=self.name, states=", ".join(sorted(states)),
                       wanted=describe(list(self.state)))  # fmt: skip
-        if instances and not chosen and "inactive" not in self.state:
+        if instances and not chosen and self.awaits():
             yield say("{count} instances have other labels, such as {labels}", count=len(instances),
                       labels=_labels(instances[0]))  # fmt: skip
         if seen.unknown:
             yield say("its expression reads {metrics}, of which Prometheus has no series",
                       metrics=", ".join(seen.unknown))  # fmt: skip
-        for alert in chosen:
-            for name, wish in self.annotations.items():
-                found = wish.mismatch(alert.annotations.get(name, ""), f"annotation {name}")
-                if found:
-                    yield found
+        for labels, notes in self._looked_at(seen.rules, chosen):
+            found = [
+                wish.mismatch(labels[name], f"label {name}") for name, wish in self.labels.items() if name in labels
+            ]
+            found += [
+                wish.mismatch(notes.get(name, MISSING), f"annotation {name}") for name, wish in self.annotations.items()
+            ]
+            yield from (problem for problem in found if problem)
+
+    def _looked_at(self, rules: tuple[LoadedRule, ...], chosen: list[ActiveAlert]) -> list[tuple[Texts, Texts]]:
+        """Labels and annotations of the chosen instances; where there is none, what the rules say of them."""
+        if chosen:
+            return [(alert.labels, alert.annotations) for alert in chosen]
+        known = [rule for rule in rules if all(wish.matches(rule.labels[name]) for name, wish in self.labels.items()
+                                               if name in rule.labels)]  # fmt: skip
+        return [(rule.labels, rule.annotations) for rule in known or rules[:1]]
 
     def awaits(self) -> bool:
-        return "inactive" not in self.state
+        return self.state is not None and "inactive" not in self.state
 
     def least_wait(self, world: World) -> tuple[float, Message] | None:
         """Scrape interval, evaluation interval and, unless pending is enough, the rule's `for`."""
@@ -133,7 +153,7 @@ class Alert(Check[Seen]):
                 raise CannotObserve(self._not_loaded(()))
             rule, group = found
             scrape = _scrape_interval(api, rule)
-        wait = 0.0 if "pending" in self.state else rule.wait
+        wait = 0.0 if "pending" in (self.state or []) else rule.wait
         why = say("scrape interval {scrape}, evaluation interval {evaluation}, 'for' {wait}",
                   scrape=duration(scrape), evaluation=duration(group.interval), wait=duration(wait))  # fmt: skip
         return scrape + group.interval + wait, why

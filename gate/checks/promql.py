@@ -41,19 +41,19 @@ class Promql(Check[Seen]):
     query: Annotated[str, AfterValidator(_parses)] = Field(description="PromQL.", examples=['up{job="api"}'])
     value: Matcher | None = Field(None, description="The value of the series that come back.", examples=[{"ge": 1}])
     matching: Literal["each", "any"] = Field("each", description="Whether each series has that value, or any one.")
-    series: Matcher | None = Field(None, description="How many series come back.", examples=[1])
+    count: Matcher | None = Field(None, description="How many series come back.", examples=[1])
     empty: bool | None = Field(None, description="true: nothing may come back; false: something must.")
 
     @model_validator(mode="after")
     def _can_be(self) -> Promql:
-        if self.empty and (self.value is not None or self.series is not None):
-            raise PydanticCustomError("target", "expected neither 'value' nor 'series' beside 'empty: true'")
+        if self.empty and (self.value is not None or self.count is not None):
+            raise PydanticCustomError("target", "expected neither 'value' nor 'count' beside 'empty: true'")
         return self
 
     def simplest(self) -> str | None:
-        if self.value is not None or self.series is not None or self.empty is not None:
+        if self.value is not None or self.count is not None or self.empty is not None:
             return None
-        return "expected at least one of 'value', 'series' and 'empty'"
+        return "expected at least one of 'value', 'count' and 'empty'"
 
     def asked(self, world: World) -> str:
         return f"{world.url(self.target)}: {self.query}"
@@ -85,7 +85,7 @@ class Promql(Check[Seen]):
                     "expected nothing, got {count} series, such as {series}", count=len(seen), series=str(seen[0])
                 )
             return
-        wrong = unlike(self.series, len(seen), "number of series")
+        wrong = unlike(self.count, len(seen), "number of series")
         if wrong:
             yield wrong
         if not seen and (self.value is not None or self.empty is False):

@@ -38,7 +38,7 @@ class ScrapeConfig(Check[Seen]):
     file: CheckoutPath = Field(description="The prometheus.yml.", examples=["ops/prometheus/prometheus.yml"])
     job: str = Field(min_length=1, description="The name of the job.", examples=["veza-backend-api"])
     address: str | None = Field(None, description="An address among its static targets.", examples=["api:8080"])
-    path: str | None = Field(None, description="Its metrics path.", examples=["/metrics"])
+    metrics_path: str | None = Field(None, description="Its metrics path.", examples=["/metrics"])
     interval: Duration | None = Field(None, description="How often it scrapes, at least.")
     rules: str | None = Field(None, description="An entry of `rule_files`.", examples=["alerts.yml"])
 
@@ -93,9 +93,9 @@ class ScrapeConfig(Check[Seen]):
         if self.address is not None and self.address not in job.addresses:
             yield say("The job {job} does not scrape {address}, but {addresses}", job=job.name, address=self.address,
                       addresses=", ".join((*job.addresses, *job.discovery)) or "-")  # fmt: skip
-        if self.path is not None and self.path != job.metrics_path:
+        if self.metrics_path is not None and self.metrics_path != job.metrics_path:
             yield say("The job {job} scrapes {path}, expected {wanted}",
-                      job=job.name, path=job.metrics_path, wanted=self.path)  # fmt: skip
+                      job=job.name, path=job.metrics_path, wanted=self.metrics_path)  # fmt: skip
         if self.interval is not None and job.interval > self.interval:
             yield say("The job {job} scrapes every {interval}, expected every {wanted} at least", job=job.name,
                       interval=duration(job.interval), wanted=duration(self.interval))  # fmt: skip

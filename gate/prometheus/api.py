@@ -110,7 +110,9 @@ class Api:
 
     def query_range(self, query: str, start: float, end: float, step: float) -> list[list[tuple[float, float]]]:
         """The (Unix time, value) points of each series of a query, between two Unix times."""
-        data = _mapping(self._get("query_range", query=query, start=repr(start), end=repr(end), step=repr(step)))
+        data = _mapping(
+            self._get("query_range", query=query, start=f"{start:.3f}", end=f"{end:.3f}", step=f"{step:.3f}")
+        )
         matrix = _list(data.get("result"))
         return [
             [(float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values")))]
