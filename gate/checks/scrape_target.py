@@ -27,7 +27,7 @@ class ScrapeTarget(Check[Seen]):
 
     target: TargetName = Field(description="The Prometheus to ask.")
     job: str = Field(min_length=1, description="The job's name.", examples=["veza-backend-api"])
-    up: bool = Field(True, description="Whether each of its targets is up; false: none is.")
+    health: Matcher = Field(Matcher("up"), description="`up`, `down` or `unknown`: what each of its targets has to be.")
     labels: dict[str, TextMatcher] = Field({}, description="Only its targets with these labels are looked at.")
     count: Matcher | None = Field(None, description="How many targets it has.", examples=[{"ge": 2}])
 
@@ -47,9 +47,8 @@ class ScrapeTarget(Check[Seen]):
         problems = list(self._problems(seen, chosen))
         if problems:
             return failed(together(problems), answer=answer)
-        state = say("up") if self.up else say("not up, as expected")
-        message = say("{count} targets of {job} are {state}: {urls}", count=len(chosen), job=self.job, state=state,
-                      urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
+        message = say("{count} targets of {job} are {health}: {urls}", count=len(chosen), job=self.job,
+                      health=chosen[0].health, urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
         return passed(message, answer=answer)
 
     def _is_chosen(self, target: ActiveTarget) -> bool:
@@ -68,11 +67,10 @@ class ScrapeTarget(Check[Seen]):
                 yield say("Prometheus has no active target of job {job}; its jobs are {jobs}",
                           job=self.job, jobs=", ".join(jobs[:10]) or "-")  # fmt: skip
         for target in chosen:
-            if self.up and target.health != "up":
-                yield say("{url} is {health}: {error}", url=target.url, health=target.health or "unknown",
+            if not self.health.matches(target.health):
+                yield say("{url} of {job} is {health}, expected {wanted}: {error}", url=target.url, job=self.job,
+                          health=target.health or "-", wanted=describe(self.health.spec),
                           error=target.error or "-")  # fmt: skip
-            if not self.up and target.health == "up":
-                yield say("{url} is up, expected that it is not", url=target.url)
 
 
 def _line(target: ActiveTarget) -> str:
