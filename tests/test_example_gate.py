@@ -1,0 +1,76 @@
+"""The gate on the example: nothing running, everything running, and with a bug put in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gate.model import Report, Status
+from tests.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
+from tests.test_example import python as python
+
+_SEVEN = 7
+
+
+def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A program as a user starts it, without what a runner would tell it."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def report(folder: Path) -> Report:
+    return Report.model_validate_json((folder / "prodgate-out" / "report.json").read_bytes())
+
+
+def demo(folder: Path) -> tuple[subprocess.CompletedProcess[str], Report]:
+    """`make demo` in a copy of the example, with the virtual environment of the original."""
+    (folder / ".demo").symlink_to(EXAMPLE / ".demo")
+    ended = run(["demo"], folder)
+    assert (folder / "prodgate-out" / "report.json").exists(), ended.stderr
+    return ended, report(folder)
+
+
+def test_nothing_running(tmp_path: Path) -> None:
+    """With nothing running, the seven sections come out as the table of the hand-run report."""
+    folder = copy(tmp_path / "veza")
+    address = "http://127.0.0.1:9"
+    ended = run(["gate", "run"], folder, API_URL=address, PROMETHEUS_URL=address, READY_WITHIN="1s")
+    assert (folder / "prodgate-out" / "report.json").exists(), ended.stderr
+    sections = report(folder).sections[:_SEVEN]
+    by = [[item.status for item in section.items] for section in sections]
+    table = [(len(each), *(each.count(status) for status in (Status.PASS, Status.FAIL, Status.SKIP))) for each in by]
+    rates = [round(100 * each.count(Status.PASS) / len(each)) for each in by]
+    assert (ended.returncode, table, rates) == (
+        1,
+        [(6, 1, 0, 5), (5, 3, 0, 2), (6, 2, 0, 4), (7, 0, 0, 7), (3, 0, 3, 0), (2, 0, 0, 2), (4, 4, 0, 0)],
+        [17, 60, 33, 0, 0, 0, 100],
+    )
+
+
+def test_demo(python: Path, tmp_path: Path) -> None:
+    """With everything running, both drills included, all 33 items pass: GO."""
+    ended, made = demo(copy(tmp_path / "veza"))
+    items = [item for section in made.sections[:_SEVEN] for item in section.items]
+    bad = [(item.id, str(item.outcome.message)) for item in items if item.status is not Status.PASS]
+    assert (bad, len(items), made.verdict.reasons, ended.returncode) == ([], 33, (), 0)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_bug_is_named(python: Path, tmp_path: Path, bug: Bug) -> None:
+    """With a bug put in, the verdict is NO-GO, and its first reason names that very thing."""
+    folder = copy(tmp_path / "veza")
+    put_in(bug, folder)
+    ended, made = demo(folder)
+    first = str(made.verdict.reasons[0].message)
+    assert ([text for text in bug.reason if text not in first], ended.returncode) == ([], 1), first
