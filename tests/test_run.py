@@ -1,0 +1,259 @@
+"""A run as a user sees it: the program, its exit code, what it prints, and the reports that it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+class Gate:
+    """A folder with a checklist, and the gate run on it in a scrubbed environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "LANG": "C.UTF-8",
+        }
+
+    def write(self, *items: dict[str, Any], **top: Any) -> None:
+        """Writes a checklist with one section of these items."""
+        section = {"id": "s", "title": "S", "items": [{"title": item["id"].upper(), **item} for item in items]}
+        checklist = {"version": 1, "service": "shop", "sections": [section], **top}
+        (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "gate", *words]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Runs it to its end: exit code, standard output, standard error."""
+        started = self.start(*(words or ("run",)))
+        out, err = started.communicate(timeout=120)
+        return started.returncode, out, err
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads((self.folder / "prodgate-out" / "report.json").read_text())
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        items = [item for section in self.report["sections"] for item in section["items"]]
+        return {item["id"]: item["outcome"]["status"] for item in items}
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that accepts connections and never answers."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(64)
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+
+def there(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "file": {"path": "prodgate.yml", "exists": True}, **more}
+
+
+def missing(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "file": {"path": "nothing", "exists": True}, **more}
+
+
+REFUSED = {"api": {"url": "http://127.0.0.1:9", "ready": {"path": "/", "within": "1s"}}}
+
+
+def test_go(gate: Gate) -> None:
+    """Everything passes: exit code 0, and all the reports."""
+    gate.write(there("a"), there("b"))
+    code, out, _ = gate.run()
+    assert (code, gate.statuses, gate.report["verdict"]["decision"]) == (0, {"a": "pass", "b": "pass"}, "GO")
+    assert "GO" in out
+    names = {path.name for path in (gate.folder / "prodgate-out").iterdir()}
+    assert names >= {"report.json", "report.md", "report.html", "junit.xml"}
+
+
+def test_no_go(gate: Gate) -> None:
+    """A blocking item that fails: exit code 1, and the JUnit case `verdict` fails last."""
+    gate.write(there("a"), missing("b"))
+    code, _, _ = gate.run()
+    suites = list(ET.parse(gate.folder / "prodgate-out" / "junit.xml").getroot().iter("testsuite"))
+    last = list(suites[-1].iter("testcase"))[-1]
+    assert (code, suites[-1].get("name"), last.get("name"), last.find("failure") is not None) == (
+        1,
+        "verdict",
+        "verdict",
+        True,
+    )
+
+
+def test_reservations(gate: Gate) -> None:
+    """An advisory item that fails is a reservation: exit code 0."""
+    gate.write(there("a"), missing("b", severity="advisory"))
+    assert (gate.run()[0], gate.report["verdict"]["decision"]) == (0, "GO with reservations")
+
+
+def test_a_target_that_never_comes(gate: Gate) -> None:
+    """Items that require it are skipped with the reason, those that do not fail; all are one reason."""
+    asks = {"http": {"target": "api", "path": "/", "status": 200}}
+    gate.write({"id": "a", "requires": ["api"], **asks}, {"id": "b", **asks}, targets=REFUSED)
+    assert (gate.run()[0], gate.statuses) == (1, {"a": "skip", "b": "fail"})
+    (reason,) = gate.report["verdict"]["reasons"]
+    assert reason["items"] == ["a", "b"]
+
+
+def test_needs(gate: Gate) -> None:
+    """An item whose needed item did not pass is skipped, whatever the order in the file, and named under its cause."""
+    gate.write(there("a", needs=["b"]), missing("b"), there("c", needs=["a"]))
+    assert (gate.run()[0], gate.statuses) == (1, {"a": "skip", "b": "fail", "c": "skip"})
+    (reason,) = gate.report["verdict"]["reasons"]
+    assert sorted(reason["items"]) == ["a", "b", "c"]
+
+
+def test_order(gate: Gate) -> None:
+    """The reports keep the checklist's order, whoever is done first."""
+    slow = {"id": "a", "command": {"run": ["sleep", "0.5"], "exit": 0}}
+    gate.write(slow, there("b"), there("c"))
+    gate.run()
+    assert list(gate.statuses) == ["a", "b", "c"]
+
+
+def test_deadline(gate: Gate, silent: str) -> None:
+    """The overall deadline ends the run at once, and what did not run is no pass."""
+    asks = {"http": {"url": silent, "status": 200}, "timeout": "60s"}
+    gate.write({"id": "a", **asks}, there("b", needs=["a"]), there("c"))
+    began = time.monotonic()
+    code, _, _ = gate.run("run", "--deadline", "2s")
+    assert (code, gate.statuses) == (1, {"a": "error", "b": "error", "c": "pass"})
+    assert (gate.report["ended"], time.monotonic() - began < 40) == ("deadline", True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_cancelled(gate: Gate, silent: str, number: int) -> None:
+    """Ctrl-C and SIGTERM end the run at once, with all reports and exit code 130."""
+    gate.write({"id": "a", "http": {"url": silent, "status": 200}, "timeout": "60s"}, there("b"))
+    started = gate.start("run")
+    assert started.stderr is not None
+    assert "b" in started.stderr.readline()
+    started.send_signal(number)
+    started.communicate(timeout=40)
+    assert (started.returncode, gate.statuses) == (130, {"a": "error", "b": "pass"})
+    assert (gate.folder / "prodgate-out" / "junit.xml").exists()
+
+
+def test_only(gate: Gate) -> None:
+    """`--only` runs the items that it names; an unknown name is an error with the nearest one."""
+    gate.write(there("first"), missing("second"))
+    assert (gate.run("run", "--only", "first")[0], gate.statuses) == (0, {"first": "pass"})
+    code, _, err = gate.run("run", "--only", "frist")
+    assert (code, "did you mean 'first'?" in err) == (2, True)
+
+
+def test_waiver(gate: Gate) -> None:
+    """A waiver in force lets an item fail, and the GO says when it ends."""
+    waiver = {"item": "b", "owner": "team", "reason": "issue 412", "expires": "2099-01-01"}
+    gate.write(there("a"), missing("b"), waivers=[waiver])
+    assert (gate.run()[0], gate.report["verdict"]["until"]) == (0, "2099-01-01")
+
+
+def test_a_wrong_checklist(gate: Gate) -> None:
+    """A wrong checklist: its errors, exit code 2, and nothing was run."""
+    (gate.folder / "prodgate.yml").write_text("version: 1\nservise: x\n")
+    code, out, err = gate.run()
+    assert (code, out, "prodgate.yml:2:1: unknown key 'servise'" in err, "Traceback" in err) == (2, "", True, False)
+    assert not (gate.folder / "prodgate-out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--file", "no.yml"], ["run", "--deadline", "3"], ["nonsense"], ["render", "no.json", "--format", "md"],
+     ["run", "--baseline", "no.json"], ["validate", "--no-such-option"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_wrong_call(gate: Gate, words: list[str]) -> None:
+    """A wrong call: exit code 2, and no traceback."""
+    gate.write(there("a"))
+    code, _, err = gate.run(*words)
+    assert (code, "Traceback" in err, err != "") == (2, False, True)
+
+
+def test_reports_that_cannot_be_written(gate: Gate) -> None:
+    """A GO whose reports could not be written is no GO: exit code 3."""
+    gate.write(there("a"))
+    (gate.folder / "prodgate-out").write_text("in the way")
+    code, _, err = gate.run()
+    assert (code, "Traceback" in err) == (3, False)
+
+
+def test_no_secret_leaves(gate: Gate) -> None:
+    """A secret of the environment is in no report and on no stream, wherever a check shows it."""
+    gate.environment |= {"SHOP_PASSWORD": "hunter22hunter", "JWT_SECRET": "s3cr3ts3cr3t"}
+    shows = {"run": "echo $SHOP_PASSWORD ${JWT_SECRET:-}; exit 1", "shell": True, "exit": 0}
+    shows["run"] = shows["run"].replace("${", "$${")
+    gate.write(
+        {"id": "a", "command": shows}, {"id": "b", "command": {**shows, "output": {"contains": "hunter22hunter"}}}
+    )
+    _, out, err = gate.run()
+    files = [path.read_bytes() for path in (gate.folder / "prodgate-out").rglob("*") if path.is_file()]
+    everything = b"".join(files) + out.encode() + err.encode()
+    assert [secret for secret in (b"hunter22hunter", b"s3cr3ts3cr3t") if secret in everything] == []
+
+
+def test_plain_lines(gate: Gate) -> None:
+    """Where there is no terminal, there is no colour: one line an item."""
+    gate.write(there("a"), missing("b"))
+    _, out, err = gate.run()
+    assert "\x1b" not in out + err
+    assert len(err.splitlines()) == 2
+
+
+def test_same_input_same_verdict(gate: Gate) -> None:
+    """Two runs differ in times and durations only."""
+    gate.write(there("a"), missing("b"), there("c", needs=["b"]))
+    gate.run()
+    first = _timeless(gate.report)
+    gate.run()
+    assert first == _timeless(gate.report)
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        times = ("started", "finished", "duration", "sha256", "artifacts")
+        return {key: _timeless(entry) for key, entry in value.items() if key not in times}
+    return [_timeless(entry) for entry in value] if isinstance(value, list) else value
+
+
+def test_prove(gate: Gate) -> None:
+    """`prove` finds the item that cannot fail, and exits with 1 for it."""
+    gate.write(there("good"), {"id": "bad", "command": {"run": "true || false", "shell": True, "exit": [0, 1]}})
+    code, out, _ = gate.run("prove")
+    assert (code, "UNPROVEN  bad" in out, "good" in out) == (1, True, False)
+
+
+def test_plan_touches_nothing(gate: Gate) -> None:
+    """`plan` says how long a run takes at worst, and leaves no file."""
+    gate.write(there("a", within="30s"), targets=REFUSED)
+    code, out, _ = gate.run("plan")
+    assert (code, "Nothing was touched" in out) == (0, True)
+    assert [path.name for path in gate.folder.iterdir()] == ["prodgate.yml"]
