@@ -311,6 +311,8 @@ class Report(Model):
     targets: tuple[TargetResult, ...] = ()
     sections: tuple[SectionResult, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    notes: tuple[Message, ...] = ()
+    """What people should know and the verdict does not rest on."""
     verdict: Verdict
     changes: Changes | None = None
 

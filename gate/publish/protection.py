@@ -1,0 +1,52 @@
+"""Asks the branch's rules whether this gate's status is required there: where it is not, a NO-GO does not stop a merge.
+
+Rulesets: https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch (anyone who may read may ask); classic
+protection: https://docs.github.com/en/rest/branches/branches#get-a-branch
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from gate.messages import Message, say
+from gate.publish.github import GitHub, GitHubError
+from gate.publish.settings import Settings, at
+
+
+def note(settings: Settings) -> Message | None:
+    """What people should know about the branch's rules; None where the status is required, or none is wished."""
+    if not (settings.status and settings.token and settings.repository and settings.branch):
+        return None
+    try:
+        if settings.context.lower() in required(GitHub(settings)):
+            return None
+    except GitHubError as error:
+        return say(
+            "Whether the status `{context}` is required on `{branch}` could not be asked: {why}",
+            context=settings.context,
+            branch=settings.branch,
+            why=error.message,
+        )
+    return say(
+        "The status `{context}` is not required on `{branch}`: a NO-GO does not stop a merge",
+        context=settings.context,
+        branch=settings.branch,
+    )
+
+
+def required(github: GitHub) -> set[str]:
+    """The contexts that the branch requires, in lower case: GitHub compares them so."""
+    branch = quote(github.settings.branch, safe="")
+    found = {context for rule in github.pages(f"{github.root}/rules/branches/{branch}") for context in _of_rule(rule)}
+    protection = at(github.get(f"{github.root}/branches/{branch}"), "protection", "required_status_checks")
+    if at(protection, "enforcement_level") != "off":
+        found |= {str(context) for context in at(protection, "contexts") or []}
+    return {context.lower() for context in found}
+
+
+def _of_rule(rule: Any) -> list[str]:
+    if at(rule, "type") != "required_status_checks":
+        return []
+    checks = at(rule, "parameters", "required_status_checks") or []
+    return [str(at(check, "context")) for check in checks]

@@ -1,0 +1,136 @@
+"""The commit status: `pending` before anything else, then what the verdict is, on the commit that is judged.
+
+https://docs.github.com/en/rest/commits/statuses
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gate.language import language
+from gate.messages import Message, say
+from gate.model import Decision, Report
+from gate.publish.github import GitHub, GitHubError, missing_rights
+from gate.publish.settings import Notice, Settings
+from gate.render import _view, markdown
+
+LONGEST = 140
+"""Characters of a description; GitHub refuses a longer one, and those of more than three bytes."""
+_ELLIPSIS = "…"
+
+
+def pending(settings: Settings) -> list[Notice]:
+    """Says that the gate is at work."""
+    return _told(settings, "pending", "prodgate: running")
+
+
+def finished(report: Report, settings: Settings) -> list[Notice]:
+    """Says the verdict."""
+    return _told(settings, state(report), description(report))
+
+
+def broken(settings: Settings, why: str) -> list[Notice]:
+    """Says that there is no verdict, because the checklist is wrong or the gate broke."""
+    return _told(settings, "error", why)
+
+
+def leftover(settings: Settings) -> list[Notice]:
+    """Turns a `pending` of this very run, which was killed, into an `error`. Another run's stays as it is."""
+    if not settings.status or not settings.token:
+        return []
+    try:
+        github = GitHub(settings)
+        last = _last(github)
+        if last is None or last.get("state") != "pending" or last.get("target_url") != (settings.run_url or None):
+            return []
+        _post(github, "error", "The gate was killed before it had a verdict")
+    except GitHubError as error:
+        return [Notice(_failure(error), "warning", untold=not error.rights)]
+    return [Notice(say("The status was still pending: it is an error now, because the gate was killed"), "notice")]
+
+
+def state(report: Report) -> str:
+    """What GitHub calls it."""
+    if report.ended in ("cancelled", "broken"):
+        return "error"
+    return "failure" if report.verdict.decision is Decision.NO_GO else "success"
+
+
+def description(report: Report) -> str:
+    """The most useful thing, in at most 140 characters: `NO-GO: database drill not noticed; 2 more`."""
+    words = language(report.language)
+    head = words.message(_view.DECISIONS[report.verdict.decision])
+    if report.ended in ("cancelled", "broken"):
+        return fitted(words.message(_view.ENDINGS[report.ended]))
+    reasons = report.verdict.reasons
+    if not reasons:
+        return fitted(f"{head}: {words.message(_passed(report))}")
+    more = words("; {count} more", count=len(reasons) - 1) if len(reasons) > 1 else ""
+    return fitted(f"{head}: {words.message(reasons[0].message)}", more)
+
+
+def _passed(report: Report) -> Message:
+    counts, verdict = report.counts, report.verdict
+    passed = say("{passed} of {total} passed", passed=counts.passed, total=counts.total)
+    if verdict.until is not None:
+        return say("{passed}; becomes NO-GO on {day}", passed=passed, day=verdict.until.isoformat())
+    if verdict.reservations:
+        return say("{passed}; first reservation: {why}", passed=passed, why=verdict.reservations[0].message)
+    return passed
+
+
+def fitted(text: str, end: str = "") -> str:
+    """One line of at most 140 characters, none of which takes four bytes; `end` is never cut."""
+    line, end = _plain(text), _plain(end)
+    room = LONGEST - len(end)
+    return (line if len(line) <= room else line[: room - 1].rstrip() + _ELLIPSIS) + end
+
+
+def _plain(text: str) -> str:
+    line = " ".join(markdown.visible(text).split()) if text.strip() else ""
+    line = f" {line}" if text.startswith(" ") else line
+    return "".join(character if ord(character) <= 0xFFFF else "\N{REPLACEMENT CHARACTER}" for character in line)
+
+
+def _told(settings: Settings, state: str, text: str) -> list[Notice]:
+    """Sets the status, where it is wished. Never raises: the verdict stands, whatever GitHub says."""
+    if not settings.status:
+        return []
+    if not (settings.repository and settings.commit):
+        return [Notice(say("The commit status was not set: there is no repository and commit to set it on"), "notice")]
+    if not settings.token:
+        return [Notice(missing_rights(_NOT_SET, GitHubError(say("there is no token"))))]
+    try:
+        _post(GitHub(settings), state, settings.secrets.hide(text))
+    except GitHubError as error:
+        return [Notice(_failure(error), "warning" if error.rights else "error", untold=not error.rights)]
+    return []
+
+
+_NOT_SET = say("The commit status was not set")
+
+
+def _failure(error: GitHubError) -> Message:
+    return missing_rights(_NOT_SET, error) if error.rights else say("{what}: {why}", what=_NOT_SET, why=error.message)
+
+
+def _post(github: GitHub, state: str, text: str) -> None:
+    settings = github.settings
+    body = {"state": state, "context": settings.context, "description": fitted(text)}
+    if settings.run_url:
+        body["target_url"] = settings.run_url
+
+    def done() -> Any:
+        last = _last(github)
+        return last if last and all(last.get(name) == value for name, value in body.items()) else None
+
+    github.post(f"{github.root}/statuses/{settings.commit}", body, done)
+
+
+def _last(github: GitHub) -> dict[str, Any] | None:
+    """The newest status of our context: GitHub lists them newest first."""
+    context = github.settings.context.lower()
+    for status in github.pages(f"{github.root}/commits/{github.settings.commit}/statuses"):
+        if str(status.get("context", "")).lower() == context:
+            return dict(status)
+    return None
