@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import signal
@@ -32,6 +33,14 @@ _PAUSE = 0.2
 _TRY = 5.0
 _LATE = 3.0
 """Seconds that what is just being started has to notice that the run is over."""
+
+
+class _NotBefore(NoEngine):
+    """Another target that this one comes after is not ready. `cause` is what is behind that."""
+
+    def __init__(self, message: Message, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class Stage:
@@ -136,19 +145,21 @@ class Stage:
         self._failed = True
 
     def _one(self, name: str, target: Target) -> None:
-        began = time.monotonic()
+        began, cause = time.monotonic(), f"target:{name}"
         try:
             self._placed(name, target, self.staged[name])
             why = self._await(target, self.staged[name])
         except NoEngine as error:
             why = error.message
+            cause = error.cause if isinstance(error, _NotBefore) else cause
         except OSError as error:
             why = say("it cannot be started: {why}", why=str(error))
         except Exception as error:  # noqa: BLE001 - whatever breaks, the target is not ready and the run goes on
             why = say("it cannot be started: {why}", why=f"{type(error).__name__}: {error}")
         log = _log(self.staged[name]) if why is not None else ""
         took = time.monotonic() - began
-        self._put(replace(self.staged[name], why_not=why, log=log, duration=took))
+        with contextlib.suppress(NoEngine):
+            self._put(replace(self.staged[name], why_not=why, cause=cause, log=log, duration=took))
         self._done[name].set()
 
     def _put(self, staged: Staged) -> None:
@@ -191,8 +202,13 @@ class Stage:
             while name in self._done and not self._done[name].wait(_PAUSE):
                 if self.cancelled.is_set():
                     raise NoEngine(say("the run ended before it was started"))
-            if name not in self._done or not self.staged[name].ready:
-                raise NoEngine(say("{target}, which it comes after, is not ready", target=name))
+            other = self.staged.get(name)
+            if other is None or other.why_not is not None:
+                why = other.why_not if other and other.why_not else say("it is not part of this run")
+                raise _NotBefore(
+                    say("{target}, which it comes after, is not ready: {why}", target=name, why=why),
+                    other.cause if other else f"target:{name}",
+                )
 
     def _will(self, way: str) -> None:
         """Writes down, once, how everything of this kind that the run starts is taken down again."""
