@@ -86,6 +86,7 @@ def ask(kind: str, root: Path = Path(), *, urls: dict[str, str], limit: float = 
         ({"name": "go_goroutines", "labels": {"a": "b"}}, "fail", 'go_goroutines has no sample with a "b"'),
         ({"name": "prometheus_http_requests_total", "labels": {"code": 200}, "count": {"ge": 1}}, "pass", ""),
         ({"name": "go_gc_duration_seconds", "type": "summary", "count": 5}, "pass", "5 samples"),
+        ({"name": "prometheus_http_request_duration_seconds", "type": "histogram"}, "pass", "is exposed as histogram"),
         ({"path": "/nowhere", "valid": True}, "fail", "Answered 404, expected 200"),
         ({"path": "/graph", "valid": True}, "fail", "Content-Type is text/html"),
     ],
@@ -191,7 +192,7 @@ def test_promql(server: Service, fields: dict[str, Any], status: str, message: s
 @pytest.mark.parametrize(
     ("fields", "status", "message"),
     [
-        ({"job": "self"}, "pass", "1 targets of self are up"),
+        ({"job": "self"}, "pass", "1 active targets are up: "),
         ({"job": "gone"}, "fail", "connection refused"),
         ({"job": "gone", "health": "down"}, "pass", ""),
         ({"job": "veza"}, "fail", "no active target of job veza; its jobs are gone, self"),

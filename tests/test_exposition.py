@@ -243,3 +243,12 @@ def test_labels_survive(first: str, second: str) -> None:
 def test_gzip_is_the_callers_business() -> None:
     """Compressed bytes are refused like any other garbage."""
     assert not read([gzip.compress(TEXT)]).valid
+
+
+def test_a_family_without_samples_of_its_own_name_has_only_its_own() -> None:
+    """What stands before a family in the same block is not taken for it."""
+    found = read([TEXT])
+    family = found.families["latency_seconds"]
+    line, offset = found.start_of(family)
+    again = samples_again([TEXT[offset:]], line, family.last, lambda name: name in family.names)
+    assert [sample.line for sample in again] == [6, 7, 8, 9]

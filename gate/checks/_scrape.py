@@ -49,7 +49,12 @@ class Scrape:
             return []
         line, offset = self.exposition.start_of(family)
         found: list[Sample] = []
-        again = samples_again(self._chunks(offset), line, family.last, wanted, openmetrics=self.exposition.openmetrics)
+
+        def asked(name: str) -> bool:
+            return name in family.names and wanted(name)
+
+        openmetrics = self.exposition.openmetrics
+        again = samples_again(self._chunks(offset), line, family.last, asked, openmetrics=openmetrics)
         for sample in again:
             found.append(sample)
             if len(found) > SAMPLE_LIMIT:

@@ -47,8 +47,8 @@ class ScrapeTarget(Check[Seen]):
         problems = list(self._problems(seen, chosen))
         if problems:
             return failed(together(problems), answer=answer)
-        message = say("{count} targets of {job} are {health}: {urls}", count=len(chosen), job=self.job,
-                      health=chosen[0].health, urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
+        message = say("{count} active targets are {health}: {urls}", count=len(chosen), health=chosen[0].health,
+                      urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
         return passed(message, answer=answer)
 
     def _is_chosen(self, target: ActiveTarget) -> bool:
