@@ -7,7 +7,7 @@ SCRIPTS = $(shell $(FILES) '*.sh' .ci/run)
 DOCKERFILES = $(shell $(FILES) Dockerfile '*/Dockerfile')
 WORKFLOWS = $(shell $(FILES) '.github/workflows/*.yml' '*/.github/workflows/*.yml')
 
-.PHONY: help venv parts lint test format demo catalogues lock clean
+.PHONY: help venv parts lint test format demo schema catalogues lock clean
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -43,6 +43,9 @@ test: venv parts ## run the tests
 
 demo: venv ## run the gate on the example, with its services as processes
 	cd examples/veza && $(CURDIR)/$(BIN)/python -m demo
+
+schema: venv ## write the checklist's JSON Schema beside the example
+	$(BIN)/prodgate schema > examples/veza/prodgate.schema.json
 
 catalogues: venv ## extract the texts, update and compile the catalogues
 	$(BIN)/python -m gate.locale

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 8 * 1024
 """Characters of an answer that the evidence keeps."""
+CHECK_REF = "x-check"
+"""Stands in a JSON Schema where that of a check belongs, until `gate.checklist.schema` puts them all together."""
 _PAUSE = 0.25
 _GRACE = 2.0
 
@@ -62,7 +64,7 @@ class Asked(Model):
         resolved = handler.resolve_ref_schema(made)
         resolved["properties"].pop("check", None)
         for name in CHECKS.names():
-            resolved["properties"][name] = {"$ref": f"#/$defs/{name}"}
+            resolved["properties"][name] = {CHECK_REF: name}
         resolved["oneOf"] = [{"required": [name]} for name in CHECKS.names()]
         return made
 
