@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
+from gate.checklist.schema import checklist_schema
 from gate.model import Report, Status
 from tests.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
 from tests.test_example import python as python
@@ -39,6 +43,33 @@ def demo(folder: Path) -> tuple[subprocess.CompletedProcess[str], Report]:
     ended = run(["demo"], folder)
     assert (folder / "prodgate-out" / "report.json").exists(), ended.stderr
     return ended, report(folder)
+
+
+def test_schema_is_that_of_the_code() -> None:
+    """The schema beside the example is what `prodgate schema` prints: `make schema` writes it again."""
+    assert json.loads((EXAMPLE / "prodgate.schema.json").read_text()) == checklist_schema()
+
+
+@pytest.mark.parametrize("name", ["prodgate.yml", "prodgate.ci.yml", "prodgate.demo.yml"])
+def test_editors_find_nothing_wrong(name: str) -> None:
+    """The example's checklists, variables included, have the form of the schema. Only the first is one by itself."""
+    schema = checklist_schema()
+    wanted = schema["required"] if name == "prodgate.yml" else ["version"]
+    found = jsonschema.Draft202012Validator({**schema, "required": wanted}).iter_errors(
+        yaml.safe_load((EXAMPLE / name).read_text())
+    )
+    assert [error.message for error in found] == []
+
+
+def test_editors_find_what_is_wrong() -> None:
+    """A key of a check, also of one inside a drill, that is not there is found by the schema."""
+    text = (EXAMPLE / "prodgate.yml").read_text()
+    for old, new in (
+        ("latency: 1s", "latncy: 1s"),
+        ("VezaCircuitBreakerOpen, state:", "VezaCircuitBreakerOpen, stte:"),
+    ):
+        wrong = yaml.safe_load(text.replace(old, new, 1))
+        assert not jsonschema.Draft202012Validator(checklist_schema()).is_valid(wrong), new
 
 
 def test_nothing_running(tmp_path: Path) -> None:
