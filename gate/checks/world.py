@@ -76,6 +76,8 @@ class World:
     """What became of the items that have run, by id."""
     stage: Stage | None = None
     """Where faults are done; None where none can be."""
+    began: float = field(default_factory=time.monotonic)
+    """When the run began (monotonic)."""
     run_id: str = ""
     """Names this run of the gate, also in the labels of what it starts."""
     evidence: Keeper | None = None
