@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gate.checklist.models import Checklist, Item
+from gate.checklist.references import wanted
 from gate.messages import Message, say
-from gate.quantities import duration
+from gate.staging.engine import NoEngine, client, own_image
+from gate.staging.spec import Target
 
 _PHASES = ("main", "drill", "after")
 
@@ -34,7 +37,7 @@ class Plan:
 
 def plan(checklist: Checklist, items: list[Item], workers: int) -> Plan:
     """The plan of a run of some items of a checklist, `workers` at a time."""
-    steps = [_targets(checklist)]
+    steps = [_here(checklist, items), _targets(checklist, items)]
     for name in _PHASES:
         group = [item for item in items if item.check.phase == name]
         if group:
@@ -42,16 +45,41 @@ def plan(checklist: Checklist, items: list[Item], workers: int) -> Plan:
     return Plan(tuple(steps))
 
 
-def _targets(checklist: Checklist) -> Step:
-    lines, worst = [], 0.0
-    for name, target in checklist.targets.items():
-        within = target.ready.within if target.ready else 0.0
-        worst = max(worst, within)
-        where = target.url or target.container or ""
-        lines.append(
-            say("{target} at {address}: awaited for {within}", target=name, address=where, within=duration(within))
-        )
-    return Step(say("Targets"), tuple(lines), worst)
+def _targets(checklist: Checklist, items: list[Item]) -> Step:
+    """The targets that the items need. They come up side by side, but for those that others come after."""
+    targets = {name: checklist.targets[name] for name in wanted(items, checklist.targets)}
+    lines = [say("{target}: {effect}", target=name, effect=line) for name in targets for line in targets[name].plan()]
+    return Step(say("Targets"), tuple(lines), max((_until(name, targets) for name in targets), default=0.0))
+
+
+def _until(name: str, targets: Mapping[str, Target]) -> float:
+    """Seconds until a target is ready at the latest, those that come before it included."""
+    target = targets[name]
+    within = target.ready.within if target.ready else 0.0
+    return within + max((_until(other, targets) for other in target.awaits), default=0.0)
+
+
+def _here(checklist: Checklist, items: list[Item]) -> Step:
+    """The rights that it takes, and what can't be had here. Asks the engine for its version, and nothing else."""
+    needing = [name for name in wanted(items, checklist.targets) if checklist.targets[name].needs_engine]
+    if not needing:
+        return Step(say("Rights"), (say("none: no container engine is needed"),), 0.0)
+    names = ", ".join(needing)
+    lines = [say("{targets}: the right to use the container engine (/var/run/docker.sock)", targets=names)]
+    try:
+        client()
+    except NoEngine as error:
+        lines.append(say("not here: {targets}: {why}", targets=names, why=error.message))
+        return Step(say("Rights"), tuple(lines), 0.0)
+    if own_image() is None and any(_behind(item) for item in items):
+        lines.append(say("not here: a proxy or stub in the place of a container: set PRODGATE_IMAGE"))
+    return Step(say("Rights"), tuple(lines), 0.0)
+
+
+def _behind(item: Item) -> bool:
+    return (
+        item.kind == "drill" and item.check.fault is not None and item.check.fault.fault.kind in ("slow", "impersonate")
+    )
 
 
 def _phase(name: str, items: list[Item], workers: int) -> Step:

@@ -9,10 +9,11 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from gate.checklist.document import Path_
-from gate.checklist.models import Checklist
+from gate.checklist.models import Checklist, Item
 from gate.checklist.problems import Place, Problem, nearest
 from gate.checks.asked import Asked
 from gate.checks.base import Refers
+from gate.staging.spec import Target
 
 
 def references(checklist: Checklist, places: Mapping[Path_, Place]) -> list[Problem]:
@@ -87,6 +88,18 @@ def named_targets(value: object, path: Path_ = ()) -> Iterator[tuple[Path_, str]
             yield from named_targets(entry, (*path, key))
     elif isinstance(value, BaseModel):
         yield from _named_in(value, path)
+
+
+def wanted(items: Iterable[Item], targets: Mapping[str, Target]) -> list[str]:
+    """The targets that some items require or talk to, and those that come before them, in the checklist's order."""
+    waiting = [name for item in items for name in [*item.requires, *(name for _, name in named_targets(item))]]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in targets and name not in found:
+            found.add(name)
+            waiting.extend(targets[name].awaits)
+    return [name for name in targets if name in found]
 
 
 def _named_in(model: BaseModel, path: Path_) -> Iterator[tuple[Path_, str]]:

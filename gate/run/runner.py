@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import gate
 from gate.checklist.load import Loaded
 from gate.checklist.models import Item, WaiverSpec
-from gate.checklist.references import named_targets
+from gate.checklist.references import named_targets, wanted
 from gate.checks.asked import ask
 from gate.checks.world import Memo, World
 from gate.evidence import Store, as_bytes
@@ -36,7 +36,6 @@ from gate.run.ending import Ending
 from gate.run.progress import Progress
 from gate.run.schedule import run_all
 from gate.secrets import Secrets
-from gate.staging.spec import Target
 from gate.staging.stage import Stage
 from gate.staging.staged import Staged
 from gate.verdict import decide, in_force
@@ -92,8 +91,8 @@ class Run:
         return self.report()
 
     def _stage(self) -> Stage:
-        wanted = _targets_of(self.selected, self.checklist.targets)
-        targets = {name: target for name, target in self.checklist.targets.items() if name in wanted}
+        known = self.checklist.targets
+        targets = {name: known[name] for name in wanted(self.selected, known)}
         return Stage(
             targets,
             root=self.options.root,
@@ -283,18 +282,6 @@ def _needs(name: str, needed: ItemResult | None) -> Outcome:
 
 def _waiver(spec: WaiverSpec) -> Waiver:
     return Waiver(**spec.model_dump())
-
-
-def _targets_of(items: Collection[Item], targets: Mapping[str, Target]) -> set[str]:
-    """The targets that some items require or talk to, and those that come before them."""
-    waiting = [name for item in items for name in [*item.requires, *(name for _, name in named_targets(item))]]
-    found: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(targets[name].awaits if name in targets else [])
-    return found
 
 
 def _target_result(staged: Staged) -> TargetResult:

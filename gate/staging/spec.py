@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate.matchers import Matcher
+from gate.messages import Message, say
 from gate.model import Model, TargetName
-from gate.quantities import Duration
+from gate.quantities import Duration, duration
 
 
 def _http_url(value: str) -> str:
@@ -142,3 +143,38 @@ class Target(Model):
         from_url = (parts.port or (443 if parts.scheme == "https" else 80)) if self.url else None
         found = [self.port, self.ready.tcp if self.ready else None, from_url]
         return list(dict.fromkeys(port for port in found if port))
+
+    @property
+    def needs_engine(self) -> bool:
+        """Whether it can't be had without a container engine."""
+        return bool(self.container) or bool(self.start and self.start.kind != "command")
+
+    def plan(self) -> list[Message]:
+        """What a run will do for it, and undo, in order."""
+        found = [self._begins()]
+        for entry in self.provision:
+            found.append(say("{source} is copied into it, to {folder}", source=entry.source, folder=entry.to))
+            found += _reload(entry)
+        if self.ready:
+            found.append(say("it is awaited, at most {within}", within=duration(self.ready.within)))
+        return found
+
+    def _begins(self) -> Message:
+        start = self.start
+        if start is None and self.container:
+            return say("the service container {name} is looked for", name=self.container)
+        if start is None:
+            return say("it is asked at {url}", url=self.url or "")
+        if start.kind == "command":
+            return say("`{command}` is started, and ended at the end", command=shlex.join(start.command or []))
+        if start.kind == "image":
+            return say("a container of {image} is started, and removed at the end", image=start.image or "")
+        return say("an image is built from {folder} and started; both are removed at the end", folder=start.build or "")
+
+
+def _reload(entry: Provision) -> list[Message]:
+    if entry.signal:
+        return [say("it gets the signal {signal}", signal=entry.signal)]
+    if entry.post:
+        return [say("{path} is asked with POST", path=entry.post)]
+    return [say("it is restarted")] if entry.restart else []
