@@ -158,6 +158,11 @@ def drills(report: Report) -> list[ItemResult]:
     return [item for item in report.items if item.outcome.timeline or item.check == "drill"]
 
 
+def traces(report: Report) -> list[ItemResult]:
+    """The items that follow alerts to their runbooks, and did so."""
+    return [item for item in report.items if item.check == "traceability" and item.outcome.rows]
+
+
 def moments(timeline: Timeline, limit: int) -> list[Moment]:
     """The moments that can be drawn, in order of time: those within four months of the fault."""
     found = (moment for moment in timeline.moments if abs(moment.at) < _DRAWN)

@@ -17,6 +17,7 @@ def render(report: Report, code: str) -> str:
         actions=_view.actions(report),
         unverified=_view.unverified(report),
         drills=_view.drills(report),
+        traces=_view.traces(report),
         blocking=_view.steps(report, Severity.BLOCKING),
         optional=_view.steps(report, Severity.ADVISORY),
         advised=_view.recommendations(report),
