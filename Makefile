@@ -1,5 +1,6 @@
 # The verbs of the project. `make demo` and `make test` install what they need; both may be run twice.
 PYTHON ?= python3
+IMAGE ?= prodgate
 VENV := .venv
 BIN := $(VENV)/bin
 FILES = git ls-files --cached --others --exclude-standard
@@ -7,7 +8,7 @@ SCRIPTS = $(shell $(FILES) '*.sh' .ci/run)
 DOCKERFILES = $(shell $(FILES) Dockerfile '*/Dockerfile')
 WORKFLOWS = $(shell $(FILES) '.github/workflows/*.yml' '*/.github/workflows/*.yml')
 
-.PHONY: help venv parts lint test format demo schema catalogues lock clean
+.PHONY: help venv parts lint test format demo image schema catalogues lock clean
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -43,6 +44,9 @@ test: venv parts ## run the tests
 
 demo: venv ## run the gate on the example, with its services as processes
 	cd examples/veza && $(CURDIR)/$(BIN)/python -m demo
+
+image: ## build the action's image: IMAGE= names it, BASE= is any Debian 13
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 schema: venv ## write the checklist's JSON Schema beside the example
 	$(BIN)/prodgate schema > examples/veza/prodgate.schema.json
