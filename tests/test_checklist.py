@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,19 @@ def test_item_mistakes(name: str) -> None:
     """Mistakes inside an item have their places inside the item."""
     text, expected = ITEM_MISTAKES[name]
     assert items(text) == [expected]
+
+
+def test_waiver_policy() -> None:
+    """A waiver that reaches further than the policy lets it, and one too many, are errors."""
+    soon, late = date.today() + timedelta(days=30), date.today() + timedelta(days=31)
+    waiver = "{item: s.a, owner: a, reason: b, expires: %s}"
+    policy = "waiver_policy: {max_days: 30, max: 0}\n"
+    assert loads_or_says_why(HEAD + SECTIONS + ITEM + f"waivers: [{waiver % soon}]\n" + policy.replace("x: 0", "x: 1"))
+    found = items(ITEM + f"waivers: [{waiver % late}]\n" + policy)
+    assert found == [
+        "8:10: 1 waivers stand here, expected at most 0 (waiver_policy)",
+        f"8:53: reaches until {late}, expected {soon} at the latest: 30 days (waiver_policy)",
+    ]
 
 
 def test_no_check() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -153,6 +154,12 @@ def _waivers(checklist: Checklist) -> Found:
         if waiver.item in seen:
             yield ("waivers", number, "item"), f"item '{waiver.item}' is waived twice, expected it once"
         seen.add(waiver.item)
+    days = checklist.waiver_policy.max_days
+    latest = date.today() + timedelta(days=days) if days is not None else date.max
+    for number, waiver in enumerate(checklist.waivers):
+        if waiver.expires > latest:
+            text = f"reaches until {waiver.expires}, expected {latest} at the latest: {days} days (waiver_policy)"
+            yield ("waivers", number, "expires"), text
     most = checklist.waiver_policy.max
     if most is not None and len(checklist.waivers) > most:
         yield ("waivers",), f"{len(checklist.waivers)} waivers stand here, expected at most {most} (waiver_policy)"
