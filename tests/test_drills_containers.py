@@ -139,3 +139,26 @@ def test_open_connections_are_broken(job: Job) -> None:
         assert "broken" in staging.docker("logs", name)
     finally:
         staging.docker("rm", "-f", name)
+
+
+def test_a_command_in_an_image(job: Job) -> None:
+    """A command with an image runs beside the job: with the workspace, on the job's network; its container is gone."""
+    before = on_network(job.network)
+    connects = "import socket; socket.create_connection(('database', 5432))"
+    script = f'cat dependent.py >/dev/null && touch made-there && python3 -c "{connects}"'
+    command = {"image": images.base(), "shell": True, "run": f"{script} && echo well", "stdout": "well\n"}
+    found = run(job, {"id": "c", "title": "C", "command": command})
+    assert (found["status"], (job.workspace / "made-there").exists()) == ("pass", True), found
+    assert on_network(job.network) == before
+
+
+def test_a_command_in_an_image_has_to_end(job: Job) -> None:
+    """A command in an image that does not end in time is an ERROR, one that fails a FAIL; nothing of them is left."""
+    before = on_network(job.network)
+    sleeping = {"image": images.base(), "run": "sleep 60"}
+    assert run(job, {"id": "c", "title": "C", "timeout": "2s", "command": sleeping})["status"] == "error"
+    failing = {"image": images.base(), "run": ["sh", "-c", "exit 7"]}
+    assert run(job, {"id": "c", "title": "C", "command": failing})["status"] == "fail"
+    missing = {"image": "127.0.0.1:1/no-such-image:1", "run": "true"}
+    assert run(job, {"id": "c", "title": "C", "command": missing})["status"] == "error"
+    assert on_network(job.network) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
@@ -65,15 +66,20 @@ class Command(Check[process.Finished]):
 
     def reproduce(self, world: World) -> str:
         words = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
+        if self.image is not None:
+            given = " ".join(f"-e {word}" for word in words)
+            place = f"/github/workspace/{self.cwd}".removesuffix("/.")
+            call = shlex.join([self.image, *self.argv()])
+            return f'docker run --rm --entrypoint "" -v "$PWD":/github/workspace -w {shlex.quote(place)} {given} {call}'
         line = " ".join([*words, shlex.join(self.argv())])
         return line if self.cwd == "." else f"(cd {shlex.quote(self.cwd)} && {line})"
 
     def observe(self, world: World) -> process.Finished:
-        if self.image is not None:
-            raise CannotObserve(say("There is no engine here to run {image} with", image=self.image))
         folders = [path for path in find(world, self.cwd) if path.is_dir()]
         if not folders:
             raise CannotObserve(say("{path} is no folder of the checkout", path=self.cwd))
+        if self.image is not None:
+            return self._in_image(self.image, folders[0], world)
         try:
             return process.run(
                 self.argv(),
@@ -87,6 +93,26 @@ class Command(Check[process.Finished]):
             why = error.strerror or str(error)
             message = say("{command} can't be run: {why}", command=self.argv()[0], why=why)
             raise CannotObserve(message, advice=say("Install it where the gate runs, or correct `run`")) from error
+
+    def _in_image(self, image: str, folder: Path, world: World) -> process.Finished:
+        from gate.staging import sibling
+        from gate.staging.engine import NoEngine
+
+        if world.stage is None:
+            raise CannotObserve(say("There is no engine here to run {image} with", image=image))
+        try:
+            return sibling.run(
+                self.argv(),
+                image,
+                stage=world.stage,
+                folder=folder,
+                environment=self.env,
+                deadline=world.deadline,
+                cancelled=world.cancelled,
+                limit=self.limit,
+            )
+        except NoEngine as error:
+            raise CannotObserve(error.message) from error
 
     def judge(self, seen: process.Finished) -> Judgement:
         answer, took = _shown(seen), duration(seen.took)

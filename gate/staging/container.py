@@ -131,7 +131,7 @@ def launch(
     try:
         image = start.image or _build(name, start, root, run_id, note)
         if start.image:
-            _pulled(engine, image, note)
+            pulled(engine, image, note)
         if cancelled.is_set():
             raise NoEngine(say("the run ended before it was started"))
         handle = engine.containers.create(
@@ -153,7 +153,8 @@ def _alias(engine: Any, name: str) -> Any:
     return engine.api.create_endpoint_config(aliases=[name])
 
 
-def _pulled(engine: Any, image: str, note: Callable[[str], None]) -> None:
+def pulled(engine: Any, image: str, note: Callable[[str], None]) -> None:
+    """Pulls an image that is not there yet. Raises DockerException where that can't be done."""
     from docker.errors import ImageNotFound
 
     try:
