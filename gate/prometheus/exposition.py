@@ -261,7 +261,8 @@ class _Reader:
         self._lines(whole + feed)
         if rest:
             self.exposition.lines += 1
-            reason = say("The last line does not end with a line feed: the exposition was cut short")
+            cut = say("The last line does not end with a line feed: the exposition was cut short")
+            reason = say('There is something after "# EOF"') if self.ended else cut
             self._problem(self.exposition.lines, rest, reason)
 
     def _lines(self, block: bytes) -> None:

@@ -134,7 +134,7 @@ class _Template:
             tokens.append((str(found.lastgroup), found[0], at))
             at = found.end()
             named = found.lastgroup in ("word", "variable", "field")
-            if named and not self.text.startswith(_ENDS_A_NAME, at):
+            if named and at < len(self.text) and not self.text.startswith(_ENDS_A_NAME, at):
                 raise BadTemplate(say("Unexpected {text} in an action", text=repr(self.text[at : at + 1])), at)
         return tokens, closed.end()
 

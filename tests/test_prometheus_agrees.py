@@ -1,0 +1,247 @@
+"""The same files before the gate's readers and Prometheus's own programs: their verdicts must agree.
+
+Each corpus is a good file, the same with slips that people make, and the same with random changes of a fixed seed.
+Where the gate is stricter or newer on purpose, that is said in the case.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate.prometheus import rules, templates
+from gate.prometheus.exposition import read
+from tests.parts.services import prometheus_running
+from tests.parts.web import Reply, Web
+
+TEXT = [
+    "# HELP a_total Some \\\\ help\\n.\n", "# TYPE a_total counter\n", 'a_total{x="1",y="b\\"c"} 3\n',
+    'a_total{y="2",x="é"} +Inf\n', "# TYPE h histogram\n", 'h_bucket{le="0.1"} 1\n', 'h_bucket{le="+Inf"} 2\n',
+    "h_sum 2.5e3\n", "h_count 2 1700000000000\n", "# TYPE s summary\n", 's{quantile="0.5"} 1\n', "s_sum 4\n",
+    "s_count 7\n", "# a comment\n", "\n", "g 4\n", "# TYPE g2 gauge\n", "g2 NaN\n",
+]  # fmt: skip
+OPENMETRICS = [
+    "# HELP a Some help.\n", "# TYPE a counter\n", 'a_total{x="1",y="b\\"c"} 3 # {trace_id="abc"} 1 12.5\n',
+    'a_total{y="2",x="é"} 4 1700000000.5\n', 'a_created{x="1"} 1.5e9\n', "# TYPE h_seconds histogram\n",
+    "# UNIT h_seconds seconds\n", 'h_seconds_bucket{le="0.1"} 1 # {} 0.05\n', 'h_seconds_bucket{le="+Inf"} 2\n',
+    "h_seconds_sum 2.5e3\n", "h_seconds_count 2\n", "# TYPE i info\n", 'i_info{v="1"} 1\n', "# TYPE g gauge\n",
+    "g NaN\n", "# EOF\n",
+]  # fmt: skip
+STRICTER = ("given before", "A second", "after its samples", "all in one place", "more than 128")
+"""What the gate refuses and Prometheus loses in silence, by a part of the reason; and a NUL, which ends its reading."""
+CHARACTERS = ' \t"{}=,#\\\n0123abc_:.+-eEINFnaé\r\x00\xff'
+
+
+def mutated(lines: list[str], dice: random.Random) -> bytes:
+    """The lines with one to three small changes."""
+    changed = list(lines)
+    if dice.random() < 0.3:
+        del changed[dice.randrange(len(changed))]
+    if dice.random() < 0.2:
+        one, other = dice.randrange(len(changed)), dice.randrange(len(changed))
+        changed[one], changed[other] = changed[other], changed[one]
+    number = dice.randrange(len(changed))
+    changed[number] = scrambled(changed[number], CHARACTERS, dice)
+    return "".join(changed).encode("latin-1" if dice.random() < 0.1 else "utf-8", "replace")
+
+
+def scrambled(text: str, characters: str, dice: random.Random) -> str:
+    letters = list(text)
+    for _ in range(dice.choice([1, 1, 1, 2, 3])):
+        at = dice.randrange(len(letters) + 1)
+        if dice.random() < 0.6 or at == len(letters):
+            letters[at : at + dice.choice([0, 1])] = dice.choice(characters)
+        else:
+            del letters[at]
+    return "".join(letters)
+
+
+def corpus(lines: list[str], count: int, seed: int) -> list[bytes]:
+    dice = random.Random(seed)
+    return ["".join(lines).encode(), *(mutated(lines, dice) for _ in range(count))]
+
+
+def scraped(cases: list[bytes], content_type: str) -> list[str]:
+    """What a real Prometheus says of each, as its targets' last errors; "" where it took it."""
+    web = Web({f"/{number}": Reply(200, case, {"Content-Type": content_type}) for number, case in enumerate(cases)})
+    web.start()
+    static = [
+        {"targets": [f"127.0.0.1:{web.port}"], "labels": {"__metrics_path__": f"/{number}", "case": str(number)}}
+        for number in range(len(cases))
+    ]
+    config = {
+        "global": {"scrape_interval": "3s", "scrape_timeout": "3s"},
+        "scrape_configs": [{"job_name": "cases", "static_configs": static}],
+    }
+    try:
+        with prometheus_running(json.dumps(config)) as service:
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                found = active(f"{service.url}/api/v1/targets?state=active")
+                if len(found) == len(cases) and all(target["health"] != "unknown" for target in found):
+                    break
+                time.sleep(0.3)
+            errors = {int(target["labels"]["case"]): str(target["lastError"]) for target in found}
+    finally:
+        web.stop()
+    return [errors[number] for number in range(len(cases))]
+
+
+def active(url: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        targets: list[dict[str, Any]] = json.load(answer)["data"]["activeTargets"]
+    return targets
+
+
+def checked(case: bytes) -> str:
+    """What `promtool check metrics` says of a text that can't be read; "" where it can."""
+    done = subprocess.run(["promtool", "check", "metrics"], input=case, capture_output=True, check=False)
+    return done.stderr.decode(errors="replace") if done.returncode == 1 else ""
+
+
+@pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
+def test_expositions(openmetrics: bool) -> None:
+    """An exposition is refused where Prometheus's scraper or promtool refuses it, else only for a stated reason."""
+    cases = corpus(OPENMETRICS if openmetrics else TEXT, 150, seed=11)
+    kind = "application/openmetrics-text; version=1.0.0; charset=utf-8" if openmetrics else "text/plain; version=0.0.4"
+    refusals = scraped(cases, kind)
+    differing, verdicts = [], set()
+    for case, refusal in zip(cases, refusals, strict=True):
+        theirs = refusal or ("" if openmetrics else checked(case))
+        found = read([case], openmetrics=openmetrics)
+        ours = [str(problem.reason) for problem in found.problems]
+        stricter = (*STRICTER, "is a histogram") if openmetrics else STRICTER
+        stated = b"\0" in case or all(any(part in why for part in stricter) for why in ours)
+        if bool(theirs) != bool(ours) and not (ours and stated):
+            differing.append((case, theirs, ours))
+        verdicts.add(bool(ours))
+    assert differing == []
+    assert verdicts == {True, False}
+
+
+RULES = """groups:
+  - name: critical
+    interval: 30s
+    limit: 10
+    rules:
+      - alert: Down
+        expr: up{job="veza"} == 0
+        for: 1m
+        keep_firing_for: 5m
+        labels: {severity: critical, "team": 'a'}
+        annotations:
+          summary: "{{ $labels.instance }} is down"
+          runbook: docs/a.md
+      - record: job:up:sum
+        expr: |
+          sum by (job) (up)
+        labels:
+          x: "1"
+  - name: other
+    rules:
+      - alert: Slow
+        expr: histogram_quantile(0.9, sum(rate(h_bucket[5m])) by (le)) > 1
+        annotations: &a
+          summary: >-
+            Slow {{ $value | humanizeDuration }}
+      - alert: Slow2
+        expr: rate(x_total[5m]) > 0
+        annotations: *a
+"""
+SLIPS = {
+    "interval: 30s": ["interval: 30", 'interval: ""', "interval:", "interval: 0", "interval: 1h30m", "interval: -1s",
+                      "interval: 30s30s", "interval: [1]", "interval: 999999999y"],
+    "limit: 10": ["limit: ten", "limit: 1.5", "limit: -1", "limit: 0x10", "limit:", "foo: 1", 'limit: "10"'],
+    "name: critical": ["name: other", 'name: ""', "name:", "nam: x", "name: [a]", "name: 5"],
+    "alert: Down": ['alert: ""', "record: x", "alert: Down\n        record: x", "alrt: Down", "alert: a b",
+                    "alert: Down\n        alert: Down"],
+    'expr: up{job="veza"} == 0': [
+        "expr: up{", 'expr: ""', "expr:", "expr: 1", "expr: {a: b}", 'expr: up{job=~"("}', "expr: sum(",
+        "expr: foo(up)", "expr: rate(up)", "expr: up[5m]", 'expr: up + "a"', "expr: up == bool 1",
+        "expr: sum by (job) up",
+        "expr: topk(up)", "expr: vector(1) and 1", "expr: up > 0 and on(a) group_left b", "expr: time(1)", "expr: -up",
+        'expr: up{__name__="x"}', 'expr: "{}"', "expr: '{a!=\"b\"}'", "expr: up atan2 up", "expr: 1 and 2",
+        "expr: 1 == 2", 'expr: count_values("a b", up)', "expr: up @ 5", "expr: rate(up[5m:])", "expr: rate(up[0s])",
+        "expr: up[5m] offset 1m", "expr: absent(up) or vector(0)", 'expr: up{job="a" job="b"}', "expr: up # c",
+        "expr: round(up,1,2)", "expr: quantile(0.5)", "expr: 0x1f + .5 + Inf", "expr: up by (x)", "expr: a:b:c",
+        "expr: up unless on() up or up", "expr: day_of_month()", "expr: up ^ 2 % 3", 'expr: up{le="\\x"}',
+    ],
+    "for: 1m": ["for: 1", 'for: "1m"', "for: x", "for:", "for: 0", "for: 1.5m", "for: 5m1h", "for: [1m]"],
+    "keep_firing_for: 5m": ["keep_firing_for: 5", "keep_fire: 5m"],
+    'labels: {severity: critical, "team": \'a\'}': [
+        "labels: {a-b: c}", "labels: {__name__: c}", "labels: []", "labels: x", "labels:", "labels: {a: }",
+        "labels: {a: 1, b: true}", "labels: {a: b, a: c}", "labels: {a: [b]}", 'labels: {a: "{{ $value }}"}',
+        'labels: {a: "{{ $val }}"}', "labels: {1: a}", 'labels: {"": a}', "labels: {é: a}", "labels: {a: {}}",
+    ],
+    "runbook: docs/a.md": ["run-book: x", "runbook: {a: b}", "runbook:", 'runbook: "{{ nope }}"', "summary: again",
+                           "runbook: {{ $value }}", "runbook: 2020-01-01"],
+    "record: job:up:sum": ["record: job-up", "record: a\n        for: 5m", "record: a\n        annotations: {a: b}",
+                           "record: a\n        for: 0s", "record: a\n        keep_firing_for: 1m"],
+    "*a": ["*b", "{<<: *a, x: y}", "{<<: [*a], summary: z}", "{<<: 5}", "{<<: *a, <<: *a}"],
+    "groups:": ["group:", "groups: []\nx:", "# c\ngroups:", "---\ngroups:", "groups: null\ngroups:", "\ufeffgroups:"],
+    "  - name: other": [" - name: other", "\t- name: other", "  -\n    name: other", "  - name: other\n    name: x"],
+}  # fmt: skip
+WHOLE = ["", "{}", "[]", "groups:\n", "x", "groups: 5\n", "groups: [5]\n", "groups: [{name: a}]\n", "null\n", "# c\n",
+         "groups: [{name: a, rules: }]\n", "groups: [{name: a, rules: [5]}]\n",
+         "groups: [{name: a, rules: [{}]}]\n"]  # fmt: skip
+
+
+def test_rule_files(tmp_path: Path) -> None:
+    """A rule file is refused exactly where `promtool check rules` refuses it."""
+    dice = random.Random(5)
+    cases = [RULES, *WHOLE, *(RULES.replace(old, new, 1) for old, news in SLIPS.items() for new in news)]
+    cases += [scrambled(RULES, "\t :\"'{}[]#,-\n|>&*!%@`0a.$()=~", dice) for _ in range(80)]
+    differing, verdicts = [], set()
+    for number, case in enumerate(cases):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(case)
+        done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(path)], capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        ours = [str(problem.reason) for problem in rules.read(case.encode()).problems]
+        if bool(ours) != (done.returncode != 0):
+            differing.append((case, done.stderr, ours))
+        verdicts.add(bool(ours))
+    assert differing == []
+    assert verdicts == {True, False}
+
+
+PIECES = ["{{ ", "}}", "{{- ", " -}}", "$labels.job", "$value", "$x", " := ", " | ", "humanize", 'printf "%s" ', "if ",
+          "else", "end", "range ", "with ", '"a"', "`r`", "(", ")", " ", ".", ".Labels", "nil", "true", "12", "1.5e3",
+          "'c'", 'query "up"', "first", "$i, $e := ", "text", "/*c*/", 'define "t"', 'template "t"', "nope", "not",
+          "break", "else if ", "$", "=", ",", '"', "\n", "-", "len", "0x1f", "..", "%", "é"]  # fmt: skip
+GOOD = ["{{ $value }}", "{{ $labels.job | toUpper }}", "{{ if eq $value 1.0 }}a{{ else }}b{{ end }}",
+        '{{ range query "up" }}{{ . | value }}{{ end }}', '{{ with $x := query "up" }}{{ $x }}{{ end }}',
+        "{{- /* c */ -}}", '{{ range $i, $e := query "up" }}{{ $i }}{{ $e.Labels.job }}{{ else }}n{{ end }}',
+        '{{ define "t" }}x{{ end }}{{ template "t" . }}', '{{ (query "up" | first).Labels }}',
+        "{{ $x := 1 }}{{ $x = 2 }}{{ $x }}", "{{ if and $value (gt $value 1.0) }}{{ end }}",
+        '{{ range query "a" }}{{ break }}{{ end }}', '{{ index $labels "a" | humanize }}']  # fmt: skip
+
+
+def a_template(dice: random.Random) -> str:
+    pieces = re.findall(r"\{\{-? ?| ?-?\}\}|\$\w+|\w+|\s+|.", dice.choice(GOOD) + dice.choice(["", *GOOD]))
+    for _ in range(dice.choice([0, 1, 1, 2])):
+        at = dice.randrange(len(pieces))
+        pieces[at : at + dice.choice([0, 1])] = [dice.choice(["", *PIECES])]
+    return "".join(pieces)
+
+
+def test_templates(tmp_path: Path) -> None:
+    """A template is refused exactly where Prometheus refuses to parse it."""
+    dice = random.Random(3)
+    texts = [*GOOD, *(a_template(dice) for _ in range(1500))]
+    made = [{"alert": f"A{number}", "expr": "up", "annotations": {"s": text}} for number, text in enumerate(texts)]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": made}]}))
+    done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(tmp_path / "rules.yml")],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    refused = {int(number) for number in re.findall(r'rule \d+, "A(\d+)":', done.stdout + done.stderr)}
+    found = {number for number, text in enumerate(texts) if templates.problem(text)}
+    assert [texts[number] for number in found ^ refused] == []
+    assert 100 < len(refused) < len(texts) - 100
