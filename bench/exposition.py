@@ -1,0 +1,75 @@
+"""A 100 MB exposition: `prodgate run` with one `metrics` item beside `promtool check metrics`, whole processes.
+
+Prints seconds and peak memory (medians of the rounds), their ratio, and the gate's memory for a file half as large.
+Usage: `python bench/exposition.py [MEGABYTES] [ROUNDS]`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from peers import Measured, measure, median, show
+
+CHECKLIST = """version: 1
+service: bench
+sections:
+  - id: bench
+    title: Bench
+    items:
+      - {id: bench.exposition, title: Exposition, timeout: 10m, metrics: {file: metrics.prom, valid: true, limit: 4GiB}}
+"""
+
+
+def write(path: Path, size: int) -> None:
+    """Counters, gauges and histograms with labels, `size` bytes or a little more."""
+    dice, written, number = random.Random(1), 0, 0
+    with path.open("w") as file:
+        while written < size:
+            written += file.write(
+                _family(f"bench_{number}_seconds", ("counter", "gauge", "histogram")[number % 3], dice)
+            )
+            number += 1
+
+
+def _family(name: str, kind: str, dice: random.Random) -> str:
+    lines = [f"# HELP {name} A family of the bench.", f"# TYPE {name} {kind}"]
+    for series in range(100 if kind == "histogram" else 1000):
+        labels = f'method="GET",path="/api/v1/things/{series}",instance="host-{series % 7}"'
+        if kind == "histogram":
+            bounds = ("0.005", "0.01", "0.05", "0.1", "0.5", "1", "+Inf")
+            lines += [f'{name}_bucket{{{labels},le="{bound}"}} {series}' for bound in bounds]
+            lines += [f"{name}_sum{{{labels}}} {dice.random()}", f"{name}_count{{{labels}}} {series}"]
+        else:
+            lines.append(f"{name}{{{labels}}} {dice.random() * 1000}")
+    return "\n".join(lines) + "\n"
+
+
+def gate(folder: Path, size: int) -> Measured:
+    """The gate on an exposition of so many bytes."""
+    write(folder / "metrics.prom", size)
+    return measure([sys.executable, "-m", "gate", "run", "--out", str(folder / "out")], folder)
+
+
+def main() -> None:
+    size = int(sys.argv[1] if len(sys.argv) > 1 else 100) * 10**6
+    rounds = int(sys.argv[2] if len(sys.argv) > 2 else 3)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "prodgate.yml").write_text(CHECKLIST)
+        half = gate(folder, size // 2)
+        ours, theirs = [], []
+        write(folder / "metrics.prom", size)
+        for _ in range(rounds):
+            ours.append(measure([sys.executable, "-m", "gate", "run", "--out", str(folder / "out")], folder))
+            theirs.append(
+                measure(["promtool", "check", "metrics"], folder, stdin=folder / "metrics.prom", codes=(0, 3))
+            )
+        show("prodgate, metrics", median(ours), "promtool check metrics", median(theirs), limit=3.0)
+        print(f"prodgate's memory for half of it: {half.memory} MiB")
+
+
+if __name__ == "__main__":
+    main()
