@@ -22,11 +22,16 @@ _KEYWORDS = {"say": None, "_": None, "words": None}
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def _ours(folder: str) -> bool:
+    """Whether a folder is looked into. Babel passes over those with an underscore in front, and ours have texts."""
+    return Path(folder).name != "__pycache__"
+
+
 def extracted() -> Catalog:
     """Every text of `say("...")` and `words("...")` in the code and of `_("...")` in the templates, with its files."""
     catalogue = _empty(None)
     for folder in ("gate", "templates"):
-        found = extract_from_dir(ROOT / folder, _METHODS, _OPTIONS, keywords=_KEYWORDS, strip_comment_tags=True)
+        found = extract_from_dir(ROOT / folder, _METHODS, _OPTIONS, keywords=_KEYWORDS, directory_filter=_ours)
         for name, _, text, _, _ in sorted(found, key=lambda entry: (entry[0], entry[1])):
             if text:
                 catalogue.add(text, locations=[(f"{folder}/{name}", 0)])

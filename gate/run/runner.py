@@ -119,7 +119,7 @@ class Run:
 
     def _tell_targets(self) -> None:
         for staged in self.targets.values():
-            self.progress.target(self._hidden(_target_result(staged)))
+            self.progress.target(self._hidden(self._target_result(staged)))
 
     def _tell(self, result: ItemResult) -> None:
         self.results[result.id] = result
@@ -240,8 +240,21 @@ class Run:
         kept = [keeper.keep(path.name, path.read_bytes()) for path in files if path.is_file()]
         return tuple(artifact for artifact in kept if artifact)
 
+    def _target_result(self, staged: Staged) -> TargetResult:
+        url = self.checklist.targets[staged.name].url
+        ports = ", ".join(f"{staged.host}:{port}" for port in staged.ports)
+        return TargetResult(
+            name=staged.name,
+            address=(staged.base_url if url else ports) or staged.base_url or staged.host,
+            kind=staged.kind,
+            ready=staged.ready,
+            message=staged.why_not or say("ready"),
+            duration=round(staged.duration, 4),
+            log=staged.log,
+        )
+
     def _target(self, staged: Staged) -> TargetResult:
-        made = _target_result(staged)
+        made = self._target_result(staged)
         if self.options.evidence is None:
             return made
         kept = self.options.evidence.of(f"target.{staged.name}").keep("log", as_bytes(staged.log))
@@ -282,18 +295,6 @@ def _needs(name: str, needed: ItemResult | None) -> Outcome:
 
 def _waiver(spec: WaiverSpec) -> Waiver:
     return Waiver(**spec.model_dump())
-
-
-def _target_result(staged: Staged) -> TargetResult:
-    return TargetResult(
-        name=staged.name,
-        address=staged.base_url or staged.host,
-        kind=staged.kind,
-        ready=staged.ready,
-        message=staged.why_not or say("ready"),
-        duration=round(staged.duration, 4),
-        log=staged.log,
-    )
 
 
 def hidden(value: Any, secrets: Secrets) -> Any:

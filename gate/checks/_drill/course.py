@@ -254,7 +254,7 @@ def _kind(criterion: Criterion) -> str:
 def _noticed(criterion: Criterion, made: Row) -> Message:
     name = getattr(criterion.check, "name", None)
     if criterion.check.awaits() and isinstance(name, str):
-        return say("alert {alert}: {message}", alert=name, message=made.message)
+        return say("{message}", message=made.message, alert=name)
     return made.title
 
 
