@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,3 +164,26 @@ def test_a_command_in_an_image_has_to_end(job: Job) -> None:
     missing = {"image": "127.0.0.1:1/no-such-image:1", "run": "true"}
     assert run(job, {"id": "c", "title": "C", "command": missing})["status"] == "error"
     assert on_network(job.network) == before
+
+
+def test_everything_by_the_gate(image: str, tmp_path: Path) -> None:
+    """In a job without services the gate builds, starts and connects everything itself, and removes all of it."""
+    name = f"api-{uuid.uuid4().hex[:8]}"
+    targets = staging.targets()
+    api = targets.pop("api")
+    api["url"] = f"http://{name}:8080"
+    api["start"] = {**api["start"], "build": ".", "command": ["python3", "/dependent.py", "8080"]}
+    del api["start"]["image"], api["provision"]
+    targets["database"] = {**targets["database"], "start": {"image": images.base(), "command": list(staging.SERVES)}}
+    del targets["database"]["container"]
+    item = drill(FAULTS["latency"])
+    text = checklist([item], targets={**targets, "api": api}).replace('"api"', f'"{name}"')
+    with Job(tmp_path, image) as alone:
+        (alone.workspace / "prodgate.yml").write_text(text)
+        (alone.workspace / "dependent.py").write_text(staging.DEPENDENT.read_text())
+        (alone.workspace / "Dockerfile").write_text(f"FROM {images.base()}\nCOPY dependent.py /dependent.py\n")
+        networks = staging.networks_of_runs()
+        found = outcome(alone, alone.main())
+        assert found["status"] == "pass", found
+    assert name not in staging.docker("ps", "-a", "--format", "{{.Names}}") + staging.docker("image", "ls")
+    assert staging.networks_of_runs() <= networks

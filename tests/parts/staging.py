@@ -95,14 +95,9 @@ def on_network(network: str) -> list[str]:
     return sorted(docker("ps", "-a", "--filter", f"network={network}", "--format", "{{.Names}}").split())
 
 
-def of_runs() -> list[str]:
-    """Everything that carries a run's label: containers, networks, images."""
-    label = "label=prodgate.run"
-    return [
-        *docker("ps", "-aq", "--filter", label).split(),
-        *docker("network", "ls", "-q", "--filter", label).split(),
-        *docker("image", "ls", "-q", "--filter", label).split(),
-    ]
+def networks_of_runs() -> set[str]:
+    """The networks that runs have made and not removed."""
+    return set(docker("network", "ls", "-q", "--filter", "label=prodgate.run").split())
 
 
 def docker(*words: str) -> str:
