@@ -114,6 +114,14 @@ def test_a_run_that_ends() -> None:
     assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
 
 
+def test_a_run_that_ends_between_tries() -> None:
+    """What was still being tried when the run ended did not fail, and does not say that its time was over."""
+    cancelled = threading.Event()
+    threading.Timer(0.6, cancelled.set).start()
+    outcome = asking(no, within=60.0, around=world(cancelled=cancelled))
+    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
+
+
 def test_no_time_left() -> None:
     """Without time left nothing is asked, and that is no pass."""
     outcome = asking(yes, around=world(deadline=time.monotonic() - 1))

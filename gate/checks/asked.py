@@ -198,8 +198,9 @@ def _judge(check: Check[Any], world: World) -> Judgement:
 
 def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, started: datetime, took: float) -> Outcome:
     message = judgement.message
-    if tries > 1 and judgement.status is not Status.PASS and asked.within is not None:
-        message = say("{message} (still so after {within})", message=message, within=duration(asked.within))
+    over = asked.within is not None and took + _PAUSE >= asked.within
+    if over and tries > 1 and judgement.status is not Status.PASS:
+        message = say("{message} (still so after {within})", message=message, within=duration(asked.within or 0.0))
     question, command = _described(asked.check.asked, world), _described(asked.check.reproduce, world)
     evidence = Evidence(
         asked=question,
