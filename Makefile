@@ -3,12 +3,13 @@ PYTHON ?= python3
 IMAGE ?= prodgate
 VENV := .venv
 BIN := $(VENV)/bin
+CHAOSTOOLKIT := 1.19.0
 FILES = git ls-files --cached --others --exclude-standard
 SCRIPTS = $(shell $(FILES) '*.sh' .ci/run)
 DOCKERFILES = $(shell $(FILES) Dockerfile '*/Dockerfile')
 WORKFLOWS = $(shell $(FILES) '.github/workflows/*.yml' '*/.github/workflows/*.yml')
 
-.PHONY: help venv parts lint test format demo image schema catalogues lock clean
+.PHONY: help venv parts lint test format bench demo image schema catalogues lock clean
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -47,6 +48,13 @@ demo: venv ## run the gate on the example, with its services as processes
 
 image: ## build the action's image: IMAGE= names it, BASE= is any Debian 13
 	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
+
+bench: parts .cache/chaostoolkit/bin/chaos ## measure the gate beside its peers
+	@for each in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
+
+.cache/chaostoolkit/bin/chaos:
+	@$(PYTHON) -m venv .cache/chaostoolkit
+	@.cache/chaostoolkit/bin/pip install --quiet --disable-pip-version-check chaostoolkit==$(CHAOSTOOLKIT)
 
 schema: venv ## write the checklist's JSON Schema beside the example
 	$(BIN)/prodgate schema > examples/veza/prodgate.schema.json

@@ -1,0 +1,108 @@
+"""33 `http` items beside 33 probes of Chaos Toolkit and 33 curls; then 1,000 items beside the limit of the workers.
+
+Usage: `python bench/http_items.py [ROUNDS]`. `make bench` installs Chaos Toolkit in `.cache/chaostoolkit` first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from _measure import GATE, ROOT, Program, in_turns, judge, service, show
+
+ITEMS = 33
+MANY, MANY_DELAY, WORKERS = 1000, 0.05, 32
+CHAOS = ROOT / ".cache" / "chaostoolkit" / "bin" / "chaos"
+
+
+def checklist(folder: Path, url: str, count: int) -> None:
+    """So many items that want a status and a field of the body."""
+    items = [
+        {
+            "id": f"bench.item{number}",
+            "title": f"Item {number}",
+            "http": {"target": "api", "path": f"/{number}", "status": 200, "json": {"status": "ready"}},
+        }
+        for number in range(count)
+    ]
+    section = {"id": "bench", "title": "Bench", "items": items}
+    text = {"version": 1, "service": "bench", "targets": {"api": {"url": url}}, "sections": [section]}
+    (folder / "prodgate.yml").write_text(json.dumps(text))
+
+
+def experiment(folder: Path, url: str, count: int) -> None:
+    """The same as Chaos Toolkit's steady state: a probe for each item."""
+    probes = [
+        {
+            "type": "probe",
+            "name": f"item{number}",
+            "tolerance": 200,
+            "provider": {"type": "http", "url": f"{url}/{number}", "timeout": 10},
+        }
+        for number in range(count)
+    ]
+    text = {
+        "title": "bench",
+        "description": "bench",
+        "steady-state-hypothesis": {"title": "bench", "probes": probes},
+        "method": [],
+        "rollbacks": [],
+    }
+    (folder / "experiment.json").write_text(json.dumps(text))
+
+
+def curls(url: str, count: int) -> str:
+    """A shell's loop that asks one after the other, and stops at the first that fails."""
+    return f"for n in $(seq 0 {count - 1}); do curl -sS --fail --max-time 10 -o answer {url}/$n || exit 1; done"
+
+
+def beside(folder: Path, delay: float, limit: float, rounds: int) -> None:
+    """33 items beside both peers."""
+    with service(delay) as url:
+        checklist(folder, url, ITEMS)
+        experiment(folder, url, ITEMS)
+        chaos = [
+            str(CHAOS),
+            "--no-version-check",
+            "run",
+            "--hypothesis-strategy",
+            "before-method-only",
+            "experiment.json",
+        ]
+        programs = [
+            Program("prodgate run", GATE),
+            Program("chaos run", chaos),
+            Program("a loop of curl", ["sh", "-c", curls(url, ITEMS)]),
+        ]
+        taken = in_turns(programs, folder, rounds)
+    print(f"{ITEMS} items, answered after {delay * 1000:.0f} ms")
+    show(taken)
+    ours = taken["prodgate run"].seconds
+    for peer in ("chaos run", "a loop of curl"):
+        judge(f"beside {peer}", ours / taken[peer].seconds, limit)
+
+
+def many(folder: Path, rounds: int) -> None:
+    """1,000 items at 50 ms beside what the number of workers allows at best."""
+    with service(MANY_DELAY) as url:
+        checklist(folder, url, MANY)
+        name = f"prodgate run --workers {WORKERS}"
+        taken = in_turns([Program(name, [*GATE, "--workers", str(WORKERS)])], folder, rounds)
+    limit = -(-MANY // WORKERS) * MANY_DELAY
+    print(f"{MANY} items, answered after {MANY_DELAY * 1000:.0f} ms; {WORKERS} workers need {limit:.2f} s at least")
+    show(taken)
+    judge("beside the limit of the workers", taken[name].seconds / limit, 1.25)
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    with tempfile.TemporaryDirectory(prefix="prodgate-bench-") as name:
+        beside(Path(name), 0.0, 1.0, rounds)
+        beside(Path(name), 0.1, 0.15, rounds)
+        many(Path(name), rounds)
+
+
+if __name__ == "__main__":
+    main()
