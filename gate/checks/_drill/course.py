@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from gate.checks._drill.spec import Criterion
-from gate.checks._drill.watch import Sender, Watch, row, title
+from gate.checks._drill.spec import Criterion, Named
+from gate.checks._drill.watch import Sender, Watch, row
 from gate.checks.asked import ask
 from gate.checks.base import CannotObserve, Check
 from gate.checks.world import World
@@ -134,7 +134,7 @@ class Course:
         """Whether what is waited for is not there yet, and can come in time."""
         for criterion in self.observe:
             if criterion.check.awaits() and _holds(criterion, self.world):
-                what = title(criterion, self.world)
+                what = criterion.heading(self.world)
                 self.seen.end(Status.ERROR, say("{what} holds before the fault: it could prove nothing", what=what))
             self._time_is_enough(criterion)
         return self.seen.ended is None
@@ -148,7 +148,7 @@ class Course:
         if least is not None and criterion.patience < least[0]:
             message = say(
                 "{what}: `within: {within}` is too short, it takes up to {least}: {why}",
-                what=title(criterion, self.world),
+                what=criterion.heading(self.world),
                 within=duration(criterion.patience),
                 least=duration(least[0]),
                 why=least[1],
@@ -221,7 +221,7 @@ class Course:
                 )
                 if outcome.status is not Status.PASS:
                     message = say("It recovered, and did not stay so: {why}", why=outcome.message)
-                    self.seen.add("recover", title(criterion, self.world), Status.FAIL, message, self.at)
+                    self.seen.add("recover", criterion.heading(self.world), Status.FAIL, message, self.at)
                     return
 
     def _alerts(self) -> list[tuple[Criterion, Check[object]]]:
@@ -230,10 +230,10 @@ class Course:
 
     def _resolved(self, criterion: Criterion, check: Check[object]) -> Row:
         patience = max([RECOVERY, criterion.patience, *(each.patience for each in self.recover if each.within)])
-        after = Criterion.model_construct(check=check, within=patience, timeout=criterion.timeout, title="")
+        what = say("{what}: resolved", what=criterion.heading(self.world))
+        after = Named.model_construct(check=check, within=patience, timeout=criterion.timeout, words=what)
         outcome = ask(after, replace(self.world, fresh=time.monotonic()))
         if outcome.status is Status.PASS:
-            what = say("{what}: resolved", what=title(criterion, self.world))
             self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=what, kind="resolved"))
         return row(after, outcome, "recover", self.world, self.at)
 

@@ -8,10 +8,11 @@ import time
 
 from gate.checks import CHECKS
 from gate.checks._drill.course import Seen
-from gate.checks._drill.spec import Criterion, Curves, Others
+from gate.checks._drill.spec import Criterion, Curves, Named, Others
 from gate.checks._prometheus import asking
 from gate.checks.base import CannotObserve
 from gate.checks.world import World
+from gate.messages import say
 from gate.model import Curve
 
 _BEFORE = 10.0
@@ -26,7 +27,7 @@ def no_other_alert(others: Others, awaited: list[str], world: World) -> Criterio
     known = "|".join(sorted({re.escape(name) for name in [*awaited, *others.allow, *firing]}))
     query = f'ALERTS{{alertstate="firing",alertname!~"{known}"}}'.replace("\\", "\\\\")
     check = CHECKS.load("promql")(target=others.target, query=query, empty=True)
-    return Criterion.model_construct(check=check, within=None, timeout=None, title="no other alert fires")
+    return Named.model_construct(check=check, within=None, timeout=None, words=say("no other alert fires"))
 
 
 def draw(curves: Curves, seen: Seen, world: World) -> list[Curve]:

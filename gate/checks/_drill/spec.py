@@ -8,6 +8,8 @@ from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, Val
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from gate.checks.asked import Asked, line_error
+from gate.checks.world import World
+from gate.messages import Message, say
 from gate.model import Model, TargetName
 from gate.quantities import Duration
 from gate.staging.faults import FAULTS
@@ -18,6 +20,19 @@ class Criterion(Asked):
     """Something that a drill looks at, with a name of its own for the report."""
 
     title: str = Field("", description="What people read; without it, what is asked.")
+
+    def heading(self, world: World) -> Message:
+        """What people read of it."""
+        return say("{title}", title=self.title or self.check.asked(world))
+
+
+class Named(Criterion):
+    """A criterion of the gate's own, whose name is a sentence of ours."""
+
+    words: Message
+
+    def heading(self, world: World) -> Message:
+        return self.words
 
 
 class FaultSpec(Model):

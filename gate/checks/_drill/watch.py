@@ -12,22 +12,17 @@ from urllib.parse import urlsplit
 from gate.checks._drill.spec import Criterion, Traffic
 from gate.checks.asked import ask
 from gate.checks.world import World
-from gate.messages import Message, say
+from gate.messages import say
 from gate.model import Outcome, Row, Status
 
 _EVERY = 0.5
 _ANSWER = 5.0
 
 
-def title(criterion: Criterion, world: World) -> Message:
-    """What people read of a criterion."""
-    return say("{title}", title=criterion.title or criterion.check.asked(world))
-
-
 def row(criterion: Criterion, outcome: Outcome, phase: str, world: World, at: float | None) -> Row:
     """A criterion with its outcome. `at`: seconds since the fault."""
     return Row(
-        title=title(criterion, world),
+        title=criterion.heading(world),
         status=outcome.status,
         message=outcome.message,
         phase=phase,
