@@ -17,6 +17,7 @@ from gate.model import ItemResult, Moment, Outcome, Severity, Status, Timeline
 from gate.secrets import Secrets
 from gate.staging.staged import Staged
 from tests.parts.services import Service, prometheus_running
+from tests.parts.web import Reply, Web
 
 CONFIG = "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n"
 RULES = """
@@ -129,3 +130,29 @@ def test_a_rule_that_is_not_loaded(running: Service, checkout: Path) -> None:
     (checkout / "rules.yml").write_text(RULES + more)
     outcome = asking(running, checkout, links=["loaded"])
     assert (outcome.status, rows(outcome)["New"]) == (Status.FAIL, "it is not loaded")
+
+
+def test_what_prometheus_only_remembers_is_not_exposed(checkout: Path) -> None:
+    """A metric that somebody exposed once, and nobody does now, breaks the link."""
+    (checkout / "rules.yml").write_text(RULES.replace("nobody_has_it", "gone_total"))
+    web = Web({"/metrics": Reply(200, "gone_total 5\n", {"Content-Type": "text/plain"})})
+    web.start()
+    static = f"scrape_configs: [{{job_name: a, static_configs: [{{targets: ['127.0.0.1:{web.port}']}}]}}]\n"
+    with prometheus_running(CONFIG + static, RULES) as service:
+        assert until(service, checkout, "no link is broken")
+        web.stop()
+        assert until(service, checkout, "nobody exposes gone_total")
+
+
+def until(service: Service, root: Path, words: str) -> bool:
+    """Whether that is said of the alert without metrics, within half a minute."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        rules = Traceability.model_validate({"target": "prometheus", "file": "rules.yml", "links": ["exposed"]})
+        now = time.monotonic()
+        here = World(root, {"prometheus": Staged(name="prometheus", base_url=service.url)}, Secrets(), now + 9, now)
+        (chain,) = (each for each in rules.observe(here).chains if each.name == "Metricless")
+        if words == str(chain.first(("exposed",)) or "no link is broken"):
+            return True
+        time.sleep(0.3)
+    return False

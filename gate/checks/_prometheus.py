@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,10 @@ from gate.prometheus.api import Api, PrometheusError
 from gate.prometheus.rules import RuleFile, read
 from gate.prometheus.tree import FILE_LIMIT
 
+_AT_ONCE = 50
+"""Metrics that one query asks for."""
+_PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
 
 @contextmanager
 def asking(world: World, target: str) -> Iterator[Api]:
@@ -27,6 +33,24 @@ def asking(world: World, target: str) -> Iterator[Api]:
         yield Api(world.url(target), world.deadline)
     except PrometheusError as error:
         raise CannotObserve(error.message, answer=error.answer) from error
+
+
+def exposed(api: Api, names: set[str]) -> set[str]:
+    """Those of the metrics that have a series now; not those that Prometheus only remembers. May raise PrometheusError.
+
+    A name with `~` in front is a pattern, as in `gate.prometheus.expressions.metrics`.
+    """
+    plain = sorted(name for name in names if _PLAIN.fullmatch(name))
+    found: set[str] = set()
+    for start in range(0, len(plain), _AT_ONCE):
+        pattern = "|".join(plain[start : start + _AT_ONCE])
+        series = api.query(f'group by (__name__) ({{__name__=~"{pattern}"}})')
+        found |= {each.labels.get("__name__", "") for each in series}
+    for name in names - set(plain):
+        operator, text = ("=~", name[1:]) if name.startswith("~") else ("=", name)
+        if api.query(f"group ({{__name__{operator}{json.dumps(text, ensure_ascii=False)}}})"):
+            found.add(name)
+    return found
 
 
 def no_files(pattern: str) -> Message:

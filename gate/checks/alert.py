@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from gate.checks._prometheus import asking
+from gate.checks._prometheus import asking, exposed
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
 from gate.matchers import MISSING, TextMatcher, describe
@@ -188,10 +188,9 @@ def _jobs_of(name: str) -> str:
 
 
 def _without_series(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
-    """The metrics of the rules' expressions that Prometheus has never seen."""
-    known = api.names()
-    names = {name for rule in rules for name in expressions.metrics(rule.expr) if not name.startswith("~")}
-    return tuple(sorted(names - known))
+    """The metrics of the rules' expressions that nobody exposes now."""
+    names = {name for rule in rules for name in expressions.metrics(rule.expr)}
+    return tuple(sorted(names - exposed(api, names)))
 
 
 def _labels(alert: ActiveAlert) -> str:

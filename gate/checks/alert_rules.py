@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from gate.checks._paths import CheckoutPath
+from gate.checks._paths import CheckoutPath, shell_pattern
 from gate.checks._prometheus import ReadFile, no_files, rule_files
 from gate.checks._runbooks import ANNOTATIONS, RunbookWish
 from gate.checks.base import Check, Judgement, failed, passed
@@ -68,7 +67,7 @@ class AlertRules(Check[Seen]):
         return f"rules of {self.file}"
 
     def reproduce(self, world: World) -> str:
-        return f"promtool check rules {self.file if '*' in self.file else shlex.quote(self.file)}"
+        return f"promtool check rules {shell_pattern(self.file)}"
 
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file)

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from gate.checks._paths import CheckoutPath, find, shown
-from gate.checks._prometheus import ReadFile, asking, no_files, rule_files
+from gate.checks._prometheus import ReadFile, asking, exposed, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.document import Document
@@ -99,11 +99,12 @@ class Traceability(Check[Seen]):
         files = rule_files(world, self.file)
         with asking(world, self.target) as api:
             loaded = {rule.name: rule for group in api.rules() for rule in group.rules if rule.alerting}
-            exposed, fired = api.names(), _fired(api, world)
+            names = {name for file in files for rule in file.content.alerts for name in rule.metrics}
+            there, fired = exposed(api, names), _fired(api, world)
         chains, linked = [], set()
         for file in files:
             for rule in file.content.alerts:
-                broken = dict(self._broken(rule, loaded.get(rule.name), exposed, fired, world))
+                broken = dict(self._broken(rule, loaded.get(rule.name), there, fired, world))
                 chains.append(self._chain(file, rule, broken))
                 linked |= self._linked(rule, world)
         return Seen(tuple(chains), tuple(self._orphans(linked, world)))
@@ -112,13 +113,13 @@ class Traceability(Check[Seen]):
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
 
     def _broken(
-        self, rule: Rule, loaded: LoadedRule | None, exposed: set[str], fired: set[str], world: World
+        self, rule: Rule, loaded: LoadedRule | None, there: set[str], fired: set[str], world: World
     ) -> Iterator[tuple[Link, Message]]:
         if loaded is None:
             yield "loaded", say("it is not loaded")
         elif loaded.health != "ok":
             yield "loaded", say("it is loaded and not healthy: {why}", why=loaded.error or loaded.health)
-        missing = [name for name in rule.metrics if not name.startswith("~") and name not in exposed]
+        missing = [name for name in rule.metrics if name not in there]
         if missing:
             yield "exposed", say("nobody exposes {metrics}", metrics=", ".join(missing))
         if rule.name not in fired:

@@ -138,14 +138,6 @@ class Api:
         """The configuration as it is loaded, YAML."""
         return _text(_mapping(self._get("status/config")).get("yaml"))
 
-    def names(self) -> set[str]:
-        """The names of all metrics that Prometheus knows."""
-        return {_text(name) for name in _list(self._get("label/__name__/values"))}
-
-    def series(self, matcher: str, limit: int = 1) -> int:
-        """How many series match, counted at most to `limit`."""
-        return len(_list(self._get("series", **{"match[]": matcher, "limit": str(limit)})))
-
     def _get(self, path: str, **parameters: str) -> Any:
         url = f"{self.base_url}/api/v1/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
         request = http.Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
