@@ -91,7 +91,10 @@ class Evidence(Model):
 
 
 class Row(Model):
-    """One criterion inside an outcome, such as an observation of a drill. `at`: seconds since the fault, when seen."""
+    """One criterion inside an outcome, such as an observation of a drill. `at`: seconds since the fault, when seen.
+
+    A WAIVED row is a reservation of an item that passes; `expires` is the day from which it would not pass any more.
+    """
 
     title: Message
     status: Status
@@ -99,6 +102,7 @@ class Row(Model):
     phase: str = ""
     at: float | None = None
     within: float | None = None
+    expires: date | None = None
     evidence: Evidence = Evidence()
 
 

@@ -50,14 +50,21 @@ def decide(
     if reasons:
         return Verdict(decision=Decision.NO_GO, reasons=tuple(reasons), reservations=tuple(held))
     decision = Decision.GO_WITH_RESERVATIONS if held else Decision.GO
-    used = [item.waiver for item in items if item.waiver and item.status is Status.WAIVED]
-    until = min((waiver.expires for waiver in used), default=None)
+    ends = _ends(items)
+    until = min((day for day, _ in ends), default=None)
     return Verdict(
         decision=decision,
         reservations=tuple(held),
         until=until,
-        until_waivers=tuple(waiver.item for waiver in used if waiver.expires == until),
+        until_waivers=tuple(dict.fromkeys(name for day, name in ends if day == until)),
     )
+
+
+def _ends(items: Iterable[ItemResult]) -> list[tuple[date, str]]:
+    """The days on which something ends that a GO rests on: waivers of items, and of parts of items that passed."""
+    found = [(item.waiver.expires, item.id) for item in items if item.waiver and item.status is Status.WAIVED]
+    passed = [item for item in items if item.status is Status.PASS]
+    return found + [(row.expires, item.id) for item in passed for row in item.outcome.rows if row.expires]
 
 
 def _about_the_run(sections: Sequence[SectionResult], ended: str) -> list[Reason]:

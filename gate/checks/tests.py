@@ -1,0 +1,343 @@
+"""The check `tests`: a test command, or what an earlier step left of one; with a quarantine of tests that may fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gate import process
+from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
+from gate.checks.command import Argument, Command
+from gate.checks.world import World
+from gate.messages import Message, say, together
+from gate.model import Evidence, Location, Model, Row, Status
+from gate.quantities import Duration, Size, duration, size
+from gate.testresults import results as testresults
+from gate.testresults.quarantine import Entry, NoQuarantine, read
+from gate.testresults.results import Case, NotResults, Results
+
+_FILE_LIMIT = 32 * 1024 * 1024
+_ROWS = 50
+_NAMED = 5
+_ZONES = timedelta(hours=14)
+"""How far a time without a zone can be from UTC."""
+_SLACK = 2.0
+"""Seconds by which a file system's clock may be behind."""
+
+
+class QuarantineFile(Model):
+    """Where the quarantine is kept."""
+
+    file: CheckoutPath = Field(description="A YAML file, or a Markdown file with a table.")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The results, the command that made them if one did, the quarantine, and the day."""
+
+    results: Results
+    today: date
+    quarantine: tuple[Entry, ...] = ()
+    finished: process.Finished | None = None
+    files: tuple[str, ...] = ()
+
+
+class Tests(Check[Seen]):
+    """Tests and their results."""
+
+    kind: ClassVar[str] = "tests"
+    summary: ClassVar[str] = "a test command, or its results; with a quarantine of tests that may fail"
+    time_limit: ClassVar[float | None] = 600.0
+    ends_itself: ClassVar[bool] = True
+
+    run: Annotated[str, Field(min_length=1)] | Annotated[list[Argument], Field(min_length=1)] | None = Field(
+        None, description="The test command, as in `command`.", examples=[["go", "test", "-json", "./..."]]
+    )
+    shell: bool = Field(False, description="Whether `run` is a script for `sh -c`.")
+    cwd: CheckoutPath = Field(".", description="Where it is run, below the checkout.")
+    env: dict[str, str] = Field({}, description="Variables to add to its environment.")
+    image: str | None = Field(None, description="The image to run it in, as in `command`.")
+    results: CheckoutPath | list[CheckoutPath] | None = Field(
+        None, description="The files with the results, or globs; without it, the output of `run`."
+    )
+    format: Literal["auto", "junit", "gojson", "go", "tap"] = Field("auto", description="The format of the results.")
+    quarantine: list[Entry] | QuarantineFile = Field([], description="Tests that may fail, here or in a file.")
+    min_tests: int = Field(1, ge=1, description="How many tests there have to be, without the skipped ones.")
+    max_skipped: int | None = Field(None, ge=0, description="How many may be skipped.")
+    max_failures: int | None = Field(None, ge=0, description="How many may fail at most, all of them in quarantine.")
+    max_age: Duration = Field(3600.0, description="How old the results of an earlier step may be.")
+    limit: Size = Field(_FILE_LIMIT, gt=0, description="How large an output or a file may be.")
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Tests:
+        if self.run is None and (self.shell or self.env or self.image or self.cwd != "."):
+            raise PydanticCustomError("target", "expected 'run' beside 'shell', 'cwd', 'env' and 'image'")
+        if isinstance(self.quarantine, list):
+            names = [entry.test for entry in self.quarantine]
+            for name in names:
+                if names.count(name) > 1:
+                    raise PydanticCustomError("target", "expected each test once in 'quarantine', got '{name}' twice",
+                                              {"name": name})  # fmt: skip
+        if self.run is not None:
+            self._command()
+        return self
+
+    def simplest(self) -> str | None:
+        return "expected 'run' or 'results'" if self.run is None and self.results is None else None
+
+    def _command(self) -> Command:
+        names = ("run", "shell", "cwd", "env", "image")
+        fields: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Command.model_validate({**fields, "limit": f"{self.limit}B"})
+
+    @property
+    def _patterns(self) -> list[str]:
+        return [self.results] if isinstance(self.results, str) else list(self.results or [])
+
+    def asked(self, world: World) -> str:
+        return self._command().asked(world) if self.run is not None else ", ".join(self._patterns)
+
+    def reproduce(self, world: World) -> str:
+        if self.run is not None:
+            return self._command().reproduce(world)
+        return " && ".join(f"ls -l {shell_pattern(pattern)}" for pattern in self._patterns)
+
+    def observe(self, world: World) -> Seen:
+        quarantine = self._quarantine(world)
+        began = time.time()
+        finished = self._command().observe(world) if self.run is not None else None
+        if finished is not None and finished.ended != "exit":
+            raise _not_ended(finished)
+        if not self._patterns:
+            assert finished is not None
+            found = self._of_output(finished)
+            return Seen(found, _today(), quarantine, finished)
+        oldest = began - _SLACK if finished else began - self.max_age
+        found, files = self._of_files(world, oldest, finished)
+        return Seen(found, _today(), quarantine, finished, files)
+
+    def _quarantine(self, world: World) -> tuple[Entry, ...]:
+        if not isinstance(self.quarantine, QuarantineFile):
+            return tuple(self.quarantine)
+        name = self.quarantine.file
+        paths = find(world, name)
+        if not paths:
+            raise CannotObserve(say("The quarantine {path} does not exist", path=name))
+        try:
+            return tuple(read(read_text(paths[0], world.root.resolve()), name))
+        except NoQuarantine as error:
+            raise CannotObserve(say("The quarantine {path}: {why}", path=name, why=str(error))) from None
+
+    def _of_output(self, finished: process.Finished) -> Results:
+        if finished.stdout.cut:
+            raise CannotObserve(say("The tests wrote more than {limit}", limit=size(self.limit)))
+        try:
+            return testresults.parse(finished.stdout.text(), self.format)
+        except NotResults as error:
+            message = say("The output of the tests: {why}", why=str(error))
+            raise CannotObserve(message, answer=testresults.ending_of(finished.output.text()), advice=_ADVICE) from None
+
+    def _of_files(
+        self, world: World, oldest: float, finished: process.Finished | None
+    ) -> tuple[Results, tuple[str, ...]]:
+        root = world.root.resolve()
+        paths = [path for pattern in self._patterns for path in self._matching(world, pattern, finished)]
+        paths = list(dict.fromkeys(paths))
+        return testresults.together([self._of_file(path, root, oldest) for path in paths]), tuple(
+            shown(path, root) for path in paths
+        )
+
+    def _matching(self, world: World, pattern: str, finished: process.Finished | None) -> list[Path]:
+        paths = find(world, pattern)
+        if not paths:
+            answer = testresults.ending_of(finished.output.text()) if finished else ""
+            raise CannotObserve(say("There are no results: {path} does not exist", path=pattern), answer=answer)
+        return paths
+
+    def _of_file(self, path: Path, root: Path, oldest: float) -> Results:
+        name = shown(path, root)
+        text = read_text(path, root, self.limit)
+        try:
+            found = testresults.parse(text, self.format)
+        except NotResults as error:
+            raise CannotObserve(say("{path}: {why}", path=name, why=str(error))) from None
+        written = path.stat().st_mtime
+        told = found.written + _ZONES if found.written else None
+        if written < oldest or (told and told < datetime.fromtimestamp(oldest, UTC)):
+            when = datetime.fromtimestamp(written, UTC) if written < oldest else found.written
+            raise CannotObserve(
+                say("{path} is older than this run: it was written {when}", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
+                advice=say("Run the tests again before the gate, or raise `max_age`"),
+            )
+        return found
+
+    def judge(self, seen: Seen) -> Judgement:
+        verdicts = _sorted(seen)
+        evidence = {"answer": _shown(seen), "rows": tuple(verdicts.rows()), "locations": verdicts.locations()}
+        error = self._unusable(seen, verdicts)
+        if error:
+            return unobserved(error, **evidence)
+        problems = list(self._problems(seen, verdicts))
+        if problems:
+            return failed(together(problems), **evidence)
+        return passed(_proof(seen.results, verdicts), **evidence)
+
+    def _unusable(self, seen: Seen, verdicts: Verdicts) -> Message | None:
+        """Why the results can't be judged."""
+        if not seen.results.cases:
+            return say("No test was collected: nothing to check is no pass")
+        if verdicts.unknown:
+            name = verdicts.unknown[0].test
+            near = get_close_matches(name, {case.id for case in seen.results.cases}, n=1)
+            if near:
+                return say("{test} is in quarantine, but does not exist; {near} does", test=name, near=near[0])
+            return say("{test} is in quarantine, but does not exist", test=name)
+        return None
+
+    def _problems(self, seen: Seen, verdicts: Verdicts) -> Iterator[Message]:
+        failing = len(verdicts.failing) + len(verdicts.tolerated)
+        if verdicts.failing:
+            yield _names(verdicts.failing)
+        for entry, case in verdicts.expired:
+            yield say("the quarantine of {test} ended on {day}", test=case.id, day=entry.expires.isoformat())
+        if seen.finished is not None:
+            yield from _exit_problem(seen.finished, failing + len(verdicts.expired))
+        ran = seen.results.count("passed") + seen.results.count("failed")
+        if ran < self.min_tests:
+            yield say("{count} tests ran, expected at least {wish}", count=ran, wish=self.min_tests)
+        skipped = seen.results.count("skipped")
+        if self.max_skipped is not None and skipped > self.max_skipped:
+            yield say("{count} tests were skipped, expected at most {wish}", count=skipped, wish=self.max_skipped)
+        if self.max_failures is not None and failing > self.max_failures:
+            yield say("{count} tests fail, expected at most {wish}", count=failing, wish=self.max_failures)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The failing tests, by what the quarantine says of each; and what it lists without need."""
+
+    failing: tuple[Case, ...]
+    tolerated: tuple[tuple[Entry, Case], ...]
+    expired: tuple[tuple[Entry, Case], ...]
+    stale: tuple[Entry, ...]
+    unknown: tuple[Entry, ...]
+
+    def rows(self) -> Iterator[Row]:
+        """A row for each failing test and each entry that is not needed."""
+        for case in [*self.failing, *(case for _, case in self.expired)][:_ROWS]:
+            yield _row(case, Status.FAIL, say("fails"))
+        for entry, case in self.tolerated:
+            yield _row(case, Status.WAIVED, _excuse(entry), entry.expires)
+        for entry in self.stale:
+            message = say("it is in quarantine until {day}, and passes: remove it", day=entry.expires.isoformat())
+            yield Row(title=say("{test}", test=entry.test), status=Status.WAIVED, message=message)
+
+    def locations(self) -> tuple[Location, ...]:
+        """Where the failing tests stand, as far as the results tell."""
+        cases = [*self.failing, *(case for _, case in self.expired)]
+        return tuple(Location(file=case.file, line=case.line, text=case.id) for case in cases if case.file)[:_ROWS]
+
+
+def _sorted(seen: Seen) -> Verdicts:
+    failing: list[Case] = []
+    tolerated, expired = [], []
+    for case in testresults.leaves(seen.results.cases):
+        entry = next((each for each in seen.quarantine if each.covers(case.group, case.id)), None)
+        if entry is None:
+            failing.append(case)
+        elif seen.today < entry.expires:
+            tolerated.append((entry, case))
+        else:
+            expired.append((entry, case))
+    needed = {entry.test for entry, _ in (*tolerated, *expired)}
+    idle = [entry for entry in seen.quarantine if entry.test not in needed]
+    known = {name for case in seen.results.cases for name in _names_of(case)}
+    unknown = tuple(entry for entry in idle if entry.test not in known)
+    return Verdicts(tuple(failing), tuple(tolerated), tuple(expired),
+                    tuple(entry for entry in idle if entry.test in known), unknown)  # fmt: skip
+
+
+def _names_of(case: Case) -> tuple[str, ...]:
+    return (case.group, case.id) if case.group else (case.id,)
+
+
+def _row(case: Case, status: Status, message: Message, expires: date | None = None) -> Row:
+    return Row(
+        title=say("{test}", test=case.id),
+        status=status,
+        message=message,
+        expires=expires,
+        evidence=Evidence(answer=case.output, duration=case.took),
+    )
+
+
+def _excuse(entry: Entry) -> Message:
+    return say(
+        "fails, and may until {day} ({owner}: {reason})",
+        day=entry.expires.isoformat(),
+        owner=entry.owner,
+        reason=entry.reason,
+    )
+
+
+def _names(cases: Sequence[Case]) -> Message:
+    names = ", ".join(case.id for case in cases[:_NAMED])
+    if len(cases) == 1:
+        return say("{test} fails", test=names)
+    if len(cases) <= _NAMED:
+        return say("{count} tests fail: {tests}", count=len(cases), tests=names)
+    return say("{count} tests fail, among them {tests}", count=len(cases), tests=names)
+
+
+def _exit_problem(finished: process.Finished, failing: int) -> Iterator[Message]:
+    """A command and its results that contradict each other."""
+    if finished.code == 0 and failing:
+        yield say("the command ended with exit code 0 although {count} tests fail", count=failing)
+    elif finished.signal:
+        yield say("the command was ended by signal {name}", name=finished.signal)
+    elif finished.code != 0 and not failing:
+        yield say("the command ended with exit code {code} although no test fails", code=finished.code)
+
+
+def _proof(found: Results, verdicts: Verdicts) -> Message:
+    total, ok, skipped = len(found.cases), found.count("passed"), found.count("skipped")
+    message = say("{passed} of {total} tests passed, {skipped} were skipped", passed=ok, total=total, skipped=skipped)
+    if not verdicts.tolerated:
+        return message
+    count = len(verdicts.tolerated)
+    return say("{message}, {count} that fail are in quarantine", message=message, count=count)
+
+
+def _shown(seen: Seen) -> str:
+    """Counts, slowest and what the failing tests said."""
+    found = seen.results
+    lines = [f"{found.count('passed')} passed, {found.count('failed')} failed, {found.count('skipped')} skipped"]
+    lines += [f"from {name}" for name in seen.files[:_ROWS]]
+    lines += [f"slowest: {case.id} {duration(case.took)}" for case in found.slowest]
+    for case in [case for case in found.cases if case.ending == "failed"][:_ROWS]:
+        lines += ["", f"FAIL {case.id}", *(f"  {line}" for line in case.output.splitlines())]
+    return "\n".join(lines)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _not_ended(finished: process.Finished) -> CannotObserve:
+    answer = testresults.ending_of(finished.output.text())
+    if finished.ended == "cancelled":
+        return CannotObserve(say("The run ended before the tests did"), answer=answer)
+    message = say("The tests had not ended after {took} and were stopped", took=duration(finished.took))
+    return CannotObserve(message, answer=answer, advice=say("Give them more time with `timeout`"))
+
+
+_ADVICE = say("Name the files that the command leaves in `results`, or let it write `go test -json`, JUnit XML or TAP")

@@ -1,0 +1,94 @@
+"""The results of tests, whatever wrote them: cases with an id, an outcome, a duration and an output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from gate.testresults import FORMATS
+
+OUTPUT_LIMIT = 2000
+"""Characters that are kept of what a failing test said, from its end."""
+CASE_LIMIT = 200_000
+"""Cases that are read at most."""
+
+Ending = Literal["passed", "failed", "skipped"]
+
+
+class NotResults(ValueError):
+    """A text that is no results of its format, or only a part of them: the reason."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test. `id` is `group::name`, or the group alone where all of it broke; `took` is in seconds."""
+
+    group: str
+    name: str
+    ending: Ending
+    took: float = 0.0
+    output: str = ""
+    file: str = ""
+    line: int | None = None
+
+    @property
+    def id(self) -> str:
+        """What a quarantine names."""
+        return f"{self.group}::{self.name}" if self.group and self.name else self.group or self.name
+
+
+@dataclass(frozen=True)
+class Results:
+    """The cases of one or more runs. `written` is the latest time that the results themselves tell."""
+
+    cases: tuple[Case, ...]
+    written: datetime | None = None
+
+    def count(self, ending: Ending) -> int:
+        """How many ended so."""
+        return sum(1 for case in self.cases if case.ending == ending)
+
+    @property
+    def slowest(self) -> list[Case]:
+        """The five that took longest, where durations are known."""
+        timed = [case for case in self.cases if case.took > 0]
+        return sorted(timed, key=lambda case: (-case.took, case.id))[:5]
+
+
+def parse(text: str, form: str = "auto") -> Results:
+    """The results of a text. Raises NotResults with the reason."""
+    name = recognise(text) if form == "auto" else form
+    results: Results = FORMATS.module(name).parse(text)
+    if len(results.cases) > CASE_LIMIT:
+        raise NotResults(f"there are more than {CASE_LIMIT} tests in it")
+    return results
+
+
+def recognise(text: str) -> str:
+    """The format of a text. Raises NotResults where it is none."""
+    for name in ("junit", "gojson", "tap", "go"):
+        if FORMATS.module(name).looks_like(text):
+            return name
+    raise NotResults("it is neither JUnit XML nor the output of `go test`, nor TAP")
+
+
+def together(parts: Iterable[Results]) -> Results:
+    """Several results as one."""
+    parts = list(parts)
+    times = [part.written for part in parts if part.written]
+    return Results(tuple(case for part in parts for case in part.cases), max(times) if times else None)
+
+
+def ending_of(text: str) -> str:
+    """What is kept of an output."""
+    text = text.strip()
+    return text if len(text) <= OUTPUT_LIMIT else f"[...]{text[-OUTPUT_LIMIT:]}"
+
+
+def leaves(cases: Sequence[Case]) -> list[Case]:
+    """The failing cases that say something of their own: `TestA` fails where `TestA/sub` does, and is left out."""
+    failing = [case for case in cases if case.ending == "failed"]
+    parents = {(case.group, case.name[:at]) for case in failing for at, letter in enumerate(case.name) if letter == "/"}
+    return [case for case in failing if (case.group, case.name) not in parents]

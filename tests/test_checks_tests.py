@@ -1,0 +1,221 @@
+"""The check `tests`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gate.checks.base import CannotObserve, Judgement
+from gate.checks.tests import Seen
+from gate.model import Status
+from gate.process import Finished, Kept
+from gate.testresults.quarantine import Entry
+from gate.testresults.results import Case, Results
+from tests.parts.worlds import check, world
+
+TODAY = date(2026, 1, 1)
+OK = Case("p", "ok", "passed", 1.0)
+BAD = Case("p", "bad", "failed", 0.5, "boom", "p.py", 7)
+WORSE = Case("p", "worse", "failed")
+SKIPPED = Case("p", "later", "skipped")
+
+
+def entry(test: str, days: int = 30) -> Entry:
+    """An entry of the quarantine that is in force for so many days."""
+    return Entry(test=test, owner="team", reason="known", expires=TODAY + timedelta(days=days))
+
+
+def finished(code: int) -> Finished:
+    """A command that has ended."""
+    return Finished(code, "exit", Kept(10), Kept(10), Kept(10), 1.0)
+
+
+def seen(*cases: Case, listed: tuple[Entry, ...] = (), code: int | None = None) -> Seen:
+    """Results as they were seen."""
+    return Seen(Results(cases), TODAY, listed, None if code is None else finished(code))
+
+
+JUDGED = [
+    ({}, seen(OK, SKIPPED), Status.PASS, "1 of 2 tests passed, 1 were skipped"),
+    ({}, seen(OK, BAD), Status.FAIL, "p::bad fails"),
+    ({}, seen(OK, BAD, WORSE), Status.FAIL, "2 tests fail: p::bad, p::worse"),
+    ({}, seen(*[Case("p", str(n), "failed") for n in range(9)]), Status.FAIL,
+     "9 tests fail, among them p::0, p::1, p::2, p::3, p::4"),
+    ({}, seen(), Status.ERROR, "No test was collected: nothing to check is no pass"),
+    ({}, seen(SKIPPED), Status.FAIL, "0 tests ran, expected at least 1"),
+    ({"min_tests": 5}, seen(OK), Status.FAIL, "1 tests ran, expected at least 5"),
+    ({"max_skipped": 0}, seen(OK, SKIPPED), Status.FAIL, "1 tests were skipped, expected at most 0"),
+    ({}, seen(OK, BAD, listed=(entry("p::bad"),)), Status.PASS,
+     "1 of 2 tests passed, 0 were skipped, 1 that fail are in quarantine"),
+    ({}, seen(OK, BAD, listed=(entry("p"),)), Status.PASS, None),
+    ({}, seen(OK, Case("p", "bad/sub", "failed"), BAD, listed=(entry("p::bad"),)), Status.PASS, None),
+    ({}, seen(OK, BAD, WORSE, listed=(entry("p::bad"),)), Status.FAIL, "p::worse fails"),
+    ({}, seen(OK, BAD, listed=(entry("p::bad", 0),)), Status.FAIL, "the quarantine of p::bad ended on 2026-01-01"),
+    ({}, seen(OK, BAD, listed=(entry("p::bad", 1),)), Status.PASS, None),
+    ({}, seen(OK, listed=(entry("p::ok"),)), Status.PASS, None),
+    ({}, seen(OK, listed=(entry("zzz"),)), Status.ERROR, "zzz is in quarantine, but does not exist"),
+    ({}, seen(OK, BAD, listed=(entry("p::bat"),)), Status.ERROR,
+     "p::bat is in quarantine, but does not exist; p::bad does"),
+    ({"max_failures": 1}, seen(OK, BAD, WORSE, listed=(entry("p"),)), Status.FAIL, "2 tests fail, expected at most 1"),
+    ({}, seen(OK, code=0), Status.PASS, None),
+    ({}, seen(OK, code=1), Status.FAIL, "the command ended with exit code 1 although no test fails"),
+    ({}, seen(OK, code=-9), Status.FAIL, "the command was ended by signal SIGKILL"),
+    ({}, seen(OK, BAD, code=0), Status.FAIL,
+     "p::bad fails; the command ended with exit code 0 although 1 tests fail"),
+    ({}, seen(OK, BAD, code=0, listed=(entry("p::bad"),)), Status.FAIL,
+     "the command ended with exit code 0 although 1 tests fail"),
+    ({}, seen(OK, BAD, code=1, listed=(entry("p::bad"),)), Status.PASS, None),
+]  # fmt: skip
+
+
+def judge(fields: dict[str, Any], what: Seen) -> Judgement:
+    """What is said of results."""
+    judged: Judgement = check("tests", results="r.xml", **fields).judge(what)
+    return judged
+
+
+@pytest.mark.parametrize(("fields", "what", "status", "message"), JUDGED)
+def test_judgement(fields: dict[str, Any], what: Seen, status: Status, message: str | None) -> None:
+    """What is said of results and a quarantine."""
+    judged = judge(fields, what)
+    assert judged.status is status
+    assert message in (None, str(judged.message))
+
+
+def test_rows() -> None:
+    """Failing tests are rows that fail, those in quarantine and stale entries rows that are waived."""
+    listed = (entry("p::worse", 9), entry("p::ok"))
+    rows = judge({}, seen(OK, BAD, WORSE, listed=listed)).rows
+    assert [(str(row.title), row.status, row.expires) for row in rows] == [
+        ("p::bad", Status.FAIL, None),
+        ("p::worse", Status.WAIVED, date(2026, 1, 10)),
+        ("p::ok", Status.WAIVED, None),
+    ]
+    assert "(team: known)" in str(rows[1].message)
+    assert "remove it" in str(rows[2].message)
+
+
+def test_evidence() -> None:
+    """The evidence has counts, the slowest, the output of failures, and the place of each."""
+    judged = judge({}, seen(OK, BAD))
+    assert (
+        judged.answer
+        == "1 passed, 1 failed, 0 skipped\nslowest: p::ok 1.0 s\nslowest: p::bad 0.5 s\n\nFAIL p::bad\n  boom"
+    )
+    assert [(str(place), place.text) for place in judged.locations] == [("p.py:7", "p::bad")]
+
+
+GOOD = "<testsuite><testcase classname='p' name='ok'/></testsuite>"
+OLD = "<testsuite timestamp='2020-01-01T00:00:00'><testcase classname='p' name='ok'/></testsuite>"
+
+
+def observe(root: Path, **fields: Any) -> Judgement:
+    """What becomes of real results."""
+    made = check("tests", **fields)
+    judged: Judgement = made.judge(made.observe(world(root, limit=60)))
+    return judged
+
+
+def test_files(tmp_path: Path) -> None:
+    """Several files are one result."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.xml").write_text(GOOD.replace("ok", name))
+    assert str(observe(tmp_path, results="*.xml").message) == "2 of 2 tests passed, 0 were skipped"
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "why"),
+    [
+        (None, {}, "There are no results: r.xml does not exist"),
+        ("", {}, "r.xml: it is neither"),
+        ("<testsuite>", {}, "r.xml: line 1: it is no XML"),
+        (GOOD, {"format": "tap"}, "r.xml: it has no plan"),
+        (OLD, {}, "r.xml is older than this run"),
+        (GOOD, {"quarantine": {"file": "q.md"}}, "The quarantine q.md does not exist"),
+        (GOOD, {"limit": "10B"}, "r.xml is larger than 10 B"),
+    ],
+)
+def test_what_can_not_be_judged(tmp_path: Path, text: str | None, fields: dict[str, Any], why: str) -> None:
+    """Results that are missing, broken, old or too large could not be observed."""
+    if text is not None:
+        (tmp_path / "r.xml").write_text(text)
+    with pytest.raises(CannotObserve, match=why):
+        observe(tmp_path, results="r.xml", **fields)
+
+
+def test_the_age_of_a_file(tmp_path: Path) -> None:
+    """A file of an earlier step may be so old, and one of this command's may not be older than it."""
+    path = tmp_path / "r.xml"
+    path.write_text(GOOD)
+    os.utime(path, (path.stat().st_mtime - 600,) * 2)
+    assert observe(tmp_path, results="r.xml").status is Status.PASS
+    with pytest.raises(CannotObserve, match="older than this run"):
+        observe(tmp_path, results="r.xml", max_age="5m")
+    with pytest.raises(CannotObserve, match="older than this run"):
+        observe(tmp_path, run="true", results="r.xml")
+    assert observe(tmp_path, run="touch r.xml", results="r.xml").status is Status.PASS
+
+
+PYTEST = """
+import pytest
+def test_ok(): pass
+@pytest.mark.parametrize("n", [1, 2])
+def test_sum(n): assert n == 1
+@pytest.mark.skip
+def test_later(): pass
+"""
+
+
+def test_a_real_test_program(tmp_path: Path) -> None:
+    """A real pytest: one test fails, until the quarantine lists it; then it passes with a reservation."""
+    (tmp_path / "unit_checks.py").write_text(PYTEST)
+    run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=r.xml", "unit_checks.py"]
+    judged = observe(tmp_path, run=run, results="r.xml")
+    assert (judged.status, str(judged.message)) == (Status.FAIL, "unit_checks::test_sum[2] fails")
+    assert "assert 2 == 1" in judged.answer
+    row = "| `unit_checks::test_sum[2]` | me | known | 2999-01-31 |"
+    (tmp_path / "Q.md").write_text(f"| test | owner | reason | expires |\n|---|---|---|---|\n{row}\n")
+    judged = observe(tmp_path, run=run, results="r.xml", quarantine={"file": "Q.md"})
+    assert str(judged.message) == "2 of 4 tests passed, 1 were skipped, 1 that fail are in quarantine"
+
+
+def test_a_command_that_hides_its_failures(tmp_path: Path) -> None:
+    """Exit code 0 with failing tests is a FAIL."""
+    judged = observe(tmp_path, run="printf '1..1\\nnot ok 1 - a\\n'; exit 0", shell=True)
+    assert (judged.status, str(judged.message).startswith("a fails; the command")) == (Status.FAIL, True)
+
+
+def test_a_command_that_hangs(tmp_path: Path) -> None:
+    """Tests that do not end could not be observed."""
+    made = check("tests", run="sleep 60")
+    with pytest.raises(CannotObserve, match="had not ended"):
+        made.observe(world(tmp_path, limit=0.5))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"results": "a", "shell": True},
+        {"results": "../a"},
+        {"results": "a", "min_tests": 0},
+        {"results": "a", "format": "xml"},
+        {"run": "a 'b"},
+        {"run": "a", "quarantine": [{"test": "a", "owner": "b", "reason": "c"}]},
+        {"run": "a", "quarantine": [{"test": "a", "owner": "b", "reason": "c", "expires": "2030-01-31"}] * 2},
+    ],
+)
+def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
+    """What can't be asked is an error when loaded."""
+    with pytest.raises(ValidationError):
+        check("tests", **fields)
+
+
+def test_no_expectation() -> None:
+    """Neither a command nor results are no tests."""
+    assert check("tests").simplest() is not None

@@ -1,0 +1,242 @@
+"""Results of tests in all formats: read as they are meant, and refused where they are not whole."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gate.testresults import FORMATS
+from gate.testresults.quarantine import NoQuarantine, read
+from gate.testresults.results import Case, NotResults, Results, leaves, parse, recognise
+
+JUNIT = """<?xml version="1.0" encoding="utf-8"?>
+<testsuites>
+  <testsuite name="a" tests="4" failures="1" errors="1" skipped="1" timestamp="2025-12-15T09:36:54">
+    <testcase classname="pkg.a" name="ok" time="0.5"/>
+    <testcase classname="pkg.a" name="bad" time="1,000.5" file="a.py" line="7">
+      <failure message="expected 1">trace &amp; more</failure>
+      <system-out>said</system-out>
+    </testcase>
+    <testcase classname="pkg.a" name="broken"><error/></testcase>
+    <testcase classname="pkg.a" name="later"><skipped message="not now"/></testcase>
+  </testsuite>
+</testsuites>"""
+GO_JSON = """{"Time":"2025-12-15T09:36:54.1Z","Action":"start","Package":"m/a"}
+{"Action":"run","Package":"m/a","Test":"TestOne"}
+{"Action":"output","Package":"m/a","Test":"TestOne","Output":"=== RUN   TestOne\\n"}
+{"Action":"pass","Package":"m/a","Test":"TestOne","Elapsed":0.25}
+{"Action":"run","Package":"m/a","Test":"TestTwo"}
+{"Action":"run","Package":"m/a","Test":"TestTwo/sub"}
+{"Action":"output","Package":"m/a","Test":"TestTwo/sub","Output":"    a_test.go:9: boom\\n"}
+{"Action":"fail","Package":"m/a","Test":"TestTwo/sub","Elapsed":0}
+{"Action":"fail","Package":"m/a","Test":"TestTwo","Elapsed":0}
+{"Action":"fail","Package":"m/a","Elapsed":0.3}
+{"Action":"start","Package":"m/b"}
+{"Action":"skip","Package":"m/b","Elapsed":0}
+# m/c
+c.go:3:1: syntax error
+{"ImportPath":"m/c [m/c.test]","Action":"build-output","Output":"c.go:3:1: syntax error\\n"}
+{"Action":"start","Package":"m/c"}
+{"Action":"output","Package":"m/c","Output":"FAIL\\tm/c [build failed]\\n"}
+{"Action":"fail","Package":"m/c","Elapsed":0}"""
+GO = """ok  \tveza/internal/validators\t0.021s
+?   \tveza/internal/types\t[no test files]
+--- FAIL: TestMock (0.00s)
+    mock_test.go:12: expected 3 arguments
+FAIL
+FAIL\tveza/internal/testutils/servicemocks\t0.012s
+=== RUN   TestRetry
+    worker_test.go:88: gave up after 2
+--- FAIL: TestRetry (1.50s)
+    --- PASS: TestRetry/first (0.10s)
+    --- FAIL: TestRetry/second (1.40s)
+--- SKIP: TestRedis (0.00s)
+FAIL
+FAIL\tveza/internal/workers\t1.617s
+# veza/internal/broken
+./b.go:3: undefined: x
+FAIL\tveza/internal/broken [build failed]
+ok  \tveza/internal/cached\t(cached)
+ok  \tveza/internal/none\t0.010s [no tests to run]
+FAIL"""
+TAP = """TAP version 13
+1..5
+ok 1 - first
+not ok 2 - second
+  ---
+  message: boom
+  ...
+ok 3 - third # SKIP no redis
+not ok 4 - fourth # TODO later
+ok 5
+# done"""
+
+
+def endings(results: Results) -> dict[str, str]:
+    """What became of each test."""
+    return {case.id: case.ending for case in results.cases}
+
+
+def test_junit() -> None:
+    """Passed, failed, broken and skipped, with time, place and output."""
+    results = parse(JUNIT)
+    assert endings(results) == {
+        "pkg.a::ok": "passed", "pkg.a::bad": "failed", "pkg.a::broken": "failed", "pkg.a::later": "skipped",
+    }  # fmt: skip
+    bad = results.cases[1]
+    assert (bad.took, bad.file, bad.line, bad.output) == (1000.5, "a.py", 7, "expected 1\ntrace & moresaid")
+    assert results.written == datetime(2025, 12, 15, 9, 36, 54, tzinfo=UTC)
+    assert [case.name for case in results.slowest] == ["bad", "ok"]
+
+
+def test_go_json() -> None:
+    """Tests, subtests and a package that could not be built; a skipped package is no test."""
+    results = parse(GO_JSON)
+    assert endings(results) == {
+        "m/a::TestOne": "passed", "m/a::TestTwo": "failed", "m/a::TestTwo/sub": "failed", "m/c": "failed",
+    }  # fmt: skip
+    assert [(case.id, case.output) for case in leaves(results.cases)] == [
+        ("m/a::TestTwo/sub", "a_test.go:9: boom"),
+        ("m/c", "c.go:3:1: syntax error\nFAIL\tm/c [build failed]"),
+    ]
+
+
+def test_go() -> None:
+    """Packages that are ok, those whose tests fail, those that break without a test, those without tests."""
+    results = parse(GO)
+    assert endings(results) == {
+        "veza/internal/validators": "passed",
+        "veza/internal/testutils/servicemocks::TestMock": "failed",
+        "veza/internal/workers::TestRetry": "failed",
+        "veza/internal/workers::TestRetry/first": "passed",
+        "veza/internal/workers::TestRetry/second": "failed",
+        "veza/internal/workers::TestRedis": "skipped",
+        "veza/internal/broken": "failed",
+        "veza/internal/cached": "passed",
+    }
+    assert "expected 3 arguments" in results.cases[1].output
+
+
+def test_go_as_the_report_shows_it() -> None:
+    """Lines with spaces for tabs, without any test, are packages."""
+    text = "ok veza/a 0.021s\nFAIL veza/b 0.012s\nFAIL veza/c 1.617s\n"
+    assert endings(parse(text)) == {"veza/a": "passed", "veza/b": "failed", "veza/c": "failed"}
+
+
+def test_tap() -> None:
+    """Test points with directives; what is still to do does not fail."""
+    results = parse(TAP)
+    expected = {"first": "passed", "second": "failed", "third": "skipped", "fourth": "skipped", "test 5": "passed"}
+    assert endings(results) == expected
+    assert "message: boom" in results.cases[1].output
+
+
+@pytest.mark.parametrize(("text", "form"), [(JUNIT, "junit"), (GO_JSON, "gojson"), (GO, "go"), (TAP, "tap")])
+def test_recognised(text: str, form: str) -> None:
+    """Each format is known by its looks."""
+    assert recognise(text) == form
+
+
+LAUGHS = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><testsuite>&b;</testsuite>'
+FETCHES = '<!DOCTYPE a SYSTEM "file:///etc/passwd"><testsuite/>'
+NOT_WHOLE = [
+    ("", "neither"),
+    ("hello", "neither"),
+    ("<?xml version='1.0'?><html/>", "no <testsuite>"),
+    ("<testsuite><testcase name='a'>", "it is no XML"),
+    ("<testsuite><testcase/></testsuite>", "has no name"),
+    ("<testsuite name='s' failures='2'><testcase name='a'/></testsuite>", "says that 2 tests failed, but shows 0"),
+    ("<testsuite>" * 300, "nested too deeply"),
+    ("<?xml version='1.0'?>" + FETCHES, "document type"),
+    (LAUGHS, "document type"),
+    (GO_JSON.partition('{"Action":"fail","Package":"m/a","Elapsed":0.3}')[0], "never ended"),
+    (GO_JSON[:-10], "cut off"),
+    ("--- FAIL: TestMock (0.00s)\n", "never ended"),
+    ("1..5\nok 1\nok 2\n", "5 tests were planned, but 2 came"),
+    ("TAP version 13\nok 1\nok 2\n", "has no plan"),
+    ("1..2\nok 1\nBail out! no database\n", "gave up: Bail out! no database"),
+    ("1..1\n1..1\nok 1\n", "two plans"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), NOT_WHOLE)
+def test_not_whole(text: str, why: str) -> None:
+    """Results that are cut off, contradict themselves, or are something else are refused."""
+    with pytest.raises(NotResults, match=why):
+        parse(text)
+
+
+@pytest.mark.parametrize("form", FORMATS.names())
+@given(text=st.text(st.sampled_from("<testcase nam=\"a'>/ok not1.2#-FAIL:()s\n\t{}")))
+def test_any_text(form: str, text: str) -> None:
+    """Whatever a file holds, it is results or it is refused."""
+    try:
+        results = parse(text, form)
+    except NotResults:
+        return
+    assert all(case.id for case in results.cases)
+
+
+def test_long_outputs_are_cut() -> None:
+    """What a test said is kept from its end, up to a size."""
+    text = f"<testsuite><testcase name='a'><failure>{'x' * 100_000}</failure></testcase></testsuite>"
+    assert len(parse(text).cases[0].output) < 3000
+
+
+def test_leaves() -> None:
+    """A test whose subtest fails says nothing of its own; one whose name only begins alike does."""
+    cases = [Case("p", name, "failed") for name in ("A", "A/b", "A/b/c", "AB")]
+    assert [case.name for case in leaves(cases)] == ["A/b/c", "AB"]
+
+
+TABLE = """# Quarantine
+
+| test id | owner | reason | expires |
+|---|---|---|---|
+| `a::b[x]` | team | one \\| two | 2030-01-31 |
+| pkg | me | slow | 2030-02-28 |
+
+| other | table |
+|---|---|
+| 1 | 2 |
+"""
+YAML = """
+- {test: "a::b[x]", owner: team, reason: one | two, expires: 2030-01-31}
+- {test: pkg, owner: me, reason: slow, expires: "2030-02-28", issue: "412"}
+"""
+
+
+@pytest.mark.parametrize(("text", "name"), [(TABLE, "Q.md"), (YAML, "q.yml"), ("quarantine:" + YAML, "q.yaml")])
+def test_quarantine(text: str, name: str) -> None:
+    """A Markdown table and a YAML list say the same."""
+    found = [(entry.test, entry.owner, entry.reason, entry.expires) for entry in read(text, name)]
+    assert found == [("a::b[x]", "team", "one | two", date(2030, 1, 31)), ("pkg", "me", "slow", date(2030, 2, 28))]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "why"),
+    [
+        ("- {test: a, owner: b, reason: c}", "q.yml", "entry 1: expires"),
+        ("- {test: a, owner: '', reason: c, expires: 2030-01-31}", "q.yml", "entry 1: owner"),
+        ("- {test: a, owner: b, reason: c, expires: soon}", "q.yml", "expected a day"),
+        ("- {test: a, owner: b, reason: c, expires: 2030-01-31, x: 1}", "q.yml", "entry 1: x"),
+        (YAML + YAML, "q.yml", "stands twice"),
+        ("a: [", "q.yml", "no YAML"),
+        ("just text", "q.yml", "expected a list"),
+        ("| test | owner | reason |\n|---|---|---|\n| a | b | c |", "q.md", "no column 'expires'"),
+        ("| test | owner | reason | expires |\n|---|---|---|---|\n| a | | c | 2030-01-31 |", "q.md", "line 3: owner"),
+    ],
+)
+def test_no_quarantine(text: str, name: str, why: str) -> None:
+    """An entry without an owner, a reason or a day is refused, with its place."""
+    with pytest.raises(NoQuarantine, match=why):
+        read(text, name)
+
+
+def test_an_empty_quarantine() -> None:
+    """No entry is no error."""
+    assert read("", "q.yml") == []
+    assert read("# Nothing here\n", "q.md") == []
