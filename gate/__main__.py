@@ -67,7 +67,10 @@ def _without_command(given: list[str]) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name in sorted(COMMANDS.names(), key=lambda name: (_ORDER.index(name) if name in _ORDER else 99, name)):
         commands.add_parser(name, help=COMMANDS.module(name).SUMMARY)
-    parser.parse_args(given or ["--help"])
+    if not given:
+        parser.print_help(sys.stderr)
+        return 2
+    parser.parse_args(given)
     return 2
 
 

@@ -111,12 +111,23 @@ def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> N
                 raise PydanticCustomError(
                     "matcher", "expected a regular expression after 'matches': {why}" + where, {"why": str(error)}
                 ) from error
+            if _matches_anything(value):
+                raise PydanticCustomError(
+                    "matcher", f"expected a regular expression that not every text matches{where}"
+                )
         if name == "not":
             _check(value, at)
         if name == "contains" and value == "":
             raise PydanticCustomError(
                 "matcher", f"expected some text after 'contains': every text contains nothing{where}"
             )
+
+
+def _matches_anything(pattern: str) -> bool:
+    """Whether a regular expression is found in every text: it matches nothing at all, wherever that stands."""
+    rest = pattern.removeprefix("^")
+    bound = re.search(r"\\[AbBZ]|\(\?(?:[=!(]|<[=!])|(?<!\[)\^|\$", rest)
+    return bound is None and re.search(rest, "") is not None
 
 
 @cache

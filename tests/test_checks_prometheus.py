@@ -128,6 +128,7 @@ def test_nan_is_no_healthy_value() -> None:
         urls = {"api": web.url}
         assert ask("metrics", urls=urls, target="api", name="a", value={"not": 5}).status is Status.FAIL
         assert ask("metrics", urls=urls, target="api", name="a", value=float("nan")).status is Status.PASS
+        assert ask("metrics", urls=urls, target="api", name="a").status is Status.FAIL
 
 
 def test_metrics_beyond_the_limit_is_an_error() -> None:

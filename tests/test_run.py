@@ -257,3 +257,35 @@ def test_plan_touches_nothing(gate: Gate) -> None:
     code, out, _ = gate.run("plan")
     assert (code, "Nothing was touched" in out) == (0, True)
     assert [path.name for path in gate.folder.iterdir()] == ["prodgate.yml"]
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": "0s"}, {"within": "0s"}, {"command": {"shell": True, "run": " \n# x"}}])
+def test_what_could_not_be_tried_is_no_checklist(gate: Gate, wrong: dict[str, Any]) -> None:
+    """An item with no time, or with a script that does nothing, is an error of the checklist."""
+    gate.write({"id": "a", "command": {"run": "true"}, **wrong})
+    code, _, err = gate.run()
+    assert (code, "prodgate.yml:1:" in err) == (2, True)
+
+
+def test_no_command_is_no_success(gate: Gate) -> None:
+    """A call without a command says what there is, and is wrong: a script whose variable is empty is no GO."""
+    started = gate.start()
+    out, err = started.communicate(timeout=60)
+    assert (started.returncode, out, "validate" in err) == (2, "", True)
+
+
+def test_a_log_obeys_no_service(gate: Gate) -> None:
+    """Control characters of what was observed do not reach the terminal."""
+    gate.write({"id": "a", "command": {"shell": True, "run": "printf '\\033[31mred\\007'; exit 3"}})
+    code, out, err = gate.run()
+    assert (code, "red" in err, "\x1b" in out + err, "\x07" in out + err) == (1, True, False, False)
+
+
+def test_a_target_that_nobody_asked_is_not_called_ready(gate: Gate) -> None:
+    """A target without `ready` is taken as it is, and the report says so."""
+    gate.write(
+        {"id": "a", "requires": ["gone"], "command": {"run": "true"}}, targets={"gone": {"url": "http://127.0.0.1:1"}}
+    )
+    gate.run()
+    (target,) = gate.report["targets"]
+    assert "does not say when it is ready" in json.dumps(target["message"])

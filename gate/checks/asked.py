@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from gate.checks import CHECKS
@@ -36,8 +36,8 @@ class Asked(Model):
     `within`: try again until it passes, for so long. `timeout`: how long one try may take. Both in seconds.
     """
 
-    within: Duration | None = None
-    timeout: Duration | None = None
+    within: Duration | None = Field(None, gt=0)
+    timeout: Duration | None = Field(None, gt=0)
     check: Any = None
 
     @model_validator(mode="wrap")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -51,7 +52,8 @@ class Command(Check[process.Finished]):
             words = self.argv()
         except ValueError as error:
             raise PydanticCustomError("target", "expected a command after 'run': {why}", {"why": str(error)}) from error
-        if not words or not words[0]:
+        lines = self.run.splitlines() if self.shell and isinstance(self.run, str) else []
+        if not words or not words[0] or (self.shell and all(re.match(r"\s*(#|$)", line) for line in lines)):
             raise PydanticCustomError("target", "expected a command after 'run'")
         return self
 

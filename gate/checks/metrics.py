@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import shlex
 from collections.abc import Iterator
@@ -159,6 +160,9 @@ class Metrics(Check[Seen]):
         wrong = unlike(self.count, len(chosen), f"samples of {self.name}")
         if wrong:
             yield wrong
+        asked = self.value is not None or self.count is not None
+        if chosen and not asked and all(math.isnan(sample.value) for sample in chosen):
+            yield say("{name} has no data: it is NaN", name=self.name or "")
         for sample in chosen:
             found = number_unlike(self.value, sample.value, _series(sample))
             if found:

@@ -41,22 +41,26 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something that happened."""
-        self._line(self.safe(text))
+        self._line(self._shown(text))
 
     def target(self, target: TargetResult) -> None:
         """A target came up, or did not."""
         mark = "✅" if target.ready else "❌"
-        self._line(self.safe(f"{mark} {target.name}: {self._said(target.message)} ({duration(target.duration)})"))
+        self._line(self._shown(f"{mark} {target.name}: {self._said(target.message)} ({duration(target.duration)})"))
 
     def item(self, result: ItemResult) -> None:
         """An item has its outcome."""
         self.done += 1
         took = duration(result.outcome.evidence.duration)
         head = f"{MARKS[result.status]} {result.status.upper():<6} {result.id}"
-        self._line(self.safe(f"{head}: {self._said(result.outcome.message)} ({took})"), result.status)
+        self._line(self._shown(f"{head}: {self._said(result.outcome.message)} ({took})"), result.status)
 
     def end(self) -> None:
         """The run is over."""
+
+    def _shown(self, text: str) -> str:
+        """A line without secrets, and without what a terminal would obey."""
+        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.safe(text))
 
     def _said(self, message: object) -> str:
         from gate.language import translate

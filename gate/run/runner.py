@@ -241,14 +241,15 @@ class Run:
         return tuple(artifact for artifact in kept if artifact)
 
     def _target_result(self, staged: Staged) -> TargetResult:
-        url = self.checklist.targets[staged.name].url
+        target = self.checklist.targets[staged.name]
+        asked = say("ready") if target.ready else say("taken as it is: the checklist does not say when it is ready")
         ports = ", ".join(f"{staged.host}:{port}" for port in staged.ports)
         return TargetResult(
             name=staged.name,
-            address=(staged.base_url if url else ports) or staged.base_url or staged.host,
+            address=(staged.base_url if target.url else ports) or staged.base_url or staged.host,
             kind=staged.kind,
             ready=staged.ready,
-            message=staged.why_not or say("ready"),
+            message=staged.why_not or asked,
             duration=round(staged.duration, 4),
             log=staged.log,
         )
