@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
-from gate.commands import _inputs, run
+from gate.commands import _inputs, merge, run
 from gate.publish.outputs import outputs
 from tests.parts import reports
 from tests.runner.manifest import read
@@ -48,15 +49,19 @@ def test_the_outputs_of_the_code() -> None:
 
 def test_the_inputs_of_the_code() -> None:
     """The code reads the inputs of the action, and no other."""
-    assert {*_inputs.LINES, *_inputs.VALUES, *_inputs.APART} == set(ACTION["inputs"])
+    options = {**_inputs.LINES, **_inputs.REPORTS, **_inputs.PUBLISHING, **_inputs.VALUES, **_inputs.MERGING}
+    assert {*options, *_inputs.APART} == set(ACTION["inputs"])
 
 
-def test_each_input_is_an_option() -> None:
-    """What an input becomes is an option of `prodgate run`."""
+@pytest.mark.parametrize(
+    ("command", "own"), [(run, {**_inputs.LINES, **_inputs.VALUES}), (merge, _inputs.MERGING)], ids=["run", "merge"]
+)
+def test_each_input_is_an_option(command: ModuleType, own: dict[str, str]) -> None:
+    """What an input becomes is an option of the command that the mode stands for."""
     parser = argparse.ArgumentParser()
-    run.arguments(parser)
+    command.arguments(parser)
     options = {name for action in parser._actions for name in action.option_strings}
-    assert {*_inputs.LINES.values(), *_inputs.VALUES.values()} - options == set()
+    assert {*own.values(), *_inputs.REPORTS.values(), *_inputs.PUBLISHING.values()} - options == set()
 
 
 def test_the_defaults_of_the_command_line() -> None:
@@ -78,6 +83,8 @@ def test_the_defaults_of_the_command_line() -> None:
         ({"only": "a, b\nc.d"}, ["run", "--only=a, b c.d"]),
         ({"out": "--workers=1"}, ["run", "--out=--workers=1"]),
         ({"deadline": " 20m "}, ["run", "--deadline=20m"]),
+        ({"mode": "merge", "reports": "parts\n--out=x", "only": "a"}, ["merge", "--", "parts", "--out=x"]),
+        ({"mode": "merge", "expect": "a\nb", "publish": "none"}, ["merge", "--expect=a b", "--publish=none", "--"]),
     ],
 )
 def test_words(inputs: dict[str, str], words: list[str]) -> None:

@@ -6,26 +6,29 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gate.commands._publishing import noted, told
 from gate.model import Report
+from gate.publish.settings import Settings
 
 
-def finish(report: Report, folder: Path) -> int:
-    """Writes the reports first; then says the verdict."""
+def finish(report: Report, folder: Path, wishes: Settings) -> int:
+    """Writes the reports first; then says the verdict, on a runner to GitHub, too."""
     from gate.render import FORMATS
     from gate.render.folder import write
     from gate.run.progress import wants_colour
     from gate.verdict import exit_code
 
+    report = noted(report, wishes)
     code = exit_code(report.verdict.decision, report.ended)
     try:
         written = write(report, folder)
     except (ExceptionGroup, OSError) as error:
         print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
-        return code or 3
+        return told(report, wishes, code) or 3
     print(FORMATS.module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
     print(f"\n{written.get('md', folder)}")
     _publish(report, written)
-    return code
+    return told(report, wishes, code)
 
 
 def _publish(report: Report, written: dict[str, Path]) -> None:

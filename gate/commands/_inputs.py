@@ -10,26 +10,38 @@ from collections.abc import Mapping
 
 LINES = {"file": "--file"}
 """Inputs with one value a line, each an option of its own."""
-VALUES = {"out": "--out", "language": "--language", "only": "--only", "deadline": "--deadline"}
-"""Inputs that are one option's value; empty ones are left out."""
-APART = ("github-token", "services", "job-status")
-"""Inputs that are no option: secret, or what only the runner knows. They are read from the environment."""
+REPORTS = {"out": "--out", "language": "--language"}
+"""Inputs that are one option's value in either mode; empty ones are left out."""
+PUBLISHING = {"publish": "--publish", "status": "--status", "context": "--context", "comment": "--comment"}
+"""What is told to GitHub, likewise."""
+VALUES = {"only": "--only", "deadline": "--deadline", "compare": "--compare", "policy": "--policy"}
+"""Inputs of `mode: run` alone."""
+MERGING = {"expect": "--expect"}
+"""Inputs of `mode: merge` alone."""
+APART = ("mode", "reports", "github-token", "services", "job-status")
+"""Inputs that are no option: words of their own, secret, or what only the runner knows."""
+_POST = ("publish", "status", "context")
 
 
 def words(environment: Mapping[str, str]) -> list[str]:
     """The call of the main step. Every value stands in one word with its option: none can become an option itself."""
+    if given(environment, "mode").strip() == "merge":
+        reports = [line.strip() for line in given(environment, "reports").splitlines() if line.strip()]
+        return ["merge", *_options(environment, {**MERGING, **REPORTS, **PUBLISHING}), "--", *reports]
     call = ["run"]
     for name, option in LINES.items():
         call += [f"{option}={line.strip()}" for line in given(environment, name).splitlines() if line.strip()]
-    for name, option in VALUES.items():
-        if value := " ".join(given(environment, name).split()):
-            call.append(f"{option}={value}")
-    return call
+    return [*call, *_options(environment, {**REPORTS, **VALUES, **PUBLISHING})]
 
 
 def post_words(environment: Mapping[str, str]) -> list[str]:
-    """The call of the post step: puts back whatever a killed run left broken."""
-    return ["restore"]
+    """The call of the post step: puts back whatever a killed run left broken, its commit status too."""
+    return ["restore", *_options(environment, {name: PUBLISHING[name] for name in _POST})]
+
+
+def _options(environment: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
+    values = {option: " ".join(given(environment, name).split()) for name, option in options.items()}
+    return [f"{option}={value}" for option, value in values.items() if value]
 
 
 def given(environment: Mapping[str, str], name: str) -> str:

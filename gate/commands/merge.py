@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gate.commands._publishing import add_publishing, announced, wished
+
 if TYPE_CHECKING:
     from gate.model import Report
+    from gate.publish.settings import Settings
 
 SUMMARY = "make one verdict of the reports of many jobs"
 
@@ -20,22 +23,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect", action="append", default=[], metavar="NAME", help="a part that must be there")
     parser.add_argument("-o", "--out", default="prodgate-out", metavar="DIR", help="where the reports go (%(default)s)")
     parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: that of the first part)")
+    add_publishing(parser)
 
 
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict; 2 where the reports cannot be merged."""
-    from gate.commands._finish import finish
-    from gate.report.merge import NotOneRun, merge
+    from gate.report.merge import NotOneRun
 
-    expected = [name for text in options.expect for name in text.replace(",", " ").split()]
+    wishes = wished(options)
     try:
-        report = merge(_read([Path(path) for path in options.reports]), expected, datetime.now(UTC).date())
+        with announced(wishes):
+            return _merge(options, wishes)
     except NotOneRun as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 2
+
+
+def _merge(options: argparse.Namespace, wishes: Settings) -> int:
+    from gate.commands._finish import finish, tell_step
+    from gate.publish import outputs
+    from gate.report.merge import NotOneRun, merge
+
+    tell_step(lambda: outputs.write(outputs.UNDECIDED))
+    expected = [name for text in options.expect for name in text.replace(",", " ").split()]
+    report = merge(_read([Path(path) for path in options.reports]), expected, datetime.now(UTC).date())
+    if wishes.wished and report.source.commit != wishes.commit:
+        here = f"this run judges {wishes.commit or 'no commit'}"
+        raise NotOneRun(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
     if options.language:
         report = report.model_copy(update={"language": options.language})
-    return finish(report, Path(options.out))
+    return finish(report, Path(options.out), wishes)
 
 
 def _read(paths: list[Path]) -> dict[str, Report]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 
+from gate.commands._publishing import add_context, tell, wished
+
 SUMMARY = "undo what a run that was killed has left behind"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """This command has no options."""
+    """The options of this command: on a runner, of which commit status a leftover `pending` becomes an error."""
+    add_context(parser)
 
 
 def main(options: argparse.Namespace) -> int:
     """0 where nothing is left, 3 where something could not be undone."""
+    from gate.publish.status import leftover
     from gate.staging.undo import restore
 
     done, failed = restore()
@@ -23,4 +27,6 @@ def main(options: argparse.Namespace) -> int:
         print(f"prodgate: NOT undone: {line}", file=sys.stderr)
     if not done and not failed:
         print("nothing was left behind")
-    return 3 if failed else 0
+    notices = leftover(wished(options))
+    tell(notices)
+    return 3 if failed or any(notice.untold for notice in notices) else 0

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from gate.commands._finish import finish, tell_step
 from gate.commands._options import add_files, add_only, chosen, image, seconds
+from gate.commands._publishing import add_publishing, announced, wished
 
 if TYPE_CHECKING:
     from gate.checklist.load import Loaded
     from gate.model import Reason
+    from gate.publish.settings import Settings
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
 
@@ -39,11 +41,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="report",
         help="with --compare: `base` runs that one (%(default)s)",
     )
+    add_publishing(parser)
     parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
 
 
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
+    wishes = wished(options)
+    with announced(wishes):
+        return _run(options, wishes)
+
+
+def _run(options: argparse.Namespace, wishes: Settings) -> int:
     from gate.checklist.load import load
     from gate.evidence import Store
     from gate.publish import outputs
@@ -53,12 +62,11 @@ def main(options: argparse.Namespace) -> int:
     from gate.run.ending import Ending
     from gate.run.progress import stderr_progress
     from gate.run.runner import Options, Run
-    from gate.secrets import Secrets
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
     baseline = read(Path(options.baseline)) if options.baseline else None
     loaded, reservations = _against_base(load(options.file), options.compare, options.policy)
-    secrets = Secrets.from_environment()
+    secrets = wishes.secrets
     language = options.language or loaded.checklist.language
     settings = Options(
         root=Path.cwd(),
@@ -76,7 +84,7 @@ def main(options: argparse.Namespace) -> int:
         if baseline is not None:
             commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
             report = report.model_copy(update={"changes": compare(report, baseline, commits)})
-        return finish(report, Path(options.out))
+        return finish(report, Path(options.out), wishes)
 
 
 def _against_base(loaded: Loaded, compare: str | None, policy: str) -> tuple[Loaded, list[Reason]]:

@@ -103,6 +103,7 @@ class Job:
         (self.temp / "_github_workflow" / "event.json").write_text(json.dumps(event or {}))
         self.github = {**_GITHUB, **(github or {}), "event_path": str(self.temp / "_github_workflow" / "event.json")}
         self.github["workspace"] = str(self.workspace)
+        self.reaches_github = "api_url" in (github or {})
         self.cli: subprocess.Popen[bytes] | None = None
         self.own()
 
@@ -220,7 +221,7 @@ class Job:
             "job": {"services": self.services, "status": self.status},
         }
         given = {name: evaluate(default, contexts) for name, default in self.manifest.inputs.items()}
-        given.update(self.inputs)
+        given.update(self.inputs if self.reaches_github else {"publish": "none", **self.inputs})
         found = {**self.env, **{f"STATE_{key}": value for key, value in self.state.items()}}
         found.update({f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in given.items()})
         found.update({key: value for key, value in self.manifest.env.items() if key not in found})
