@@ -52,10 +52,8 @@ def test_the_description_says_the_most_useful_thing() -> None:
     assert (
         status.description(reports.all_down("en")) == "NO-GO: api is not ready: connection refused (13 items); 4 more"
     )
-    assert (
-        status.description(reports.all_down("fr"))
-        == "NO-GO: api n'est pas prêt : connection refused (13 items); 4 more"
-    )
+    text = "NO-GO: api n'est pas prêt\N{NO-BREAK SPACE}: connection refused (13 items); 4 de plus"
+    assert status.description(reports.all_down("fr")) == text
 
 
 def test_a_long_description_is_cut() -> None:

@@ -61,9 +61,14 @@ def _read(paths: list[Path]) -> dict[str, Report]:
     from gate.report.merge import NotOneRun
 
     found: dict[str, Report] = {}
-    for path in [file for given in paths for file in (sorted(given.rglob("*.json")) if given.is_dir() else [given])]:
+    for path in [file for given in paths for file in (_in_folder(given) if given.is_dir() else [given])]:
         name = path.parent.name if path.name == "report.json" else path.stem
         if name in found:
             raise NotOneRun(f"two reports are called {name}, expected each part in a folder of its own name")
         found[name] = read(path)
     return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Every `report.json` below a folder; where there is none, the files of JSON in it, each named as its part."""
+    return sorted(folder.rglob("report.json")) or sorted(folder.glob("*.json"))

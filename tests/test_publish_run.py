@@ -1,0 +1,248 @@
+"""The program on a runner, with a GitHub of ours: what people are told of a run, whatever becomes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.github.fixtures import enterprise, github
+from tests.github.server import HEAD, READ_ONLY, REPOSITORY, TOKEN, Fault, GitHub
+
+__all__ = ["enterprise", "github"]
+ROOT = Path(__file__).parent.parent
+GO = {"id": "a.go", "title": "Goes", "command": {"run": ["true"], "exit": 0}}
+NO_GO = {"id": "a.no", "title": "Database drill", "command": {"run": ["false"], "exit": 0}}
+WAITS = {"id": "a.waits", "title": "Waits", "timeout": "100s", "command": {"run": ["sleep", "100"], "exit": 0}}
+
+
+class Runner:
+    """A checkout on a runner, and the program in its environment."""
+
+    def __init__(self, folder: Path, github: GitHub, *items: dict[str, Any]) -> None:
+        self.folder = folder
+        section = {"id": "a", "title": "A", "items": list(items)}
+        self.write("prodgate.yml", json.dumps({"version": 1, "service": "shop", "sections": [section]}))
+        event = {"pull_request": {"number": 7, "head": {"sha": HEAD}, "base": {"ref": "main", "sha": "0" * 40}}}
+        self.write("event.json", json.dumps(event))
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_API_URL": github.url,
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(folder / "event.json"),
+            "GITHUB_BASE_REF": "main",
+            "GITHUB_SHA": "1" * 40,
+            "GITHUB_RUN_ID": "5000",
+            "GITHUB_RUN_ATTEMPT": "1",
+            "INPUT_GITHUB-TOKEN": TOKEN,
+        }
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "gate", *words]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, stdout=pipe, stderr=pipe)
+
+    def run(self, *words: str) -> tuple[int, str]:
+        """Runs it to its end: the exit code, and everything that it wrote."""
+        started = self.start(*(words or ("run",)))
+        out, err = started.communicate(timeout=120)
+        return started.returncode, out + err
+
+    @property
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "prodgate-out" / "report.json").read_text())
+        return found
+
+
+def states(github: GitHub) -> list[str]:
+    """The states that were set, in order."""
+    return [status["state"] for status in github.statuses]
+
+
+def until(condition: Any) -> None:
+    """Waits until something is so, for a minute at most."""
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_a_go_is_told(tmp_path: Path, github: GitHub) -> None:
+    """Pending, then success, on the head of the pull request, and a comment; the report says what is not required."""
+    runner = Runner(tmp_path, github, GO)
+    code, text = runner.run()
+    assert (code, states(github)) == (0, ["pending", "success"]), text
+    assert {status["sha"] for status in github.statuses} == {HEAD}
+    (comment,) = github.comments
+    assert "## 🟢 GO - shop" in comment["body"]
+    assert "is not required on" in json.dumps(runner.report["notes"])
+    assert "is not required on `main`" in comment["body"]
+
+
+def test_a_no_go_is_told(tmp_path: Path, github: GitHub) -> None:
+    """The status says what failed."""
+    assert Runner(tmp_path, github, GO, NO_GO).run()[0] == 1
+    assert states(github) == ["pending", "failure"]
+    assert github.latest()["description"].startswith("NO-GO: Database drill: ")
+
+
+def test_pending_comes_before_anything_else(tmp_path: Path, github: GitHub) -> None:
+    """The first request of all sets the status, also where the checklist turns out to be wrong; then it is an error."""
+    runner = Runner(tmp_path, github)
+    assert runner.run()[0] == 2
+    assert states(github) == ["pending", "error"]
+    assert github.asked[0].path == f"/repos/{REPOSITORY}/statuses/{HEAD}"
+    assert "The checklist is wrong" in github.latest()["description"]
+
+
+@pytest.mark.parametrize(
+    ("items", "code", "faults"),
+    [
+        ([GO], 3, [Fault("POST", "statuses", status=422, message="No", times=99)]),
+        ([NO_GO], 1, [Fault("POST", "statuses", status=422, message="No", times=99)]),
+        ([GO], 0, [Fault("POST", "statuses", status=403, message="Resource not accessible by integration", times=99)]),
+        ([NO_GO], 1, [Fault("POST", "statuses", status=404, message="Not Found", times=99)]),
+        ([GO], 0, [Fault("POST", "comments", status=422, message="No", times=99)]),
+        ([GO], 0, [Fault("POST", "statuses", status=422, message="No", times=1)]),
+    ],
+    ids=["go-untold", "no-go-untold", "go-no-rights", "no-go-no-rights", "go-no-comment", "go-no-pending"],
+)
+def test_failing_to_tell(
+    tmp_path: Path, github: GitHub, items: list[dict[str, Any]], code: int, faults: list[Fault]
+) -> None:
+    """No failure turns a NO-GO into anything else, or into a GO; a GO that nobody was told of exits with 3."""
+    github.faults = faults
+    runner = Runner(tmp_path, github, *items)
+    found, text = runner.run()
+    assert found == code, text
+    assert runner.report["verdict"]["decision"] == ("GO" if items == [GO] else "NO-GO")
+    assert "Traceback" not in text
+
+
+def test_a_fork_keeps_its_verdict(tmp_path: Path, github: GitHub) -> None:
+    """A read-only token: the verdict stands, and an annotation names the rights."""
+    runner = Runner(tmp_path, github, GO)
+    runner.environment["INPUT_GITHUB-TOKEN"] = READ_ONLY
+    code, text = runner.run()
+    assert (code, github.statuses, github.comments) == (0, [], [])
+    assert "::warning title=prodgate::" in text
+    assert "pull-requests: write" in text
+
+
+def test_nothing_is_published(tmp_path: Path, github: GitHub) -> None:
+    """`--publish=none` asks GitHub nothing, nor does a run that is on no runner."""
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--publish=none")[0] == 0
+    del runner.environment["GITHUB_ACTIONS"]
+    assert runner.run()[0] == 0
+    assert github.asked == []
+
+
+def test_an_enterprise_server(tmp_path: Path, enterprise: GitHub) -> None:
+    """The address of an enterprise server comes from the runner."""
+    assert Runner(tmp_path, enterprise, GO).run()[0] == 0
+    assert states(enterprise) == ["pending", "success"]
+
+
+def test_cancelled(tmp_path: Path, github: GitHub) -> None:
+    """A cancelled run is an error, told before the runner would kill it."""
+    runner = Runner(tmp_path, github, WAITS)
+    started = runner.start("run")
+    until(lambda: states(github) == ["pending"])
+    time.sleep(1)
+    started.send_signal(signal.SIGINT)
+    started.communicate(timeout=60)
+    assert (started.returncode, states(github)) == (130, ["pending", "error"])
+
+
+def test_killed(tmp_path: Path, github: GitHub) -> None:
+    """After SIGKILL the post step turns the leftover pending into an error."""
+    runner = Runner(tmp_path, github, WAITS)
+    started = runner.start("run")
+    until(lambda: states(github) == ["pending"])
+    started.kill()
+    started.communicate(timeout=60)
+    code, text = runner.run("restore")
+    assert (code, states(github)) == (0, ["pending", "error"]), text
+
+
+def test_the_parts_of_many_jobs(tmp_path: Path, github: GitHub) -> None:
+    """Parts publish nothing; the last job tells one verdict, and a part that is missing is a NO-GO."""
+    for name, item in (("one", GO), ("two", {**GO, "id": "a.two"})):
+        Runner(tmp_path, github, item).run("run", "--publish=none", f"--out=parts/{name}")
+    runner = Runner(tmp_path, github, GO)
+    assert github.asked == []
+    assert runner.run("merge", "--expect=one two", "parts")[0] == 0
+    assert runner.run("merge", "--expect=one two three", "parts")[0] == 1
+    assert states(github) == ["pending", "success", "pending", "failure"]
+    assert len(github.comments) == 1
+
+
+def test_reports_of_another_commit(tmp_path: Path, github: GitHub) -> None:
+    """Reports that an earlier commit has left are refused, and the status is an error."""
+    runner = Runner(tmp_path, github, GO)
+    runner.run("run", "--publish=none", "--out=parts/one")
+    event = {"pull_request": {"number": 7, "head": {"sha": "2" * 40}}}
+    runner.write("event.json", json.dumps(event))
+    github.commits.add("2" * 40)
+    code, text = runner.run("merge", "parts")
+    assert (code, states(github)) == (2, ["pending", "error"])
+    assert f"the reports are of commit {HEAD}, and this run judges {'2' * 40}" in text
+
+
+SECRETS = {
+    "API_TOKEN": "tok-5ecret-aaaa",
+    "DB_PASSWORD": "pa55word-bbbb",
+    "SIGNING_SECRET": "s1gning-cccc",
+    "INPUT_GITHUB-TOKEN": TOKEN,
+}
+CREDENTIALS = ("url-cred-dddd", "header-eeee")
+
+
+def test_no_secret_leaves(tmp_path: Path, github: GitHub) -> None:
+    """Secrets planted in titles, outputs, files, logs and GitHub's own answers stand in no byte that leaves."""
+    leaks = " ".join([*SECRETS.values(), "http://me:url-cred-dddd@db/x", "\nAuthorization: Bearer header-eeee\n"])
+    items = [
+        {"id": "a.out", "title": f"Says {SECRETS['API_TOKEN']}", "command": {"run": ["cat", "leaks"], "exit": 1}},
+        {"id": "a.err", "title": "Says", "command": {"shell": True, "run": "cat leaks >&2; exit 1", "exit": 0}},
+        {"id": "a.file", "title": "Has", "file": {"path": "leaks", "contains": "nothing of the kind"}},
+        {"id": "a.env", "title": "Env", "command": {"shell": True, "run": "env; exit 1", "exit": 0}},
+        {
+            "id": "a.http",
+            "title": "http://me:url-cred-dddd@127.0.0.1:9/",
+            "http": {"url": "http://me:url-cred-dddd@127.0.0.1:9", "path": "/", "status": 200},
+        },
+    ]
+    runner = Runner(tmp_path, github, *items)
+    runner.write("leaks", leaks)
+    runner.environment.update(SECRETS)
+    runner.environment.update(GITHUB_STEP_SUMMARY=str(tmp_path / "summary"), GITHUB_OUTPUT=str(tmp_path / "output"))
+    github.faults.append(Fault("GET", "rules", status=422, message=leaks))
+    _, text = runner.run()
+    left = [*(tmp_path / "prodgate-out").rglob("*"), tmp_path / "summary", tmp_path / "output"]
+    assert len(left) > 4
+    leaving = {path.name: path.read_text(errors="replace") for path in left if path.is_file()}
+    leaving |= {"log": text, "github": json.dumps([asked.body for asked in github.asked])}
+    found = {
+        (name, secret)
+        for name, content in leaving.items()
+        for secret in (*SECRETS.values(), *CREDENTIALS)
+        if secret in content
+    }
+    assert found == set()
+    assert "***" in leaving["report.json"]
