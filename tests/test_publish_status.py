@@ -52,7 +52,7 @@ def test_the_description_says_the_most_useful_thing() -> None:
     assert (
         status.description(reports.all_down("en")) == "NO-GO: api is not ready: connection refused (13 items); 4 more"
     )
-    text = "NO-GO: api n'est pas prêt\N{NO-BREAK SPACE}: connection refused (13 items); 4 de plus"
+    text = "NO-GO: api n'est pas prêt : connection refused (13 items); 4 de plus"
     assert status.description(reports.all_down("fr")) == text
 
 
