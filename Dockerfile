@@ -13,7 +13,8 @@ RUN python3 -m venv /opt/prodgate \
 COPY gate /source/gate
 COPY templates /source/templates
 RUN cp -r /source/gate /source/templates /opt/prodgate/lib/python3*/site-packages/ \
-    && /opt/prodgate/bin/python -m compileall -q /opt/prodgate/lib
+    && /opt/prodgate/bin/python -m compileall -q /opt/prodgate/lib \
+    && /opt/prodgate/bin/python -I -m gate.render
 
 FROM ${BASE}
 RUN apt-get update \

@@ -37,6 +37,7 @@ class Program:
 def run(program: Program, folder: Path) -> Measured:
     """Runs a program once in a folder. Raises RuntimeError with its output where it did not do its work."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it: the first run compiles, later ones do not
     with program.stdin.open("rb") as given, (folder / "log").open("wb") as log:
         began = time.monotonic()
         process = subprocess.Popen(program.command, cwd=folder, env=environment, stdin=given, stdout=log, stderr=log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import traceback
@@ -17,6 +18,7 @@ _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand and returns its exit code: 2 for a wrong call or checklist, 3 where the gate itself broke."""
+    gc.set_threshold(50_000)  # loading modules makes much that lives and nothing that is to be collected
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0] not in COMMANDS.names():
         return _without_command(given)

@@ -20,7 +20,7 @@ _SHOWN = 20
 class Message(BaseModel):
     """One sentence: an English template with `{names}`, and a value for each of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     text: str
     args: dict[str, str | int | float | Message] = {}

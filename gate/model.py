@@ -21,7 +21,7 @@ REPORT_VERSION: Literal["prodgate.report/1"] = "prodgate.report/1"
 class Model(BaseModel):
     """Frozen, and strict about keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Refers:

@@ -52,4 +52,6 @@ class Secrets:
             text = self._pattern.sub(MASK, text)
         if "://" in text:
             text = _URL.sub(rf"\1{MASK}@", text)
-        return _HEADER.sub(rf"\1\2{MASK}", text)
+        if ":" in text or "=" in text:
+            text = _HEADER.sub(rf"\1\2{MASK}", text)
+        return text

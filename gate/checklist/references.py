@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -104,15 +105,24 @@ def wanted(items: Iterable[Item], targets: Mapping[str, Target]) -> list[str]:
 
 
 def _named_in(model: BaseModel, path: Path_) -> Iterator[tuple[Path_, str]]:
-    for name, field in type(model).model_fields.items():
+    for name, alias, refers in _fields(type(model)):
         value = getattr(model, name)
-        key = model.kind if isinstance(model, Asked) and name == "check" else field.alias or name
-        if not (_refers(field.metadata) or _refers(get_args(field.annotation))):
+        key = model.kind if isinstance(model, Asked) and name == "check" else alias
+        if not refers:
             yield from named_targets(value, (*path, key))
         elif isinstance(value, str):
             yield (*path, key), value
         elif isinstance(value, list | tuple):
             yield from (((*path, key, number), entry) for number, entry in enumerate(value))
+
+
+@cache
+def _fields(model: type[BaseModel]) -> tuple[tuple[str, str, bool], ...]:
+    """Each field's name, how a checklist writes it, and whether it names targets. Once a model: items are many."""
+    return tuple(
+        (name, field.alias or name, _refers(field.metadata) or _refers(get_args(field.annotation)))
+        for name, field in model.model_fields.items()
+    )
 
 
 def _refers(parts: Iterable[Any]) -> bool:

@@ -6,13 +6,18 @@ What a template puts out is escaped for the place it goes to, unless a filter ha
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from importlib.util import cache_from_source
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from gate.language import Language
@@ -25,6 +30,41 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _ANSWER_LIMIT = 2000
 
 
+class _Compiled(BytecodeCache):
+    """Templates as Python's bytecode, kept where Python keeps that of this module: compiling them is half of a start.
+
+    A language is part of the key, because constants are put out when a template is compiled.
+    """
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def get_cache_key(self, name: str, filename: str | None = None) -> str:
+        return f"{name}.{self.code}"
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        try:
+            with self._path(bucket).open("rb") as file:
+                bucket.load_bytecode(file)
+        except (OSError, EOFError, ValueError, TypeError):
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Writes it whole or not at all. A folder that cannot be written costs time, and nothing else."""
+        path = self._path(bucket)
+        if sys.dont_write_bytecode:
+            return
+        with suppress(OSError), tempfile.TemporaryDirectory(prefix=".templates-", dir=path.parent) as folder:
+            made = Path(folder, path.name)
+            with made.open("wb") as file:
+                bucket.write_bytecode(file)
+            made.replace(path)
+
+    @staticmethod
+    def _path(bucket: Bucket) -> Path:
+        return Path(cache_from_source(__file__)).parent / f"{bucket.key}.{sys.implementation.cache_tag}.bin"
+
+
 def environment(words: Language, escape: Callable[[str], str]) -> Environment:
     """A Jinja environment in which everything that is put out goes through `escape`, once."""
 
@@ -34,6 +74,7 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
     made = Environment(
         autoescape=True,  # never at work, because finalize has escaped before it, but it keeps macros as they are
         loader=FileSystemLoader(FOLDER),
+        bytecode_cache=_Compiled(words.code),
         undefined=StrictUndefined,
         finalize=finalize,
         trim_blocks=True,

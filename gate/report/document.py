@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from gate.model import Report
 
@@ -16,8 +17,11 @@ class NotAReport(Exception):
 
 def to_json(report: Report) -> str:
     """The report as JSON text, as the published schema describes it."""
-    data = report.model_dump(mode="json", exclude_none=True)
-    return json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "replace").decode() + "\n"
+    try:
+        return report.model_dump_json(indent=1, exclude_none=True) + "\n"
+    except PydanticSerializationError:  # half a character, which is in no JSON of pydantic's
+        data = report.model_dump(mode="json", exclude_none=True)
+        return json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "replace").decode() + "\n"
 
 
 def from_json(text: str, name: str) -> Report:

@@ -77,6 +77,11 @@ class Run:
         self.selected = list(self.options.items)
         self.waivers = {spec.item: _waiver(spec) for spec in self.checklist.waivers}
         self.world: World | None = None
+        self.positions = {
+            item.id: (number, position)
+            for number, section in enumerate(self.checklist.sections)
+            for position, item in enumerate(section.items)
+        }
         self.unrestored: Outcome | None = None
 
     def go(self) -> Report:
@@ -188,12 +193,9 @@ class Run:
         )
 
     def _location(self, item: Item) -> Location | None:
-        for number, section in enumerate(self.checklist.sections):
-            for position, other in enumerate(section.items):
-                if other is item:
-                    place = self.loaded.place_of(number, position)
-                    return Location(file=place.file, line=place.line, column=place.column) if place else None
-        return None
+        number, position = self.positions[item.id]
+        place = self.loaded.place_of(number, position)
+        return Location(file=place.file, line=place.line, column=place.column) if place else None
 
     def _hidden(self, model: Any) -> Any:
         """The same data without any secret in it."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from gate.messages import Message, say
@@ -24,10 +24,12 @@ from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, own_co
 from gate.staging.journal import Act, Journal
 from gate.staging.process import Process
 from gate.staging.provision import provision
-from gate.staging.proxy import ProxyThread
 from gate.staging.spec import REFERENCE, Start, Target
 from gate.staging.staged import Staged, host_of
 from gate.staging.undo import restore, undo
+
+if TYPE_CHECKING:
+    from gate.staging.proxy import ProxyThread
 
 _PAUSE = 0.2
 _TRY = 5.0
@@ -262,7 +264,7 @@ class Stage:
 
     def _process(self, name: str, target: Target, start: Start, staged: Staged) -> None:
         self._will("end_processes")
-        proxy = ProxyThread(target.listen, target.port) if target.listen and target.port else None
+        proxy = _proxy(target)
         number = getattr(signal, f"SIG{start.stop_signal}")
         process = Process(name, start.command or [], self._filled(start), self.root, self.run_id, number)
         placed = replace(
@@ -337,6 +339,15 @@ def _gateway() -> str | None:
         return None
     found = [row.split()[2] for row in rows if row.split()[1] == "00000000"]
     return socket.inet_ntoa(bytes.fromhex(found[0])[::-1]) if found else None
+
+
+def _proxy(target: Target) -> ProxyThread | None:
+    """The proxy before a target that wants one; what it stands on is only then loaded."""
+    if not target.listen or not target.port:
+        return None
+    from gate.staging.proxy import ProxyThread
+
+    return ProxyThread(target.listen, target.port)
 
 
 def _asked(staged: Staged, target: Target) -> Message | None:
