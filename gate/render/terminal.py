@@ -117,7 +117,8 @@ class _Page:
         lines += self.reasons(self.words("Reasons"), report.verdict.reasons)
         lines += self.reasons(self.words("Reservations"), report.verdict.reservations)
         until = _view.until(report)
-        return [*lines, self.plain(self.words.message(until))] if until else lines
+        lines += [self.plain(self.words.message(until))] if until else []
+        return lines + [self.plain(self.words.message(note)) for note in report.notes]
 
     def reasons(self, title: str, reasons: tuple[Reason, ...]) -> list[str]:
         if not reasons:

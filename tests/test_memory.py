@@ -1,0 +1,105 @@
+"""What a comment remembers of a report, and what a report looks like without secrets."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import pytest
+
+from gate.messages import say
+from gate.model import ItemResult, Report, Severity, Status, TargetResult
+from gate.render import FORMATS
+from gate.report.masked import masked
+from gate.report.memory import Memory, pack, remember, since, unpack
+from gate.secrets import Secrets
+from tests.parts import reports
+
+
+def report(*items: ItemResult) -> Report:
+    """A report of these items."""
+    return reports.report([reports.section("s", "S", *items)])
+
+
+def test_what_is_remembered_is_read_back() -> None:
+    """Packed and unpacked, a memory is the same."""
+    memory = remember(reports.reserved())
+    assert unpack(pack(memory, 10_000)) == memory
+
+
+def test_a_packed_memory_can_stand_in_a_hidden_line() -> None:
+    """It has no character that could end an HTML comment."""
+    text = pack(remember(reports.hostile()), 10_000)
+    assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+
+
+def test_a_large_report_is_remembered_in_part() -> None:
+    """Where all items are too many, those that did not pass are remembered; where they are too many, nothing is."""
+    memory = remember(reports.many(2000))
+    part = unpack(pack(memory, 3000))
+    assert part is not None
+    assert (part.complete, len(part.items)) == (False, 200)
+    assert unpack(pack(memory, 200)) == Memory({}, complete=False)
+    changed = since(part, reports.many(10))
+    assert (changed.removed, changed.new) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "AAAA",
+        "é",
+        base64.b64encode(zlib.compress(b"[]")).decode(),
+        base64.b64encode(zlib.compress(b'{"items": [["a", "maybe", 0, null]], "all": true}')).decode(),
+        base64.b64encode(zlib.compress(b'{"items": [[]], "all": true}')).decode(),
+        base64.b64encode(zlib.compress(b"[" * 100_000)).decode(),
+        base64.b64encode(zlib.compress(b" " * 2**26)).decode(),
+    ],
+)
+def test_a_broken_memory_is_none(text: str) -> None:
+    """Whatever stands there, it is a memory or none; what would unpack without end is none."""
+    assert unpack(text) is None
+
+
+def test_weakened() -> None:
+    """No longer blocking, longer to wait, newly waived: asked for less than before."""
+    before = [reports.item(name, name) for name in ("advisory", "longer", "waived", "same")]
+    after = [
+        reports.item("advisory", "advisory", severity=Severity.ADVISORY),
+        reports.item("longer", "longer").model_copy(update={"within": 60.0}),
+        reports.item("waived", "waived", Status.FAIL, waiver=reports.WAIVER),
+        reports.item("same", "same"),
+    ]
+    found = since(remember(report(*before)), report(*after))
+    assert [item.id for item in found.weakened] == ["advisory", "longer", "waived"]
+
+
+def test_nothing_changed() -> None:
+    """The same report twice: no change."""
+    assert not since(remember(reports.all_down()), reports.all_down())
+
+
+def test_masked_everywhere() -> None:
+    """A secret is hidden in titles, messages, evidence, addresses and logs; words of ours stay, also where equal."""
+    item = reports.item(
+        "a", "has hunter22", Status.FAIL, say("{text}", text="hunter22"), evidence=reports.proof("hunter22")
+    )
+    target = TargetResult(name="api", address="http://me:pw12@x/", ready=True, message=say("up"), log="hunter22")
+    given = report(item).model_copy(update={"targets": (target,), "notes": (say("{x}", x="hunter22"),)})
+    found = masked(given, Secrets(["hunter22", "complete", "fail"]))
+    text = found.model_dump_json()
+    assert ("hunter22" in text, "pw12" in text) == (False, False)
+    assert (found.ended, found.items[0].status) == ("complete", Status.FAIL)
+
+
+def test_masking_nothing_changes_nothing() -> None:
+    """Without a secret in it a report stays as it is."""
+    assert masked(reports.all_down(), Secrets(["not-there"])) == reports.all_down()
+
+
+@pytest.mark.parametrize("name", ["md", "summary", "html", "comment", "terminal"])
+def test_notes_are_shown(name: str) -> None:
+    """What people should know stands in every format for people."""
+    given = reports.go().model_copy(update={"notes": (say("Mind the gap"),)})
+    assert "Mind the gap" in FORMATS.module(name).render(given, "en")
