@@ -6,6 +6,7 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-synt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 LINES = {"file": "--file"}
@@ -14,7 +15,13 @@ REPORTS = {"out": "--out", "language": "--language"}
 """Inputs that are one option's value in either mode; empty ones are left out."""
 PUBLISHING = {"publish": "--publish", "status": "--status", "context": "--context", "comment": "--comment"}
 """What is told to GitHub, likewise."""
-VALUES = {"only": "--only", "deadline": "--deadline", "compare": "--compare", "policy": "--policy"}
+VALUES = {
+    "only": "--only",
+    "deadline": "--deadline",
+    "baseline": "--baseline",
+    "compare": "--compare",
+    "policy": "--policy",
+}
 """Inputs of `mode: run` alone."""
 MERGING = {"expect": "--expect"}
 """Inputs of `mode: merge` alone."""
@@ -24,8 +31,15 @@ _POST = ("publish", "status", "context")
 
 
 def words(environment: Mapping[str, str]) -> list[str]:
-    """The call of the main step. Every value stands in one word with its option: none can become an option itself."""
-    if given(environment, "mode").strip() == "merge":
+    """The call of the main step. Every value stands in one word with its option: none can become an option itself.
+
+    Exits with 2 for a mode that is none.
+    """
+    mode = given(environment, "mode").strip() or "run"
+    if mode not in ("run", "merge"):
+        print(f"prodgate: mode: expected `run` or `merge`, got {mode!a}", file=sys.stderr)
+        raise SystemExit(2)
+    if mode == "merge":
         reports = [line.strip() for line in given(environment, "reports").splitlines() if line.strip()]
         return ["merge", *_options(environment, {**MERGING, **REPORTS, **PUBLISHING}), "--", *reports]
     call = ["run"]

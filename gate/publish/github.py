@@ -94,7 +94,7 @@ class GitHub:
                     raise self._given_up(failure, wait) from failure
                 time.sleep(wait)
                 pause *= 2
-                if done and failure.after is None and (made := done()) is not None:
+                if done and failure.status not in (403, 429) and (made := done()) is not None:
                     return {}, made
 
     def _given_up(self, failure: _Again, wait: float) -> GitHubError:
@@ -158,7 +158,8 @@ class GitHub:
         if status in (403, 429) and (wait := _limited(headers, text, status)) is not None:
             return _Again(said, status, wait)
         if status >= 500:
-            return _Again(said, status, None)
+            after = headers.get("retry-after", "")
+            return _Again(said, status, float(after) if after.isdecimal() else None)
         return GitHubError(said, status=status, rights=status in (403, 404))
 
 
