@@ -61,7 +61,7 @@ def look(root: Path) -> Found:
     found = Found()
     for path in _files(root):
         name = path.relative_to(root).as_posix()
-        if path.suffix in (".yml", ".yaml"):
+        if path.suffix in (".yml", ".yaml", ".rules"):
             _yaml(name, _text(path), found)
         elif path.suffix == ".md" and re.search(r"(?i)(?:^|/)runbooks?/", name):
             _runbook(name, _text(path), found)

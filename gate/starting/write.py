@@ -10,6 +10,8 @@ from gate.starting.look import Found, Service
 
 _HEALTH = re.compile(r"health|ready|readiness|live")
 
+Item = list[str]
+
 
 def checklist(found: Found, service: str) -> str:
     """The text of `prodgate.yml`."""
@@ -82,8 +84,9 @@ def _sections(found: Found) -> list[str]:
         ("runbooks", "Runbooks", list(_runbooks(found))),
         ("tests", "Tests", list(_tests(found))),
     ]
-    lines = []
-    for name, title, items in parts:
+    lines, seen = [], set[str]()
+    for name, title, found_here in parts:
+        items = [_with_own_id(item, seen) for item in found_here]
         if items:
             lines += [
                 f"  - id: {name}",
@@ -92,6 +95,14 @@ def _sections(found: Found) -> list[str]:
                 *(line for item in items for line in item),
             ]
     return lines or _placeholder()
+
+
+def _with_own_id(item: Item, seen: set[str]) -> Item:
+    """The item with a number behind its id where another one, of a name like its own, has that id."""
+    at = next(number for number, line in enumerate(item) if line.lstrip().startswith("- id: "))
+    line = next(made for made in [item[at], *(f"{item[at]}-{number}" for number in range(2, 9999))] if made not in seen)
+    seen.add(line)
+    return [*item[:at], line, *item[at + 1 :]]
 
 
 def _placeholder() -> list[str]:
@@ -104,9 +115,6 @@ def _placeholder() -> list[str]:
         "        title: README present",
         "        file: {path: README.md, size: {gt: 0}}",
     ]
-
-
-Item = list[str]
 
 
 def _health(found: Found) -> Iterator[Item]:
@@ -176,7 +184,7 @@ def _tests(found: Found) -> Iterator[Item]:
 
 def workflow(found: Found) -> str:
     """The text of `.github/workflows/prodgate.yml`."""
-    stores = {name: service for name, service in found.services.items() if service.store}
+    stores = {name: service for name, service in found.services.items() if service.store and "$" not in service.image}
     lines = [
         "# The gate. Require its status, `prodgate`, on your branch: a NO-GO then stops the merge.",
         "name: prodgate",
