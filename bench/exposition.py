@@ -1,6 +1,6 @@
 """A 100 MB exposition: `prodgate run` with one `metrics` item beside `promtool check metrics`, whole processes.
 
-Prints seconds and peak memory (medians of the rounds), their ratio, and the gate's memory for a file half as large.
+Prints seconds and peak memory (medians of the rounds), their ratio, and that of the memory for a file a tenth as large.
 Usage: `python bench/exposition.py [MEGABYTES] [ROUNDS]`.
 """
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers import Measured, measure, median, show
+from _measure import GATE, Program, in_turns, judge, show
 
 CHECKLIST = """version: 1
 service: bench
@@ -47,28 +47,23 @@ def _family(name: str, kind: str, dice: random.Random) -> str:
     return "\n".join(lines) + "\n"
 
 
-def gate(folder: Path, size: int) -> Measured:
-    """The gate on an exposition of so many bytes."""
-    write(folder / "metrics.prom", size)
-    return measure([sys.executable, "-m", "gate", "run", "--out", str(folder / "out")], folder)
-
-
 def main() -> None:
     size = int(sys.argv[1] if len(sys.argv) > 1 else 100) * 10**6
     rounds = int(sys.argv[2] if len(sys.argv) > 2 else 3)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="prodgate-bench-") as name:
         folder = Path(name)
         (folder / "prodgate.yml").write_text(CHECKLIST)
-        half = gate(folder, size // 2)
-        ours, theirs = [], []
-        write(folder / "metrics.prom", size)
-        for _ in range(rounds):
-            ours.append(measure([sys.executable, "-m", "gate", "run", "--out", str(folder / "out")], folder))
-            theirs.append(
-                measure(["promtool", "check", "metrics"], folder, stdin=folder / "metrics.prom", codes=(0, 3))
-            )
-        show("prodgate, metrics", median(ours), "promtool check metrics", median(theirs), limit=3.0)
-        print(f"prodgate's memory for half of it: {half.memory} MiB")
+        file = folder / "metrics.prom"
+        ours = Program("prodgate run, a metrics item", GATE)
+        peer = Program("promtool check metrics", ["promtool", "check", "metrics"], codes=(0, 3), stdin=file)
+        write(file, size // 10)
+        small = in_turns([ours], folder, 1)[ours.name]
+        write(file, size)
+        taken = in_turns([ours, peer], folder, rounds)
+    print(f"an exposition of {size // 10**6} MB")
+    show(taken)
+    judge("beside promtool", taken[ours.name].seconds / taken[peer.name].seconds, 3.0)
+    judge("memory beside a tenth of it", taken[ours.name].memory / small.memory, 1.1)
 
 
 if __name__ == "__main__":

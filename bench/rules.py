@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers import measure, median, show
+from _measure import GATE, Program, in_turns, judge, show
 
 CHECKLIST = """version: 1
 service: bench
@@ -49,11 +49,12 @@ def main() -> None:
         folder = Path(name)
         (folder / "prodgate.yml").write_text(CHECKLIST)
         write(folder / "rules.yml", count)
-        ours, theirs = [], []
-        for _ in range(rounds):
-            ours.append(measure([sys.executable, "-m", "gate", "run", "--out", str(folder / "out")], folder))
-            theirs.append(measure(["promtool", "check", "rules", "rules.yml"], folder))
-        show("prodgate, alert_rules", median(ours), "promtool check rules", median(theirs), limit=1.5)
+        ours = Program("prodgate run, an alert_rules item", GATE)
+        peer = Program("promtool check rules", ["promtool", "check", "rules", "rules.yml"])
+        taken = in_turns([ours, peer], folder, rounds)
+    print(f"{count} alert rules")
+    show(taken)
+    judge("beside promtool", taken[ours.name].seconds / taken[peer.name].seconds, 1.5)
 
 
 if __name__ == "__main__":
