@@ -205,6 +205,55 @@ def test_reports_of_another_commit(tmp_path: Path, github: GitHub) -> None:
     assert f"the reports are of commit {HEAD}, and this run judges {'2' * 40}" in text
 
 
+def checklist(*items: dict[str, Any]) -> bytes:
+    """A checklist as the base branch has it."""
+    section = {"id": "a", "title": "A", "items": list(items)}
+    return json.dumps({"version": 1, "service": "shop", "sections": [section]}).encode()
+
+
+def test_the_base_s_checklist_by_api(tmp_path: Path, github: GitHub) -> None:
+    """What the pull request weakens in its own checklist is a reservation."""
+    github.files["0" * 40, "prodgate.yml"] = checklist(GO, NO_GO)
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--compare=base")[0] == 0
+    assert runner.report["verdict"]["decision"] == "GO with reservations"
+    assert "a.no was removed" in runner.run("render", "prodgate-out/report.json")[1]
+
+
+def test_the_base_s_checklist_is_the_authority(tmp_path: Path, github: GitHub) -> None:
+    """With `policy: base` the items that the pull request has removed are asked all the same, at their own place."""
+    github.files["0" * 40, "prodgate.yml"] = checklist(GO, NO_GO)
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--compare=base", "--policy=base")[0] == 1
+    items = runner.report["sections"][0]["items"]
+    assert [(item["id"], item["location"]["file"]) for item in items] == [
+        ("a.go", "prodgate.yml"),
+        ("a.no", "prodgate.yml"),
+    ]
+
+
+def test_a_base_without_a_checklist(tmp_path: Path, github: GitHub) -> None:
+    """The first pull request that brings a checklist has nothing to be compared with."""
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--compare=base", "--policy=base")[0] == 0
+    assert runner.report["verdict"]["decision"] == "GO with reservations"
+
+
+@pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])
+def test_a_base_that_cannot_be_read(tmp_path: Path, github: GitHub, policy: str, code: int) -> None:
+    """Where GitHub does not say, the authority is missing: a NO-GO; where it was only to compare, a reservation."""
+    github.faults.append(Fault("GET", "contents", status=403, message="Resource not accessible", times=99))
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--compare=base", f"--policy={policy}")[0] == code
+    assert runner.report["verdict"]["decision"] != "GO"
+
+
+def test_no_right_to_read_is_not_an_empty_base(tmp_path: Path, github: GitHub) -> None:
+    """404 for everything is GitHub's word for no right: no checklist is not concluded from it."""
+    github.faults += [Fault("GET", "contents|branches", status=404, message="Not Found", times=99)]
+    assert Runner(tmp_path, github, GO).run("run", "--compare=base", "--policy=base")[0] == 1
+
+
 SECRETS = {
     "API_TOKEN": "tok-5ecret-aaaa",
     "DB_PASSWORD": "pa55word-bbbb",

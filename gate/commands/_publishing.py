@@ -54,8 +54,8 @@ def announced(wishes: Settings) -> Iterator[None]:
     """The status is pending before anything else, and an error where something ends the gate without a verdict."""
     from gate.publish import status
 
-    tell(status.pending(wishes))
     try:
+        tell(status.pending(wishes))
         yield
     except BaseException as error:
         tell(status.broken(wishes, _why(error)))

@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gate.commands._base import BY_API, compared
 from gate.commands._finish import finish, tell_step
 from gate.commands._options import add_files, add_only, chosen, image, seconds
 from gate.commands._publishing import add_publishing, announced, wished
 
 if TYPE_CHECKING:
-    from gate.checklist.load import Loaded
-    from gate.model import Reason
     from gate.publish.settings import Settings
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
@@ -34,7 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME@sha256:...",
         help="an image that is judged, too",
     )
-    parser.add_argument("--compare", metavar="FILE", help="the base branch's checklist: say what this one has weakened")
+    parser.add_argument(
+        "--compare",
+        metavar="FILE",
+        help=f"the base branch's checklist, or `{BY_API}` to ask GitHub for it: say what this one has weakened",
+    )
     parser.add_argument(
         "--policy",
         choices=("report", "base"),
@@ -65,7 +68,8 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
     baseline = read(Path(options.baseline)) if options.baseline else None
-    loaded, reservations = _against_base(load(options.file), options.compare, options.policy)
+    found = compared(load(options.file), options.compare, options.policy, wishes)
+    loaded = found.loaded
     secrets = wishes.secrets
     language = options.language or loaded.checklist.language
     settings = Options(
@@ -75,7 +79,8 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
         items=tuple(chosen(loaded.checklist, options.only)),
         language=language,
         source=source(Path.cwd()).model_copy(update={"images": tuple(options.image)}),
-        reservations=tuple(reservations),
+        against=found.against,
+        reservations=found.reservations,
         evidence=Store(Path(options.out), secrets),
     )
     ending = Ending()
@@ -85,14 +90,3 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
             commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
             report = report.model_copy(update={"changes": compare(report, baseline, commits)})
         return finish(report, Path(options.out), wishes)
-
-
-def _against_base(loaded: Loaded, compare: str | None, policy: str) -> tuple[Loaded, list[Reason]]:
-    """The checklist that counts, and what the commit's own one has weakened."""
-    from gate.checklist.changes import weaker
-    from gate.checklist.load import load
-
-    if not compare:
-        return loaded, []
-    base = load([compare])
-    return (base if policy == "base" else loaded), weaker(base.checklist, loaded.checklist)
