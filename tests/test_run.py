@@ -166,6 +166,7 @@ def test_only(gate: Gate) -> None:
     """`--only` runs the items that it names; an unknown name is an error with the nearest one."""
     gate.write(there("first"), missing("second"))
     assert (gate.run("run", "--only", "first")[0], gate.statuses) == (0, {"first": "pass"})
+    assert [held["message"]["args"]["count"] for held in gate.report["verdict"]["reservations"]] == [1]
     code, _, err = gate.run("run", "--only", "frist")
     assert (code, "did you mean 'first'?" in err) == (2, True)
 
@@ -200,8 +201,7 @@ def test_a_wrong_call(gate: Gate, words: list[str]) -> None:
 
 def test_reports_that_cannot_be_written(gate: Gate) -> None:
     """A GO whose reports could not be written is no GO: exit code 3."""
-    gate.write(there("a"))
-    (gate.folder / "prodgate-out").write_text("in the way")
+    gate.write({"id": "a", "command": {"shell": True, "run": "rm -rf prodgate-out; touch prodgate-out"}})
     code, _, err = gate.run()
     assert (code, "Traceback" in err) == (3, False)
 
@@ -289,3 +289,11 @@ def test_a_target_that_nobody_asked_is_not_called_ready(gate: Gate) -> None:
     gate.run()
     (target,) = gate.report["targets"]
     assert "does not say when it is ready" in json.dumps(target["message"])
+
+
+def test_nowhere_to_write_is_found_before_anything_is_run(gate: Gate) -> None:
+    """A folder of reports that can't be one is a wrong call: nothing was run for a report that nobody gets."""
+    gate.write({"id": "a", "command": {"run": "touch ran"}})
+    (gate.folder / "taken").write_text("a file")
+    code, _, err = gate.run("run", "--out", "taken/here")
+    assert (code, "taken/here can't hold the reports" in err, (gate.folder / "ran").exists()) == (2, True, False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from gate.commands._options import add_files, add_only, chosen, image, seconds
 from gate.commands._publishing import add_publishing, announced, wished
 
 if TYPE_CHECKING:
+    from gate.checklist.models import Checklist, Item
+    from gate.model import Reason
     from gate.publish.settings import Settings
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
@@ -72,17 +76,22 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
     loaded = found.loaded
     secrets = wishes.secrets
     language = options.language or loaded.checklist.language
+    items = tuple(chosen(loaded.checklist, options.only))
     settings = Options(
         root=Path.cwd(),
         workers=max(1, options.workers),
         deadline=options.deadline,
-        items=tuple(chosen(loaded.checklist, options.only)),
+        items=items,
         language=language,
         source=source(Path.cwd()).model_copy(update={"images": tuple(options.image)}),
         against=found.against,
-        reservations=found.reservations,
+        reservations=(*found.reservations, *_left_out(items, loaded.checklist)),
         evidence=Store(Path(options.out), secrets),
     )
+    refused = _unwritable(Path(options.out))
+    if refused:
+        print(f"prodgate: {options.out} can't hold the reports: {refused}; nothing was run", file=sys.stderr)
+        return 2
     ending = Ending()
     with ending.on_signals():
         report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
@@ -90,3 +99,24 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
             commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
             report = report.model_copy(update={"changes": compare(report, baseline, commits)})
         return finish(report, Path(options.out), wishes)
+
+
+def _left_out(items: tuple[Item, ...], checklist: Checklist) -> list[Reason]:
+    """A reservation where only a part of the checklist is run: what was not asked is not passed."""
+    from gate.messages import say
+    from gate.model import Reason
+
+    total = len(list(checklist.items))
+    if len(items) == total:
+        return []
+    return [Reason(message=say("Only {count} of the {total} items were chosen to run", count=len(items), total=total))]
+
+
+def _unwritable(out: Path) -> str:
+    """Why no report can be written there; empty where it can. Found now, and not after the drills."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
