@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,17 +18,21 @@ QUICK = Patience(request=1.0, budget=6.0, pause=0.05, between_writes=0)
 @pytest.fixture
 def github() -> Iterator[server.GitHub]:
     """A server that plays GitHub, in whose requests and answers nothing may be wrong."""
-    yield from _served("")
+    with served() as made:
+        yield made
 
 
 @pytest.fixture
 def enterprise() -> Iterator[server.GitHub]:
     """The same, as an enterprise server has it."""
-    yield from _served("/api/v3")
+    with served("/api/v3") as made:
+        yield made
 
 
-def _served(prefix: str) -> Iterator[server.GitHub]:
-    made = server.GitHub(prefix)
+@contextmanager
+def served(prefix: str = "", host: str = "127.0.0.1") -> Iterator[server.GitHub]:
+    """The same on an address of one's own."""
+    made = server.GitHub(prefix, host)
     made.start()
     try:
         yield made

@@ -82,8 +82,9 @@ class Problem(Exception):
 class GitHub:
     """The server and its state."""
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", host: str = "127.0.0.1") -> None:
         self.prefix = prefix
+        self.host = host
         self.tokens = {
             TOKEN: (ACTIONS, WRITES),
             READ_ONLY: (ACTIONS, frozenset()),
@@ -103,14 +104,14 @@ class GitHub:
         self.over = threading.Event()
         self._number = 100
         handler = type("Handler", (_Handler,), {"github": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = ThreadingHTTPServer((host, 0), handler)
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         """The address of the API."""
-        return f"http://127.0.0.1:{self.server.server_port}{self.prefix}"
+        return f"http://{self.host}:{self.server.server_port}{self.prefix}"
 
     def start(self) -> None:
         """Listens in the background."""
