@@ -25,6 +25,7 @@ $(VENV)/.made: requirements-dev.lock pyproject.toml
 
 parts: venv ## install and make what the tests run: packages of Debian, a Docker engine, images
 	@tests/parts/install.sh $(BIN)/python
+	@$(BIN)/python -m tests.github.fetch >/dev/null
 
 lint: venv ## format, lint, types, scripts, Dockerfiles, workflows
 	$(BIN)/ruff format --check .
