@@ -103,3 +103,8 @@ def test_a_hostile_report() -> None:
     write(reports.report([reports.section("x", "X", item)]), Log(stream))
     names = [command.name for command in commands(stream.getvalue())]
     assert names == ["group", "endgroup", "error"]
+
+
+def test_control_characters() -> None:
+    """Control characters do not reach the terminal of whoever reads the log; a tab does."""
+    assert harmless("a\x1b[31mb\x07c\x00\td\x9b") == "a\ufffd[31mb\ufffdc\ufffd\td\ufffd"

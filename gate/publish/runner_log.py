@@ -26,6 +26,7 @@ LONGEST = 4096
 _ANSWER_LINES = 40
 _ENDS = re.compile(r"\r\n|\r|\n")
 _INVISIBLE = re.compile(r"[^\x20-\x7e]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ORDER = [Status.FAIL, Status.ERROR, Status.SKIP, Status.WAIVED]
 
 
@@ -33,8 +34,10 @@ def harmless(line: str) -> str:
     """A line that the runner shows as it is and does not obey.
 
     The runner compares text by the rules of a culture, which pass over invisible characters: whatever does not begin
-    with a letter, a digit or a symbol such as a mark gets a bar in front.
+    with a letter, a digit or a symbol such as a mark gets a bar in front. Control characters, which would move the
+    cursor or ring the bell of whoever reads the log, are shown as U+FFFD.
     """
+    line = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", line)
     if "##[" in _INVISIBLE.sub("", line):
         line = line.replace("#", "# ")
     start = line.lstrip()[:1]
