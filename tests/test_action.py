@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +97,34 @@ def services(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[J
         (job.workspace / "README.md").write_text("# Veza\n")
         (job.workspace / "prodgate.yml").write_text(CHECKLIST)
         yield job
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """What a step of the job started on the runner's host."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+def test_the_runners_host(services: Job) -> None:
+    """A URL whose host is `host.docker.internal` reaches a server that a step started on the runner's host."""
+    server = http.server.ThreadingHTTPServer(("", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://host.docker.internal:{server.server_port}"
+        item = "{id: s.a, title: A, requires: [api], http: {target: api, path: /, status: 200}}"
+        text = SMALL.replace(ITEM, item) + f"targets: {{api: {{url: '{url}', ready: {{path: /, within: 20s}}}}}}\n"
+        (services.workspace / "host.yml").write_text(text)
+        stage = services.main(file="host.yml")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (stage.conclusion, stage.outputs["passed"]) == ("success", "1"), stage.log.text
 
 
 def test_go(services: Job) -> None:
