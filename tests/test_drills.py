@@ -31,6 +31,7 @@ class Staging:
         self.folder = folder
         self.api, self.database = free_port(), free_port()
         self.state = folder / "state"
+        self.prometheus = ""
 
     def write(
         self, drill: dict[str, Any], *, environment: dict[str, str] | None = None, listen: int | None = None

@@ -148,7 +148,8 @@ def test_reports_that_cannot_be_written(
 ) -> None:
     """Without its reports a GO is none, for GitHub as for the exit code; a NO-GO stays one."""
     action.checklist(item)
-    found, log = action.run(out="prodgate.yml/below")
+    (action.workspace / "prodgate-out" / "report.md").mkdir(parents=True)
+    found, log = action.run()
     assert (found, states(github)) == (code, ["pending", state]), log
 
 

@@ -1,0 +1,78 @@
+"""Drills that wait for an alert, with a real Prometheus: in time, too short a time, already there, and another one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.services import Service
+from tests.test_drills import Staging, drill, phases, ready
+
+CONFIG = """
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs:
+  - {job_name: database, metrics_path: /metrics, static_configs: [{targets: ['127.0.0.1:%d']}]}
+"""
+RULES = """
+groups:
+  - name: g
+    rules:
+      - {alert: DatabaseDown, expr: 'up{job="database"} == 0'}
+      - {alert: DatabaseLongDown, expr: 'up{job="database"} == 0', for: 1h}
+      - {alert: Another, expr: 'absent(up{job="database"} == 1)'}
+      - {alert: Always, expr: vector(1)}
+"""
+
+
+@pytest.fixture
+def staging(tmp_path: Path, prometheus: Callable[..., Service]) -> Staging:
+    """Two processes, and a Prometheus that scrapes the database's folder; `Always` fires before anything is done."""
+    made = Staging(tmp_path)
+    (tmp_path / "metrics").write_text("# TYPE x gauge\nx 1\n")
+    made.prometheus = prometheus(CONFIG % made.database, RULES).url
+    return made
+
+
+def run(
+    staging: Staging, alert: str, state: str = "firing", within: str = "20s", **more: Any
+) -> tuple[int, dict[str, Any]]:
+    """Runs a drill that waits for an alert."""
+    waits = {"within": within, "alert": {"target": "prometheus", "name": alert, "state": state}}
+    up = {"within": "30s", "promql": {"target": "prometheus", "query": "up", "value": 1}}
+    staging.write(drill({"stop": "database"}, steady=[ready(within="5s"), up], observe=[waits], **more))
+    path = staging.folder / "prodgate.yml"
+    checklist = json.loads(path.read_text())
+    checklist["targets"]["prometheus"] = {"url": staging.prometheus}
+    path.write_text(json.dumps(checklist))
+    return staging.run()
+
+
+def test_an_alert_that_fires_and_resolves(staging: Staging) -> None:
+    """An alert that fires in time and resolves afterwards passes, each with its own row."""
+    code, outcome = run(staging, "DatabaseDown")
+    assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
+    assert phases(outcome).count(("recover", "pass")) == 2
+
+
+@pytest.mark.parametrize(
+    ("alert", "within", "words"),
+    [
+        ("DatabaseLongDown", "20s", "is too short"),
+        ("Always", "20s", "holds before the fault"),
+        ("Nonexistent", "20s", "No alert"),
+    ],
+)
+def test_an_alert_that_could_prove_nothing(staging: Staging, alert: str, within: str, words: str) -> None:
+    """A deadline that the alert can't meet, an alert that is there already, or none: an ERROR before the fault."""
+    until_always_fires = time.monotonic() + 8
+    while time.monotonic() < until_always_fires:
+        time.sleep(1)
+    code, outcome = run(staging, alert, within=within)
+    assert (code, outcome["status"], {phase for phase, _ in phases(outcome)}) == (1, "error", {"steady"})
+    assert words in json.dumps(outcome["message"])
