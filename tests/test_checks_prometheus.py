@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from gate.checks import alert
 from gate.checks.base import CannotObserve, Judgement
 from gate.model import Status
+from gate.prometheus.api import LoadedRule
 from tests.parts.services import Service, prometheus_running
 from tests.parts.web import Reply, serving, trickle
 from tests.parts.worlds import check, world
@@ -216,6 +218,10 @@ def test_scrape_target(server: Service, fields: dict[str, Any], status: str, mes
         ({"name": "GoneDown", "state": "firing", "labels": {"severity": "low"}}, "fail", "have other labels"),
         ({"name": "GoneDown", "state": "firing", "annotations": {"summary": "x"}}, "fail", "annotation summary"),
         ({"name": "GoneDown", "state": "inactive"}, "fail", "GoneDown is firing, expected"),
+        ({"name": "GoneDown", "state": ["inactive", "pending"]}, "fail", "GoneDown is firing, expected"),
+        ({"name": "Typo", "state": "inactive"}, "fail", "reads upp, of which Prometheus has no series"),
+        ({"name": "Typo", "state": "inactive", "no_data": True}, "pass", "Typo is inactive"),
+        ({"name": "Typo", "state": ["inactive", "pending", "firing"]}, "pass", "Typo is inactive"),
         ({"name": "Typo", "state": "firing"}, "fail", "reads upp, of which Prometheus has no series"),
         ({"name": "SelfDown", "annotations": {"runbook": "docs/down.md"}}, "pass", "SelfDown is inactive"),
         ({"name": "SelfDown", "annotations": {"runbook": "docs/up.md"}}, "fail", "annotation runbook: expected"),
@@ -227,6 +233,16 @@ def test_alert(server: Service, fields: dict[str, Any], status: str, message: st
     """`alert` asks for a state; an alert that is not loaded has none."""
     made = ask("alert", urls={"prometheus": server.url}, target="prometheus", **fields)
     assert (made.status, message in str(made.message)) == (status, True)
+
+
+def test_an_alert_that_the_next_evaluation_brings_is_not_inactive() -> None:
+    """Between a scrape and the evaluation after it Prometheus still says inactive; the expression knows better."""
+    rule = LoadedRule("A", True, "up == 0", 0.0, {"severity": "high"}, {}, "ok", "", "inactive")
+    seen = alert.Seen((rule,), ("A",), due=({"job": "a", "severity": "high"},))
+    made = check("alert", target="prometheus", name="A", state="inactive").judge(seen)
+    assert (made.status, "the next evaluation makes it pending or firing" in str(made.message)) == ("fail", True)
+    other = check("alert", target="prometheus", name="A", state="inactive", labels={"job": "b"}).judge(seen)
+    assert other.status == "pass"
 
 
 def test_an_alert_needs_its_time(server: Service) -> None:

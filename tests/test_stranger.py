@@ -61,11 +61,12 @@ scrape_configs:
     [
         ("ops/rules.yml", "", "", set()),
         ("ops/prometheus.yml", "127.0.0.1:PORT", "127.0.0.1:1", {"up", "query", "quiet", "chain"}),
-        ("ops/rules.yml", "_reload_successful", "_reload_succesful", {"chain"}),
+        ("ops/rules.yml", "_reload_successful", "_reload_succesful", {"quiet", "chain"}),
+        ("ops/rules.yml", "== 0", "== 1", {"quiet"}),
         ("ops/rules.yml", "== 0", "=== 0", {"valid", "up", "format", "query", "loaded", "quiet", "chain"}),
         ("docs/reload.md", "The file is wrong.", "", {"chain"}),
     ],
-    ids=["right", "target", "metric", "syntax", "runbook"],
+    ids=["right", "target", "metric", "firing", "syntax", "runbook"],
 )  # fmt: skip
 def test_what_is_broken_is_found(tmp_path: Path, file: str, right: str, wrong: str, noticed: set[str]) -> None:
     """Nothing broken is a GO; each thing that is broken is seen by the items that look at it, and by no other."""

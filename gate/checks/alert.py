@@ -20,6 +20,7 @@ from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.quantities import duration
 
 State = Literal["inactive", "pending", "firing"]
+STATES = get_args(State)
 _SHOWN = 20
 Texts = Mapping[str, str]
 
@@ -28,7 +29,7 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_ONE = {"enum": list(get_args(State))}
+_ONE = {"enum": list(STATES)}
 States = Annotated[
     list[State],
     BeforeValidator(_as_list),
@@ -38,11 +39,13 @@ States = Annotated[
 
 @dataclass(frozen=True)
 class Seen:
-    """The rules of that name, the names of all alerts, and metrics of the expression that have no series."""
+    """The rules of that name, the names of all alerts, metrics of the expression that have no series, and the labels
+    of alerts that the next evaluation brings."""
 
     rules: tuple[LoadedRule, ...]
     names: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    due: tuple[Texts, ...] = ()
 
 
 class Alert(Check[Seen]):
@@ -63,6 +66,9 @@ class Alert(Check[Seen]):
         {}, description="Only instances with these labels are looked at; the rule, where there is none."
     )
     annotations: dict[str, TextMatcher] = Field({}, description="What the annotations of these have to be.")
+    no_data: bool = Field(
+        False, description="Whether an alert is inactive, too, while metrics of its expression have no series."
+    )
 
     def simplest(self) -> str | None:
         if self.state or self.labels or self.annotations:
@@ -79,9 +85,10 @@ class Alert(Check[Seen]):
         with asking(world, self.target) as api:
             alerts = [rule for group in api.rules() for rule in group.rules if rule.alerting]
             rules = tuple(rule for rule in alerts if rule.name == self.name)
-            quiet = rules and not any(rule.alerts for rule in rules) and self.awaits()
+            quiet = rules and not any(rule.alerts for rule in rules) and self._needs_data()
             unknown = _without_series(api, rules) if quiet else ()
-            return Seen(rules, tuple(sorted({rule.name for rule in alerts})), unknown)
+            due = _due(api, rules) if self._claims_quiet() else ()
+            return Seen(rules, tuple(sorted({rule.name for rule in alerts})), unknown, due)
 
     def judge(self, seen: Seen) -> Judgement:
         if not seen.rules:
@@ -95,8 +102,16 @@ class Alert(Check[Seen]):
         states = {alert.state for alert in chosen} or {"inactive"}
         problems = list(self._problems(seen, chosen, instances, states))
         if problems:
-            return failed(together(problems), answer=answer)
+            return failed(together(problems), answer=answer, advice=self._advice(seen))
         return passed(say("{alert} is {states}", alert=self.name, states=", ".join(sorted(states))), answer=answer)
+
+    def _needs_data(self) -> bool:
+        """Whether an alert that is quiet for want of data would be taken for an answer."""
+        return self.awaits() or (self._claims_quiet() and not self.no_data)
+
+    def _claims_quiet(self) -> bool:
+        """Whether it passes for an alert that is inactive, and not for every other."""
+        return "inactive" in (self.state or ()) and len(set(self.state or ())) < len(STATES)
 
     def _not_loaded(self, names: tuple[str, ...]) -> Message:
         near = difflib.get_close_matches(self.name, names, n=1)
@@ -110,7 +125,10 @@ class Alert(Check[Seen]):
         return unobserved(say("{alert} was not evaluated yet", alert=self.name))
 
     def _is_chosen(self, alert: ActiveAlert) -> bool:
-        return all(wish.matches(alert.labels.get(name, "")) for name, wish in self.labels.items())
+        return self._has_labels(alert.labels)
+
+    def _has_labels(self, labels: Texts) -> bool:
+        return all(wish.matches(labels.get(name, "")) for name, wish in self.labels.items())
 
     def _problems(self, seen: Seen, chosen: list[ActiveAlert], instances: list[ActiveAlert],
                   states: set[str]) -> Iterator[Message]:  # fmt: skip
@@ -120,6 +138,9 @@ class Alert(Check[Seen]):
         if instances and not chosen and self.awaits():
             yield say("{count} instances have other labels, such as {labels}", count=len(instances),
                       labels=_labels(instances[0]))  # fmt: skip
+        if not instances and any(self._has_labels(labels) for labels in seen.due):
+            yield say("the expression of {alert} holds: the next evaluation makes it pending or firing",
+                      alert=self.name)  # fmt: skip
         if seen.unknown:
             yield say("its expression reads {metrics}, of which Prometheus has no series",
                       metrics=", ".join(seen.unknown))  # fmt: skip
@@ -131,6 +152,12 @@ class Alert(Check[Seen]):
                 wish.mismatch(notes.get(name, MISSING), f"annotation {name}") for name, wish in self.annotations.items()
             ]
             yield from (problem for problem in found if problem)
+
+    def _advice(self, seen: Seen) -> Message | None:
+        if not seen.unknown or self.awaits():
+            return None
+        return say("Have Prometheus scrape {metrics}, or say `no_data: true` where having none is no fault",
+                   metrics=", ".join(seen.unknown))  # fmt: skip
 
     def _looked_at(self, rules: tuple[LoadedRule, ...], chosen: list[ActiveAlert]) -> list[tuple[Texts, Texts]]:
         """Labels and annotations of the chosen instances; where there is none, what the rules say of them."""
@@ -161,7 +188,8 @@ class Alert(Check[Seen]):
     def afterwards(self) -> Check[Any] | None:
         if not self.awaits():
             return None
-        return Alert(target=self.target, name=self.name, state=["inactive"], labels=self.labels)
+        wanted: list[State] = ["inactive"]
+        return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=self.no_data)
 
 
 def _rule_and_group(api: Api, name: str) -> tuple[LoadedRule, LoadedGroup] | None:
@@ -191,6 +219,12 @@ def _without_series(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
     """The metrics of the rules' expressions that nobody exposes now."""
     names = {name for rule in rules for name in expressions.metrics(rule.expr)}
     return tuple(sorted(names - exposed(api, names)))
+
+
+def _due(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[Texts, ...]:
+    """The labels of the alerts that quiet rules would have if they were evaluated now."""
+    quiet = [rule for rule in rules if not rule.alerts and rule.health == "ok"]
+    return tuple({**series.labels, **rule.labels} for rule in quiet for series in api.query(rule.expr))
 
 
 def _labels(alert: ActiveAlert) -> str:
