@@ -63,8 +63,10 @@ class Store:
             path = f"{FOLDER}/{self._free(name)}"
         try:
             descriptor = os.open(self.out / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(shown)
+            try:
+                _write(descriptor, shown)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             self._fails(error)
             return None
@@ -118,6 +120,12 @@ class Keeper:
         """Several files; those that could not be kept are missing."""
         kept = (self.keep(name, content) for name, content in files.items())
         return tuple(artifact for artifact in kept if artifact)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def cut_bytes(content: bytes, limit: int = FILE_LIMIT) -> bytes:

@@ -31,6 +31,7 @@ Phase = Literal["request", "look-up", "connect", "tls", "first byte", "body", "r
 BODY_LIMIT = 1024 * 1024
 """Bytes of a body that are read, where nothing else is said. They are counted after decompression."""
 _CHUNK = 64 * 1024
+_SLACK = 0.01
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HARMLESS = ("accept", "accept-language", "user-agent")
 _URL_SAFE = "%/:=&?~+!$,;'@()*[]|"
@@ -481,11 +482,11 @@ class _Socket(socket.socket):
     deadline = float("inf")
 
     def recv_into(self, *arguments: Any) -> int:
-        self.settimeout(_left(self.deadline))
+        _arm(self)
         return super().recv_into(*arguments)
 
     def sendall(self, *arguments: Any) -> None:
-        self.settimeout(_left(self.deadline))
+        _arm(self)
         super().sendall(*arguments)
 
 
@@ -495,12 +496,19 @@ class _TlsSocket(ssl.SSLSocket):
     deadline = float("inf")
 
     def recv_into(self, *arguments: Any, **named: Any) -> int:
-        self.settimeout(_left(self.deadline))
+        _arm(self)
         return super().recv_into(*arguments, **named)
 
     def send(self, *arguments: Any) -> int:
-        self.settimeout(_left(self.deadline))
+        _arm(self)
         return super().send(*arguments)
+
+
+def _arm(sock: _Socket | _TlsSocket) -> None:
+    """Sets the timeout of the next wait, unless the one that is set is right to a hundredth of a second."""
+    left = _left(sock.deadline)
+    if abs((sock.gettimeout() or 0.0) - left) > _SLACK:
+        sock.settimeout(left)
 
 
 @cache

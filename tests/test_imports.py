@@ -12,7 +12,7 @@ import gate
 ROOT = Path(gate.__file__).parent
 ORDER = [
     {"messages", "quantities", "registry", "secrets"},
-    {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence"},
+    {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence", "masked"},
     {"prometheus", "testresults"},
     {"staging"},
     {"checks"},

@@ -7,10 +7,10 @@ import zlib
 
 import pytest
 
+from gate.masked import masked
 from gate.messages import say
 from gate.model import ItemResult, Report, Severity, Status, TargetResult
 from gate.render import FORMATS
-from gate.report.masked import masked
 from gate.report.memory import Memory, pack, remember, since, unpack
 from gate.secrets import Secrets
 from tests.parts import reports

@@ -72,3 +72,27 @@ def test_in_parallel() -> None:
 def test_a_need_that_was_not_chosen() -> None:
     """A needed item outside the selection does not hold the run up."""
     assert order([item("a", "gone")]) == ["a"]
+
+
+def test_what_a_drill_leaves_is_known_to_the_next() -> None:
+    """The next drill is asked only after the result of the one before it was told."""
+    told: list[str] = []
+
+    def ask(entry: Any) -> Any:
+        return SimpleNamespace(id=entry.id, known=list(told))
+
+    results: list[Any] = []
+
+    def tell(result: Any) -> None:
+        threading.Event().wait(0.05)
+        told.append(result.id)
+        results.append(result.known)
+
+    run_all([item(name, phase="drill") for name in "abc"], ask, tell, 8)
+    assert results == [[], ["a"], ["a", "b"]]
+
+
+def test_a_long_chain() -> None:
+    """Thousands of items that each need the one before them run in order."""
+    items = [item(str(number), *([str(number - 1)] if number else [])) for number in range(3000)]
+    assert order(items) == [str(number) for number in range(3000)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, Val
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from gate.checks import CHECKS
+from gate.checks._tries import Try
 from gate.checks.base import CannotObserve, Check, Judgement, unobserved
 from gate.evidence import as_bytes
 from gate.messages import say
@@ -160,20 +160,20 @@ def _deadlines(asked: Asked, world: World, began: float) -> Iterator[float]:
 
 def _try(check: Check[Any], world: World) -> Judgement:
     """One try, in a thread of its own, so that a check that hangs costs its time limit and no more."""
-    box: list[Judgement] = []
-
-    def run() -> None:
-        box.append(_judge(check, world))
-
-    thread = threading.Thread(target=run, name=f"check-{check.kind}", daemon=True)
-    thread.start()
-    while thread.is_alive() and not _given_up(check, world):
-        thread.join(min(0.2, max(0.01, world.deadline + _GRACE - time.monotonic())))
-    if box:
-        return box[0]
+    attempt = Try(lambda: _judge(check, world))
+    found = attempt.wait(_look_again(world))
+    while not found and not _given_up(check, world):
+        found = attempt.wait(_look_again(world))
+    if found:
+        return found[0]
     if world.cancelled.is_set():
         return unobserved(say("The run ended before this check did"))
     return unobserved(say("The check did not end within its time limit"))
+
+
+def _look_again(world: World) -> float:
+    """Seconds until it is time to see whether a try is still to be waited for."""
+    return min(0.2, max(0.01, world.deadline + _GRACE - time.monotonic()))
 
 
 def _given_up(check: Check[Any], world: World) -> bool:

@@ -74,8 +74,8 @@ def _why(error: BaseException) -> str:
 
 def noted(report: Report, wishes: Settings) -> Report:
     """The report with what people should know about the branch's rules, and without a secret in it."""
+    from gate.masked import masked
     from gate.publish.protection import note
-    from gate.report.masked import masked
 
     if report.ended != "cancelled" and (found := note(wishes)):
         report = report.model_copy(update={"notes": (*report.notes, found)})

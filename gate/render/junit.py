@@ -21,7 +21,9 @@ _OUTPUT_LIMIT = 256 * 1024
 _MESSAGE_LIMIT = 4096
 _NEVER_NOTHING = 0.0001
 """junit-xml leaves out a time of exactly 0, and writes smaller ones with an exponent."""
-_ILLEGAL = re.compile(r"[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufde0-\ufffd\U00010000-\U0010fffd]")
+_ILLEGAL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufddf\ufffe\uffff\U0010fffe\U0010ffff]"
+)
 
 
 def render(report: Report, code: str) -> str:

@@ -82,12 +82,13 @@ def _predicate(report: Report) -> dict[str, Any]:
         for item in report.items
         if item.severity is Severity.BLOCKING and item.status not in (Status.PASS, Status.WAIVED)
     ]
+    others = {*passed, *failed}
     made = {
         "result": _RESULTS[report.verdict.decision],
         "configuration": [{"name": file.path, "digest": {"sha256": file.sha256}} for file in report.artifacts],
         "url": report.source.url,
         "passedTests": passed,
-        "warnedTests": [item.id for item in report.items if item.id not in {*passed, *failed}],
+        "warnedTests": [item.id for item in report.items if item.id not in others],
         "failedTests": failed,
     }
     return {key: value for key, value in made.items() if value != ""}

@@ -71,7 +71,8 @@ class Progress:
 
     def _line(self, text: str, status: Status | None = None) -> None:
         with self.lock:
-            print(text, file=self.stream, flush=True)
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
 
 
 class LiveProgress(Progress):

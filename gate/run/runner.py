@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import gate
 from gate.checklist.load import Loaded
@@ -17,6 +16,7 @@ from gate.checklist.references import named_targets, wanted
 from gate.checks.asked import ask
 from gate.checks.world import Memo, World
 from gate.evidence import Store, as_bytes
+from gate.masked import masked
 from gate.messages import Message, say
 from gate.model import (
     Artifact,
@@ -124,7 +124,7 @@ class Run:
 
     def _tell_targets(self) -> None:
         for staged in self.targets.values():
-            self.progress.target(self._hidden(self._target_result(staged)))
+            self.progress.target(masked(self._target_result(staged), self.secrets))
 
     def _tell(self, result: ItemResult) -> None:
         self.results[result.id] = result
@@ -139,7 +139,7 @@ class Run:
             store = self.options.evidence
             world = replace(self.world, evidence=store.of(item.id) if store else None)
             outcome = self._with_cause(item, ask(item, world))
-        return self._result(item, self._hidden(outcome))
+        return self._result(item, masked(outcome, self.secrets))
 
     def _not_asked(self, item: Item) -> Outcome | None:
         """Why an item is not asked at all, if it is not."""
@@ -197,10 +197,6 @@ class Run:
         place = self.loaded.place_of(number, position)
         return Location(file=place.file, line=place.line, column=place.column) if place else None
 
-    def _hidden(self, model: Any) -> Any:
-        """The same data without any secret in it."""
-        return type(model).model_validate(hidden(model.model_dump(), self.secrets))
-
     def report(self) -> Report:
         """The report of what has been found so far; what has no outcome is an error."""
         sections = self._sections()
@@ -230,8 +226,7 @@ class Run:
             waivers=waivers,
             verdict=verdict,
         )
-        report: Report = self._hidden(made)
-        return report
+        return masked(made, self.secrets)
 
     def _checklists(self) -> tuple[Artifact, ...]:
         """The files of the checklist as evidence of what was asked."""
@@ -298,14 +293,3 @@ def _needs(name: str, needed: ItemResult | None) -> Outcome:
 
 def _waiver(spec: WaiverSpec) -> Waiver:
     return Waiver(**spec.model_dump())
-
-
-def hidden(value: Any, secrets: Secrets) -> Any:
-    """Data with all its texts stripped of secrets."""
-    if isinstance(value, str):
-        return secrets.hide(value)
-    if isinstance(value, dict):
-        return {key: hidden(entry, secrets) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [hidden(entry, secrets) for entry in value]
-    return value

@@ -1,0 +1,25 @@
+"""The threads in which checks are tried."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from gate.checks._tries import Try
+
+
+def test_threads_are_used_again() -> None:
+    """Tries one after the other need one thread more at most, however many they are."""
+    before = threading.active_count()
+    names = {Try(threading.get_ident).wait(20)[0] for _ in range(50)}
+    assert (len(names) <= 2, threading.active_count() - before <= 2) == (True, True)
+
+
+def test_one_that_hangs_is_left_behind() -> None:
+    """A try that does not end holds up no other, and its result can still be fetched when it comes."""
+    go_on = threading.Event()
+    hanging = Try(lambda: go_on.wait(20))
+    assert hanging.wait(0.01) == []
+    assert [Try(partial(abs, number)).wait(20) for number in range(5)] == [[0], [1], [2], [3], [4]]
+    go_on.set()
+    assert hanging.wait(20) == [True]
