@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator
 from typing import IO
 
-HELD = 200_000
+HELD = 40_000
 """Hashes held in memory; more are put on disk and looked at in the end."""
 _PARTS = 64
 
