@@ -43,6 +43,10 @@ class Matcher:
         """Whether the value is as expected."""
         return self.mismatch(value) is None
 
+    def narrows(self, other: Matcher) -> bool:
+        """Whether every value that this one takes is one that `other` takes, as far as their forms tell."""
+        return _narrows(self.spec, other.spec)
+
     def __str__(self) -> str:
         return str(describe(self.spec))
 
@@ -186,6 +190,31 @@ def _compares(name: str, wanted: float, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return False
     return {"gt": value > wanted, "ge": value >= wanted, "lt": value < wanted, "le": value <= wanted}[name]
+
+
+def _narrows(spec: Any, wide: Any) -> bool:
+    if isinstance(spec, list):
+        return all(_narrows(entry, wide) for entry in spec)
+    if isinstance(wide, list):
+        return any(_narrows(spec, entry) for entry in wide)
+    if _is_operators(wide):
+        return all(_narrows_operator(spec, name, wanted) for name, wanted in wide.items())
+    if isinstance(wide, dict):
+        fields = isinstance(spec, dict) and not _is_operators(spec)
+        return fields and all(key in spec and _narrows(spec[key], wanted) for key, wanted in wide.items())
+    return not isinstance(spec, dict) and same(wide, spec)
+
+
+def _narrows_operator(spec: Any, name: str, wanted: Any) -> bool:
+    if not isinstance(spec, dict):
+        return _holds(name, wanted, spec)
+    if not _is_operators(spec) or name not in spec:
+        return False
+    if name == "not":
+        return _narrows(wanted, spec[name])
+    if name in ("gt", "ge", "lt", "le"):
+        return bool(spec[name] >= wanted if name in ("gt", "ge") else spec[name] <= wanted)
+    return same(wanted, spec[name])
 
 
 def same(wanted: Any, value: Any) -> bool:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import get_args
 
-from gate.checklist.changes import weaker
+import pytest
+from pydantic import BaseModel
+
+from gate.checklist.changes import ALL_HOLD, AT_LEAST, AT_MOST, EXPECTATIONS, weaker
 from gate.checklist.load import load_text
-from gate.checklist.models import Checklist
+from gate.checklist.models import Checklist, Item
+from gate.checks import CHECKS
+from gate.checks._drill.spec import Script
+from gate.staging.spec import Target
 
 BASE = """
 version: 1
 service: shop
-targets: {api: {url: 'http://api'}}
+targets: {api: {url: 'http://api', ready: {path: /live, within: 10s}}, db: {container: postgres}}
 sections:
   - id: s
     title: S
@@ -24,6 +30,9 @@ sections:
           steady: [{http: {target: api, path: /readyz, status: 200}}]
           fault: {run: {command: 'true', undo: 'true'}}
           observe: [{within: 10s, http: {target: api, path: /readyz, status: 503}}]
+      - {id: e, title: E, needs: [d], requires: [api], command: {run: [sh, x.sh], exit: [0, 3], stdout: {not: [a, b]}}}
+      - {id: g, title: G, tests: {results: a.xml, max_age: 1h}}
+      - {id: h, title: H, http: {url: 'http://h', header: {a: b}, status: {ge: 200, lt: 300}}}
 waivers: [{item: b, owner: o, reason: r, expires: 2099-01-01}]
 waiver_policy: {max: 2}
 """
@@ -44,14 +53,82 @@ CHANGES = {
     "severity": ("title: B", "title: B, severity: advisory", ["b is advisory, was blocking"]),
     "kind": (FILE, "document: {file: README.md, sections: [A]}", ["b asks document, asked file"]),
     "longer": ("id: a, title: A, within: 10s", "id: a, title: A, within: 20s", ["a: within is 20.0 s, was 10.0 s"]),
-    "dropped": (", json: {status: ready}", "", ['a: json is no longer expected, was {"=": {"status": "ready"}}']),
+    "dropped": (", json: {status: ready}", "", ['a: json is no longer expected, was {"status": "ready"}']),
     "changed": ("status: 200, json", "status: [200, 503], json", ["a: status is [200, 503], was 200"]),
-    "longer in a drill": ("[{within: 10s", "[{within: 60s", ["d: observe[0].within is 60.0, was 10.0"]),
+    "longer in a drill": ("[{within: 10s", "[{within: 60s", ["d: observe[0].within is 1 min, was 10.0 s"]),
     "other fault": ("command: 'true'", "command: 'false'", ['d: fault.fault.command[0] is "false", was "true"']),
+    "another kind of fault": ("{run: {command: 'true', undo: 'true'}}", "{stop: db}", [
+        'd: fault.fault is {"stop": {"target": "db"}}, was {"run": {"command": ["true"], "undo": ["true"]}}']),
+    "more observed": ("status: 503}}]", "status: 503}}, {within: 1s, http: {target: api, path: /, status: 200}}]", []),
+    "not observed": ("[{http: {target: api, path: /readyz, status: 200}}]", "[{tcp: {target: api, port: 80}}]", [
+        'd: steady[0] is "tcp", was "http"']),
+    "recovery of its own": ("          observe:",
+                            "          recover: [{tcp: {target: api, port: 80}}]\n          observe:", [
+        'd: recover[0] is new: {"check": {"tcp": {"port": 80, "target": "api"}}}']),
+    "one more of a list": ("exit: [0, 3]", "exit: [0, 3, 1]", ["e: exit is [0, 3, 1], was [0, 3]"]),
+    "one less of a list": ("exit: [0, 3]", "exit: [0]", []),
+    "one of a list": ("exit: [0, 3]", "exit: 3", []),
+    "less is excluded": ("not: [a, b]", "not: [a]", ['e: stdout is {"not": ["a"]}, was {"not": ["a", "b"]}']),
+    "more is excluded": ("not: [a, b]", "not: [a, b, c]", []),
+    "true is not 1": ("json: {status: ready}", "json: {status: true}", [
+        'a: json is {"status": true}, was {"status": "ready"}']),
+    "more of an object": ("json: {status: ready}", "json: {status: ready, db: up}", []),
+    "narrower bounds": ("{ge: 200, lt: 300}", "{ge: 200, lt: 250, not: 204}", []),
+    "within the bounds": ("{ge: 200, lt: 300}", "204", []),
+    "outside the bounds": ("{ge: 200, lt: 300}", "[204, 503]", [
+        'h: status is [204, 503], was {"ge": 200, "lt": 300}']),
+    "wider bounds": ("{ge: 200, lt: 300}", "{ge: 200, lt: 400}", [
+        'h: status is {"ge": 200, "lt": 400}, was {"ge": 200, "lt": 300}']),
+    "one more word": ("sh, x.sh]", "sh, x.sh, --dry-run]", ['e: run[2] is new: "--dry-run"']),
+    "one word less": ("sh, x.sh]", "sh]", ['e: run[1] is no longer expected, was "x.sh"']),
+    "not verified": ("header: {a: b}", "header: {a: b}, tls: {verify: false}", ["h: tls.verify is false, was true"]),
+    "one more header": ("header: {a: b}", "header: {a: b, c: d}", []),
+    "one header sent": ("header: {a: b}", "header: {a: b}, headers: {x: y}", ['h: headers.x is new: "y"']),
+    "quarantine": ("max_age: 1h", "max_age: 1h, quarantine: {file: Q.md}", [
+        'g: quarantine is new: {"file": "Q.md"}']),
+    "older": ("max_age: 1h", "max_age: 2h", ["g: max_age is 120 min, was 60 min"]),
+    "younger, and the default said": ("max_age: 1h", "max_age: 30m, min_tests: 1", []),
+    "first timeout": ("id: b, title: B", "id: b, title: B, timeout: 1s", []),
+    "longer timeout": ("id: b, title: B", "id: b, title: B, timeout: 1m", ["b: timeout is 1 min, was 10.0 s"]),
+    "tried more than once": ("id: b, title: B", "id: b, title: B, within: 1s", ["b: within is new: 1.0 s"]),
+    "tried once": ("A, within: 10s", "A", []),
+    "no longer needs": ("needs: [d], ", "", ['e: needs[0] is no longer expected, was "d"']),
+    "needs more, in another order": ("needs: [d], requires: [api]", "needs: [a, d], requires: [db, api]", []),
+    "another server": ("'http://api'", "'http://other'", ['target api: url is "http://other", was "http://api"']),
+    "ready later": ("path: /live, within: 10s", "path: /live, within: 10m", [
+        "target api: ready.within is 10 min, was 10.0 s"]),
+    "ready sooner": ("path: /live, within: 10s", "path: /live, within: 5s", []),
+    "ready at once": (", ready: {path: /live, within: 10s}", "", [
+        'target api: ready is no longer expected, was {"path": "/live", "within": 10.0}']),
+    "ready with more": ("path: /live, within: 10s", "path: /live, within: 10s, status: [200, 204, 503]", [
+        "target api: ready.status is [200, 204, 503], was [200, 204]"]),
+    "no target": (", db: {container: postgres}", "", ["target db was removed"]),
+    "new target": ("db: {", "x: {url: 'http://x'}, db: {", []),
     "waiver": ("waivers: [", f"waivers: [{WAIVER}, ", ["a is waived until 2099-01-01 by me"]),
     "longer waiver": ("2099-01-01", "2099-02-01", ["the waiver of b lasts until 2099-02-01, was 2099-01-01"]),
     "policy": ("waiver_policy: {max: 2}", "", ["waiver_policy.max is null, was 2"]),
 }  # fmt: skip
+
+
+def models() -> set[type[BaseModel]]:
+    """Everything that stands in a checklist below an item or a target."""
+    found: set[type[BaseModel]] = {Item, Target, Script, *(CHECKS.load(name) for name in CHECKS.names())}
+    left = list(found)
+    while left:
+        annotations = [field.annotation for field in left.pop().model_fields.values()]
+        inside = {part for one in annotations for part in (one, *get_args(one)) if isinstance(part, type)}
+        new = {part for part in inside if issubclass(part, BaseModel)} - found
+        found |= new
+        left += new
+    return found
+
+
+def test_the_fields_that_are_known() -> None:
+    """Each field that is known to ask more one way is one that there is."""
+    fields = {
+        f"{model.__name__}.{field.alias or name}" for model in models() for name, field in model.model_fields.items()
+    }
+    assert (EXPECTATIONS | ALL_HOLD | AT_MOST | AT_LEAST) - fields == set()
 
 
 @pytest.mark.parametrize("name", CHANGES)

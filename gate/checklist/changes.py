@@ -1,28 +1,56 @@
-"""What a change of the checklist makes weaker: a gate that its own commit loosens is walked around. Pure."""
+"""What a change of the checklist makes weaker: a gate that its own commit loosens is walked around. Pure.
+
+Whatever an item or a target says otherwise than before is told, unless it is known to only ask more.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 from gate.checklist.models import Checklist, Item
-from gate.matchers import Matcher, show
+from gate.checks.asked import Asked
+from gate.matchers import MISSING, Matcher, same, show
 from gate.messages import Message, say
-from gate.model import Reason, Severity
-from gate.quantities import duration
+from gate.model import Model, Reason, Severity
+from gate.quantities import Duration, Quantity, duration
 
-_PATIENCE = ("within", "timeout")
+EXPECTATIONS = frozenset({
+    "AlertRules.alerts", "AlertRules.annotations", "AlertRules.group_count", "AlertRules.groups", "AlertRules.labels",
+    "AlertRules.valid", "Command.output", "Command.stderr", "Command.stdout", "Document.words", "File.executable",
+    "File.exists", "File.size", "File.text", "Http.json", "Http.latency", "Http.status", "Http.text", "Metrics.type",
+    "Metrics.valid", "Metrics.value", "Target.ready", "Tests.max_failures", "Tests.max_skipped", "TlsWish.expires_in",
+})  # fmt: skip
+"""Fields that expect nothing where they do not stand: one that is added only asks more."""
+ALL_HOLD = frozenset({
+    "Alert.annotations", "AlertRules.annotations", "AlertRules.groups", "AlertRules.labels", "Document.sections",
+    "Drill.observe", "Drill.steady", "Drill.throughout", "File.contains", "Http.header", "Item.needs", "Item.requires",
+    "LoadedRules.groups", "Metrics.present", "Traceability.fired", "Traceability.links", "Traceability.sections",
+})  # fmt: skip
+"""Fields with entries that must all hold: one more only asks more."""
+AT_MOST = frozenset({"Ready.within", "Script.timeout", "Tests.max_age", "Tests.max_failures", "Tests.max_skipped"})
+"""Bounds from above: a smaller one only asks more."""
+AT_LEAST = frozenset({"Drill.stays", "Tests.min_tests", "TlsWish.expires_in"})
+"""Bounds from below: a larger one only asks more."""
+_SAID = ("id", "title")
+
+
+class _Change(NamedTuple):
+    """What stands at a path now, and what stood there."""
+
+    at: str
+    was: Any
+    now: Any
 
 
 def weaker(base: Checklist, changed: Checklist) -> list[Reason]:
     """Every way in which `changed` asks less than `base`, or other things: one reservation each, in base's order."""
     items = {item.id: item for item in changed.items}
-    found = [_reason(message, item.id) for item in base.items for message in _item(item, items.get(item.id))]
-    return [*found, *(_reason(message, name) for name, message in _waivers(base, changed))]
-
-
-def _reason(message: Message, item: str) -> Reason:
-    return Reason(message=say("The checklist was changed: {what}", what=message), items=(item,))
+    found = [message for item in base.items for message in _item(item, items.get(item.id))]
+    found += [message for name in base.targets for message in _target(name, base, changed)]
+    found += _waivers(base, changed)
+    return [Reason(message=say("The checklist was changed: {what}", what=message)) for message in found]
 
 
 def _item(old: Item, new: Item | None) -> Iterator[Message]:
@@ -33,62 +61,142 @@ def _item(old: Item, new: Item | None) -> Iterator[Message]:
         yield say("{item} is advisory, was blocking", item=old.id)
     if old.kind != new.kind:
         yield say("{item} asks {new}, asked {old}", item=old.id, new=new.kind, old=old.kind)
+    else:
+        yield from (_told(old.id, change) for change in _asked(old, new, ""))
+
+
+def _target(name: str, base: Checklist, changed: Checklist) -> Iterator[Message]:
+    subject = say("target {name}", name=name)
+    if name not in changed.targets:
+        yield say("{item} was removed", item=subject)
+    else:
+        yield from (_told(subject, change) for change in _model(base.targets[name], changed.targets[name], ""))
+
+
+def _told(subject: str | Message, change: _Change) -> Message:
+    at, was, now = change.at, show(_plain(change.was)), show(_plain(change.now))
+    if _absent(change.now):
+        return say("{item}: {key} is no longer expected, was {was}", item=subject, key=at, was=was)
+    if _absent(change.was):
+        return say("{item}: {key} is new: {now}", item=subject, key=at, now=now)
+    return say("{item}: {key} is {now}, was {was}", item=subject, key=at, now=now, was=was)
+
+
+def _absent(value: Any) -> bool:
+    return value is MISSING or value is None or value in ([], {})
+
+
+def _asked(old: Asked, new: Asked, at: str) -> Iterator[_Change]:
+    """What is asked, and how patiently: `timeout` counts as it is where the checklist does not say it."""
+    yield from _patience(old, new, at)
+    yield from _fields(old, new, at, [name for name in type(old).model_fields if name not in (*_LIMITS, *_SAID)])
+    if old.kind != new.kind:
+        yield _Change(at, old.kind, new.kind)
+    else:
+        yield from _model(old.check, new.check, at)
+
+
+_LIMITS = ("within", "timeout", "check", "severity")
+"""Fields of an item that are compared in a way of their own."""
+
+
+def _patience(old: Asked, new: Asked, at: str) -> Iterator[_Change]:
+    tries_longer = new.within is not None and (old.within is None or new.within > old.within)
+    if tries_longer or (new.within is None and old.within is not None and new.patience > old.patience):
+        yield _Change(_join(at, "within"), _seconds(old.within), _seconds(new.within))
+    if new.try_limit > old.try_limit:
+        yield _Change(_join(at, "timeout"), _seconds(old.try_limit), _seconds(new.try_limit))
+
+
+def _seconds(value: float | None) -> Quantity | None:
+    return None if value is None or math.isinf(value) else Quantity(value, duration(value))
+
+
+def _model(old: Model, new: Model, at: str) -> Iterator[_Change]:
+    if type(old) is type(new):
+        yield from _fields(old, new, at, list(type(old).model_fields))
+    else:
+        yield _Change(at, old, new)
+
+
+def _fields(old: Model, new: Model, at: str, names: list[str]) -> Iterator[_Change]:
+    for name in names:
+        known = type(old).model_fields[name]
+        key, was, now = known.alias or name, getattr(old, name), getattr(new, name)
+        if Duration in get_args(known.annotation) or get_args(Duration)[1] in known.metadata:
+            was, now = _seconds(was), _seconds(now)
+        yield from _differences(was, now, _join(at, key), f"{type(old).__name__}.{key}")
+
+
+def _join(at: str, key: str) -> str:
+    return f"{at}.{key}" if at else key
+
+
+def _differences(old: Any, new: Any, at: str, field: str = "") -> Iterator[_Change]:
+    """Where `new` is not `old`, down to the smallest part, without what is known to only ask more."""
+    if _asks_more(old, new, field):
         return
-    for name in _PATIENCE:
-        yield from _patience(old, new, name)
-    yield from _expectations(old.id, _plain(old.check), _plain(new.check), "")
+    if isinstance(old, Asked) and isinstance(new, Asked):
+        yield from _asked(old, new, at)
+    elif isinstance(old, Model) and isinstance(new, Model):
+        yield from _model(old, new, at)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        yield from _entries(old, new, {key: _join(at, str(key)) for key in (*old, *new)}, field)
+    elif isinstance(old, list) and isinstance(new, list):
+        numbered = dict(enumerate(old)), dict(enumerate(_in_order(old, new) if field in ALL_HOLD else new))
+        yield from _entries(*numbered, {number: f"{at}[{number}]" for one in numbered for number in one}, field)
+    else:
+        yield _Change(at, old, new)
 
 
-def _patience(old: Item, new: Item, name: str) -> Iterator[Message]:
-    before, after = getattr(old, name), getattr(new, name)
-    if after is not None and after > (before or 0.0):
-        was = duration(before) if before is not None else "-"
-        yield say("{item}: {key} is {now}, was {was}", item=old.id, key=name, now=duration(after), was=was)
+def _asks_more(old: Any, new: Any, field: str) -> bool:
+    """Whether the two are the same, or the new one is known to only ask more."""
+    if isinstance(old, Matcher) and isinstance(new, Matcher):
+        return new.narrows(old)
+    if _absent(old) and not _absent(new):
+        return field in EXPECTATIONS
+    if field in AT_MOST | AT_LEAST and not _absent(new):
+        return bool(new <= old) if field in AT_MOST else bool(new >= old)
+    plain = not isinstance(old, Model | Matcher | dict | list)
+    return plain and same(old, new)
 
 
-def _expectations(item: str, old: Any, new: Any, at: str) -> Iterator[Message]:
-    """Every value of `old` that is no longer there, or is another one. What is new only asks more."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key, value in old.items():
-            yield from _expectations(item, value, new.get(key), f"{at}.{key}" if at else str(key))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) <= len(new):
-        for number, value in enumerate(old):
-            yield from _expectations(item, value, new[number], f"{at}[{number}]")
-    elif new is None and old is not None:
-        yield say("{item}: {key} is no longer expected, was {was}", item=item, key=at, was=show(old))
-    elif old != new:
-        yield say("{item}: {key} is {now}, was {was}", item=item, key=at, now=show(new), was=show(old))
+def _entries(old: dict[Any, Any], new: dict[Any, Any], at: dict[Any, str], field: str) -> Iterator[_Change]:
+    for key in dict.fromkeys([*old, *(() if field in ALL_HOLD else new)]):
+        yield from _differences(old.get(key, MISSING), new.get(key, MISSING), at[key])
+
+
+def _in_order(old: list[Any], new: list[Any]) -> list[Any]:
+    """The entries of `new` that stand in `old`, too, at their place there: names may be put in another order."""
+    if not all(isinstance(entry, str) for entry in (*old, *new)):
+        return new
+    return [entry if entry in new else MISSING for entry in old]
 
 
 def _plain(value: Any) -> Any:
-    """What a checklist says of a check, as plain data, without what it leaves to the defaults."""
+    """What a checklist says, as plain data, without what it leaves to the defaults."""
     if isinstance(value, Matcher):
-        return {"=": _plain(value.spec)} if isinstance(value.spec, dict) else value.spec
-    if hasattr(value, "model_fields_set"):
-        fields = type(value).model_fields
-        return {fields[name].alias or name: _plain(getattr(value, name)) for name in sorted(value.model_fields_set)}
+        return value.spec
+    if isinstance(value, Model):
+        fields, kind = type(value).model_fields, getattr(type(value), "kind", None)
+        said = {fields[name].alias or name: _plain(getattr(value, name)) for name in sorted(value.model_fields_set)}
+        return {kind: said} if isinstance(kind, str) else said
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
-def _waivers(base: Checklist, changed: Checklist) -> Iterator[tuple[str, Message]]:
+def _waivers(base: Checklist, changed: Checklist) -> Iterator[Message]:
     known = {waiver.item: waiver for waiver in base.waivers}
     for waiver in changed.waivers:
         old = known.get(waiver.item)
         if old is None:
             day = waiver.expires.isoformat()
-            yield (
-                waiver.item,
-                say("{item} is waived until {day} by {owner}", item=waiver.item, day=day, owner=waiver.owner),
-            )
+            yield say("{item} is waived until {day} by {owner}", item=waiver.item, day=day, owner=waiver.owner)
         elif waiver.expires > old.expires:
             now, was = waiver.expires.isoformat(), old.expires.isoformat()
-            yield (
-                waiver.item,
-                say("the waiver of {item} lasts until {now}, was {was}", item=waiver.item, now=now, was=was),
-            )
+            yield say("the waiver of {item} lasts until {now}, was {was}", item=waiver.item, now=now, was=was)
     for name in ("max", "max_days"):
         before, after = getattr(base.waiver_policy, name), getattr(changed.waiver_policy, name)
         if before is not None and (after is None or after > before):
-            yield "waiver_policy", say("waiver_policy.{key} is {now}, was {was}", key=name, now=show(after), was=before)
+            yield say("waiver_policy.{key} is {now}, was {was}", key=name, now=show(after), was=before)
