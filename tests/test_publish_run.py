@@ -248,6 +248,76 @@ def test_a_base_that_cannot_be_read(tmp_path: Path, github: GitHub, policy: str,
     assert runner.report["verdict"]["decision"] != "GO"
 
 
+@pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])
+def test_a_base_that_is_wrong(tmp_path: Path, github: GitHub, policy: str, code: int) -> None:
+    """A base branch whose checklist is wrong is named as such, and does not keep out the commit that mends it."""
+    github.files["0" * 40, "prodgate.yml"] = b"version: 1\nservice: ["
+    runner = Runner(tmp_path, github, GO)
+    found, text = runner.run("run", "--compare=base", f"--policy={policy}")
+    assert (found, states(github)[-1]) == (code, "failure" if code else "success"), text
+    (reason,) = runner.report["verdict"]["reasons" if code else "reservations"]
+    assert reason["message"]["text"] == "The base branch's checklist is wrong: {why}"
+    assert reason["message"]["args"]["why"].startswith("main:prodgate.yml:3:1: ")
+
+
+def test_a_base_that_is_too_large(tmp_path: Path, github: GitHub) -> None:
+    """A file that GitHub does not send whole is no empty checklist."""
+    github.files["0" * 40, "prodgate.yml"] = checklist(GO, NO_GO) + b" " * 2**20
+    assert Runner(tmp_path, github, GO).run("run", "--compare=base", "--policy=base")[0] == 1
+
+
+@pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])
+@pytest.mark.parametrize("name", ["prodgate.yml", "gate/prodgate.yml"])
+def test_a_checklist_behind_a_link(tmp_path: Path, github: GitHub, name: str, policy: str, code: int) -> None:
+    """A pull request that puts a link in the place of the checklist, or of its folder, does not get rid of the base."""
+    github.files["0" * 40, name] = checklist(GO, NO_GO)
+    runner = Runner(tmp_path, github, GO)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "prodgate.yml").rename(tmp_path / "new" / "prodgate.yml")
+    link = name.partition("/")[0]
+    (tmp_path / link).symlink_to("new/prodgate.yml" if link == name else "new")
+    found, text = runner.run("run", f"--file={name}", "--compare=base", f"--policy={policy}")
+    assert found == code, text
+    assert "is a symbolic link" in text
+
+
+@pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])
+def test_no_base(tmp_path: Path, github: GitHub, policy: str, code: int) -> None:
+    """A run that is for no base branch is not taken for one that has weakened nothing."""
+    runner = Runner(tmp_path, github, GO)
+    runner.write("event.json", json.dumps({"repository": {"default_branch": "main"}}))
+    runner.environment.update(GITHUB_EVENT_NAME="push", GITHUB_REF="refs/heads/topic", GITHUB_SHA=HEAD)
+    found, text = runner.run("run", "--compare=base", f"--policy={policy}")
+    assert found == code, text
+    assert "has no commit of a base branch" in text
+
+
+def test_on_the_base(tmp_path: Path, github: GitHub) -> None:
+    """On the default branch itself the checklist is the base's, and there is nothing to compare."""
+    runner = Runner(tmp_path, github, GO)
+    runner.write("event.json", json.dumps({"repository": {"default_branch": "main"}}))
+    runner.environment.update(GITHUB_EVENT_NAME="push", GITHUB_REF="refs/heads/main", GITHUB_SHA=HEAD)
+    assert runner.run("run", "--compare=base", "--policy=base")[0] == 0
+    assert runner.report["verdict"]["decision"] == "GO"
+
+
+def test_the_base_of_another_run(tmp_path: Path, github: GitHub) -> None:
+    """A workflow that follows another one is for that one's pull request, and its base is the authority."""
+    github.files["0" * 40, "prodgate.yml"] = checklist(GO, NO_GO)
+    runner = Runner(tmp_path, github, GO)
+    pull = {"number": 7, "base": {"ref": "main", "sha": "0" * 40}}
+    runner.write("event.json", json.dumps({"workflow_run": {"head_sha": HEAD, "pull_requests": [pull]}}))
+    runner.environment.update(GITHUB_EVENT_NAME="workflow_run")
+    assert runner.run("run", "--compare=base", "--policy=base")[0] == 1
+
+
+def test_a_policy_without_a_base(tmp_path: Path, github: GitHub) -> None:
+    """`policy: base` with nothing to compare is a wrong call, and not a run of the commit's own checklist."""
+    code, text = Runner(tmp_path, github, GO).run("run", "--policy=base")
+    assert (code, states(github)) == (2, ["pending", "error"]), text
+    assert "--policy: 'base' needs a checklist" in text
+
+
 def test_no_right_to_read_is_not_an_empty_base(tmp_path: Path, github: GitHub) -> None:
     """404 for everything is GitHub's word for no right: no checklist is not concluded from it."""
     github.faults += [Fault("GET", "contents|branches", status=404, message="Not Found", times=99)]

@@ -68,6 +68,32 @@ def test_events(
     assert (found.commit, found.pull, found.branch) == expected
 
 
+def of(*bases: str) -> dict[str, Any]:
+    """The event of a run for pull requests with these bases."""
+    return {"workflow_run": {"head_sha": HEAD, "pull_requests": [{"base": {"sha": base}} for base in bases]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "ref", "expected"),
+    [
+        ("pull_request", {"pull_request": PULL}, "refs/pull/12/merge", (BASE, False)),
+        ("merge_group", {"merge_group": {"base_sha": BASE}}, "refs/heads/gh-readonly-queue/main/pr-1", (BASE, False)),
+        ("workflow_run", of(BASE), "refs/heads/main", (BASE, False)),
+        ("workflow_run", of(BASE, TIP), "refs/heads/main", ("", False)),
+        ("workflow_run", of(), "refs/heads/main", ("", False)),
+        ("push", {}, "refs/heads/topic", ("", False)),
+        ("push", {}, "refs/tags/main", ("", False)),
+        ("push", {}, "refs/heads/main", ("", True)),
+        ("schedule", {}, "refs/heads/main", ("", True)),
+        ("workflow_dispatch", {"repository": {}}, "refs/heads/main", ("", False)),
+    ],
+)
+def test_the_base(tmp_path: Path, name: str, payload: dict[str, Any], ref: str, expected: tuple[str, bool]) -> None:
+    """The one commit that a commit is to be merged into; what is on the default branch needs none."""
+    found = made(tmp_path, name, payload, GITHUB_REF=ref)
+    assert (found.base_commit, found.on_base) == expected
+
+
 def test_the_run(tmp_path: Path) -> None:
     """The run's number and attempt, and its address."""
     found = made(tmp_path, "push", {}, GITHUB_SERVER_URL="https://ghe.example")

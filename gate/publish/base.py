@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -21,23 +22,35 @@ def fetched(settings: Settings, files: Sequence[str], root: Path, folder: Path) 
 
     Raises GitHubError where GitHub does not say.
     """
+    if not settings.base_commit:
+        raise GitHubError(say("the run has no commit of a base branch"))
     if not (settings.token and settings.repository):
         raise GitHubError(say("there is no token"))
     github = GitHub(settings)
     names = [_below(root, file) for file in files]
     found = {name: content for name in names if (content := _content(github, name)) is not None}
     if not found:
-        github.get(f"{github.root}/branches/{quote(settings.branch, safe='')}")  # 404 here means: no right to look
+        _looked(github)
         return None
     return [_written(folder / name, content) for name, content in found.items()]
 
 
+def _looked(github: GitHub) -> None:
+    """Makes sure that there is a right to look: without it GitHub answers 404 to everything."""
+    branch = github.settings.branch
+    if at(github.get(f"{github.root}/branches/{quote(branch, safe='')}"), "name") != branch:
+        raise GitHubError(say("GitHub does not show the branch {branch}", branch=branch))
+
+
 def _below(root: Path, file: str) -> str:
-    """The path of a file in the repository."""
-    path = (root / file).resolve()
-    if not path.is_relative_to(root.resolve()):
+    """The path of a file in the repository, by its name alone: where a link leads is the commit's own say."""
+    path = Path(os.path.normpath(root / file))
+    if not path.is_relative_to(root):
         raise GitHubError(say("{path} is not below the checkout", path=file))
-    return str(PurePosixPath(path.relative_to(root.resolve())))
+    name = path.relative_to(root)
+    if any((root / part).is_symlink() for part in (name, *name.parents)):
+        raise GitHubError(say("{path} is a symbolic link, expected the file itself", path=file))
+    return str(PurePosixPath(name))
 
 
 def _content(github: GitHub, name: str) -> bytes | None:
@@ -48,10 +61,13 @@ def _content(github: GitHub, name: str) -> bytes | None:
         if error.status == 404:
             return None
         raise
+    content, encoding = at(answer, "content"), at(answer, "encoding")
     try:
-        return base64.b64decode(str(at(answer, "content") or ""), validate=False)
-    except binascii.Error as error:
-        raise GitHubError(say("GitHub answered {path} with no file", path=name)) from error
+        if isinstance(content, str) and encoding == "base64":
+            return base64.b64decode("".join(content.split()), validate=True)
+    except binascii.Error:
+        pass
+    raise GitHubError(say("GitHub answered {path} with no file", path=name))
 
 
 def _written(path: Path, content: bytes) -> Path:

@@ -43,7 +43,10 @@ class Patience:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where and what to publish. `run` is the run's id and attempt: the larger one is the newer."""
+    """Where and what to publish. `run` is the run's id and attempt: the larger one is the newer.
+
+    `base_commit` is what the commit is to be merged into; `on_base`: it stands on the default branch already.
+    """
 
     token: str = field(default="", repr=False)
     api_url: str = "https://api.github.com"
@@ -55,6 +58,7 @@ class Settings:
     pull: int | None = None
     branch: str = ""
     base_commit: str = ""
+    on_base: bool = False
     context: str = CONTEXT
     status: bool = False
     comment: Mode = "off"
@@ -93,7 +97,8 @@ def settings(
         run_url=f"{server}/{repository}/actions/runs/{run[0]}/attempts/{run[1]}" if run[0] and repository else "",
         pull=pull_request(payload),
         branch=branch(known, payload),
-        base_commit=str(at(payload, "pull_request", "base", "sha") or at(payload, "merge_group", "base_sha") or ""),
+        base_commit=base_commit(payload),
+        on_base=_on_base(known, payload),
         context=context,
         status=status,
         comment=comment,
@@ -127,6 +132,21 @@ def branch(known: Mapping[str, str], payload: Any) -> str:
     if not base and name in ("push", "workflow_dispatch") and known.get("GITHUB_REF_TYPE", "branch") == "branch":
         base = ref
     return str(base or at(payload, "repository", "default_branch") or "").removeprefix("refs/heads/")
+
+
+def base_commit(payload: Any) -> str:
+    """The commit that an event's commit is to be merged into; empty where none is named, or more than one."""
+    pulls = at(payload, "workflow_run", "pull_requests")
+    bases = {str(at(pull, "base", "sha") or "") for pull in pulls} if isinstance(pulls, list) else set()
+    of_run = bases.pop() if len(bases) == 1 else ""
+    return str(at(payload, "pull_request", "base", "sha") or at(payload, "merge_group", "base_sha") or of_run)
+
+
+def _on_base(known: Mapping[str, str], payload: Any) -> bool:
+    """Whether the commit is one of the default branch: what others are compared with."""
+    own = known.get("GITHUB_EVENT_NAME") in ("push", "schedule", "workflow_dispatch")
+    default = at(payload, "repository", "default_branch")
+    return own and bool(default) and known.get("GITHUB_REF") == f"refs/heads/{default}"
 
 
 def at(value: Any, *keys: str) -> Any:

@@ -29,6 +29,7 @@ READ_ONLY = "ghs_forkforkforkforkforkforkforkfo"
 PERSONAL = "ghp_personalpersonalpersonalperso"
 WRITES = frozenset({"statuses", "comments"})
 MAX_DESCRIPTION, MAX_COMMENT, MAX_STATUSES = 140, 65536, 1000
+WHOLE_FILE = 2**20
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,8 @@ class GitHub:
             raise Problem(404, "Not Found")
         made = description.example("content-file-response-if-content-is-a-file")
         made.update(path=values["path"], size=len(content), content=base64.encodebytes(content).decode())
+        if len(content) > WHOLE_FILE:
+            made.update(encoding="none", content="")
         return 200, made, {}
 
     def _paged(self, found: list[Any], query: dict[str, str], path: str) -> Any:
