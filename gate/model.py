@@ -314,6 +314,8 @@ class Report(Model):
     artifacts: tuple[Artifact, ...] = ()
     targets: tuple[TargetResult, ...] = ()
     sections: tuple[SectionResult, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Items of the checklist that were not chosen to run."""
     waivers: tuple[Waiver, ...] = ()
     notes: tuple[Message, ...] = ()
     """What people should know and the verdict does not rest on."""

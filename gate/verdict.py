@@ -38,15 +38,22 @@ def decide(
     ended: str = "complete",
     against: Sequence[Reason] = (),
     reservations: Sequence[Reason] = (),
+    left_out: Sequence[str] = (),
 ) -> Verdict:
     """The verdict of a run.
 
     `waivers` are all of the checklist's; those in force are also on the items they cover. `ended` says how the run
-    ended. `against` and `reservations` are what others found: each of `against` is a NO-GO.
+    ended. `against` and `reservations` are what others found: each of `against` is a NO-GO. `left_out` are the
+    items that were not chosen to run.
     """
     items = [item for section in sections for item in section.items]
     reasons = [*_about_the_run(sections, ended), *against, *_against(items)]
-    held = [*reservations, *_reservations(items), *_about_waivers(items, waivers, today)]
+    held = [
+        *reservations,
+        *about_the_part(len(items), left_out),
+        *_reservations(items),
+        *_about_waivers(items, waivers, today),
+    ]
     if reasons:
         return Verdict(decision=Decision.NO_GO, reasons=tuple(reasons), reservations=tuple(held))
     decision = Decision.GO_WITH_RESERVATIONS if held else Decision.GO
@@ -73,6 +80,14 @@ def _about_the_run(sections: Sequence[SectionResult], ended: str) -> list[Reason
         return [*found, Reason(message=say("Nothing was checked: nothing to check is no GO"))]
     empty = [section.title for section in sections if not section.items]
     return found + [Reason(message=say("Section {section} has nothing to check", section=title)) for title in empty]
+
+
+def about_the_part(count: int, left_out: Sequence[str]) -> list[Reason]:
+    """A reservation where only a part of the checklist was run: what was not asked is not passed."""
+    if not left_out:
+        return []
+    total = count + len(left_out)
+    return [Reason(message=say("Only {count} of the {total} items were chosen to run", count=count, total=total))]
 
 
 def _blocks(item: ItemResult) -> bool:

@@ -26,7 +26,8 @@ from gate.model import (
     Waiver,
 )
 from gate.report.document import to_json
-from gate.report.merge import NotOneRun, merge
+from gate.report.merge import NotOneRun, merge, nothing
+from gate.verdict import decide
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 3, 1)
@@ -57,6 +58,13 @@ def part(name: str, *statuses: Status, service: str = "shop", commit: str = "c",
     return Report(**{**fields, **more})
 
 
+def merged(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What the command does in a folder."""
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "gate", "merge", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 PASS, FAIL = Status.PASS, Status.FAIL
 
 
@@ -71,6 +79,77 @@ def test_a_part_that_is_missing() -> None:
     """A part that was expected and has left no report is a NO-GO that names it."""
     verdict = merge({"a": part("a", PASS)}, ["a", "b"], TODAY).verdict
     assert (verdict.decision, str(verdict.reasons[0].message)) == (Decision.NO_GO, "The report of b is missing")
+
+
+def test_no_part_at_all() -> None:
+    """Where none of the parts that were expected has left a report, it is a NO-GO that names each of them."""
+    found = nothing(["a", "b"], Source(commit="c"), NOW)
+    told = [str(reason.message) for reason in found.verdict.reasons]
+    assert (found.verdict.decision, told) == (
+        Decision.NO_GO,
+        ["The report of a is missing", "The report of b is missing"],
+    )
+
+
+@pytest.mark.parametrize("folders", [(), ("parts",)], ids=["no folder", "an empty folder"])
+def test_no_part_at_all_by_the_command_line(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    """It is so where the folder is empty, and where it is not there; and it has all its reports."""
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    done = merged(tmp_path, "parts", "--expect", "a b")
+    report = json.loads((tmp_path / "prodgate-out" / "report.json").read_text())
+    assert (done.returncode, len(report["verdict"]["reasons"])) == (1, 2), done.stderr
+    assert "The report of b is missing" in (tmp_path / "prodgate-out" / "junit.xml").read_text()
+
+
+def test_nothing_is_expected_and_nothing_is_there(tmp_path: Path) -> None:
+    """Without `--expect`, no report is a wrong call."""
+    assert merged(tmp_path, "parts").returncode == 2
+    (tmp_path / "parts").mkdir()
+    assert merged(tmp_path, "parts").returncode == 2
+
+
+def partial(name: str, chosen: str, *left: str, service: str = "shop") -> Report:
+    """A part that has run one item of its service's checklist."""
+    made = part(name, PASS, service=service)
+    item = made.items[0].model_copy(update={"id": chosen})
+    section = SectionResult(id="s", title="S", items=(item,))
+    verdict = decide([section], today=TODAY, left_out=left)
+    return made.model_copy(update={"sections": (section,), "left_out": left, "verdict": verdict})
+
+
+def test_parts_of_one_checklist() -> None:
+    """Parts that have run all items of a checklist between them are a plain GO."""
+    found = merge({"a": partial("a", "x", "y"), "b": partial("b", "y", "x")}, [], TODAY)
+    assert (found.verdict.decision, found.left_out, found.verdict.reservations) == (Decision.GO, (), ())
+
+
+def test_what_no_part_has_run() -> None:
+    """An item that none of the parts was to run is reserved, once."""
+    found = merge({"a": partial("a", "x", "y", "z"), "b": partial("b", "y", "x", "z")}, [], TODAY)
+    told = [str(reason.message) for reason in found.verdict.reservations]
+    assert (told, found.left_out) == (["Only 2 of the 3 items were chosen to run"], ("z",))
+
+
+def test_what_another_service_has_run() -> None:
+    """An item of one service is not made up for by one of the same name of another service."""
+    found = merge({"a": partial("a", "x", "y"), "b": partial("b", "y", service="other")}, [], TODAY)
+    assert (found.verdict.decision, found.left_out) == (Decision.GO_WITH_RESERVATIONS, ("a/y",))
+
+
+def test_reservations_of_the_parts() -> None:
+    """What is reserved of no item, such as a checklist that was weakened, is kept, and said once."""
+    held = Reason(message=say("The checklist was changed: {what}", what="x"))
+    verdict = Verdict(decision=Decision.GO_WITH_RESERVATIONS, reservations=(held,))
+    found = merge({name: part(name, PASS, verdict=verdict) for name in "ab"}, [], TODAY)
+    assert (found.verdict.decision, found.verdict.reservations) == (Decision.GO_WITH_RESERVATIONS, (held,))
+
+
+def test_a_waiver_that_all_parts_have() -> None:
+    """A waiver of the checklist that the parts share is one waiver, and stale once."""
+    waiver = Waiver(item="a.0", reason="r", owner="o", expires=date(2026, 3, 2))
+    found = merge({name: part(name, PASS, waivers=(waiver,)) for name in "ab"}, [], TODAY)
+    assert (found.waivers, len(found.verdict.reservations)) == ((waiver,), 1)
 
 
 def test_different_commits() -> None:
@@ -122,10 +201,7 @@ def test_fifty_reports_of_a_thousand_items(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         statuses = [PASS] * 999 + [FAIL if number == 7 else PASS]
         (folder / "report.json").write_text(to_json(part(f"s{number}", *statuses)))
-    command = [sys.executable, "-m", "gate", "merge", "parts", "--expect", "part-0", "--expect", "part-49"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True
-    )
+    done = merged(tmp_path, "parts", "--expect", "part-0", "--expect", "part-49")
     report = json.loads((tmp_path / "prodgate-out" / "report.json").read_text())
     assert (done.returncode, sum(len(section["items"]) for section in report["sections"])) == (1, 50_000), done.stderr
     assert report["verdict"]["reasons"][0]["items"] == ["s7.999"]

@@ -193,6 +193,23 @@ def test_the_parts_of_many_jobs(tmp_path: Path, github: GitHub) -> None:
     assert len(github.comments) == 1
 
 
+def test_the_parts_of_one_checklist(tmp_path: Path, github: GitHub) -> None:
+    """Parts that have run the whole checklist between them are a plain GO."""
+    runner = Runner(tmp_path, github, GO, {**GO, "id": "a.two"})
+    for name in ("a.go", "a.two"):
+        assert runner.run("run", "--publish=none", f"--only={name}", f"--out=parts/{name}")[0] == 0
+    assert runner.run("merge", "--expect=a.go a.two", "parts")[0] == 0
+    assert (runner.report["verdict"]["decision"], runner.report["verdict"]["reservations"]) == ("GO", [])
+
+
+def test_no_part_at_all(tmp_path: Path, github: GitHub) -> None:
+    """Where no part has left a report, the status is a failure, and the comment names what is missing."""
+    assert Runner(tmp_path, github, GO).run("merge", "--expect=one two", "parts")[0] == 1
+    assert states(github) == ["pending", "failure"]
+    assert github.latest()["description"] == "NO-GO: The report of one is missing; 1 more"
+    assert "The report of two is missing" in github.comments[0]["body"]
+
+
 def test_reports_of_another_commit(tmp_path: Path, github: GitHub) -> None:
     """Reports that an earlier commit has left are refused, and the status is an error."""
     runner = Runner(tmp_path, github, GO)

@@ -42,11 +42,14 @@ def main(options: argparse.Namespace) -> int:
 def _merge(options: argparse.Namespace, wishes: Settings) -> int:
     from gate.commands._finish import finish, tell_step
     from gate.publish import outputs
-    from gate.report.merge import NotOneRun, merge
+    from gate.report.merge import NotOneRun, merge, nothing
+    from gate.report.source import source
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
-    report = merge(_read([Path(path) for path in options.reports]), expected, datetime.now(UTC).date())
+    now, parts = datetime.now(UTC), _read([Path(path) for path in options.reports], bool(expected))
+    none = expected and not parts
+    report = nothing(expected, source(Path.cwd()), now) if none else merge(parts, expected, now.date())
     if wishes.wished and report.source.commit != wishes.commit:
         here = f"this run judges {wishes.commit or 'no commit'}"
         raise NotOneRun(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
@@ -55,13 +58,17 @@ def _merge(options: argparse.Namespace, wishes: Settings) -> int:
     return finish(report, Path(options.out), wishes)
 
 
-def _read(paths: list[Path]) -> dict[str, Report]:
-    """The reports by the name of their part: the folder of a `report.json`, or the file's own name."""
+def _read(paths: list[Path], expected: bool) -> dict[str, Report]:
+    """The reports by the name of their part: the folder of a `report.json`, or the file's own name.
+
+    Where parts are expected, a path at which nothing stands has none of them, and what is missing is told by name.
+    """
     from gate.report.document import read
     from gate.report.merge import NotOneRun
 
     found: dict[str, Report] = {}
-    for path in [file for given in paths for file in (_in_folder(given) if given.is_dir() else [given])]:
+    there = [path for path in paths if path.exists() or not expected]
+    for path in [file for given in there for file in (_in_folder(given) if given.is_dir() else [given])]:
         name = path.parent.name if path.name == "report.json" else path.stem
         if name in found:
             raise NotOneRun(f"two reports are called {name}, expected each part in a folder of its own name")

@@ -14,8 +14,6 @@ from gate.commands._options import add_files, add_only, chosen, image, seconds
 from gate.commands._publishing import add_publishing, announced, wished
 
 if TYPE_CHECKING:
-    from gate.checklist.models import Checklist, Item
-    from gate.model import Reason
     from gate.publish.settings import Settings
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
@@ -85,7 +83,7 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
         language=language,
         source=source(Path.cwd()).model_copy(update={"images": tuple(options.image)}),
         against=found.against,
-        reservations=(*found.reservations, *_left_out(items, loaded.checklist)),
+        reservations=found.reservations,
         evidence=Store(Path(options.out), secrets),
     )
     refused = _unwritable(Path(options.out))
@@ -99,17 +97,6 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
             commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
             report = report.model_copy(update={"changes": compare(report, baseline, commits)})
         return finish(report, Path(options.out), wishes)
-
-
-def _left_out(items: tuple[Item, ...], checklist: Checklist) -> list[Reason]:
-    """A reservation where only a part of the checklist is run: what was not asked is not passed."""
-    from gate.messages import say
-    from gate.model import Reason
-
-    total = len(list(checklist.items))
-    if len(items) == total:
-        return []
-    return [Reason(message=say("Only {count} of the {total} items were chosen to run", count=len(items), total=total))]
 
 
 def _unwritable(out: Path) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
+import gate
 from gate.messages import say
-from gate.model import ItemResult, Reason, Report, SectionResult, Verdict, Waiver
-from gate.verdict import decide, in_force
+from gate.model import Decision, ItemResult, Reason, Report, SectionResult, Source, Verdict, Waiver
+from gate.verdict import about_the_part, decide, in_force
 
 _WORST = ("broken", "cancelled", "deadline", "complete")
 
@@ -24,12 +25,19 @@ def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -
     _one_commit(parts)
     several = len({report.service for report in parts.values()}) > 1
     sections = _joined([section for name, part in parts.items() for section in _sections(name, part, several, today)])
-    waivers = [waiver for name, report in parts.items() for waiver in _waivers(name, report, several)]
-    missing = [name for name in expected if name not in parts]
+    waivers = list(dict.fromkeys(waiver for name, part in parts.items() for waiver in _waivers(name, part, several)))
+    missing = [name for name in dict.fromkeys(expected) if name not in parts]
+    left_out = _left_out(parts, several)
     ended = min((report.ended for report in parts.values()), key=_WORST.index)
     first = next(iter(parts.values()))
     verdict = decide(
-        sections, waivers=waivers, today=today, ended=ended, against=[*map(_missing, missing), *_others(parts)]
+        sections,
+        waivers=waivers,
+        today=today,
+        ended=ended,
+        against=[*map(_missing, missing), *_others(parts)],
+        reservations=_held(parts),
+        left_out=left_out,
     )
     return first.model_copy(
         update={
@@ -41,10 +49,24 @@ def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -
             "files": tuple(dict.fromkeys(file for report in parts.values() for file in report.files)),
             "targets": tuple(target for report in parts.values() for target in report.targets),
             "sections": tuple(sections),
+            "left_out": tuple(left_out),
             "waivers": tuple(waivers),
-            "verdict": _verdict(verdict, parts),
+            "verdict": verdict,
             "changes": None,
         }
+    )
+
+
+def nothing(expected: Sequence[str], source: Source, now: datetime) -> Report:
+    """The report where none of the expected parts has left one: a NO-GO that names each."""
+    return Report(
+        gate=gate.__version__,
+        service=", ".join(dict.fromkeys(expected)),
+        environment="",
+        started=now,
+        finished=now,
+        source=source,
+        verdict=Verdict(decision=Decision.NO_GO, reasons=tuple(map(_missing, dict.fromkeys(expected)))),
     )
 
 
@@ -73,13 +95,22 @@ def _others(parts: Mapping[str, Report]) -> list[Reason]:
     return found
 
 
-def _verdict(verdict: Verdict, parts: Mapping[str, Report]) -> Verdict:
-    """The verdict with those reservations of the parts that are of no item: those of items are found anew."""
-    held = [reason for report in parts.values() for reason in report.verdict.reservations if not reason.items]
-    if not held:
-        return verdict
-    decision = verdict.decision.GO_WITH_RESERVATIONS if verdict.decision is verdict.decision.GO else verdict.decision
-    return verdict.model_copy(update={"reservations": (*verdict.reservations, *held), "decision": decision})
+def _held(parts: Mapping[str, Report]) -> list[Reason]:
+    """Those reservations of the parts, each once, that are not found anew: not of items, nor of what was left out."""
+    found: list[Reason] = []
+    for report in parts.values():
+        of_the_part = about_the_part(len(report.items), report.left_out)
+        held = [reason for reason in report.verdict.reservations if not reason.items and reason not in of_the_part]
+        found += [reason for reason in held if reason not in found]
+    return found
+
+
+def _left_out(parts: Mapping[str, Report], several: bool) -> list[str]:
+    """The items of a service's checklist that none of its parts was to run."""
+    run = {(report.service, item.id) for report in parts.values() for item in report.items}
+    left = [(name, report.service, item) for name, report in parts.items() for item in report.left_out]
+    first = {(service, item): name for name, service, item in reversed(left) if (service, item) not in run}
+    return [f"{name}/{item}" if several else item for (_, item), name in first.items()]
 
 
 def _sections(name: str, report: Report, several: bool, today: date) -> list[SectionResult]:

@@ -155,7 +155,13 @@ def _unlisted(report: Report, folder: Path) -> Iterator[str]:
 
 def _verdict_problems(report: Report) -> Iterator[str]:
     """A verdict may be stricter than the items make it, because others spoke against it; it can't be kinder."""
-    made = decide(report.sections, waivers=report.waivers, today=report.started.date(), ended=report.ended)
+    made = decide(
+        report.sections,
+        waivers=report.waivers,
+        today=report.started.date(),
+        ended=report.ended,
+        left_out=report.left_out,
+    )
     if _ORDER.index(report.verdict.decision) < _ORDER.index(made.decision):
         yield f"the verdict is {report.verdict.decision}, where the items make it {made.decision}"
 

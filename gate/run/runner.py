@@ -201,7 +201,7 @@ class Run:
         """The report of what has been found so far; what has no outcome is an error."""
         sections = self._sections()
         artifacts, targets = self._checklists(), tuple(self._target(staged) for staged in self.targets.values())
-        waivers = tuple(self.waivers.values())
+        waivers, left_out = tuple(self.waivers.values()), self._left_out()
         verdict = decide(
             sections,
             waivers=waivers,
@@ -209,6 +209,7 @@ class Run:
             ended=self.ending.how,
             against=self.options.against,
             reservations=(*self.options.reservations, *self._unkept()),
+            left_out=left_out,
         )
         made = Report(
             gate=gate.__version__,
@@ -223,6 +224,7 @@ class Run:
             artifacts=artifacts,
             targets=targets,
             sections=sections,
+            left_out=left_out,
             waivers=waivers,
             verdict=verdict,
         )
@@ -271,6 +273,10 @@ class Run:
             if items:
                 made.append(SectionResult(id=section.id, title=section.title, items=items))
         return tuple(made)
+
+    def _left_out(self) -> tuple[str, ...]:
+        chosen = {item.id for item in self.selected}
+        return tuple(item.id for item in self.checklist.items if item.id not in chosen)
 
     def _found(self, item: Item) -> ItemResult:
         unasked = _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
