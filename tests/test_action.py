@@ -241,7 +241,9 @@ def test_cancelled(image: str, tmp_path: Path) -> None:
 
 
 def test_no_secret_leaves(services: Job) -> None:
-    """The token and the job's own secrets stand in no line of the log and in no report."""
+    """The token and the job's own secrets stand in no line that is said and in no report, without the runner's help."""
     stage = services.main()
     written = [path.read_text() for path in (services.workspace / "prodgate-out").iterdir() if path.is_file()]
-    assert [text for text in (stage.log.text, stage.told.summary, *written) if TOKEN in text or "s3cr3t" in text] == []
+    assert [
+        text for text in ("\n".join(stage.log.raw), stage.told.summary, *written) if TOKEN in text or "s3cr3t" in text
+    ] == []

@@ -102,5 +102,5 @@ def test_expressions() -> None:
     contexts = {"github": {"token": "t"}, "job": {"services": {"a": 1}}}
     assert evaluate("x ${{ github.token }} ${{ toJSON(job.services) }}", contexts) == 'x t {\n  "a": 1\n}'
     for wrong in ("${{ secrets.a }}", "${{ env.PATH }}", "${{ github.token || 'a' }}"):
-        with pytest.raises(ValueError, match="a default may not say"):
+        with pytest.raises(ValueError, match="a manifest may not say"):
             evaluate(wrong, contexts)

@@ -38,7 +38,7 @@ def base() -> str:
 
 
 def service(name: str) -> str:
-    """The tag of a service's image: one of SERVICES."""
+    """The tag of an image of tests/parts/docker, such as one of SERVICES."""
     recipe = _RECIPES / name
     below = base()
     tag = _tag(name, [below.encode(), *_contents([recipe])])
@@ -46,6 +46,11 @@ def service(name: str) -> str:
         if not _there(tag):
             _build(tag, recipe, below)
     return tag
+
+
+def step() -> str:
+    """The tag of the image of an action whose stages do what a test has put into the workspace."""
+    return service("step")
 
 
 def action() -> str:

@@ -6,10 +6,13 @@ https://github.com/actions/runner/blob/main/src/Runner.Worker/FileCommandManager
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.runner.log import Masks
 
 NAMES = {
     "GITHUB_PATH": "add_path_",
@@ -24,7 +27,7 @@ SUMMARY_LIMIT = 1024 * 1024
 
 @dataclass
 class Told:
-    """What the files of one stage said. An error fails the step, whatever its exit code."""
+    """What the files of one stage said. An error fails the step, whatever its exit code; what is refused does not."""
 
     path: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
@@ -32,6 +35,7 @@ class Told:
     outputs: dict[str, str] = field(default_factory=dict)
     summary: str = ""
     errors: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     dropped: str = ""
 
 
@@ -44,28 +48,31 @@ class Files:
             path.touch(0o644)
             os.chown(path, own, own)
 
-    def told(self) -> Told:
-        """What they say now. A deleted file is an empty one."""
+    def told(self, hidden: Masks | None = None) -> Told:
+        """What they say now, the summary without what the job hides. A deleted file is an empty one."""
         told = Told()
         told.path = self._text("GITHUB_PATH").splitlines()
-        self._summary(told)
+        self._summary(told, hidden or Masks())
         for name, kept in (("GITHUB_ENV", told.env), ("GITHUB_STATE", told.state), ("GITHUB_OUTPUT", told.outputs)):
             try:
                 parse(self._text(name), kept)
             except ValueError as error:
                 told.errors.append(f"Unable to process file command '{name}' successfully. {error}")
+        if told.env.pop("NODE_OPTIONS", None) is not None:
+            told.refused.append("NODE_OPTIONS")
         return told
 
     def _text(self, name: str) -> str:
         path = self.paths[name]
         return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
 
-    def _summary(self, told: Told) -> None:
+    def _summary(self, told: Told, hidden: Masks) -> None:
         size = len(self._text("GITHUB_STEP_SUMMARY").encode())
         if size > SUMMARY_LIMIT:
             told.dropped = f"$GITHUB_STEP_SUMMARY upload aborted, got {size // 1024}k"
         else:
-            told.summary = self._text("GITHUB_STEP_SUMMARY")
+            text = self._text("GITHUB_STEP_SUMMARY")
+            told.summary = "\n".join(map(hidden.hide, re.split(r"\r\n|\r|\n", text)))
 
 
 def parse(text: str, kept: dict[str, str]) -> None:

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from tests.runner.files import Files, Told
-from tests.runner.log import Log
-from tests.runner.manifest import Manifest, evaluate, read
+from tests.runner.log import Command, Log, Masks
+from tests.runner.manifest import Manifest, evaluate, holds, quoted, read, words
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER_USER = 1001
@@ -47,24 +47,27 @@ class Service:
 
 @dataclass
 class Stage:
-    """What became of the main or the post step."""
+    """What became of the pre, the main or the post step."""
 
+    name: str
     code: int
     log: Log
     told: Told
     cancelled: bool = False
+    timed_out: bool = False
+    skipped: bool = False
 
     @property
     def conclusion(self) -> str:
-        """`success`, `failure` or `cancelled`, as the workflow sees it."""
-        if self.cancelled:
-            return "cancelled"
-        return "failure" if self.code or self.told.errors or self.log.failures else "success"
+        """`success`, `failure`, `cancelled` or `skipped`, as the workflow sees it."""
+        if self.skipped or self.cancelled:
+            return "skipped" if self.skipped else "cancelled"
+        return "failure" if self.code or self.timed_out or self.told.errors or self.log.failures else "success"
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What later steps read: the file, which is read last, wins over commands in the log."""
-        return {**self.log.outputs, **self.told.outputs}
+        """What later steps read: the file, which is read last, wins over the log. Only those of main count."""
+        return {**self.log.outputs, **self.told.outputs} if self.name == "main" else {}
 
 
 class Job:
@@ -79,15 +82,21 @@ class Job:
         github: dict[str, str] | None = None,
         event: dict[str, Any] | None = None,
         env: dict[str, str] | None = None,
+        action: Path = ROOT / "action.yml",
+        timeout_minutes: float | None = None,
     ) -> None:
         self.image = image
-        self.manifest: Manifest = read(ROOT / "action.yml")
+        self.manifest: Manifest = read(action)
+        self.timeout_minutes = timeout_minutes
+        self.masks = Masks(TOKEN)
         self.label = secrets.token_hex(3)
         self.given = services or {}
         self.services: dict[str, dict[str, Any]] = {}
         self.network = f"github_network_{uuid.uuid4().hex}" if self.given else ""
-        self.env = env or {}
+        self.env = dict(env or {})
+        self.inputs: dict[str, str] = {}
         self.state: dict[str, str] = {}
+        self.before = ""
         self.status = "success"
         self.workspace = work / "repo" / "repo"
         self.temp = work / "_temp"
@@ -129,13 +138,19 @@ class Job:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._tear_down()
 
+    def pre(self, **inputs: str) -> Stage:
+        """Runs the action's pre step, which begins the use of the action. Inputs are given as to `main`."""
+        self._begin(inputs)
+        return self._judged(self._run("pre", self.manifest.pre, self.manifest.pre_if))
+
     def main(self, **inputs: str) -> Stage:
-        """Runs the action's main step. `file="a.yml"` is `with: {file: a.yml}`; an underscore stands for a dash."""
-        self.inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
-        stage = self._stage(None)
-        self.state = {**stage.log.state, **stage.told.state}
-        self.status = stage.conclusion
-        return stage
+        """Runs the action's main step. `file="a.yml"` is `with: {file: a.yml}`; an underscore stands for a dash.
+
+        After `pre` it is of the same use of the action, and is skipped where the job has failed; else it begins one.
+        """
+        if self.before != "pre":
+            self._begin(inputs)
+        return self._judged(self._run("main", self.manifest.entrypoint or self.inputs.get("entryPoint"), "success()"))
 
     def main_cancelled_once(self, begun: Callable[[], bool], **inputs: str) -> Stage:
         """Runs the main step, and cancels it as soon as something has begun (or after a minute)."""
@@ -154,15 +169,45 @@ class Job:
             watcher.join()
 
     def post(self) -> Stage:
-        """Runs the action's post step: the services are still there."""
+        """Runs the action's post step, where a stage of it has begun: the services are still there."""
         assert self.manifest.post
-        return self._stage(self.manifest.post)
+        return self._run("post", self.manifest.post if self.before else None, self.manifest.post_if)
+
+    def _begin(self, inputs: dict[str, str]) -> None:
+        """A use of the action begins: its state and what the job has come to are its own."""
+        self.inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
+        self.state, self.status, self.before = {}, "success", ""
+
+    def _judged(self, stage: Stage) -> Stage:
+        """The stage, after which the job is what it has made of it."""
+        self.status = self.status if stage.skipped else stage.conclusion
+        return stage
+
+    def _run(self, name: str, entrypoint: str | None, condition: str) -> Stage:
+        """A stage, if it is declared and its condition holds, and what it leaves to later ones."""
+        if (name != "main" and entrypoint is None) or not holds(condition, self.status):
+            return Stage(name, 0, Log(self.masks), Told(), skipped=True)
+        self.before = name
+        stage = self._stage(name, entrypoint)
+        self.env.update(stage.told.env)
+        for key, value in {**stage.log.state, **stage.told.state}.items():
+            known = next((other for other in self.state if other.lower() == key.lower()), key)
+            self.state[known] = value
+        return stage
 
     def cancel(self) -> None:
-        """Cancels the step that runs: signals to the Docker command line, at the runner's times."""
+        """Cancels the step that runs."""
+        self.cancelled = True
+        self._end()
+
+    def _time_out(self) -> None:
+        self.timed_out = True
+        self._end()
+
+    def _end(self) -> None:
+        """Ends the step that runs: signals to the Docker command line, at the runner's times."""
         cli = self.cli
         assert cli
-        self.cancelled = True
         for number, seconds in ((signal.SIGINT, _FIRST), (signal.SIGTERM, _SECOND)):
             cli.send_signal(number)
             try:
@@ -177,11 +222,11 @@ class Job:
         for name in self._containers(f"ancestor={self.image}"):
             _docker("kill", name)
 
-    def _stage(self, entrypoint: str | None) -> Stage:
+    def _stage(self, name: str, entrypoint: str | None) -> Stage:
         files = Files(self.temp / "_runner_file_commands", RUNNER_USER)
         environment = self._environment(files)
-        self.cancelled = False
-        log = Log()
+        self.cancelled = self.timed_out = False
+        log = Log(self.masks)
         command = self._command(environment, entrypoint)
         self.cli = cli = subprocess.Popen(
             command,
@@ -191,6 +236,9 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        clock = threading.Timer((self.timeout_minutes or 0) * 60, self._time_out)
+        if self.timeout_minutes:
+            clock.start()
         lock = threading.Lock()
         readers = [threading.Thread(target=_read, args=(stream, log, lock)) for stream in (cli.stdout, cli.stderr)]
         for reader in readers:
@@ -198,10 +246,16 @@ class Job:
         for reader in readers:
             reader.join()
         code = cli.wait()
+        clock.cancel()
         for stream in (cli.stdout, cli.stderr):
             assert stream
             stream.close()
-        return Stage(code, log, files.told(), self.cancelled)
+        told = files.told(self.masks)
+        errors = [f"Can't store {key} output parameter using '$GITHUB_ENV' command." for key in told.refused]
+        if self.timed_out:
+            errors.append(f"The action has timed out after {self.timeout_minutes:g} minutes.")
+        log.annotations += [Command("error", error) for error in errors]
+        return Stage(name, code, log, told, self.cancelled, self.timed_out)
 
     def _command(self, environment: dict[str, str], entrypoint: str | None) -> list[str]:
         name = f"{_sanitized(self.image)}_{secrets.token_hex(3)}"
@@ -212,19 +266,33 @@ class Job:
         command += ["--network", self.network] if self.network else []
         command += ["-v", "/var/run/docker.sock:/var/run/docker.sock"]
         order = (self.temp, *(path for path in self.mounts if path != self.temp))
-        return [*command, *(word for path in order for word in ("-v", f"{path}:{self.mounts[path]}")), self.image]
+        command += [word for path in order for word in ("-v", f"{path}:{self.mounts[path]}")]
+        return [*command, self.image, *words(self._args())]
 
-    def _environment(self, files: Files) -> dict[str, str]:
-        """What the container gets, in the runner's order: later ones win, `runs.env` only where there is none yet."""
+    def _args(self) -> str:
+        """What follows the image on the command line: the manifest's arguments, else those of the step."""
+        if self.manifest.args:
+            return " ".join(quoted(evaluate(text, {"inputs": self._inputs()})) for text in self.manifest.args)
+        return self.inputs.get("args", "")
+
+    def _inputs(self) -> dict[str, str]:
+        """All inputs, given or by default. What can't reach a GitHub does not publish."""
         contexts = {
             "github": {**self.github, "token": TOKEN},
             "job": {"services": self.services, "status": self.status},
         }
-        given = {name: evaluate(default, contexts) for name, default in self.manifest.inputs.items()}
-        given.update(self.inputs if self.reaches_github else {"publish": "none", **self.inputs})
+        found = {name: evaluate(default, contexts) for name, default in self.manifest.inputs.items()}
+        if not self.reaches_github and "publish" in found:
+            found["publish"] = "none"
+        return {**found, **self.inputs}
+
+    def _environment(self, files: Files) -> dict[str, str]:
+        """What the container gets, in the runner's order: later ones win, `runs.env` only where there is none yet."""
+        given = self._inputs()
+        own = {key: evaluate(value, {"inputs": given}) for key, value in self.manifest.env.items()}
         found = {**self.env, **{f"STATE_{key}": value for key, value in self.state.items()}}
         found.update({f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in given.items()})
-        found.update({key: value for key, value in self.manifest.env.items() if key not in found})
+        found.update({key: value for key, value in own.items() if key not in found})
         found["HOME"] = str(self.temp / "_github_home")
         found.update({f"GITHUB_{key.upper()}": value for key, value in self.github.items()})
         found.update({name: str(path) for name, path in files.paths.items()})

@@ -5,9 +5,13 @@ From the runner's ActionCommand: https://github.com/actions/runner/blob/main/src
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 _LINE = re.compile(r"\r\n|\r|\n")
 _UNSEEN = {"\u115f", "\u1160", "\u3164", "\uffa0"}
@@ -72,13 +76,47 @@ KNOWN = {
 }
 _PER_TYPE = 10
 _LONGEST = 4096
+_SHORT = 6
+"""A token of `stop-commands` that is longer than this is a secret."""
 _FATAL = {"set-env", "add-path", "add-matcher", "echo"}
 
 
-class Log:
-    """What a stage says, line by line from both streams, and what the runner makes of it."""
+class Masks:
+    """What the job's log and summaries must not show: each value, each line of it, and the forms it may take."""
 
-    def __init__(self) -> None:
+    def __init__(self, *values: str) -> None:
+        self.values: set[str] = set()
+        for value in values:
+            self.add(value)
+
+    def add(self, value: str) -> None:
+        """From now on. Blank values are none."""
+        for part in {value, *_LINE.split(value)}:
+            if part.strip():
+                self.values |= {
+                    part,
+                    base64.b64encode(part.encode()).decode(),
+                    json.dumps(part)[1:-1],
+                    quote(part, safe=""),
+                    escape(part, {'"': "&quot;", "'": "&apos;"}),
+                }
+
+    def hide(self, text: str) -> str:
+        """The text with three asterisks in the place of each."""
+        for value in sorted(self.values, key=len, reverse=True):
+            text = text.replace(value, "***")
+        return text
+
+
+class Log:
+    """What a stage says, line by line from both streams, and what the runner makes of it.
+
+    `lines` are what people see, `raw` what was said before the job's masks were laid over it.
+    """
+
+    def __init__(self, hidden: Masks | None = None) -> None:
+        self.hidden = hidden or Masks()
+        self.raw: list[str] = []
         self.lines: list[str] = []
         self.annotations: list[Command] = []
         self.outputs: dict[str, str] = {}
@@ -93,27 +131,32 @@ class Log:
 
     def line(self, line: str) -> None:
         """One line, from either stream."""
-        self.lines.append(line)
+        self.raw.append(line)
         found = command(line)
-        if not found:
-            return
-        if self.stopped is not None:
+        if found and self.stopped is not None:
             if found.name == self.stopped.lower():
                 self.stopped = None
-        elif found.name in KNOWN:
+        elif found and found.name in KNOWN:
             self._obey(found)
+            if found.name == "add-mask":
+                return
+        self.lines.append(self.hidden.hide(line))
 
     def _obey(self, found: Command) -> None:
         if found.name in ANNOTATIONS:
             if sum(1 for other in self.annotations if other.name == found.name) < _PER_TYPE:
-                self.annotations.append(Command(found.name, found.data[:_LONGEST], found.properties))
+                message = self.hidden.hide(found.data)[:_LONGEST]
+                self.annotations.append(Command(found.name, message, found.properties))
         elif found.name == "set-output":
             self.outputs[found.properties.get("name", "")] = found.data
         elif found.name == "save-state":
             self.state[found.properties.get("name", "")] = found.data
         elif found.name == "add-mask":
             self.masks.append(found.data)
+            self.hidden.add(found.data)
         elif found.name == "stop-commands":
             self.stopped = found.data
+            if len(found.data) > _SHORT:
+                self.hidden.add(found.data)
         elif found.name in _FATAL:
             self.failures.append(f"{found.name} is refused")
