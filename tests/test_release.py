@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_the_major_version_moves(checkout: Path) -> None:
     assert git(checkout, "ls-remote", "origin", "v1").split()[0] == git(checkout, "rev-parse", "v1.2.3")
 
 
+@pytest.mark.parametrize(("released", "newest"), [("1.2.9", "1.10.0"), ("1.11.0", "1.11.0"), ("2.0.0", "1.10.0")])
+def test_an_older_line(checkout: Path, released: str, newest: str) -> None:
+    """A release of an older line, or of the next major version, does not take the tag of the major from the newest."""
+    for version in ("1.9.0", "1.10.0", released):
+        image = IMAGE.replace("a" * 64, hashlib.sha256(version.encode()).hexdigest())
+        assert script("tag.sh", checkout, version, image).returncode == 0
+        git(checkout, "checkout", "--quiet", "main")
+    assert git(checkout, "ls-remote", "origin", f"refs/tags/v{released}") != ""
+    assert git(checkout, "ls-remote", "origin", "v1").split()[0] == git(checkout, "rev-parse", f"v{newest}")
+
+
 @pytest.mark.parametrize("image", ["Dockerfile", "ghcr.io/org/a:1.2.3", f"{IMAGE}\n  args: [x]", f"evil.io/{IMAGE}"])
 def test_no_digest(checkout: Path, image: str) -> None:
     """Only an image with its digest is released."""
@@ -72,8 +84,16 @@ def test_no_digest(checkout: Path, image: str) -> None:
 
 def test_a_version_that_can_be_released(checkout: Path) -> None:
     """The version of the code and of the changelog, not yet tagged."""
-    done = script("check-version.sh", checkout, "1.2.3")
-    assert (done.returncode, done.stderr) == (0, "")
+    for ref in ("refs/heads/main", "refs/heads/release/1.2"):
+        done = script("check-version.sh", checkout, "1.2.3", ref)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/topic", "refs/tags/main", "refs/heads/release", "refs/heads/main/x"])
+def test_a_branch_that_is_not_released_from(checkout: Path, ref: str) -> None:
+    """Only main and the branches of older lines are released from."""
+    done = script("check-version.sh", checkout, "1.2.3", ref)
+    assert (done.returncode, "is neither main nor" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +107,7 @@ def test_a_version_that_can_be_released(checkout: Path) -> None:
 )
 def test_a_version_that_cannot(checkout: Path, version: str, why: str) -> None:
     """What is wrong with it is said."""
-    done = script("check-version.sh", checkout, version)
+    done = script("check-version.sh", checkout, version, "refs/heads/main")
     assert done.returncode == 1
     assert why in done.stderr
 
@@ -95,7 +115,7 @@ def test_a_version_that_cannot(checkout: Path, version: str, why: str) -> None:
 def test_a_version_that_is_there(checkout: Path) -> None:
     """A version is released once."""
     assert script("tag.sh", checkout, "1.2.3", IMAGE).returncode == 0
-    done = script("check-version.sh", checkout, "1.2.3")
+    done = script("check-version.sh", checkout, "1.2.3", "refs/heads/main")
     assert (done.returncode, done.stderr) == (1, "release: v1.2.3 is there already; a version is released once\n")
 
 
