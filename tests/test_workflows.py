@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -30,14 +31,27 @@ def workflows() -> dict[str, str]:
 
 
 def snippets() -> dict[str, str]:
-    """The workflows that documents show: fenced YAML with jobs, by file and line."""
+    """The workflows that documents show, by file and line: fenced YAML with jobs, or with steps, in a job of ours."""
     found = {}
     for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")]):
         for token in MarkdownIt().parse(path.read_text()):
-            if token.type == "fence" and token.info.startswith("y") and re.search(r"^jobs:", token.content, re.M):
+            if token.type == "fence" and token.info.startswith("y") and (content := workflow(token.content)):
                 assert token.map
-                found[f"{path.relative_to(ROOT)}:{token.map[0] + 1}"] = token.content
+                found[f"{path.relative_to(ROOT)}:{token.map[0] + 1}"] = content
     return found
+
+
+def workflow(content: str) -> str:
+    """A whole workflow as it is, steps as those of a job; empty for a text that is neither."""
+    if re.search(r"^jobs:", content, re.M):
+        return content
+    shown = yaml.safe_load(content)
+    steps = isinstance(shown, list) and all(isinstance(step, dict) and {"uses", "run"} & set(step) for step in shown)
+    return (
+        f"on: push\njobs:\n  shown:\n    runs-on: ubuntu-latest\n    steps:\n{indent(content, ' ' * 6)}"
+        if steps
+        else ""
+    )
 
 
 ALL = {**workflows(), **snippets()}
@@ -83,6 +97,7 @@ def test_there_are_workflows() -> None:
     """What the other tests look at is there."""
     assert {".github/workflows/ci.yml", ".github/workflows/release.yml"} <= set(workflows())
     assert [name for name in snippets() if name.startswith("README.md:")]
+    assert len([name for name in snippets() if name.startswith("docs/inputs.md:")]) == 2
 
 
 def test_github_accepts_the_workflows(package: Path) -> None:
