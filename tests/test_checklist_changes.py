@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from gate.checklist.changes import ALL_HOLD, AT_LEAST, AT_MOST, EXPECTATIONS, weaker
+from gate.checklist.changes import ALL_HOLD, AT_LEAST, AT_MOST, EXPECTATIONS, VALUES, weaker
 from gate.checklist.load import load_text
 from gate.checklist.models import Checklist, Item
 from gate.checks import CHECKS
@@ -32,6 +32,7 @@ sections:
           observe: [{within: 10s, http: {target: api, path: /readyz, status: 503}}]
       - {id: e, title: E, needs: [d], requires: [api], command: {run: [sh, x.sh], exit: [0, 3], stdout: {not: [a, b]}}}
       - {id: g, title: G, tests: {results: a.xml, max_age: 1h}}
+      - {id: m, title: M, metrics: {target: api, name: x, labels: {job: [a, b]}, value: {ge: 1}}}
       - {id: h, title: H, http: {url: 'http://h', header: {a: b}, status: {ge: 200, lt: 300}}}
 waivers: [{item: b, owner: o, reason: r, expires: 2099-01-01}]
 waiver_policy: {max: 2}
@@ -83,6 +84,9 @@ CHANGES = {
     "one word less": ("sh, x.sh]", "sh]", ['e: run[1] is no longer expected, was "x.sh"']),
     "not verified": ("header: {a: b}", "header: {a: b}, tls: {verify: false}", ["h: tls.verify is false, was true"]),
     "one more header": ("header: {a: b}", "header: {a: b, c: d}", []),
+    "fewer are looked at": ("job: [a, b]", "job: a", ['m: labels.job is "a", was ["a", "b"]']),
+    "fewer still": ("job: [a, b]", "job: [a, b], x: y", ['m: labels.x is new: "y"']),
+    "a value that is narrower": ("value: {ge: 1}", "value: {ge: 2}", []),
     "one header sent": ("header: {a: b}", "header: {a: b}, headers: {x: y}", ['h: headers.x is new: "y"']),
     "quarantine": ("max_age: 1h", "max_age: 1h, quarantine: {file: Q.md}", [
         'g: quarantine is new: {"file": "Q.md"}']),
@@ -128,7 +132,7 @@ def test_the_fields_that_are_known() -> None:
     fields = {
         f"{model.__name__}.{field.alias or name}" for model in models() for name, field in model.model_fields.items()
     }
-    assert (EXPECTATIONS | ALL_HOLD | AT_MOST | AT_LEAST) - fields == set()
+    assert (EXPECTATIONS | VALUES | ALL_HOLD | AT_MOST | AT_LEAST) - fields == set()
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -18,18 +18,27 @@ from gate.quantities import Duration, Quantity, duration
 
 EXPECTATIONS = frozenset({
     "AlertRules.alerts", "AlertRules.annotations", "AlertRules.group_count", "AlertRules.groups", "AlertRules.labels",
-    "AlertRules.valid", "Command.output", "Command.stderr", "Command.stdout", "Document.words", "File.executable",
-    "File.exists", "File.size", "File.text", "Http.json", "Http.latency", "Http.status", "Http.text", "Metrics.type",
-    "Metrics.valid", "Metrics.value", "Target.ready", "Tests.max_failures", "Tests.max_skipped", "TlsWish.expires_in",
+    "AlertRules.runbooks", "AlertRules.valid", "Command.output", "Command.stderr", "Command.stdout", "Document.words",
+    "File.executable", "File.exists", "File.size", "File.text", "Http.json", "Http.latency", "Http.status", "Http.text",
+    "Metrics.type", "Metrics.valid", "ScrapeConfig.address", "ScrapeConfig.interval", "ScrapeConfig.metrics_path",
+    "ScrapeConfig.rules", "Target.ready", "Tests.max_failures", "Tests.max_skipped", "TlsWish.expires_in",
 })  # fmt: skip
 """Fields that expect nothing where they do not stand: one that is added only asks more."""
+VALUES = frozenset({
+    "Command.exit", "Document.count", "File.count", "Metrics.count", "Metrics.value", "Promql.count", "Promql.value",
+    "Ready.status", "ScrapeTarget.count", "ScrapeTarget.health", "Source.count",
+})  # fmt: skip
+"""Fields with values that are expected, too: narrower ones only ask more. Others choose what is looked at."""
 ALL_HOLD = frozenset({
-    "Alert.annotations", "AlertRules.annotations", "AlertRules.groups", "AlertRules.labels", "Document.sections",
-    "Drill.observe", "Drill.steady", "Drill.throughout", "File.contains", "Http.header", "Item.needs", "Item.requires",
+    "AlertRules.annotations", "AlertRules.groups", "AlertRules.labels", "Document.sections", "Drill.observe",
+    "Drill.steady", "Drill.throughout", "File.contains", "Http.header", "Item.needs", "Item.requires",
     "LoadedRules.groups", "Metrics.present", "Traceability.fired", "Traceability.links", "Traceability.sections",
 })  # fmt: skip
 """Fields with entries that must all hold: one more only asks more."""
-AT_MOST = frozenset({"Ready.within", "Script.timeout", "Tests.max_age", "Tests.max_failures", "Tests.max_skipped"})
+AT_MOST = frozenset({
+    "Ready.within", "ScrapeConfig.interval", "Script.timeout", "Tests.max_age", "Tests.max_failures",
+    "Tests.max_skipped",
+})  # fmt: skip
 """Bounds from above: a smaller one only asks more."""
 AT_LEAST = frozenset({"Drill.stays", "Tests.min_tests", "TlsWish.expires_in"})
 """Bounds from below: a larger one only asks more."""
@@ -152,7 +161,8 @@ def _differences(old: Any, new: Any, at: str, field: str = "") -> Iterator[_Chan
 def _asks_more(old: Any, new: Any, field: str) -> bool:
     """Whether the two are the same, or the new one is known to only ask more."""
     if isinstance(old, Matcher) and isinstance(new, Matcher):
-        return new.narrows(old)
+        expected = field in EXPECTATIONS | VALUES | ALL_HOLD
+        return new.narrows(old) if expected else same(old.spec, new.spec)
     if _absent(old) and not _absent(new):
         return field in EXPECTATIONS
     if field in AT_MOST | AT_LEAST and not _absent(new):
@@ -163,7 +173,7 @@ def _asks_more(old: Any, new: Any, field: str) -> bool:
 
 def _entries(old: dict[Any, Any], new: dict[Any, Any], at: dict[Any, str], field: str) -> Iterator[_Change]:
     for key in dict.fromkeys([*old, *(() if field in ALL_HOLD else new)]):
-        yield from _differences(old.get(key, MISSING), new.get(key, MISSING), at[key])
+        yield from _differences(old.get(key, MISSING), new.get(key, MISSING), at[key], field)
 
 
 def _in_order(old: list[Any], new: list[Any]) -> list[Any]:
