@@ -207,7 +207,7 @@ def _narrows(spec: Any, wide: Any) -> bool:
 
 def _narrows_operator(spec: Any, name: str, wanted: Any) -> bool:
     if not isinstance(spec, dict):
-        return _holds(name, wanted, spec)
+        return _holds(name, wanted, spec) and spec == spec  # NaN is taken only where it is asked for
     if not _is_operators(spec) or name not in spec:
         return False
     if name == "not":

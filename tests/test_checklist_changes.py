@@ -87,6 +87,7 @@ CHANGES = {
     "fewer are looked at": ("job: [a, b]", "job: a", ['m: labels.job is "a", was ["a", "b"]']),
     "fewer still": ("job: [a, b]", "job: [a, b], x: y", ['m: labels.x is new: "y"']),
     "a value that is narrower": ("value: {ge: 1}", "value: {ge: 2}", []),
+    "no data": ("value: {ge: 1}", "value: .nan", ['m: value is NaN, was {"ge": 1}']),
     "one header sent": ("header: {a: b}", "header: {a: b}, headers: {x: y}", ['h: headers.x is new: "y"']),
     "quarantine": ("max_age: 1h", "max_age: 1h, quarantine: {file: Q.md}", [
         'g: quarantine is new: {"file": "Q.md"}']),

@@ -86,3 +86,30 @@ def test_text() -> None:
 def test_a_value_that_is_huge_is_cut() -> None:
     """A sentence stays short, whatever was sent."""
     assert len(str(Matcher(1).mismatch("x" * 10_000_000))) < 300
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "expected"),
+    [
+        (1, 1.0, True),
+        (True, 1, False),
+        (float("nan"), {"not": 1}, False),
+        (float("nan"), float("nan"), True),
+        (2, {"not": 1}, True),
+        ([2, 1], {"not": 1}, False),
+        ({"gt": 2}, {"gt": 1}, True),
+        ({"ge": 2}, {"gt": 1}, False),
+        ({"gt": 2, "lt": 5}, {"lt": 6}, True),
+        ({"not": [1, 2]}, {"not": 1}, True),
+        ({"not": 1}, {"not": [1, 2]}, False),
+        ({"matches": "^ab"}, {"matches": "^a"}, False),
+        ("ab", {"matches": "^a"}, True),
+        ({"a": 1, "b": 2}, {"a": {"ge": 1}}, True),
+        ({"b": 2}, {"a": 1}, False),
+        ({"equals": 1}, {"a": 1}, False),
+        ({"a": 1}, {"contains": "a"}, False),
+    ],
+)
+def test_narrower(narrow: Any, wide: Any, expected: bool) -> None:
+    """One matcher is narrower than another where all that it takes is taken by the other, as their forms tell."""
+    assert Matcher(narrow).narrows(Matcher(wide)) is expected

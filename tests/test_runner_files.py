@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.runner.files import SUMMARY_LIMIT, Files, parse
-from tests.runner.manifest import evaluate, read
+from tests.runner.log import Masks
+from tests.runner.manifest import evaluate, holds, quoted, read, words
 
 ACTION = (
     "name: a\ndescription: b\ninputs: {}\noutputs: {o: {description: c}}\nruns: {using: docker, image: Dockerfile}\n"
@@ -104,3 +105,34 @@ def test_expressions() -> None:
     for wrong in ("${{ secrets.a }}", "${{ env.PATH }}", "${{ github.token || 'a' }}"):
         with pytest.raises(ValueError, match="a manifest may not say"):
             evaluate(wrong, contexts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["a", "b c", "", r"x\y", 'say "hi"'], ["a", "b c", "", r"x\y", 'say "hi"']),
+        (["a\\", "b"], ['a" b']),
+        (['c\\"d', "e"], ["c\\d e"]),
+    ],
+    ids=["plain", "a backslash at the end", "a backslash before a quote"],
+)
+def test_arguments(arguments: list[str], found: list[str]) -> None:
+    """Only quotes are escaped: a backslash at the end, or before a quote, spoils what follows, as with the runner."""
+    assert words(" ".join(map(quoted, arguments))) == found
+
+
+@pytest.mark.parametrize(("condition", "runs"), [("always()", True), ("${{ failure() }}", True), ("success()", False)])
+def test_conditions(condition: str, runs: bool) -> None:
+    """A condition is one status function; what this runner does not know it does not guess."""
+    assert holds(condition, "failure") is runs
+    with pytest.raises(ValueError, match="does not know"):
+        holds(f"{condition} && true", "failure")
+
+
+def test_masks() -> None:
+    """A mask hides a value, each of its lines, and the forms that either may take."""
+    masks = Masks('a "b" & c\nsecond')
+    for said in ('a "b" & c', "second", r"a \"b\" & c", "a%20%22b%22%20%26%20c", "a &quot;b&quot; &amp; c", "c2Vjb25k"):
+        assert masks.hide(f"<{said}>") == "<***>"
+    masks.add(" ")
+    assert masks.hide("a b") == "a b"
