@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from functools import cache, reduce
+from functools import reduce
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from gate import patterns
 from gate.messages import Message, say
 from gate.quantities import Quantity, duration, parse_duration, parse_size, size
 
@@ -68,7 +68,10 @@ class Matcher:
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {
-            "description": "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset.",
+            "description": (
+                "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset. "
+                "What stands after `matches` is a regular expression of RE2's."
+            ),
             "anyOf": [
                 {"type": ["string", "number", "boolean", "null", "array"]},
                 {"type": "object"},
@@ -110,12 +113,12 @@ def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> N
             if not isinstance(value, str):
                 raise PydanticCustomError("matcher", f"expected a regular expression after 'matches'{where}")
             try:
-                re.compile(value)
-            except re.error as error:
+                patterns.check(value)
+            except patterns.BadPattern as error:
                 raise PydanticCustomError(
                     "matcher", "expected a regular expression after 'matches': {why}" + where, {"why": str(error)}
                 ) from error
-            if _matches_anything(value):
+            if patterns.matches_anything(value):
                 raise PydanticCustomError(
                     "matcher", f"expected a regular expression that not every text matches{where}"
                 )
@@ -125,18 +128,6 @@ def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> N
             raise PydanticCustomError(
                 "matcher", f"expected some text after 'contains': every text contains nothing{where}"
             )
-
-
-def _matches_anything(pattern: str) -> bool:
-    """Whether a regular expression is found in every text: it matches nothing at all, wherever that stands."""
-    rest = pattern.removeprefix("^")
-    bound = re.search(r"\\[AbBZ]|\(\?(?:[=!(]|<[=!])|(?<!\[)\^|\$", rest)
-    return bound is None and re.search(rest, "") is not None
-
-
-@cache
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text)
 
 
 def _mismatch(spec: Any, value: Any, at: str) -> Message | None:
@@ -174,7 +165,7 @@ def _holds(name: str, wanted: Any, value: Any) -> bool:
     if name == "not":
         return _mismatch(wanted, value, "") is not None
     if name == "matches":
-        return isinstance(value, str) and _pattern(wanted).search(value) is not None
+        return isinstance(value, str) and patterns.found(wanted, value)
     if name == "contains":
         return _contains(wanted, value)
     return _compares(name, wanted, value)

@@ -62,6 +62,7 @@ JUDGED = [
     ({"file": "**/*.rs", "text": "x", "count": 0}, Status.FAIL, None, "**/*.rs does not exist"),
     ({"file": "app.py", "text": "return 503", "function": "ready"}, Status.PASS, "app.py:2", "app.py:2: return 503"),
     ({"file": "app.py", "pattern": r"^def \w+", "count": 2}, Status.PASS, "app.py:1", None),
+    ({"file": "app.py", "pattern": r"^(\w+\s?)*!"}, Status.FAIL, None, None),
     ({"file": "app.py", "pattern": r"ready\(\):\s+return 503$"}, Status.PASS, "app.py:1", None),
 ]  # fmt: skip
 
@@ -91,7 +92,9 @@ def test_a_text_that_stands_everywhere(root: Path) -> None:
         check("source", file="long.txt", text="x").observe(world(root))
 
 
-@pytest.mark.parametrize("fields", [{"text": "a", "pattern": "b"}, {"pattern": "("}, {"pattern": "a*"}, {"text": ""}])
+@pytest.mark.parametrize(
+    "fields", [{"text": "a", "pattern": "b"}, {"pattern": "("}, {"pattern": "a*"}, {"pattern": "(?=a)"}, {"text": ""}]
+)
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
     with pytest.raises(ValidationError):

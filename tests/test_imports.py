@@ -11,7 +11,7 @@ import gate
 
 ROOT = Path(gate.__file__).parent
 ORDER = [
-    {"messages", "quantities", "registry", "secrets"},
+    {"messages", "patterns", "quantities", "registry", "secrets"},
     {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence", "masked"},
     {"prometheus", "testresults"},
     {"staging"},

@@ -70,10 +70,55 @@ def test_matchers_that_can_not_fail_or_not_work(spec: Any) -> None:
         Holder(value=spec)
 
 
-@pytest.mark.parametrize("pattern", ["^$", "^(?!.*error)", r"\Aok|", "^[^<]*$", "x+", r"\b", "^ok"])
+@pytest.mark.parametrize("pattern", ["^$", r"\Aok|", r"ok\z|", "^[^<]*$", "x+", r"\b", "^ok"])
 def test_patterns_that_can_fail(pattern: str) -> None:
     """A pattern that looks at where it stands is no empty promise, even where it matches an empty text."""
     assert Matcher({"matches": pattern}).spec == {"matches": pattern}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"^(\w+\s?)*$", "a" * 45 + "!"), ("(x+x+)+y", "x" * 100_000), ("^(a|a?)+$", "a" * 5_000 + "b"),
+        ("(" * 900 + "a" + ")" * 900 + "{2}", "b"),
+    ],
+)  # fmt: skip
+def test_patterns_that_take_no_time(pattern: str, text: str) -> None:
+    """Patterns that a backtracking engine would not come back from have an answer."""
+    assert Matcher({"matches": pattern}).mismatch(text) is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [("ok$", "ok\n"), (r"ok\z", "ok"), ("é.$", "éà"), ("(?i)É", "é"), (r"\pL{2}", "éà"), ("b", "\ud800b"), ("^$", "")],
+)
+def test_patterns_that_are_found(pattern: str, text: str) -> None:
+    """Text is Unicode, half characters included, and `$` holds before a line end that ends the text."""
+    assert Matcher({"matches": pattern}).mismatch(text) is None
+
+
+@pytest.mark.parametrize(("pattern", "text"), [("^ok$", "x\nok\ny"), ("ok$", "ok\n\n"), (r"\d", "٣")])
+def test_patterns_that_are_not_found(pattern: str, text: str) -> None:
+    """`^` and `$` are the ends of the text, and a digit is one of ten."""
+    assert Matcher({"matches": pattern}).mismatch(text) is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("^(?!.*error)", "invalid perl operator: (?! (the syntax is RE2's: no look-around, no backreferences)"),
+        (r"(a)\1", r"invalid escape sequence: \1 (the syntax is RE2's: no look-around, no backreferences)"),
+        ("x{1001}", "invalid repetition size: {1001} (the syntax is RE2's: no look-around, no backreferences)"),
+        ("(ok", "missing ): (ok"),
+        ("a++", "bad repetition operator: ++ (the syntax is RE2's: no look-around, no backreferences)"),
+        ("\ud800", "it holds half a character"),
+    ],
+)
+def test_patterns_that_are_none(pattern: str, why: str) -> None:
+    """What RE2 cannot read is told when loaded, and so is that another engine may."""
+    with pytest.raises(ValidationError) as caught:
+        Holder(value={"matches": pattern})
+    assert f"expected a regular expression after 'matches': {why}" in str(caught.value)
 
 
 def test_text() -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from gate import code
+from gate import code, patterns
 from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
@@ -47,7 +47,7 @@ class Source(Check[Seen]):
 
     file: CheckoutPath = Field(description="A source file, or a glob.", examples=["internal/handlers/*.go"])
     text: str | None = Field(None, min_length=1, description="Text that has to stand there, as it is.")
-    pattern: str | None = Field(None, min_length=1, description="A regular expression (Python's; `^` begins a line).")
+    pattern: str | None = Field(None, min_length=1, description="A regular expression (RE2's; `^` begins a line).")
     function: str | None = Field(
         None,
         min_length=1,
@@ -60,10 +60,10 @@ class Source(Check[Seen]):
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
         try:
-            found = re.compile(value or "x", re.MULTILINE)
-        except re.error as error:
+            nothing = value is not None and patterns.matches_nothing(value)
+        except patterns.BadPattern as error:
             raise PydanticCustomError("target", "expected a regular expression: {why}", {"why": str(error)}) from error
-        if found.search(""):
+        if nothing:
             raise PydanticCustomError("target", "expected a regular expression that does not match nothing")
         return value
 
@@ -133,15 +133,19 @@ class Source(Check[Seen]):
             for first, _ in parts:
                 yield Location(file=name, line=first, text=lines[first - 1].strip()[:_LINE])
             return
-        wanted = re.compile(self.pattern if self.pattern else re.escape(self._what), re.MULTILINE)
         for first, last in parts:
             region = "".join(lines[first - 1 : last])
             line, at = first, 0
-            for match in wanted.finditer(region):
-                line += region.count("\n", at, match.start())
-                at = match.start()
+            for start in self._starts(region):
+                line += region.count("\n", at, start)
+                at = start
                 column = at - region.rfind("\n", 0, at)
                 yield Location(file=name, line=line, column=column, text=lines[line - 1].strip()[:_LINE])
+
+    def _starts(self, region: str) -> Iterator[int]:
+        if self.pattern:
+            return patterns.starts(self.pattern, region)
+        return (each.start() for each in re.finditer(re.escape(self._what), region))
 
     def judge(self, seen: Seen) -> Judgement:
         answer = "\n".join(f"{place.file}:{place.line}: {place.text}" for place in seen.places)
