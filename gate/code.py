@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from gate.messages import Message, say
+
 
 class NotCode(ValueError):
     """A file whose functions can't be told: another language, or code that is broken."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ def functions(path: str, text: str) -> list[Function]:
         return list(_python(text))
     if suffix == ".go":
         return list(_go(text))
-    raise NotCode(f"functions are known in Python (.py) and Go (.go), not in {suffix or 'a file without an ending'}")
+    what = say("{ending}", ending=suffix) if suffix else say("a file without an ending")
+    raise NotCode(say("functions are known in Python (.py) and Go (.go), not in {what}", what=what))
 
 
 def _python(text: str) -> Iterator[Function]:
@@ -37,7 +44,7 @@ def _python(text: str) -> Iterator[Function]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise NotCode(f"it is no Python: {error}") from None
+        raise NotCode(say("it is no Python: {why}", why=str(error))) from None
     waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(tree, ())]
     found = []
     while waiting:

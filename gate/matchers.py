@@ -26,6 +26,10 @@ MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": l
 """What stands where no value is: never equal to anything."""
 
 
+Where = str | Message
+"""What is looked at, in front of a mismatch: a path inside the value, or words."""
+
+
 class Matcher:
     """What is expected of one value."""
 
@@ -35,7 +39,7 @@ class Matcher:
         self.spec = spec
         _check(spec, ())
 
-    def mismatch(self, value: Any, at: str = "") -> Message | None:
+    def mismatch(self, value: Any, at: Where = "") -> Message | None:
         """None when the value is as expected, else `expected ..., got ...` with the path inside the value."""
         return _mismatch(self.spec, value, at)
 
@@ -130,7 +134,7 @@ def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> N
             )
 
 
-def _mismatch(spec: Any, value: Any, at: str) -> Message | None:
+def _mismatch(spec: Any, value: Any, at: Where) -> Message | None:
     if _is_operators(spec):
         return _operators_mismatch(spec, value, at)
     if isinstance(spec, dict):
@@ -140,7 +144,7 @@ def _mismatch(spec: Any, value: Any, at: str) -> Message | None:
     return None if same(spec, value) else _got(spec, value, at)
 
 
-def _subset_mismatch(spec: dict[str, Any], value: Any, at: str) -> Message | None:
+def _subset_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | None:
     if not isinstance(value, dict):
         return _expected(say("an object"), value, at)
     for key, wanted in spec.items():
@@ -150,7 +154,7 @@ def _subset_mismatch(spec: dict[str, Any], value: Any, at: str) -> Message | Non
     return None
 
 
-def _operators_mismatch(spec: dict[str, Any], value: Any, at: str) -> Message | None:
+def _operators_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | None:
     for name, wanted in spec.items():
         if not _holds(name, wanted, value):
             return _got({name: wanted}, value, at)
@@ -268,11 +272,11 @@ def show(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-def _got(spec: Any, value: Any, at: str) -> Message:
+def _got(spec: Any, value: Any, at: Where) -> Message:
     return _expected(describe(spec), value, at)
 
 
-def _expected(wanted: Message, value: Any, at: str) -> Message:
+def _expected(wanted: Message, value: Any, at: Where) -> Message:
     got = say("nothing") if value is MISSING else say("{value}", value=show(value))
     if at:
         return say("{place}: expected {wanted}, got {got}", place=at, wanted=wanted, got=got)
@@ -316,7 +320,7 @@ class _QuantityMatcher(Matcher):
     def __init__(self, spec: Any) -> None:
         super().__init__(self._numbers(spec))
 
-    def mismatch(self, value: Any, at: str = "") -> Message | None:
+    def mismatch(self, value: Any, at: Where = "") -> Message | None:
         """As `Matcher.mismatch`; `value` is a number in seconds or bytes."""
         return super().mismatch(Quantity(value, type(self).words(value)), at)
 
@@ -357,6 +361,6 @@ class SizeMatcher(_QuantityMatcher):
         return size(int(value))
 
 
-def unlike(wish: Matcher | None, value: Any, at: str = "") -> Message | None:
+def unlike(wish: Matcher | None, value: Any, at: Where = "") -> Message | None:
     """The mismatch of a matcher that may not have been asked for."""
     return wish.mismatch(value, at) if wish is not None else None

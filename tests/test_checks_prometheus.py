@@ -392,3 +392,32 @@ def test_runbooks_at_an_address(tmp_path: Path) -> None:
     assert "is an address: say with `prefix`" in str(made.message)
     wish = {"prefix": "https://wiki.example/books/", "folder": "docs"}
     assert ask("alert_rules", tmp_path, urls={}, file="rules.yml", runbooks=wish).status is Status.PASS
+
+
+def test_a_group_that_is_gone_from_the_file(server: Service, tmp_path: Path) -> None:
+    """A group that Prometheus still has from a file of that name, and that the file has no more, is no pass."""
+    (tmp_path / "rules.yml").write_text(RULES.partition("  - name: recorded")[0])
+    made = ask("loaded_rules", tmp_path, urls={"prometheus": server.url}, target="prometheus", file="rules.yml")
+    assert (made.status, "recorded is loaded from" in str(made.message)) == ("fail", True)
+
+
+def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> None:
+    """What Prometheus would refuse fails, although all rules that could be read are loaded: it has an older file."""
+    (tmp_path / "rules.yml").write_text(RULES.replace("for: 2s", "for: 2s\n        forr: 5m"))
+    made = ask("loaded_rules", tmp_path, urls={"prometheus": server.url}, target="prometheus", file="rules.yml")
+    assert (made.status, "'forr' is no key of a rule" in str(made.message)) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(200, b'{"status":"success","data":{"resultType":"vector","result":null}}'), "a list is missing"),
+        (Reply(200, b'{"status":"success","data":{"resultType":"vector"}}'), "a list is missing"),
+        (Reply(500, b'{"status":"success","data":{"resultType":"vector","result":[]}}'), "HTTP 500, other JSON"),
+    ],
+    ids=["null", "missing", "status"],
+)
+def test_nothing_is_an_empty_result_but_an_empty_list(reply: Reply, reason: str) -> None:
+    """An answer without a result is no empty one: `empty: true` does not pass on it."""
+    with serving({"/api/v1/query": reply}) as web, pytest.raises(CannotObserve, match=reason):
+        ask("promql", urls={"prometheus": web.url}, target="prometheus", query="up", empty=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gate.prometheus import rules, templates
+from gate.prometheus import expressions, rules, templates
 from gate.prometheus.exposition import read
 from tests.parts.services import prometheus_running
 from tests.parts.web import Reply, Web
@@ -245,3 +245,50 @@ def test_templates(tmp_path: Path) -> None:
     found = {number for number, text in enumerate(texts) if templates.problem(text)}
     assert [texts[number] for number in found ^ refused] == []
     assert 100 < len(refused) < len(texts) - 100
+
+
+STRINGS = [
+    r"up{path=~`/api/\d+`}", r'up{path=~"/api/\\d+"}', r'up{path=~"/api/\d+"}', r'up{a=~"\\Qa.b\\E"}', r'up{a=~"x++"}',
+    r'up{a=~"a**"}', r'up{a=~"(?x)b"}', r'up{a=~"x{1001}"}', r'up{a=~"x{1000}"}', r'up{a=~"[a--b]"}', r'up{a=~"(?u)x"}',
+    r'up{a=~"(?R)x"}', r'up{a=~"\\u0041"}', r'up{a="\u0041"}', r'up{a="\ud800"}', r'up{a="\777"}', r'up{a="\101"}',
+    r'up{a="\xff"}', r'up{a=~"\xff"}', r'up{a="\'"}', r"up{a='\"'}", r"up{a='\''}", r'up{a="\q"}', r'{a=~""}',
+    r'{a=~"x?"}',
+    r'{a=~"x|"}', r'{a!~""}', r'{a!~"x?"}', r'{a=~"x"}', r'up{a!~"(?i)b"}', r'up{a=~"(?P<n>x)"}', r'up{a=~"(?=x)"}',
+    r'up{a=~"\\p{Greek}"}', r'up{a=~"\\pN\\bx"}', r'up{a=~"\\1"}', r'up{a=~"a{,2}"}', r'up{a=~"a{2,1}"}', "up{a=~`x` }",
+    "up{a='`'}", "label_replace(up, `a`, '$1', 'c', `d(\\w+)`)", 'up # =~ "("', 'count_values("a", up) # `',
+    'up{a=~"("}',
+    'up{a="=~", b=~"x"}', r'up{a=~"x\\"}', r'up{a=~"\\C"}', r'up{a=~"[[:alpha:]]"}', r'up{a=~"[[:nope:]]"}',
+]  # fmt: skip
+
+
+def test_strings_of_expressions(tmp_path: Path) -> None:
+    """Strings and regular expressions are refused exactly where Prometheus refuses them: they are Go's and RE2's."""
+    made = [{"record": f"r{number}", "expr": text} for number, text in enumerate(STRINGS)]
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "g", "rules": made}]}))
+    done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(path)], capture_output=True, text=True,
+                          errors="replace", check=False)  # fmt: skip
+    refused = {int(number) for number in re.findall(r'rule \d+, "r(\d+)":', done.stdout + done.stderr)}
+    found = {number for number, text in enumerate(STRINGS) if expressions.problem(text)}
+    assert [STRINGS[number] for number in found ^ refused] == []
+    assert 10 < len(refused) < len(STRINGS) - 10
+
+
+LITERALS = ['"\\q"', '"\\n\\x41\\u00e9"', '"\\x4"', "'ab'", "'a'", "'\\''", "'\\\"'", "'é'", "''", "08", "07", "0o17",
+            "0b12", "0b11", "1_000", "1__0", "1_", "0x_f", "18446744073709551615", "18446744073709551616",
+            "-9223372036854775808", "-9223372036854775809", "1e3", "1e999", ".5", "5.", "1.5e+3", "1i", "1.5i", "08i",
+            "`a\\q`", "+1", "0", "00", "1_0.5"]  # fmt: skip
+
+
+def test_literals_of_templates(tmp_path: Path) -> None:
+    """The literals in a template are Go's."""
+    made = [{"alert": f"A{number}", "expr": "up", "annotations": {"s": f"{{{{ print {text} }}}}"}}
+            for number, text in enumerate(LITERALS)]  # fmt: skip
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "g", "rules": made}]}))
+    done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(path)], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    refused = {int(number) for number in re.findall(r'rule \d+, "A(\d+)":', done.stdout + done.stderr)}
+    found = {number for number, text in enumerate(LITERALS) if templates.problem(f"{{{{ print {text} }}}}")}
+    assert [LITERALS[number] for number in found ^ refused] == []
+    assert 5 < len(refused) < len(LITERALS) - 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,3 +179,44 @@ def test_a_bad_configuration_is_refused(text: bytes) -> None:
     """What Prometheus would not load is an error with its place."""
     with pytest.raises(BadConfig):
         read_config(text)
+
+
+@pytest.mark.parametrize(
+    ("expression", "function"),
+    [
+        ("limitk(1, up)", "limitk"),
+        ("limit_ratio by (job) (0.5, up)", "limit_ratio"),
+        ("sum(info (up)) > 1", "info"),
+        ("up @ start()", None),
+        ("up @start()", None),
+        ("start() - 5", "start"),
+        ('up{a="info(up)"}', None),
+        ("up # limitk(1, up)", None),
+        ("rate(info_total[5m])", None),
+        ("x:info", None),
+    ],
+)
+def test_functions_behind_a_flag(expression: str, function: str | None) -> None:
+    """What Prometheus loads only with a feature flag is told apart from what it always loads."""
+    raw = json.dumps({"groups": [{"name": "g", "rules": [{"record": "a", "expr": expression}]}]}).encode()
+    found = read(raw)
+    told = [str(problem.reason) for problem in found.flagged]
+    assert found.problems == []
+    assert told == ([] if function is None else [
+        f"a: Prometheus knows {function} only with its feature flag promql-experimental-functions"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("expr: up", 'expr: \'{"up", "down"}\'', "metric name must not be set twice"),
+        ("expr: up", "expr: !!int abc", "The tag tag:yaml.org,2002:int stands here"),
+        ("text", "{{ " + "(" * 3000 + "$value" + ")" * 3000 + " }}", "The action has more than 200 parentheses"),
+    ],
+    ids=["twice", "tag", "deep"],
+)
+def test_what_would_not_be_loaded(old: str, new: str, reason: str) -> None:
+    """Each of these is a problem with a reason, and none of them breaks the reader."""
+    text = "groups: [{name: g, rules: [{alert: A, expr: up, annotations: {s: 'text'}}]}]"
+    (problem,) = read(text.replace(old, new, 1).encode()).problems
+    assert reason in str(problem.reason)

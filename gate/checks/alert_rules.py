@@ -41,6 +41,9 @@ class AlertRules(Check[Seen]):
 
     file: CheckoutPath = Field(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])
     valid: Literal[True] | None = Field(None, description="Prometheus would load it: YAML, schema, PromQL, templates.")
+    flags: list[Literal["promql-experimental-functions"]] = Field(
+        [], description="Feature flags that Prometheus is started with: what needs others is not valid."
+    )
     groups: dict[str, Matcher] | None = Field(
         None, min_length=1, description="Groups, and how many alerts each has.", examples=[{"veza_backend_critical": 8}]
     )
@@ -104,6 +107,9 @@ class AlertRules(Check[Seen]):
             if self.valid or not file.content.groups:
                 for problem in file.content.problems:
                     yield file.at(problem.line, problem.column), problem.reason
+            if self.valid and not self.flags:
+                for problem in file.content.flagged:
+                    yield file.at(problem.line, problem.column), problem.reason
             if not file.content.rules and not file.content.problems:
                 yield file.at(1), say("There is no rule in it")
         yield from self._wrong_groups(seen)
@@ -121,13 +127,13 @@ class AlertRules(Check[Seen]):
                                  name=name, names=", ".join(near or list(places)[:10]) or "-")  # fmt: skip
                 continue
             file, group = places[name]
-            found = unlike(wish, len(group.alerts), f"alerts of {name}")
+            found = unlike(wish, len(group.alerts), say("alerts of {group}", group=name))
             if found:
                 yield file.at(group.line), found
         alerts = sum(len(group.alerts) for _, group in places.values())
         for found in (
-            unlike(self.group_count, len(places), "number of groups"),
-            unlike(self.alerts, alerts, "number of alerts"),
+            unlike(self.group_count, len(places), say("number of groups")),
+            unlike(self.alerts, alerts, say("number of alerts")),
         ):
             if found:
                 yield start, found

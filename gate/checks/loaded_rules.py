@@ -75,11 +75,13 @@ class LoadedRules(Check[Seen]):
 
     def _wrong(self, seen: Seen) -> Iterator[Wrong]:
         for file in seen.files:
-            if not file.content.rules:
-                first = next(iter(file.content.problems), None)
-                yield file.at(first.line if first else 1), first.reason if first else say("There is no rule in it")
+            for problem in file.content.problems:
+                yield file.at(problem.line, problem.column), problem.reason
+            if not file.content.rules and not file.content.problems:
+                yield file.at(1), say("There is no rule in it")
             for group in file.content.groups:
                 yield from _compare(file, group, _loaded(seen.loaded, group.name, file.path))
+        yield from _no_longer(seen)
         compared = {group.name for file in seen.files for group in file.content.groups}
         for name in self.groups or []:
             found = _loaded(seen.loaded, name, "")
@@ -88,6 +90,16 @@ class LoadedRules(Check[Seen]):
             elif name not in compared:
                 for rule in found.rules:
                     yield from ((None, problem) for problem in _health(rule))
+
+
+def _no_longer(seen: Seen) -> Iterator[Wrong]:
+    """Groups that are loaded from a file of that name and no longer stand in it: Prometheus has an older one."""
+    names = {file.path: {group.name for group in file.content.groups} for file in seen.files}
+    for group in seen.loaded:
+        same = [path for path in names if PurePosixPath(path).name == PurePosixPath(group.file).name]
+        if same and not any(group.name in names[path] for path in same):
+            place = Location(file=same[0], line=1)
+            yield place, say("{group} is loaded from {file}, but is not in the file", group=group.name, file=group.file)
 
 
 def _loaded(groups: tuple[LoadedGroup, ...], name: str, path: str) -> LoadedGroup | None:

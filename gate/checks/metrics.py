@@ -157,11 +157,10 @@ class Metrics(Check[Seen]):
         chosen = [sample for sample in samples if self._is_chosen(sample)]
         if self.labels and not chosen and self.count is None:
             yield say("{name} has no sample with {labels}", name=self.name or "", labels=_labels_asked(self.labels))
-        wrong = unlike(self.count, len(chosen), f"samples of {self.name}")
+        wrong = unlike(self.count, len(chosen), say("samples of {name}", name=self.name or ""))
         if wrong:
             yield wrong
-        asked = self.value is not None or self.count is not None
-        if chosen and not asked and all(math.isnan(sample.value) for sample in chosen):
+        if chosen and self.value is None and all(math.isnan(sample.value) for sample in chosen):
             yield say("{name} has no data: it is NaN", name=self.name or "")
         for sample in chosen:
             found = number_unlike(self.value, sample.value, _series(sample))

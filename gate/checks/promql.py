@@ -80,7 +80,7 @@ class Promql(Check[Seen]):
                     "expected nothing, got {count} series, such as {series}", count=len(seen), series=str(seen[0])
                 )
             return
-        wrong = unlike(self.count, len(seen), "number of series")
+        wrong = unlike(self.count, len(seen), say("number of series"))
         if wrong:
             yield wrong
         if not seen and (self.value is not None or self.empty is False):

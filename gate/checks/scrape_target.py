@@ -55,7 +55,7 @@ class ScrapeTarget(Check[Seen]):
         return all(wish.matches(target.labels.get(name, "")) for name, wish in self.labels.items())
 
     def _problems(self, seen: Seen, chosen: list[ActiveTarget]) -> Iterator[Message]:
-        wrong = unlike(self.count, len(chosen), "number of targets")
+        wrong = unlike(self.count, len(chosen), say("number of targets"))
         if wrong:
             yield wrong
         if not chosen:

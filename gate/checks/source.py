@@ -124,7 +124,7 @@ class Source(Check[Seen]):
         try:
             functions = code.functions(name, "".join(lines))
         except code.NotCode as error:
-            raise CannotObserve(say("{path}: {why}", path=name, why=str(error))) from None
+            raise CannotObserve(say("{path}: {why}", path=name, why=error.reason)) from None
         parts = [(each.first, each.last) for each in functions if self.function in each.names]
         return parts, [each.names[0] for each in functions]
 

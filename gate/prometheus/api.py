@@ -115,7 +115,7 @@ class Api:
         )
         matrix = _list(data.get("result"))
         return [
-            [(float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values")))]
+            [(float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values", [])))]
             for entry in matrix
         ]
 
@@ -161,6 +161,9 @@ class Api:
         if not isinstance(body, dict) or body.get("status") not in ("success", "error"):
             raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
                                       status=answer.status), shown)  # fmt: skip
+        if body["status"] == "success" and answer.status != 200:
+            raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
+                                      status=answer.status), shown)  # fmt: skip
         if body["status"] == "error":
             raise PrometheusError(say("Prometheus refused: {error}", error=str(body.get("error"))[:500]), shown)
         return body.get("data")
@@ -177,9 +180,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _list(value: Any) -> list[Any]:
-    if value is not None and not isinstance(value, list):
+    if not isinstance(value, list):
         raise _bad("a list")
-    return value or []
+    return value
 
 
 def _pair(value: Any) -> list[Any]:
@@ -259,5 +262,5 @@ def _rule(entry: Mapping[str, Any]) -> LoadedRule:
         health=str(entry.get("health", "")),
         error=str(entry.get("lastError", "")),
         state=str(entry.get("state", "")),
-        alerts=tuple(_alert(_mapping(alert)) for alert in _list(entry.get("alerts"))),
+        alerts=tuple(_alert(_mapping(alert)) for alert in _list(entry.get("alerts") or [])),
     )

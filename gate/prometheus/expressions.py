@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from gate import patterns
 from gate.messages import Message, say
+from gate.prometheus import golang
 
 TERM_LIMIT = 1000
 """Operators and brackets in one expression: the parser recurses, and takes quadratic time."""
@@ -26,6 +29,16 @@ _BEHIND = re.compile(r"\s*(\(|(?:by|without)\b)?", re.IGNORECASE)
 """What makes a name a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
 _NAME_MATCHER = re.compile(r"""__name__\s*(=~|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""")
 _BRACES = re.compile(r"""\{(?:[^{}"'`]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)*\}""")
+_STRING = re.compile(r"""(=~|!~)?(\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|\#[^\n]*""", re.DOTALL)
+"""A string, with the operator before it that makes it a regular expression; or a comment, which may look like one."""
+_FLAGGED = re.compile(
+    r"(?<![\w:@])(?<!@ )(double_exponential_smoothing|end|first_over_time|histogram_quantiles|info|integral|limitk"
+    r"|limit_ratio|mad_over_time|range|sort_by_label|sort_by_label_desc|start|step"
+    r"|ts_of_(?:first|last|max|min)_over_time)\s*(?:\(|(?:by|without)\b)"
+)
+_ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+"""What RE2 has and Go's own engine has not."""
+FLAG = "promql-experimental-functions"
 _QUOTED_NAME = re.compile(r"""[{,]\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(?=[,}])""")
 
 
@@ -36,10 +49,68 @@ def problem(text: str) -> Message | None:
     if len(text) > TERM_LIMIT and _too_long(text):
         return say("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
     try:
-        promql_parser.parse(text)
+        promql_parser.parse(_plain(text))
     except ValueError as error:
         return say("The expression does not parse: {why}", why=" ".join(str(error).split()))
+    if _named_twice(text):
+        return say("The expression does not parse: {why}", why="metric name must not be set twice")
     return None
+
+
+def flagged(text: str) -> str | None:
+    """The first function of an expression that Prometheus has only with the feature flag `FLAG`, or None.
+
+    https://prometheus.io/docs/prometheus/latest/feature_flags/#experimental-promql-functions
+    """
+    found = _FLAGGED.search(_STRING.sub('""', text))
+    return found[1] if found else None
+
+
+def _plain(text: str) -> str:
+    """The same expression with strings that the parser reads as Prometheus does. Raises ValueError for a bad one.
+
+    Its strings in back quotes have escapes, which Prometheus's have not; and its regular expressions are not RE2's, so
+    they are looked at here, and it gets one that is like them in the one thing that it looks at: matching nothing.
+    """
+    return _STRING.sub(_plain_string, text) if _STRING.search(text) else text
+
+
+def _plain_string(found: re.Match[str]) -> str:
+    operator, space, literal = found.groups()
+    if literal is None:
+        return found[0]
+    try:
+        value = golang.unquote(literal)
+    except ValueError as error:
+        raise ValueError(f"unknown escape sequence {error} in {literal[:100]}") from None
+    if operator:
+        return f"{operator}{space}{json.dumps('.*' if _matches_nothing(value) else 'x')}"
+    return f"{space}{json.dumps(value, ensure_ascii=False)}" if literal[0] == "`" else found[0]
+
+
+def _matches_nothing(pattern: str) -> bool:
+    """Whether a matcher's expression, which has to match the whole value, matches an empty one."""
+    if _ANY_BYTE.search(pattern):
+        raise ValueError(f"bad regular expression {pattern[:100]!r}: invalid escape sequence: \\C")
+    try:
+        return patterns.found(f"^(?s:{pattern})$", "")
+    except patterns.BadPattern as bad:
+        raise ValueError(f"bad regular expression {pattern[:100]!r}: {bad}") from None
+
+
+def _named_twice(text: str) -> bool:
+    """Whether a selector names its metric twice in quotes: `{"up", "down"}`."""
+    return any(len(_QUOTED_NAME.findall(braces)) > 1 for braces in _BRACES.findall(text)) if '"' in text else False
+
+
+def _with_double_quotes(text: str) -> str:
+    """The expression without back quotes, whose strings the parser misreads."""
+
+    def quoted(found: re.Match[str]) -> str:
+        literal = found[3] or ""
+        return f"{found[1] or ''}{found[2]}{json.dumps(literal[1:-1])}" if literal.startswith("`") else found[0]
+
+    return _STRING.sub(quoted, text) if "`" in text else text
 
 
 def _too_long(text: str) -> bool:
@@ -54,7 +125,7 @@ def normal(text: str) -> str:
     if len(text) > TERM_LIMIT and _too_long(text):
         return plain
     try:
-        return str(promql_parser.parse(text).prettify())
+        return str(promql_parser.parse(_with_double_quotes(text)).prettify())
     except ValueError:
         return plain
 

@@ -78,6 +78,8 @@ class RuleFile:
 
     groups: list[Group]
     problems: list[RuleProblem]
+    flagged: list[RuleProblem] = field(default_factory=list)
+    """What Prometheus loads only with a feature flag."""
 
     @property
     def rules(self) -> list[Rule]:
@@ -101,8 +103,9 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[RuleProblem] = []
         self.count = 0
+        self.flagged: list[RuleProblem] = []
         self.good: set[str] = set()
-        """Expressions that parse."""
+        """Expressions that parse, and need no flag."""
 
     def read(self, raw: bytes) -> RuleFile:
         if len(raw) > FILE_LIMIT:
@@ -115,7 +118,7 @@ class _Reader:
         if second is not None:
             self._wrong(second, say("Prometheus does not read a second YAML document"))
         self.problems.sort()
-        return RuleFile(groups, self.problems)
+        return RuleFile(groups, self.problems, self.flagged)
 
     def _wrong(self, at: Node, reason: Message) -> None:
         if len(self.problems) < PROBLEM_LIMIT:
@@ -184,6 +187,10 @@ class _Reader:
         reason = expressions.problem(rule.expr)
         if reason:
             self._wrong(expression, say("{name}: {reason}", name=rule.name, reason=reason))
+        elif function := expressions.flagged(rule.expr):
+            reason = say("{name}: Prometheus knows {function} only with its feature flag {flag}", name=rule.name,
+                         function=function, flag=expressions.FLAG)  # fmt: skip
+            self.flagged.append(RuleProblem(expression.line, expression.column, reason))
         else:
             self.good.add(rule.expr)
 

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from gate.messages import Message, say
+from gate.prometheus import golang
 
 FUNCTIONS = frozenset(
     (
@@ -46,6 +47,8 @@ _CLOSE = re.compile(r"(?:[ \t\r\n]-)?\}\}")
 _TRIM = re.compile(r"-[ \t\r\n]")
 _COMMENT = re.compile(r"(?:-[ \t\r\n])?/\*")
 _ENDS_A_NAME = (*" \t\r\n.,|:)(", "}}")
+_DEPTH_LIMIT = 200
+"""Parentheses within one another."""
 _OPERANDS = ("string", "char", "number", "field", "variable", "word")
 
 
@@ -131,12 +134,26 @@ class _Template:
                 if unclosed:
                     raise BadTemplate(say("The action {{{{ has no end }}}}"), start)
                 raise BadTemplate(say("Unexpected {text} in an action", text=repr(self.text[at])), at)
+            if not _is_literal(str(found.lastgroup), found[0]):
+                raise BadTemplate(say("{text} is not a value in Go", text=found[0]), at)
             tokens.append((str(found.lastgroup), found[0], at))
             at = found.end()
             named = found.lastgroup in ("word", "variable", "field")
             if named and at < len(self.text) and not self.text.startswith(_ENDS_A_NAME, at):
                 raise BadTemplate(say("Unexpected {text} in an action", text=repr(self.text[at : at + 1])), at)
         return tokens, closed.end()
+
+
+def _is_literal(kind: str, text: str) -> bool:
+    """Whether a literal is one for Go; what is no literal is none of its business."""
+    try:
+        if kind == "char":
+            return len(golang.unquote(text)) == 1
+        if kind == "string":
+            golang.unquote(text)
+    except ValueError:
+        return False
+    return kind != "number" or golang.is_number(text)
 
 
 class _Action:
@@ -147,6 +164,7 @@ class _Action:
         self.tokens = tokens
         self.offset = offset
         self.at = 0
+        self.depth = 0
 
     def parse(self) -> None:
         self._space()
@@ -289,6 +307,9 @@ class _Action:
         kind, text, _ = self._peek()
         if text == "(":
             self.at += 1
+            self.depth += 1
+            if self.depth > _DEPTH_LIMIT:
+                raise self._fail(say("The action has more than {limit} parentheses", limit=_DEPTH_LIMIT))
             self._pipeline("(")
             if self._peek()[1] != ")":
                 raise self._fail(say("A ) is missing in an action"))

@@ -1,6 +1,7 @@
 """Reads the YAML of Prometheus's files as its own reader does (go-yaml 3), and knows the place of everything.
 
-Scalars stay text: what is a number or a duration is for the reader of the file to say. Built from the parser's events,
+Scalars stay text: what is a number or a duration is for the reader of the file to say, and so a tag such as `!!int` is
+refused, which go-yaml takes where it fits. Built from the parser's events,
 because composing nodes costs five times as much, and rule files are long.
 """
 
@@ -17,6 +18,7 @@ from gate.messages import Message, say
 FILE_LIMIT = 32 * 2**20
 """Bytes of one file."""
 _NULLS = ("", "~", "null", "Null", "NULL")
+_TAGS = (None, "!", *(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map")))
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -115,6 +117,10 @@ def _documents(events: Iterator[Any]) -> Iterator[Node]:
     root: Node = Scalar("", True, 1, 1)
     for event in events:
         kind = type(event)
+        if getattr(event, "tag", None) not in _TAGS:
+            mark = event.start_mark
+            what = say("The tag {tag} stands here, expected a value without a tag", tag=event.tag)
+            raise BadYaml(what, mark.line + 1, mark.column + 1)
         if kind is yaml.ScalarEvent:
             mark, style = event.start_mark, event.style
             node: Node = Scalar(event.value, not style, mark.line + 1, mark.column + 1, style in ("|", ">"))

@@ -87,7 +87,7 @@ def find(name: str) -> Container:
     found = [handle for handle in _neighbours(engine, network) if _called(handle, name, network)]
     if len(found) == 1:
         return Container(found[0], name, network or _its_network(found[0], name))
-    where = network or "any network"
+    where = say("the network {name}", name=network) if network else say("any network")
     if not found:
         raise NoEngine(say("no container is called {name} on {network}", name=name, network=where))
     names = ", ".join(sorted(handle.name for handle in found))
