@@ -1,5 +1,5 @@
 # The image of the action: Python, the gate, and nothing else. `--build-arg BASE=` takes any Debian 13.
-ARG BASE=debian:trixie-slim
+ARG BASE=debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
 FROM ${BASE} AS build
 RUN apt-get update \

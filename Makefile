@@ -35,7 +35,8 @@ lint: venv ## format, lint, types, scripts, Dockerfiles, workflows
 	$(BIN)/hadolint $(DOCKERFILES)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(if $(WORKFLOWS),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS))
-	$(BIN)/zizmor --offline --no-progress --quiet action.yml $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --no-progress --quiet action.yml .github/dependabot.yml $(WORKFLOWS)
 
 format: venv ## format the code
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -122,3 +123,13 @@ def test_a_version_that_is_there(checkout: Path) -> None:
 def test_the_version_in_the_code() -> None:
     """The release reads the version as it stands in the code."""
     assert f'__version__ = "{gate.__version__}"\n' in (ROOT / "gate" / "__init__.py").read_text()
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "examples/veza/Dockerfile"])
+def test_the_base_is_pinned(name: str) -> None:
+    """An image is built from a base that its digest names, and from that one alone."""
+    lines = (ROOT / name).read_text().splitlines()
+    bases = [line.partition("=")[2] for line in lines if line.startswith("ARG BASE=")]
+    assert len(bases) == 1
+    assert re.fullmatch(r"debian:trixie-slim@sha256:[0-9a-f]{64}", bases[0])
+    assert {line.split()[1] for line in lines if line.startswith("FROM ")} == {"${BASE}"}
