@@ -122,6 +122,7 @@ def markdown_page(name: str, report: Report, words: Language, **more: Any) -> st
     made = environment(words, partial(rich, outside=markdown.text, code=markdown.code))
     made.filters["cell"] = lambda value: Markup(rich(said(value, words), outside=markdown.cell, code=_code_cell))  # noqa: S704
     made.filters["code"] = lambda value: Markup(markdown.code(str(value)))  # noqa: S704
+    made.filters["code_cell"] = lambda value: Markup(_code_cell(str(value)))  # noqa: S704
     made.filters["fence"] = lambda value, language="": Markup(markdown.fence(str(value), language))  # noqa: S704
     made.filters["html"] = lambda value: Markup(markdown.html_text(str(value)))  # noqa: S704
     return made.get_template(name).render(report=report, **more)

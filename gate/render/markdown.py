@@ -1,7 +1,8 @@
 """Escapes text for Markdown as GitHub reads it, so that nothing a service says can mean anything there.
 
-https://github.github.com/gfm/: outside code every ASCII punctuation mark may carry a backslash. Mentions, references
-and bare addresses are found by GitHub after rendering, where a backslash no longer helps: a zero-width space does.
+https://github.github.com/gfm/: outside code every ASCII punctuation mark may carry a backslash. `<`, `>` and `&` are
+entities: an address before them would take in the backslash as a letter of its own. Mentions, references and bare
+addresses are found whatever is escaped: a zero-width space breaks them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 _SPACE = re.compile("[ \t\n\x0b\x0c\u2028\u2029]+")
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
-_LEADING = re.compile(r"^([-+=]|\d+(?=[.)]))")
-_REFERENCE = re.compile(r"(@|#|GH-)(?=\w)|(?<=[a-zA-Z])(:)(?=//)|(?<=www)(\.)", re.IGNORECASE)
+_PUNCTUATION = re.compile(r"[\\`*_{}\[\]#|~!$]")
+_LEADING = re.compile(r"^(\d*)([-+=]|(?<=\d)[.)])")
+_REFERENCE = re.compile(r"@|(?:#|GH-)(?=\w)|(?<=[a-z]):(?=//)|www(?=\.)", re.IGNORECASE)
 _BREAK = "\N{ZERO WIDTH SPACE}"
 
 
@@ -27,16 +28,13 @@ def visible(text: str) -> str:
 def text(text: str) -> str:
     """A text for the middle of a line: one line of it, and only letters."""
     line = _SPACE.sub(" ", visible(text)).strip(" ")
-    return _LEADING.sub(_escape_first, _PUNCTUATION.sub(r"\\\1", _broken(line)))
+    escaped = html.escape(_PUNCTUATION.sub(r"\\\g<0>", _broken(line)), quote=False)
+    return _LEADING.sub(r"\1\\\2", escaped)
 
 
 def _broken(line: str) -> str:
     """A line in which GitHub finds no mention, no reference and no address."""
     return _REFERENCE.sub(lambda found: found[0] + _BREAK, line)
-
-
-def _escape_first(found: re.Match[str]) -> str:
-    return found[0] if found[0].isdigit() else "\\" + found[0]
 
 
 def cell(value: str) -> str:

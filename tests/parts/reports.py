@@ -333,37 +333,35 @@ def reserved(language: str = "en") -> Report:
     )
 
 
-def hostile(language: str = "en") -> Report:
-    """Hostile text wherever text goes."""
-    message = say("{text}", text=HOSTILE)
-    evidence = proof(
-        HOSTILE, HOSTILE, HOSTILE, locations=(Location(file=HOSTILE[:80].replace("\x00", ""), line=3, text=HOSTILE),)
-    )
-    waiver = Waiver(item="hostile.waived", reason=HOSTILE, owner=HOSTILE, expires=date(2026, 3, 31), issue=HOSTILE)
-    rows = (Row(title=message, status=Status.FAIL, message=message, phase=HOSTILE, at=1.0),)
+def hostile(language: str = "en", text: str = HOSTILE, name: str = "hostile") -> Report:
+    """Hostile text wherever text goes; `name` is what ids begin with."""
+    message = say("{text}", text=text)
+    evidence = proof(text, text, text, locations=(Location(file=text[:80].replace("\x00", ""), line=3, text=text),))
+    waiver = Waiver(item=f"{name}.waived", reason=text, owner=text, expires=date(2026, 3, 31), issue=text)
+    rows = (Row(title=message, status=Status.FAIL, message=message, phase=text, at=1.0),)
     timeline = Timeline(
-        moments=(Moment(at=0.0, what=message, kind=HOSTILE), Moment(at=1e308, what=message)),
+        moments=(Moment(at=0.0, what=message, kind=text), Moment(at=1e308, what=message)),
         curves=(
-            Curve(name=HOSTILE, points=((0.0, float("nan")), (1.0, float("inf")), (2.0, -1e308), (3.0, 1e308))),
+            Curve(name=text, points=((0.0, float("nan")), (1.0, float("inf")), (2.0, -1e308), (3.0, 1e308))),
             Curve(name="empty"),
         ),
         detect=1.0,
     )
     items = [
-        item(f"hostile.{status.value}", HOSTILE, status, message, evidence=evidence, advice=message, cause=HOSTILE)
+        item(f"{name}.{status.value}", text, status, message, evidence=evidence, advice=message, cause=text)
         for status in (Status.PASS, Status.FAIL, Status.ERROR, Status.SKIP)
     ]
-    items.append(item("hostile.waived", HOSTILE, Status.FAIL, message, evidence=evidence, waiver=waiver))
-    items.append(item("hostile.drill", HOSTILE, Status.FAIL, message, check="drill", rows=rows, timeline=timeline))
-    target = TargetResult(name=HOSTILE, address=HOSTILE, ready=False, message=message, log=HOSTILE)
+    items.append(item(f"{name}.waived", text, Status.FAIL, message, evidence=evidence, waiver=waiver))
+    items.append(item(f"{name}.drill", text, Status.FAIL, message, check="drill", rows=rows, timeline=timeline))
+    target = TargetResult(name=text, address=text, ready=False, message=message, log=text)
     return report(
-        (section("hostile", HOSTILE, *items),),
+        (section("hostile", text, *items),),
         waivers=(waiver,),
         language=language,
-        service=HOSTILE,
-        environment=HOSTILE,
+        service=text,
+        environment=text,
         targets=(target,),
-        source=Source(commit=HOSTILE, url="javascript:alert(5)", ref=HOSTILE, repository=HOSTILE),
+        source=Source(commit=text, url="javascript:alert(5)", ref=text, repository=text),
     )
 
 

@@ -1,0 +1,120 @@
+"""Markdown as GitHub's own parser reads it: no text from outside means anything in a comment, a summary or a report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+from cmarkgfm import github_flavored_markdown_to_html
+from cmarkgfm.cmark import Options
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gate.messages import say
+from gate.model import Artifact, Changes, Decision, DrillTimes, ItemResult, Reason, Report
+from gate.render import comment, md, summary
+from gate.report.memory import Since
+from tests.parts import reports
+
+PAGES: dict[str, Callable[[Report], str]] = {
+    "comment": lambda report: comment.render(report, "en", changes=since(report)),
+    "summary": lambda report: summary.render(report, "en"),
+    "report": lambda report: md.render(report, "en"),
+}
+PARTS = [
+    "www.evil.example", "WWW.", "www.a.b<img src=//evil.example/x.png>", "<a href=//evil.example>", "<!--", "-->",
+    "<b>", "</summary>", "</details>", "<script>", "<textarea>", "<?", "<![CDATA[", "&lt;", "&#60;", "&commat;",
+    "http://", "https://evil.example/", "ftp://e.example", "mailto:a@evil.example", "xmpp:a@e.example/b",
+    "a.b@evil.example", "@all", "@", "#1", "GH-1", "a/b#2", "[x](//e.example)", "![x](//e.example)",
+    "[x]: //e.example", "[^1]", "[ ]", "- [x] ", "|", "\\", "\\|", "`", "``", "```", "~~~", "$", "$$", "$`", "*",
+    "**", "_", "__", "~", "~~", "# ", "- ", "+ ", "1. ", "1) ", "> ", "---", "===", ": ", " ", "\t", "\n", "\n\n",
+    "\r", "\x0b", "\u2028", "\x00", "\u200b", "x", "é", "9",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(PARTS) | st.characters(), min_size=1, max_size=8).map("".join).filter(str.strip)
+BAIT = re.compile(r"(?<!\w)@\w|(?<![&\w])#\d|GH-\d|https?://|ftp://|www\.|\w@\w", re.IGNORECASE)
+
+
+def hostile(text: str) -> Report:
+    """A report with the text wherever one may stand, ids and all that has changed included."""
+    made = reports.hostile(text=text, name=text)
+    ids = (text, f"{text} two")
+    changes = Changes(
+        baseline=text, baseline_decision=Decision.GO, newly_failing=ids, newly_skipped=ids, fixed=ids, added=ids,
+        removed=ids, drills=(DrillTimes(item=text, detect=1.0, detect_before=2.0),),
+    )  # fmt: skip
+    message = say("{text}", text=text)
+    reasons = (Reason(message=message, items=ids, advice=message),)
+    verdict = made.verdict.model_copy(update={"reasons": reasons, "reservations": reasons})
+    artifacts = (Artifact(path=text, size=1, sha256=text),)
+    items = tuple(with_files(item, artifacts) for item in made.sections[0].items)
+    sections = (made.sections[0].model_copy(update={"items": items}),)
+    update = {"changes": changes, "notes": (message,), "files": ids, "verdict": verdict, "sections": sections}
+    return made.model_copy(update=update)
+
+
+def with_files(item: ItemResult, artifacts: tuple[Artifact, ...]) -> ItemResult:
+    """An item whose evidence has files."""
+    evidence = item.outcome.evidence.model_copy(update={"artifacts": artifacts})
+    return item.model_copy(update={"outcome": item.outcome.model_copy(update={"evidence": evidence})})
+
+
+def since(report: Report) -> Since:
+    """Every item as one that has changed in every way."""
+    items = tuple(report.items)
+    return Since(items, items, items, items, items, tuple(item.id for item in items))
+
+
+class Reader(HTMLParser):
+    """The tags of a page, and its text outside of code, where GitHub looks for mentions and references."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.prose = ""
+        self.code = 0
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.code += tag in ("code", "pre")
+        self.prose += "\n"
+        if tag != "code":
+            self.tags.append(self.get_starttag_text() or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.code -= tag in ("code", "pre")
+        self.prose += "\n"
+        if tag != "code":
+            self.tags.append(f"</{tag}>")
+
+    def handle_comment(self, data: str) -> None:
+        self.tags.append("<!-- -->")
+
+    def handle_data(self, data: str) -> None:
+        self.prose += "" if self.code else data
+
+
+def read(page: str) -> Reader:
+    """What GitHub makes of a page before it takes dangerous tags away."""
+    return Reader(github_flavored_markdown_to_html(page, options=Options.CMARK_OPT_UNSAFE))
+
+
+PLAIN = {name: read(page(hostile("plain"))).tags for name, page in PAGES.items()}
+
+
+@pytest.mark.parametrize("name", PAGES)
+@settings(max_examples=50, deadline=None)
+@given(text=TEXTS)
+@example(text="www.a.b<img src=//evil.example/x.png>")
+@example(text="www.a.b<a href=//evil.example>click")
+@example(text="see www.evil.example/login")
+@example(text="a\\|b")
+@example(text="1. one")
+@example(text=reports.HOSTILE)
+def test_a_text_means_nothing(name: str, text: str) -> None:
+    """Whatever a text holds, a page has the tags that it has with a plain word: no link, image, cell or line more."""
+    seen = read(PAGES[name](hostile(text)))
+    assert seen.tags == PLAIN[name]
+    assert BAIT.findall(seen.prose) == []
