@@ -10,6 +10,7 @@ import traceback
 from contextlib import AbstractContextManager, nullcontext
 
 import gate
+from gate.output import hiding
 from gate.registry import Registry
 
 COMMANDS = Registry("gate.commands", word="command")
@@ -19,7 +20,11 @@ _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand and returns its exit code: 2 for a wrong call or checklist, 3 where the gate itself broke."""
     gc.set_threshold(50_000)  # loading modules makes much that lives and nothing that is to be collected
-    given = sys.argv[1:] if arguments is None else arguments
+    with hiding():
+        return _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(given: list[str]) -> int:
     if not given or given[0] not in COMMANDS.names():
         return _without_command(given)
     command = COMMANDS.module(given[0])

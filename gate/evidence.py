@@ -56,7 +56,7 @@ class Store:
 
     def keep(self, name: str, content: bytes) -> Artifact | None:
         """Writes a file under a name of its own, without secrets in it. None where it could not be kept."""
-        shown = cut_bytes(self._hidden(content))
+        shown, name = cut_bytes(self._hidden(content)), self.secrets.hide(name)
         with self._lock:
             if self.problem or not self._has_room(len(shown)):
                 return None

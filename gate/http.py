@@ -26,6 +26,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import gate
 from gate.messages import Message, say
 from gate.quantities import duration, size
+from gate.secrets import beginning_of, torn
 
 Phase = Literal["request", "look-up", "connect", "tls", "first byte", "body", "redirect"]
 BODY_LIMIT = 1024 * 1024
@@ -179,8 +180,7 @@ def fetch(request: Request, deadline: float) -> Answer:
             for chunk in stream.chunks():
                 body += chunk
         except TooLarge:
-            truncated = True
-            del body[request.limit :]
+            truncated, body = True, bytearray(torn(body))
         return replace(stream.head, body=bytes(body), truncated=truncated, timings=stream.head.timings)
 
 
@@ -270,14 +270,16 @@ def _redirected(request: Request, status: int, location: str) -> Request:
     except ValueError:
         url, web = location, False
     if not web:
-        raise HttpFailure("redirect", say("{url} is no address of the web", url=url[:200]))
+        raise HttpFailure("redirect", say("{url} is no address of the web", url=beginning_of(url, 200)))
     method, body, headers = request.method, request.body, dict(request.headers)
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", None
         headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
     if origin(url) != origin(request.url):
         if body is not None:
-            raise HttpFailure("redirect", say("it would send the body to another place: {url}", url=url[:200]))
+            raise HttpFailure(
+                "redirect", say("it would send the body to another place: {url}", url=beginning_of(url, 200))
+            )
         headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
     return replace(request, url=url, method=method, body=body, headers=headers, redirects=request.redirects - 1)
 
@@ -415,9 +417,9 @@ def _why(error: Exception) -> Message:
     if isinstance(error, http.client.IncompleteRead):
         return say("the connection was closed in the middle of it")
     if isinstance(error, http.client.BadStatusLine):
-        return say("what came back is no HTTP: {line}", line=str(error)[:100])
+        return say("what came back is no HTTP: {line}", line=beginning_of(str(error), 100))
     text = error.strerror if isinstance(error, OSError) else str(error)
-    return say("{why}", why=(text or type(error).__name__)[:300])
+    return say("{why}", why=beginning_of(text or type(error).__name__, 300))
 
 
 def _left(deadline: float) -> float:

@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from gate import patterns
 from gate.messages import Message, say
 from gate.quantities import Quantity, duration, parse_duration, parse_size, size
+from gate.secrets import beginning_of
 
 OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
 
@@ -269,7 +270,7 @@ def show(value: Any) -> str:
     if isinstance(value, Quantity):
         return value.shown
     text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
-    return text if len(text) <= 200 else text[:200] + "..."
+    return text if len(text) <= 200 else beginning_of(text, 200) + "..."
 
 
 def _got(spec: Any, value: Any, at: Where) -> Message:

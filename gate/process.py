@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from gate.secrets import known
+
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of each output that are kept, half from each end."""
 GRACE = 1.0
@@ -61,8 +63,9 @@ class Kept:
         head, tail = bytes(self._head), bytes(self._tail[-self._half :])
         if not self.cut:
             return (head + tail).decode("utf-8", "replace")
-        gap = f"\n[... {self.cut} bytes cut ...]\n"
-        return head.decode("utf-8", "replace") + gap + tail.decode("utf-8", "replace")
+        first = known().beginning(head.decode("utf-8", "replace"))
+        last = known().ending(tail.decode("utf-8", "replace"))
+        return f"{first}\n[... {self.cut} bytes cut ...]\n{last}"
 
 
 @dataclass(frozen=True)

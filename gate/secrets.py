@@ -1,24 +1,80 @@
 """Keeps secrets out of everything that leaves the gate: reports, logs, comments, errors.
 
-Secret is what stands in an environment variable whose name says so, what the caller adds, credentials in a URL, and
-the value of an authorization header.
+Secret is what stands in an environment variable whose name says so, what the caller adds, credentials in an address or
+a call of curl, and the value of a header, parameter, variable or field whose name says so. A text is hidden before it
+is cut: half a secret is one, too.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
+import html
+import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from urllib.parse import quote
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
-_NAMES = re.compile(r"(?i)(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|PASSPHRASE|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$")
-_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)([^/\s:@\"'<>]*):([^@\s/\"'<>]+)@")
-_HEADER = re.compile(
-    r"(?im)\b((?:proxy-)?authorization|x-api-key|api-key|private-token|cookie|set-cookie)(\s*[:=]\s*)([^\r\n'\"]+)"
+_NAMES = re.compile(
+    r"(?i)(?:TOKEN|PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|CREDENTIALS?|(?:API|PRIVATE)KEYS?)$"
+    r"|(?:^|(?<!PUBLIC)_)KEYS?$|(?:^|_)PASS$|_(?:PWD|PAT)$"
 )
 _SHORTEST = 4
+_APOSTROPHES = ("'", "&#x27;", "&#39;", "&apos;")
+_WORDS = frozenset(("true", "false", "null", "none"))
+"""Values that say that there is a secret, or none, and are not one."""
+REACH = 4096
+"""Characters on the far side of a cut that are hidden with it, because a secret may reach there."""
+
+_URL = re.compile(
+    r"(?<=[A-Za-z0-9])(:\\?/\\?/)"
+    r"(?:[^\s/?#\"'<>:]{0,256}:[^\s/?#\"'<>]{1,1024}@|[^\s/:@\"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s\"'<>@]{1,1024}@)"
+)
+_URL_USER = re.compile(r"(?i)(https?:\\?/\\?/)[^\s/?#\"'<>:]{1,1024}@")
+_URL_TORN = re.compile(r"(?<=[A-Za-z0-9])(:\\?/\\?/)[^\s/@\"'<>]{1,1024}\Z")
+_PARAMETER = re.compile(
+    r"(?i)([?&;](?:[\w.-]{0,64}?(?:token|secret|password|passwd|passphrase|signature|credential|(?:api|access|private)_?key)"
+    r"|key|sig|pass|pwd|auth)=)[^&\s\"'<>#;]+"
+)
+_HEADER = re.compile(
+    r"""(?ix)
+    ( (?: (?:\b|(?<=\\[nrt]))(?:authorization|api-?key|cookie)
+        | [a-z0-9]-(?:token|secret|password|(?:api|auth|access|private|subscription)-key) )
+      (?:\\*["'])? [ \t]* [:=]>? [ \t]* (?:\r?\n[ \t]+)? )
+    (?! [ \t] | (?:\\?\*){3} )  # what is hidden already ends there: behind it may stand what is ours
+    (?: (\[) [^\]\r\n]*
+      | (["']) (?: \\. | (?!\3)[^\\\r\n] )*
+      | (\\+(["'])) (?: (?!\\+\5)[^\r\n] )*
+      | (?: (?<==)\\*"[^"\r\n]*" | \\(?![nr"']) | [^\r\n'"\\] )+ )
+    """
+)
+_FIELD = re.compile(
+    r"""(?x)
+    ( (?: (?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|(?:API|PRIVATE|ACCESS|SECRET)_?KEY) (?:\\*["'])?
+        | (?i: token|password|passwd|passphrase|secret|(?:api|private|access|secret)_?key )
+          \\*["'] (?=[ \t]*:[ \t]*\\*["']) )
+      [ \t]* [:=] [ \t]* )
+    (?! [-?$ \t] | (?:\\?\*){3} )  # `${TOKEN:-default}` and `$TOKEN` are names
+    (?: (["']) (?: \\. | (?!\2)[^\\\r\n] )*
+      | (\\+(["'])) (?: (?!\\+\4)[^\r\n] )*
+      | [^\s"'\\]+ )
+    """
+)
+_BEARER = re.compile(
+    r"(?i)(?:\b|(?<=\\[nrt]))(bearer[ \t]+)"
+    r"(?!(?:tokens?|auth\w*|realm|errors?|schemes?|credentials?|headers?|required|missing|must)\b)[\w.~+/=-]{4,}"
+)
+_BASIC = re.compile(r"(?i)(?:\b|(?<=\\[nrt]))(basic[ \t]+)([\w+/-]{4,}={0,2})")
+_CURL = re.compile(r"(?:\b|(?<=\\n))curl\b[^\r\n]*")
+_LOGIN = re.compile(
+    r"([ \t](?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user)[ \t=]*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s:\"']{0,256}:\S+)"
+)
+_HINTS = ("authorization", "cookie", "token", "secret", "pass", "key", "credential", "bearer", "basic", "curl")
+"""What stands in every text, in small letters, that one of the last five patterns finds something in."""
 
 
 class Secrets:
@@ -26,32 +82,145 @@ class Secrets:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._ordered: list[str] = []
+        self._lengths: list[int] = []
+        self._pattern = re.compile("")
         self.add(*values)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Secrets:
-        """The values of all variables whose name ends in TOKEN, PASSWORD, SECRET and the like."""
+        """The values of all variables whose name ends in TOKEN, PASSWORD, SECRET, KEY and the like."""
         known = os.environ if environment is None else environment
         return cls(
             value for name, value in known.items() if _NAMES.search(name.removeprefix("INPUT_").replace("-", "_"))
         )
 
     def add(self, *values: str) -> None:
-        """More to hide, whole and line by line, plain, URL-quoted and in base64. Shorter than 4 is ignored."""
+        """More to hide, whole and line by line, in every form in which it may be written. Shorter than 4 is ignored."""
         for value in values:
             for part in {value, *value.splitlines()}:
-                if len(part.strip()) >= _SHORTEST:
-                    self._values |= {part, quote(part, safe=""), base64.b64encode(part.encode()).decode().rstrip("=")}
-        ordered = sorted(self._values, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+                if len(part.strip()) >= _SHORTEST and part.strip().lower() not in _WORDS:
+                    self._values |= _forms(part) | _forms(part.strip())
+        self._ordered = sorted(self._values, key=len)
+        self._lengths = [len(value) for value in self._ordered]
+        self._pattern = re.compile("|".join(map(re.escape, reversed(self._ordered))))
 
     def hide(self, text: str) -> str:
         """The text without any secret in it."""
-        if self._pattern:
+        if any(map(text.__contains__, self._ordered[: bisect_right(self._lengths, len(text))])):
             text = self._pattern.sub(MASK, text)
-        if "://" in text:
-            text = _URL.sub(rf"\1{MASK}@", text)
-        if ":" in text or "=" in text:
-            text = _HEADER.sub(rf"\1\2{MASK}", text)
+        if "@" in text and "/" in text:
+            text = _URL_USER.sub(rf"\1{MASK}@", _URL.sub(rf"\1{MASK}@", text))
+        if "=" in text:
+            text = _PARAMETER.sub(rf"\1{MASK}", text)
+        small = text.lower()
+        if any(map(small.__contains__, _HINTS)):
+            text = _FIELD.sub(_without_text, _HEADER.sub(_without_value, text))
+            text = _BASIC.sub(_without_login, _BEARER.sub(rf"\1{MASK}", text))
+            text = _CURL.sub(lambda call: _LOGIN.sub(rf"\1{MASK}", call[0]), text)
         return text
+
+    def beginning(self, text: str) -> str:
+        """What came first of something longer, without any secret in it, also without the one that its end has torn."""
+        text = self.hide(text)
+        torn = min((_torn(text, value) for value in self._ordered), default=len(text))
+        if torn < len(text):
+            return text[:torn] + MASK
+        return _URL_TORN.sub(rf"\1{MASK}", text)
+
+    def ending(self, text: str) -> str:
+        """What came last of something longer, from the first whole line on, or without what its start has torn."""
+        line = text.find("\n", 0, REACH)
+        if line >= 0:
+            return self.hide(text[line + 1 :])
+        mirrored = self.hide(text)[::-1]
+        torn = min((_torn(mirrored, value[::-1]) for value in self._ordered), default=len(mirrored))
+        return (mirrored[:torn] + MASK if torn < len(mirrored) else mirrored)[::-1]
+
+    def first(self, text: str, limit: int) -> str:
+        """At most `limit` characters from the beginning of a text, hidden before it is cut."""
+        if len(text) <= limit:
+            return text
+        window = text[: limit + REACH]
+        return (self.hide(text) if window == text else self.beginning(window))[:limit]
+
+    def last(self, text: str, limit: int) -> str:
+        """At most `limit` characters from the end of a text, likewise."""
+        if len(text) <= limit:
+            return text
+        window = text[-limit - REACH :]
+        return (self.hide(text) if window == text else self.ending(window))[-limit:]
+
+
+@cache
+def known() -> Secrets:
+    """The secrets of this process: those of its environment."""
+    return Secrets.from_environment()
+
+
+def beginning_of(text: str, limit: int) -> str:
+    """A text from outside in at most `limit` characters, cut so that no part of a secret is left."""
+    return known().first(text, limit)
+
+
+def end_of(text: str, limit: int) -> str:
+    """The end of a text from outside, cut likewise."""
+    return known().last(text, limit)
+
+
+def torn(raw: bytes | bytearray) -> bytes:
+    """Bytes from outside that are only the beginning of what came, without the secret that their end has torn."""
+    end = known().beginning(raw[-REACH:].decode("utf-8", "surrogateescape"))
+    return bytes(raw[:-REACH]) + end.encode("utf-8", "surrogateescape")
+
+
+def _forms(value: str) -> set[str]:
+    """A value as it stands in an address, HTML or XML, a program's text, a shell and base64; and in JSON in JSON."""
+    page = html.escape(value, quote=False)
+    found = {value, quote(value, safe=""), quote(value), quote_plus(value), repr(value)[1:-1], page}
+    found |= {value.replace("'", mark) for mark in ("'\"'\"'", "'\\''")}
+    found |= {
+        page.replace('"', double).replace("'", single) for double in ('"', "&quot;", "&#34;") for single in _APOSTROPHES
+    }
+    once = {form for plain in found for form in _in_json(plain)}
+    twice = {json.dumps(form, ensure_ascii=False)[1:-1] for form in once}
+    return found | once | twice | {_in_base64(value, before) for before in range(3)}
+
+
+def _in_json(value: str) -> Iterator[str]:
+    """A text as the libraries of several languages write it in JSON."""
+    for written in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        yield from (written, written.replace("/", "\\/"))
+        yield re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", written)
+
+
+def _in_base64(value: str, before: int) -> str:
+    """What is always the same in base64 of a value with so many bytes before it and whatever behind."""
+    raw = value.encode("utf-8", "surrogateescape")
+    whole = base64.b64encode(bytes(before) + raw).decode()
+    return whole[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+
+
+def _torn(text: str, value: str) -> int:
+    """Where a value begins that the end of the text has torn; the text's length where it has torn none."""
+    at = text.find(value[0], max(0, len(text) - len(value) + 1))
+    while at >= 0 and not value.startswith(text[at:]):
+        at = text.find(value[0], at + 1)
+    return at if at >= 0 else len(text)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return found[1] + (found[2] or found[3] or found[4] or "") + MASK
+
+
+def _without_text(found: re.Match[str]) -> str:
+    return found[1] + (found[2] or found[3] or "") + MASK
+
+
+def _without_login(found: re.Match[str]) -> str:
+    """Whether it is a user and a password that stand behind `Basic`, and not a word."""
+    try:
+        login = base64.b64decode(found[2] + "=" * (-len(found[2]) % 4), altchars=b"-_" if "-" in found[2] else None)
+    except (binascii.Error, ValueError):
+        return found[0]
+    return found[1] + MASK if b":" in login else found[0]

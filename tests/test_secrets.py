@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import shlex
+import xml.sax.saxutils
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from gate.secrets import Secrets
 
 
 @pytest.mark.parametrize(
-    "name", ["GITHUB_TOKEN", "DB_PASSWORD", "JWT_SECRET", "API_KEY", "INPUT_GITHUB-TOKEN", "AWS_PRIVATE_KEY", "TOKEN"]
-)
+    "name",
+    [
+        "GITHUB_TOKEN", "DB_PASSWORD", "JWT_SECRET", "API_KEY", "INPUT_GITHUB-TOKEN", "AWS_PRIVATE_KEY", "TOKEN",
+        "AWS_SECRET_ACCESS_KEY", "ENCRYPTION_KEY", "JWT_SECRET_KEY", "SSH_KEY", "STRIPE_KEY", "PGPASSWORD", "DB_PASS",
+        "MYSQL_PWD", "GITHUB_PAT", "APITOKEN", "npm_config__authToken", "GOOGLE_CREDENTIALS", "SIGNING_KEYS",
+    ],
+)  # fmt: skip
 def test_names(name: str) -> None:
     """A variable whose name says that it is a secret hides its value."""
     assert Secrets.from_environment({name: "hunter22"}).hide("it is hunter22!") == "it is ***!"
 
 
-def test_other_variables() -> None:
+@pytest.mark.parametrize(
+    "name", ["HOME", "PWD", "OLDPWD", "MONKEY", "COMPASS", "SSH_PUBLIC_KEY", "MAX_TOKENS", "TOKEN_URL", "DISPATCH"]
+)
+def test_other_variables(name: str) -> None:
     """Any other variable's value stays."""
-    assert Secrets.from_environment({"HOME": "hunter22"}).hide("hunter22") == "hunter22"
+    assert Secrets.from_environment({name: "hunter22"}).hide("hunter22") == "hunter22"
 
 
 @pytest.mark.parametrize(
@@ -27,13 +42,61 @@ def test_other_variables() -> None:
         ("redis://:p4ss@db", "redis://***@db"),
         ("Authorization: Bearer abc", "Authorization: ***"),
         ("cookie=a; b", "cookie=***"),
-        ("http://host:8080/path", "http://host:8080/path"),
-        ("see https://x.example/@name", "see https://x.example/@name"),
+        ("https://ghp_token@github.com/x", "https://***@github.com/x"),
+        ("http://me:pa/ss@h/", "http://***@h/"),
+        ("http://me:p@ss@h/", "http://***@h/"),
+        (r"https:\/\/me:p4ss@h\/", r"https:\/\/***@h\/"),
+        ("http://h/x?access_token=abc&x=1#top", "http://h/x?access_token=***&x=1#top"),
+        ("http://h/x?y=2&X-Amz-Signature=abc", "http://h/x?y=2&X-Amz-Signature=***"),
+        ("http://h/?key=abc", "http://h/?key=***"),
+        ('{"Authorization": "Bearer abc", "a": 1}', '{"Authorization": "***", "a": 1}'),
+        ("{'Authorization': 'Bearer abc', 'a': 1}", "{'Authorization': '***', 'a': 1}"),
+        (r'"{\"Authorization\": \"Bearer abc\", \"a\": 1}"', r'"{\"Authorization\": \"***\", \"a\": 1}"'),
+        ('{"Authorization": ["Bearer abc", "d"], "a": 1}', '{"Authorization": [***], "a": 1}'),
+        ("map[Authorization:[Bearer abc] Host:[h]]", "map[Authorization:[***] Host:[h]]"),
+        ('Authorization: Digest username="me", response="abc"\nHost: h', "Authorization: ***\nHost: h"),
+        ("Authorization:\r\n Bearer abc", "Authorization:\r\n ***"),
+        ("X-Auth-Token: abc", "X-Auth-Token: ***"),
+        ("X-Vault-Token: abc", "X-Vault-Token: ***"),
+        ("PRIVATE-TOKEN: abc", "PRIVATE-TOKEN: ***"),
+        ("Ocp-Apim-Subscription-Key: abc", "Ocp-Apim-Subscription-Key: ***"),
+        ("curl -H 'X-Auth-Token: abc' http://h/", "curl -H 'X-Auth-Token: ***' http://h/"),
+        ("curl -sSu me:pass -U 'a:b c' http://h/", "curl -sSu *** -U *** http://h/"),
+        ("sent Bearer abc.def", "sent Bearer ***"),
+        ("sent Basic bWU6cGFzcw==", "sent Basic ***"),
+        ("DB_PASSWORD=hunter22 psql", "DB_PASSWORD=*** psql"),
+        ("  POSTGRES_PASSWORD: hunter22", "  POSTGRES_PASSWORD: ***"),
+        ('{"access_token": "abc", "a": 1}', '{"access_token": "***", "a": 1}'),
     ],
 )
 def test_shapes(text: str, shown: str) -> None:
-    """Credentials in addresses and headers are hidden without being known; addresses stay."""
+    """Credentials in addresses, headers, parameters, calls and fields are hidden without being known."""
     assert Secrets().hide(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:8080/path", "see https://x.example/@name", "http://host:8080/@name", "ssh://git@github.com/x",
+        "mail me@x.example, or see http://x.example", "key: value", "monkey=1", "&monkey=1", "?sort_key=name",
+        "Basic auth is on", "Basic authentication required", 'WWW-Authenticate: Basic realm="x"',
+        "bearer token is missing", "Bearer authentication required", "token: 5 of 6 left", "password is wrong: no",
+        '"token": 5', "docker run -u 1000:1000 x", "a secret: none", "variable API_TOKEN is not set",
+        "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
+    ],
+)  # fmt: skip
+def test_ordinary_texts_stay(text: str) -> None:
+    """What only looks a little like a secret is shown."""
+    assert Secrets(["tok-5ecret-aaaa"]).hide(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["Cookie: a=b", "Authorization: 'x'", "http://u:p@h", "?token=x", "curl -u a:b", "Bearer abcd", "A_TOKEN=x"]
+)
+def test_what_is_hidden_stays_as_it_is(text: str) -> None:
+    """Hiding again, in a cell of a table, takes nothing away that stands behind."""
+    cell = f"| {Secrets().hide(text)} | FAIL |"
+    assert Secrets().hide(cell) == cell
 
 
 def test_variants() -> None:
@@ -44,9 +107,51 @@ def test_variants() -> None:
     assert secrets.hide("Zmlyc3QgbGluZQpzZS9jb25k") == "***"
 
 
+VALUE = "pa55\"wo\\rd<&>/é'bb"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps(VALUE), json.dumps(VALUE, ensure_ascii=False), json.dumps(VALUE).replace("/", "\\/"), repr(VALUE),
+        json.dumps(VALUE).replace("<", "\\u003c").replace("&", "\\u0026").replace(">", "\\u003e"), quote(VALUE),
+        html.escape(VALUE), html.escape(VALUE, quote=False), xml.sax.saxutils.quoteattr(VALUE), shlex.quote(VALUE),
+        quote_plus(VALUE), *(base64.b64encode(f"{before}{VALUE}:x".encode()).decode() for before in ("", "a", "me")),
+    ],
+)  # fmt: skip
+def test_forms(written: str) -> None:
+    """A secret is hidden as JSON, HTML, XML, Python, a shell, an address and base64 write it, whatever is beside it."""
+    shown = Secrets([VALUE]).hide(f"x {written} y")
+    assert "***" in shown
+    assert len(shown) < 18
+
+
+@pytest.mark.parametrize("at", range(1, 15))
+def test_no_part_is_left_at_a_cut(at: int) -> None:
+    """Wherever a text is cut, and whether or not the rest is there, no part of a secret stands at the cut."""
+    value = "tok-5ecret-aaaa"
+    secrets = Secrets([value, "other-5ecret"])
+    text = "." * 5000 + value + "." * 5000
+    assert secrets.first(text, 5000 + at) == secrets.hide(text)[: 5000 + at]
+    assert secrets.last(text, 5000 + at) == secrets.hide(text)[-5000 - at :]
+    assert secrets.beginning(text[: 5000 + at]) == "." * 5000 + "***"
+    assert secrets.ending(text[5000 + at :]) == "***" + "." * 5000
+
+
+def test_credentials_at_a_cut() -> None:
+    """An address is not shown where it is cut before the end of its credentials."""
+    assert Secrets().beginning("see postgres://me:p4ss") == "see postgres://***"
+    assert Secrets().first("see postgres://me:p4ss@db/x", 20) == "see postgres://***@d"
+
+
+def test_an_end_begins_with_a_line() -> None:
+    """Of an output only whose end is known, the line that is torn is left out: a header's value may be its rest."""
+    assert Secrets().ending("rer abc\nHost: h") == "Host: h"
+
+
 def test_short_values() -> None:
     """A value too short to be one does not blank out the report."""
-    assert Secrets(["on", ""]).hide("on and on") == "on and on"
+    assert Secrets(["on", "", "yes", "true", "None"]).hide("on and on: yes, true, None") == "on and on: yes, true, None"
 
 
 def test_longest_first() -> None:

@@ -12,6 +12,7 @@ from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Model
 from gate.prometheus.rules import Rule
+from gate.secrets import beginning_of
 
 ANNOTATIONS = ("runbook", "runbook_url")
 
@@ -35,14 +36,16 @@ class RunbookWish(Model):
         """The path that a link stands for, or why it stands for none."""
         text = link.strip()
         if "{{" in text:
-            return say("{link} is a template, and leads to no file by itself", link=text[:200])
+            return say("{link} is a template, and leads to no file by itself", link=beginning_of(text, 200))
         if self.prefix and text.startswith(self.prefix):
             text = text.removeprefix(self.prefix)
         elif urlsplit(text).scheme:
-            return say("{link} is an address: say with `prefix` which folder it stands for", link=text[:200])
+            return say(
+                "{link} is an address: say with `prefix` which folder it stands for", link=beginning_of(text, 200)
+            )
         path = PurePosixPath(self.folder) / unquote(text.split("#")[0].split("?")[0]).lstrip("/")
         if ".." in path.parts or "\0" in str(path):
-            return say("{link} leads out of the checkout", link=text[:200])
+            return say("{link} leads out of the checkout", link=beginning_of(text, 200))
         return str(path)
 
     def file_of(self, world: World, link: str) -> Path | Message:

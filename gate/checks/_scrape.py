@@ -20,9 +20,11 @@ from gate.checks.world import World
 from gate.messages import Message, say
 from gate.prometheus.exposition import Exposition, Family, Sample, TooMuch, read, samples_again
 from gate.quantities import size
+from gate.secrets import REACH, beginning_of
 
 ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 SAMPLE_LIMIT = 10_000
+_HEAD = 2048
 """Samples of one name whose values are looked at."""
 _CHUNK = 256 * 1024
 
@@ -131,8 +133,7 @@ def _keep(chunks: Iterator[bytes], openmetrics: bool) -> Scrape:
     def written() -> Iterator[bytes]:
         for chunk in chunks:
             body.write(chunk)
-            if len(head) < 2048:
-                head.extend(chunk[: 2048 - len(head)])
+            head.extend(chunk[: max(0, _HEAD + REACH - len(head))])
             yield chunk
 
     try:
@@ -143,4 +144,4 @@ def _keep(chunks: Iterator[bytes], openmetrics: bool) -> Scrape:
     except BaseException:
         body.close()
         raise
-    return Scrape(exposition, body=body, head=head.decode(errors="replace"))
+    return Scrape(exposition, body=body, head=beginning_of(head.decode(errors="replace"), _HEAD))

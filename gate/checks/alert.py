@@ -18,6 +18,7 @@ from gate.messages import Message, say, together
 from gate.prometheus import config, expressions
 from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.quantities import duration
+from gate.secrets import beginning_of
 
 State = Literal["inactive", "pending", "firing"]
 STATES = get_args(State)
@@ -121,7 +122,9 @@ class Alert(Check[Seen]):
 
     def _unhealthy(self, rule: LoadedRule) -> Judgement:
         if rule.health == "err":
-            return failed(say("{alert} can't be evaluated: {error}", alert=self.name, error=rule.error[:300]))
+            return failed(
+                say("{alert} can't be evaluated: {error}", alert=self.name, error=beginning_of(rule.error, 300))
+            )
         return unobserved(say("{alert} was not evaluated yet", alert=self.name))
 
     def _is_chosen(self, alert: ActiveAlert) -> bool:

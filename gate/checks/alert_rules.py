@@ -18,6 +18,7 @@ from gate.matchers import MISSING, Matcher, TextMatcher, unlike
 from gate.messages import Message, say
 from gate.model import Location
 from gate.prometheus.rules import Group, Rule
+from gate.secrets import beginning_of
 
 _SHOWN = 3
 _PLACES = 50
@@ -162,7 +163,8 @@ class AlertRules(Check[Seen]):
                 say("{alert} has no annotation {name}", alert=rule.name, name=names),
             )
         elif rule.annotations[name] in dead:
-            where = file.at(rule.annotation_lines.get(name, rule.line), text=f"{name}: {rule.annotations[name]}"[:200])
+            text = beginning_of(f"{name}: {rule.annotations[name]}", 200)
+            where = file.at(rule.annotation_lines.get(name, rule.line), text=text)
             yield where, say("the runbook of {alert}: {reason}", alert=rule.name, reason=dead[rule.annotations[name]])
 
 

@@ -18,6 +18,7 @@ from gate.evidence import as_bytes
 from gate.messages import say
 from gate.model import Artifact, Evidence, Model, Outcome, Status
 from gate.quantities import Duration, duration
+from gate.secrets import beginning_of, end_of
 
 if TYPE_CHECKING:
     from gate.checks.world import World
@@ -245,4 +246,5 @@ def cut(text: str, limit: int = ANSWER_LIMIT) -> str:
     if len(text) <= limit:
         return text
     half = limit // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters cut ...]\n{text[-half:]}"
+    gap = f"\n[... {len(text) - 2 * half} characters cut ...]\n"
+    return beginning_of(text, half) + gap + end_of(text, half)

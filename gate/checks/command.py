@@ -17,6 +17,7 @@ from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.quantities import Size, duration, size
+from gate.secrets import beginning_of
 
 _EXCERPT = 200
 Argument = Annotated[str, Field(pattern=r"^[^\x00]*$")]
@@ -159,7 +160,7 @@ def _with_excerpt(problem: Message, seen: process.Finished) -> Message:
     lines = (seen.stderr.text().strip() or seen.stdout.text().strip()).splitlines()
     if not lines:
         return problem
-    return say("{problem} (its last line: {line})", problem=problem, line=lines[-1].strip()[:_EXCERPT])
+    return say("{problem} (its last line: {line})", problem=problem, line=beginning_of(lines[-1].strip(), _EXCERPT))
 
 
 def _shown(seen: process.Finished) -> str:

@@ -17,6 +17,7 @@ from gate.matchers import Matcher, SizeMatcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.model import Location
 from gate.quantities import size
+from gate.secrets import beginning_of
 
 _SHOWN = 50
 
@@ -129,7 +130,7 @@ class File(Check[Seen]):
         ]
         for text in self._texts:
             if text not in (one.text or ""):
-                found.append(say("{path} does not contain {text}", path=one.path, text=repr(text)[:200]))
+                found.append(say("{path} does not contain {text}", path=one.path, text=beginning_of(repr(text), 200)))
         return [problem for problem in found if problem]
 
     def _places(self, seen: Seen) -> tuple[Location, ...]:
@@ -140,7 +141,7 @@ class File(Check[Seen]):
                 before, _, _ = (one.text or "").partition(text)
                 number = before.count("\n") + 1
                 line = (one.text or "").split("\n")[number - 1]
-                places.append(Location(file=one.path, line=number, text=line.strip()[:200]))
+                places.append(Location(file=one.path, line=number, text=beginning_of(line.strip(), 200)))
         return tuple(places)
 
     def _proof(self, seen: Seen) -> Message:
@@ -151,7 +152,7 @@ class File(Check[Seen]):
         if self.executable:
             return say("{path} exists and is executable, {size}", path=one.path, size=size(one.size))
         if self._texts:
-            text = ", ".join(repr(each) for each in self._texts)[:200]
+            text = beginning_of(", ".join(repr(each) for each in self._texts), 200)
             return say("{path} exists, {size}, and contains {text}", path=one.path, size=size(one.size), text=text)
         return say("{path} exists, {size}", path=one.path, size=size(one.size))
 

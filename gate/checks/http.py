@@ -23,6 +23,7 @@ from gate.matchers import MISSING, DurationMatcher, Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.model import Model
 from gate.quantities import Duration, Size, duration, size
+from gate.secrets import beginning_of, torn
 from gate.staging.spec import HttpUrl
 
 _SHOWN_BODY = 4096
@@ -216,17 +217,19 @@ def _json_problem(wish: Matcher, answer: http.Answer) -> Message | None:
     try:
         value = http.parse_json(answer.body)
     except ValueError as error:
-        return say("The body is no JSON: {why}", why=str(error)[:_EXCERPT].encode("utf-8", "replace").decode())
+        return say(
+            "The body is no JSON: {why}", why=beginning_of(str(error).encode("utf-8", "replace").decode(), _EXCERPT)
+        )
     return wish.mismatch(value, "json")
 
 
 def _with_excerpt(problem: Message, answer: http.Answer) -> Message:
     """The problem, and the beginning of the body, which often says why."""
-    excerpt = " ".join(answer.text()[: 4 * _EXCERPT].split())
+    excerpt = " ".join(beginning_of(answer.text(), 4 * _EXCERPT).split())
     if not excerpt:
         return say("{problem} (the body is empty)", problem=problem)
     if len(excerpt) > _EXCERPT:
-        excerpt = excerpt[:_EXCERPT] + "..."
+        excerpt = beginning_of(excerpt, _EXCERPT) + "..."
     return say("{problem} (the body begins with: {excerpt})", problem=problem, excerpt=excerpt)
 
 
@@ -234,7 +237,7 @@ def _evidence(answer: http.Answer) -> dict[str, Any]:
     """The answer for a person to read, and as a file byte by byte."""
     head = f"{answer.version} {answer.status} {answer.reason}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
-    raw = as_bytes(head + "\r\n") + answer.body[:FILE_LIMIT]
+    raw = as_bytes(head + "\r\n") + (answer.body if len(answer.body) <= FILE_LIMIT else torn(answer.body[:FILE_LIMIT]))
     return {"answer": _shown(answer), "attachments": (Attachment("answer.txt", raw),)}
 
 
@@ -244,5 +247,5 @@ def _shown(answer: http.Answer) -> str:
     lines += [f"{name}: {value}" for name, value in answer.headers]
     body = answer.text()
     if len(body) > _SHOWN_BODY:
-        body = f"{body[:_SHOWN_BODY]}\n[... cut, {size(len(answer.body))} were read ...]"
+        body = f"{beginning_of(body, _SHOWN_BODY)}\n[... cut, {size(len(answer.body))} were read ...]"
     return "\n".join([*lines, "", body, "", http.describe_timings(answer.timings)])

@@ -20,6 +20,7 @@ from gate.prometheus import expressions
 from gate.prometheus.api import LoadedGroup, LoadedRule
 from gate.prometheus.rules import Group, Rule
 from gate.quantities import duration
+from gate.secrets import beginning_of
 
 _SHOWN = 50
 Wrong = tuple[Location | None, Message]
@@ -147,14 +148,14 @@ def _differences(rule: Rule, loaded: LoadedRule) -> Iterator[Message]:
 
 def _health(rule: LoadedRule) -> Iterator[Message]:
     if rule.health == "err":
-        yield say("{rule} can't be evaluated: {error}", rule=rule.name, error=rule.error[:300])
+        yield say("{rule} can't be evaluated: {error}", rule=rule.name, error=beginning_of(rule.error, 300))
     elif rule.health != "ok":
         yield say("{rule} was not evaluated yet", rule=rule.name)
 
 
 def _short(expression: str) -> str:
     text = " ".join(expression.split())
-    return text if len(text) <= 200 else text[:200] + "..."
+    return text if len(text) <= 200 else beginning_of(text, 200) + "..."
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -23,6 +23,7 @@ from gate.messages import Message, say, together
 from gate.model import Location
 from gate.prometheus.exposition import Exposition, Family, Problem, Sample
 from gate.quantities import Size
+from gate.secrets import beginning_of
 
 LIMIT = 64 * 1024 * 1024
 _SHOWN = 20
@@ -270,7 +271,7 @@ def _type(name: str) -> str:
 
 def _series(sample: Sample) -> str:
     inner = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-    return (sample.name + ("{" + inner + "}" if inner else ""))[:300]
+    return beginning_of(sample.name + ("{" + inner + "}" if inner else ""), 300)
 
 
 def _labels_asked(labels: dict[str, TextMatcher]) -> Message:

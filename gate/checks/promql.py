@@ -16,6 +16,7 @@ from gate.checks.world import World
 from gate.matchers import Matcher, unlike
 from gate.messages import Message, say, together
 from gate.prometheus.api import Series
+from gate.secrets import beginning_of
 
 _SHOWN = 20
 
@@ -89,7 +90,7 @@ class Promql(Check[Seen]):
             yield from self._of_values(seen)
 
     def _of_values(self, seen: Seen) -> Iterator[Message]:
-        found = [number_unlike(self.value, series.value, str(series)[:200]) for series in seen]
+        found = [number_unlike(self.value, series.value, beginning_of(str(series), 200)) for series in seen]
         wrong = [problem for problem in found if problem]
         if self.matching == "each" or len(wrong) == len(seen):
             yield from wrong

@@ -20,6 +20,7 @@ from gate.checks.world import World
 from gate.matchers import Matcher
 from gate.messages import Message, say
 from gate.model import Location
+from gate.secrets import beginning_of
 
 _SHOWN = 50
 _LINE = 200
@@ -131,8 +132,9 @@ class Source(Check[Seen]):
     def _found(self, name: str, lines: list[str], parts: list[tuple[int, int]]) -> Iterator[Location]:
         if self.text is None and self.pattern is None:
             for first, _ in parts:
-                yield Location(file=name, line=first, text=lines[first - 1].strip()[:_LINE])
+                yield Location(file=name, line=first, text=beginning_of(lines[first - 1].strip(), _LINE))
             return
+        shown, text = 0, ""
         for first, last in parts:
             region = "".join(lines[first - 1 : last])
             line, at = first, 0
@@ -140,7 +142,9 @@ class Source(Check[Seen]):
                 line += region.count("\n", at, start)
                 at = start
                 column = at - region.rfind("\n", 0, at)
-                yield Location(file=name, line=line, column=column, text=lines[line - 1].strip()[:_LINE])
+                if line != shown:
+                    shown, text = line, beginning_of(lines[line - 1].strip(), _LINE)
+                yield Location(file=name, line=line, column=column, text=text)
 
     def _starts(self, region: str) -> Iterator[int]:
         if self.pattern:

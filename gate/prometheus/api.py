@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from gate import http
 from gate.messages import Message, say
+from gate.secrets import beginning_of
 
 ANSWER_LIMIT = 32 * 2**20
 """Bytes of an answer."""
@@ -102,7 +103,7 @@ class Api:
             return [Series({}, _sample(data.get("result")))]
         if data.get("resultType") != "vector":
             raise PrometheusError(say("The result of the query is a {kind}, not a vector or scalar",
-                                      kind=str(data.get("resultType"))[:40]))  # fmt: skip
+                                      kind=beginning_of(str(data.get("resultType")), 40)))  # fmt: skip
         return [
             Series(_texts(_mapping(entry).get("metric")), _sample(_mapping(entry).get("value")))
             for entry in _list(data.get("result"))
@@ -149,14 +150,14 @@ class Api:
         return self._data(answer)
 
     def _data(self, answer: http.Answer) -> Any:
-        shown = f"HTTP {answer.status}\n\n{answer.text()[:_SHOWN]}"
+        shown = f"HTTP {answer.status}\n\n{beginning_of(answer.text(), _SHOWN)}"
         if answer.truncated:
             raise PrometheusError(say("The answer of Prometheus is larger than 32 MiB"), shown)
         try:
             body = http.parse_json(answer.body)
         except ValueError as error:
             what = say("What answered is not Prometheus's API: HTTP {status}, and no JSON: {why}",
-                       status=answer.status, why=str(error)[:100])  # fmt: skip
+                       status=answer.status, why=beginning_of(str(error), 100))  # fmt: skip
             raise PrometheusError(what, shown) from None
         if not isinstance(body, dict) or body.get("status") not in ("success", "error"):
             raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
@@ -165,7 +166,9 @@ class Api:
             raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
                                       status=answer.status), shown)  # fmt: skip
         if body["status"] == "error":
-            raise PrometheusError(say("Prometheus refused: {error}", error=str(body.get("error"))[:500]), shown)
+            raise PrometheusError(
+                say("Prometheus refused: {error}", error=beginning_of(str(body.get("error")), 500)), shown
+            )
         return body.get("data")
 
 

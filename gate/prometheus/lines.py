@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from gate.messages import Message, say
+from gate.secrets import REACH, beginning_of
 
 NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 LABEL = rb"[a-zA-Z_][a-zA-Z0-9_]*+"
@@ -59,7 +60,7 @@ class Meta:
 
 def shown(raw: bytes) -> str:
     """Some bytes of a line for people, cut."""
-    return raw[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN]
+    return beginning_of(raw[: 4 * _SHOWN + REACH].decode(errors="replace"), _SHOWN)
 
 
 def text_line(line: bytes) -> Sample | Meta | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gate.messages import say
+from gate.secrets import beginning_of, end_of
 from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, job_services, own_container
 from gate.staging.spec import Start
 
@@ -75,7 +76,7 @@ class Container:
             raw = self.handle.logs(tail=_TAIL)
         except Exception as error:  # noqa: BLE001 - a log that can't be read must not change an outcome
             return f"(its log cannot be read: {error})"
-        return bytes(raw).decode("utf-8", "replace")[-8192:]
+        return end_of(bytes(raw).decode("utf-8", "replace"), 8192)
 
 
 def find(name: str) -> Container:
@@ -145,7 +146,7 @@ def launch(
         )
         handle.start()
     except (DockerException, OSError) as error:
-        raise NoEngine(say("it cannot be started: {why}", why=str(error)[:2000])) from error
+        raise NoEngine(say("it cannot be started: {why}", why=beginning_of(str(error), 2000))) from error
     return Container(handle, name, network, started=True)
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gate.messages import Message, say
+from gate.secrets import beginning_of
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -41,7 +42,7 @@ def client() -> DockerClient:
 
 
 def _short(error: Exception) -> str:
-    return str(error).split("\n", 1)[0][:200]
+    return beginning_of(str(error).split("\n", 1)[0], 200)
 
 
 @cache

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from gate.secrets import REACH, end_of
+
 MARK = "PRODGATE_RUN"
 """The environment variable that every process started by a run carries, with the run's id."""
 
@@ -75,7 +77,7 @@ class Process:
         with stream:
             while data := os.read(stream.fileno(), _CHUNK):
                 self._tail += data
-                del self._tail[:-_TAIL]
+                del self._tail[: -_TAIL - REACH]
 
     @property
     def pid(self) -> int | None:
@@ -122,7 +124,7 @@ class Process:
         """The last 4 KiB of what it wrote, standard output and error together."""
         if self._reader is not None and not self.running:
             self._reader.join(_AGAIN)
-        return bytes(self._tail).decode("utf-8", "replace")
+        return end_of(bytes(self._tail).decode("utf-8", "replace"), _TAIL)
 
     def close(self) -> None:
         """Ends it for good."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from gate.messages import say
 from gate.process import Ended, Finished, Kept
+from gate.secrets import beginning_of
 from gate.staging.container import pulled
 from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, own_container
 from gate.staging.stage import Stage
@@ -58,7 +59,9 @@ def run(
         )
         return _watched(handle, deadline, cancelled, limit)
     except (DockerException, OSError) as error:
-        raise NoEngine(say("it can't be run in {image}: {why}", image=image, why=str(error)[:500])) from error
+        raise NoEngine(
+            say("it can't be run in {image}: {why}", image=image, why=beginning_of(str(error), 500))
+        ) from error
     finally:
         if handle is not None:
             with contextlib.suppress(DockerException):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gate.secrets import beginning_of
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _TEST = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)")
@@ -32,7 +33,7 @@ def parse(text: str) -> Results:
             cases += _package(package, waiting, ending_of("\n".join(said)))
             waiting, said = [], []
         elif line.strip():
-            said.append(line[:OUTPUT_LIMIT])
+            said.append(beginning_of(line, OUTPUT_LIMIT))
     if waiting:
         raise NotResults("its last package never ended: the output is cut off")
     if not cases and not looks_like(text):

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from gate.secrets import REACH
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _ENDINGS: dict[str, Ending] = {"pass": "passed", "bench": "passed", "fail": "failed", "skip": "skipped"}
@@ -56,7 +57,7 @@ class _Reader:
         if action == "build-output":
             key = (group.partition(" ")[0], "")
         if action in ("output", "build-output"):
-            self.said[key] = (self.said.get(key, "") + str(event.get("Output", "")))[-2 * OUTPUT_LIMIT :]
+            self.said[key] = (self.said.get(key, "") + str(event.get("Output", "")))[-OUTPUT_LIMIT - 2 * REACH :]
         elif action in ("run", "start"):
             self.begun[key] = None
         elif action in _ENDINGS:

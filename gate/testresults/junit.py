@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.parsers import expat
 
+from gate.secrets import known
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _BROKEN = ("failure", "error")
 _TEXTS = (*_BROKEN, "system-out", "system-err")
 _DEPTH = 200
+_SAID_LIMIT = 8 * OUTPUT_LIMIT
 
 
 def looks_like(text: str) -> bool:
@@ -88,7 +90,7 @@ class _Reader:
                 raise NotResults(f"suite '{title}' says that {said} tests failed, but shows {failing}")
 
     def _say(self, text: str) -> None:
-        if self.said_size < 8 * OUTPUT_LIMIT:
+        if self.said_size < _SAID_LIMIT:
             self.said.append(text)
             self.said_size += len(text)
 
@@ -98,6 +100,10 @@ class _Reader:
         found = _time(attributes.get("timestamp", ""))
         if found and (self.written is None or found > self.written):
             self.written = found
+
+    def _output(self) -> str:
+        said = "".join(self.said)
+        return known().beginning(said) if self.said_size >= _SAID_LIMIT else said
 
     def _finish(self, attributes: dict[str, str]) -> None:
         name = attributes.get("name", "")
@@ -109,7 +115,7 @@ class _Reader:
                 name=name,
                 ending=self.ending,
                 took=_seconds(attributes.get("time", "")),
-                output=ending_of("".join(self.said)) if self.ending == "failed" else "",
+                output=ending_of(self._output()) if self.ending == "failed" else "",
                 file=attributes.get("file", ""),
                 line=_whole(attributes.get("line", "")) or None,
             )

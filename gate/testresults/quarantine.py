@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from gate.model import Model
+from gate.secrets import beginning_of
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 _COLUMNS = {
@@ -82,7 +83,7 @@ def _yaml(text: str) -> list[tuple[str, Any]]:
     try:
         data = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise NoQuarantine(f"it is no YAML: {' '.join(str(error).split())[:200]}") from None
+        raise NoQuarantine(f"it is no YAML: {beginning_of(' '.join(str(error).split()), 200)}") from None
     entries = data.get("quarantine") if isinstance(data, dict) else data
     if entries is None:
         return []

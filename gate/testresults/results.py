@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gate.secrets import end_of
 from gate.testresults import FORMATS
 
 OUTPUT_LIMIT = 2000
@@ -84,7 +85,7 @@ def together(parts: Iterable[Results]) -> Results:
 def ending_of(text: str) -> str:
     """What is kept of an output."""
     text = text.strip()
-    return text if len(text) <= OUTPUT_LIMIT else f"[...]{text[-OUTPUT_LIMIT:]}"
+    return text if len(text) <= OUTPUT_LIMIT else f"[...]{end_of(text, OUTPUT_LIMIT)}"
 
 
 def leaves(cases: Sequence[Case]) -> list[Case]:

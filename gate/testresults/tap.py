@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from gate.secrets import beginning_of
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _PLAN = re.compile(r"^1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
@@ -33,7 +34,7 @@ def parse(text: str) -> Results:
         line = raw.rstrip("\r")
         plan, point = _PLAN.match(line), _POINT.match(line)
         if line.startswith("Bail out!"):
-            raise NotResults(f"the tests gave up: {line[:200]}")
+            raise NotResults(f"the tests gave up: {beginning_of(line, 200)}")
         if plan:
             if planned is not None:
                 raise NotResults("it has two plans")

@@ -9,6 +9,7 @@ from gate.checks._drill.course import NoProof
 from gate.checks._drill.spec import Script
 from gate.checks.world import World
 from gate.messages import Message, say
+from gate.secrets import end_of
 from gate.staging.engine import NoEngine
 from gate.staging.faults.base import Fault, NoFault, Site, wait_for
 from gate.staging.faults.stop import up
@@ -95,7 +96,7 @@ class ScriptBreaker:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoProof(say("the script could not be run: {why}", why=str(error))) from error
-        said = done.stdout[-_SHOWN:].decode("utf-8", "replace")
+        said = end_of(done.stdout.decode("utf-8", "replace"), _SHOWN)
         if done.returncode:
             raise NoProof(say("the script exited with {code}: {said}", code=done.returncode, said=said))
         return say("the script exited with 0")

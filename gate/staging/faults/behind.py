@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gate.messages import say
+from gate.secrets import end_of
 from gate.staging.engine import RUN_LABEL, NoEngine, client, own_container, own_image
 from gate.staging.faults.base import NoFault, Site, ports
 from gate.staging.proxy import PROBE, Mode
@@ -137,7 +138,7 @@ def _break_open(site: Site, ours: Any, before: str) -> None:
     if ours.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"] != before:
         code, said = ours.exec_run([*PYTHON, "gate.staging.proxy", "claim", before])
         if code != 0:
-            why = bytes(said)[-_SHOWN:].decode("utf-8", "replace")
+            why = end_of(bytes(said).decode("utf-8", "replace"), _SHOWN)
             raise NoFault(say("open connections to {target} cannot be broken: {why}", target=site.staged.name, why=why))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gate.messages import Message, say
 from gate.quantities import Duration
+from gate.secrets import end_of
 from gate.staging.faults.base import Fault, NoFault, Site
 from gate.staging.spec import Words
 
@@ -60,7 +61,7 @@ class Run(Fault):
                 command, cwd=site.root, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.timeout, check=True
             )
         except subprocess.CalledProcessError as error:
-            said = (error.stderr or error.stdout or b"")[-_SHOWN:].decode("utf-8", "replace")
+            said = end_of((error.stderr or error.stdout or b"").decode("utf-8", "replace"), _SHOWN)
             why = say("`{command}` exited with {code}: {said}", command=command[0], code=error.returncode, said=said)
             raise NoFault(why) from error
         except (OSError, subprocess.TimeoutExpired) as error:
