@@ -336,7 +336,7 @@ def reserved(language: str = "en") -> Report:
 def hostile(language: str = "en", text: str = HOSTILE, name: str = "hostile") -> Report:
     """Hostile text wherever text goes; `name` is what ids begin with."""
     message = say("{text}", text=text)
-    evidence = proof(text, text, text, locations=(Location(file=text[:80].replace("\x00", ""), line=3, text=text),))
+    evidence = proof(text, text, text, locations=(Location(file=text.replace("\x00", ""), line=3, text=text),))
     waiver = Waiver(item=f"{name}.waived", reason=text, owner=text, expires=date(2026, 3, 31), issue=text)
     rows = (Row(title=message, status=Status.FAIL, message=message, phase=text, at=1.0),)
     timeline = Timeline(
