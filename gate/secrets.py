@@ -38,13 +38,13 @@ _URL_USER = re.compile(r"(?i)(https?:\\?/\\?/)[^\s/?#\"'<>:]{1,1024}@")
 _URL_TORN = re.compile(r"(?<=[A-Za-z0-9])(:\\?/\\?/)[^\s/@\"'<>]{1,1024}\Z")
 _PARAMETER = re.compile(
     r"(?i)([?&;](?:[\w.-]{0,64}?(?:token|secret|password|passwd|passphrase|signature|credential|(?:api|access|private)_?key)"
-    r"|key|sig|pass|pwd|auth)=)[^&\s\"'<>#;]+"
+    r"|key|sig|pass|pwd|auth)=)[^&\s\"'`<>#;]+"
 )
 _HEADER = re.compile(
     r"""(?ix)
     ( (?: (?:\b|(?<=\\[nrt]))(?:authorization|api-?key|cookie)
         | [a-z0-9]-(?:token|secret|password|(?:api|auth|access|private|subscription)-key) )
-      (?:\\*["'])? [ \t]* [:=]>? [ \t]* (?:\r?\n[ \t]+)? )
+      (?:\\*["'])? [ \t]* (?: :(?!:) | =>? ) [ \t]* (?:\r?\n[ \t]+)? )
     (?! [ \t] | (?:\\?\*){3} )  # what is hidden already ends there: behind it may stand what is ours
     (?: (\[) [^\]\r\n]*
       | (["']) (?: \\. | (?!\3)[^\\\r\n] )*
@@ -57,11 +57,11 @@ _FIELD = re.compile(
     ( (?: (?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|(?:API|PRIVATE|ACCESS|SECRET)_?KEY) (?:\\*["'])?
         | (?i: token|password|passwd|passphrase|secret|(?:api|private|access|secret)_?key )
           \\*["'] (?=[ \t]*:[ \t]*\\*["']) )
-      [ \t]* [:=] [ \t]* )
+      [ \t]* (?: :(?!:) | = ) [ \t]* )
     (?! [-?$ \t] | (?:\\?\*){3} )  # `${TOKEN:-default}` and `$TOKEN` are names
     (?: (["']) (?: \\. | (?!\2)[^\\\r\n] )*
       | (\\+(["'])) (?: (?!\\+\4)[^\r\n] )*
-      | [^\s"'\\]+ )
+      | [^\s"'`\\]+ )
     """
 )
 _BEARER = re.compile(

@@ -65,6 +65,7 @@ def test_other_variables(name: str) -> None:
         ("sent Bearer abc.def", "sent Bearer ***"),
         ("sent Basic bWU6cGFzcw==", "sent Basic ***"),
         ("DB_PASSWORD=hunter22 psql", "DB_PASSWORD=*** psql"),
+        ("say `DB_PASSWORD=hunter22`, or `?key=abc`", "say `DB_PASSWORD=***`, or `?key=***`"),
         ("  POSTGRES_PASSWORD: hunter22", "  POSTGRES_PASSWORD: ***"),
         ('{"access_token": "abc", "a": 1}', '{"access_token": "***", "a": 1}'),
     ],
@@ -83,6 +84,7 @@ def test_shapes(text: str, shown: str) -> None:
         "bearer token is missing", "Bearer authentication required", "token: 5 of 6 left", "password is wrong: no",
         '"token": 5', "docker run -u 1000:1000 x", "a secret: none", "variable API_TOKEN is not set",
         "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
+        "::error title=Sends a cookie::x",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:
