@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, TextIO
+from typing import Any, TextIO, cast
 
 from gate.secrets import Secrets, known
 
 
-class Hiding(io.TextIOBase):
-    """A text stream that hides what is secret in each text that is written."""
+class Hiding:
+    """A text stream that hides what is secret in each text that is written; `buffer` is for what is hidden already.
+
+    It is all that the stream is, and no stream of its own: one of those would close it when it is collected.
+    """
 
     def __init__(self, stream: TextIO, secrets: Secrets) -> None:
         self.stream = stream
         self.secrets = secrets
 
-    def writable(self) -> bool:
-        return True
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self.stream.encoding
-
-    @property
-    def buffer(self) -> BinaryIO:
-        """Where bytes go in which nothing is secret any more."""
-        return self.stream.buffer
-
-    def fileno(self) -> int:
-        return self.stream.fileno()
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
+        """Writes it without any secret in it."""
         self.stream.write(self.secrets.hide(text))
         return len(text)
 
-    def flush(self) -> None:
-        self.stream.flush()
-
-    def close(self) -> None:
-        self.stream.close()
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes several, likewise."""
+        for line in lines:
+            self.write(line)
 
 
 @contextmanager
 def hiding() -> Iterator[None]:
     """Nothing secret is written meanwhile, not even by an error that nobody expected."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (Hiding(stream, known()) for stream in before)
+    sys.stdout, sys.stderr = (cast(TextIO, Hiding(stream, known())) for stream in before)
     try:
         yield
     finally:

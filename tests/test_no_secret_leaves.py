@@ -256,3 +256,12 @@ def test_an_error_that_nobody_expected() -> None:
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), **SECRETS}
     done = subprocess.run([sys.executable, "-c", call], env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, "ZeroDivisionError" in done.stderr) == ("***\n", True)
+
+
+def test_the_streams_stay_open() -> None:
+    """What was written to before is open afterwards, and nothing is hidden there."""
+    program = "import gc, os\nfrom gate.output import hiding\nwith hiding(): print(os.environ['API_TOKEN'])\n"
+    environment = {"PATH": "", "PYTHONPATH": str(ROOT), **SECRETS}
+    call = [sys.executable, "-c", f"{program}gc.collect(); print('open')"]
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "***\nopen\n"
