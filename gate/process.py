@@ -43,6 +43,8 @@ class Kept:
         self._head = bytearray()
         self._tail = bytearray()
         self.total = 0
+        self.broken_off = False
+        """Whether it ended where nobody wanted it to: in the middle of a word, maybe."""
 
     def add(self, data: bytes) -> None:
         """More of it."""
@@ -62,7 +64,8 @@ class Kept:
         """What was kept, as UTF-8, with a line where something is missing."""
         head, tail = bytes(self._head), bytes(self._tail[-self._half :])
         if not self.cut:
-            return (head + tail).decode("utf-8", "replace")
+            whole = (head + tail).decode("utf-8", "replace")
+            return known().beginning(whole) if self.broken_off else whole
         first = known().beginning(head.decode("utf-8", "replace"))
         last = known().ending(tail.decode("utf-8", "replace"))
         return f"{first}\n[... {self.cut} bytes cut ...]\n{last}"
@@ -79,6 +82,10 @@ class Finished:
     output: Kept
     """Both outputs, in the order in which they came."""
     took: float
+
+    def __post_init__(self) -> None:
+        for kept in (self.stdout, self.stderr, self.output):
+            kept.broken_off = self.ended != "exit" or self.code < 0
 
     @property
     def signal(self) -> str | None:

@@ -202,10 +202,11 @@ def _in_base64(value: str, before: int) -> str:
 
 
 def _torn(text: str, value: str) -> int:
-    """Where a value begins that the end of the text has torn; the text's length where it has torn none."""
-    at = text.find(value[0], max(0, len(text) - len(value) + 1))
+    """Where a value begins that the end of the text has torn; the text's length where too little of any is left."""
+    start = value[:_SHORTEST]
+    at = text.find(start, max(0, len(text) - len(value) + 1))
     while at >= 0 and not value.startswith(text[at:]):
-        at = text.find(value[0], at + 1)
+        at = text.find(start, at + 1)
     return at if at >= 0 else len(text)
 
 

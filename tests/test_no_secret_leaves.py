@@ -104,6 +104,8 @@ def commands() -> Iterator[dict[str, Any]]:
         "title": "Expects",
         "command": {"run": ["head", "-c", "9000", "dense"], "stdout": {"contains": "${API_TOKEN} no"}},
     }
+    yield {"title": "Stopped", "timeout": "2s", "command": {**shell, "run": "head -c 42 dense; sleep 9"}}
+    yield {"title": "Killed", "command": {**shell, "run": "head -c 42 dense; kill -9 $$$$"}}
     yield {"title": "File", "file": {"path": "leaks", "contains": "nothing of the kind ${API_TOKEN}"}}
     yield {"title": "Found", "file": {"path": "dense", "contains": "aaaa"}}
     yield {"title": "Source", "source": {"file": "dense", "text": "aaaa", "count": 0}}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from gate.secrets import REACH, end_of
+from gate.secrets import REACH, end_of, known
 
 MARK = "PRODGATE_RUN"
 """The environment variable that every process started by a run carries, with the run's id."""
@@ -124,7 +124,7 @@ class Process:
         """The last 4 KiB of what it wrote, standard output and error together."""
         if self._reader is not None and not self.running:
             self._reader.join(_AGAIN)
-        return end_of(bytes(self._tail).decode("utf-8", "replace"), _TAIL)
+        return known().beginning(end_of(bytes(self._tail).decode("utf-8", "replace"), _TAIL))
 
     def close(self) -> None:
         """Ends it for good."""
