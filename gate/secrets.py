@@ -177,7 +177,9 @@ def torn(raw: bytes | bytearray) -> bytes:
 def _forms(value: str) -> set[str]:
     """A value as it stands in an address, HTML or XML, a program's text, a shell and base64; and in JSON in JSON."""
     page = html.escape(value, quote=False)
-    found = {value, quote(value, safe=""), quote(value), quote_plus(value), repr(value)[1:-1], page}
+    shown = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    found = {value, shown, repr(value)[1:-1], quote(value, safe="", errors="surrogateescape")}
+    found |= {put(value, errors="surrogateescape") for put in (quote, quote_plus)}
     found |= {value.replace("'", mark) for mark in ("'\"'\"'", "'\\''")}
     found |= {
         page.replace('"', double).replace("'", single) for double in ('"', "&quot;", "&#34;") for single in _APOSTROPHES

@@ -151,6 +151,12 @@ def test_an_end_begins_with_a_line() -> None:
     assert Secrets().ending("rer abc\nHost: h") == "Host: h"
 
 
+def test_bytes_that_are_no_text() -> None:
+    """A variable may hold any bytes: it is hidden as it is handed over, and as it is shown."""
+    secrets = Secrets.from_environment({"A_TOKEN": "caf\udce9-secret"})
+    assert secrets.hide("caf\udce9-secret, caf\ufffd-secret, caf%E9-secret") == "***, ***, ***"
+
+
 def test_short_values() -> None:
     """A value too short to be one does not blank out the report."""
     assert Secrets(["on", "", "yes", "true", "None"]).hide("on and on: yes, true, None") == "on and on: yes, true, None"
