@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 import re
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from gate.messages import Message
@@ -61,7 +61,9 @@ class Language:
             return self.message(value)
         if not isinstance(value, str):
             return self.number(value)
-        if self.code != "en" and _DAY.fullmatch(value):
+        if self.code == "en":
+            return value
+        if _DAY.fullmatch(value):
             return self._iso_day(value)
         return self._quantity(value) if _QUANTITY.fullmatch(value) else value
 
@@ -100,15 +102,21 @@ class Language:
 
     def moment(self, when: datetime) -> str:
         """A date with its time, in UTC: `15 December 2025 at 09:36:54 UTC`."""
-        from babel.dates import format_datetime
-
-        return str(format_datetime(when.astimezone(UTC), _MOMENTS[self.code], locale=_LOCALES[self.code]))
+        return _moment(when.astimezone(UTC).replace(microsecond=0), self.code)
 
     def day(self, day: date) -> str:
         """A date: `31 March 2026`."""
         from babel.dates import format_date
 
         return str(format_date(day, "long", locale=_LOCALES[self.code]))
+
+
+@lru_cache(maxsize=4096)
+def _moment(when: datetime, code: str) -> str:
+    """Many items begin in the same second."""
+    from babel.dates import format_datetime
+
+    return str(format_datetime(when, _MOMENTS[code], locale=_LOCALES[code]))
 
 
 def _catalogue(code: str) -> gettext.NullTranslations:

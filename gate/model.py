@@ -7,6 +7,7 @@ its JSON Schema is generated from these definitions.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -238,7 +239,7 @@ class Counts(Model):
 
 def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
     """The counts of some items."""
-    by = {status: sum(1 for item in items if item.status is status) for status in Status}
+    by = Counter(item.status for item in items)
     return Counts(
         total=len(items),
         passed=by[Status.PASS],

@@ -130,6 +130,8 @@ def markdown_page(name: str, report: Report, words: Language, **more: Any) -> st
 
 def rich(text: str, *, outside: Callable[[str], str], code: Callable[[str], str]) -> str:
     """A text in which only `spans of code` mean something, escaped part by part."""
+    if "`" not in text:
+        return _padded(text, outside)
     parts = _SPAN.split(text)
     return "".join(code(part) if number % 2 else _padded(part, outside) for number, part in enumerate(parts))
 

@@ -17,16 +17,24 @@ _SPACE = re.compile("[ \t\n\x0b\x0c\u2028\u2029]+")
 _PUNCTUATION = re.compile(r"[\\`*_{}\[\]#|~!$]")
 _LEADING = re.compile(r"^(\d*)([-+=]|(?<=\d)[.)])")
 _REFERENCE = re.compile(r"@|(?:#|GH-)(?=\w)|(?<=[a-z]):(?=//)|www(?=\.)", re.IGNORECASE)
+_ORDINARY = re.compile(
+    r"[A-Za-z](?:[A-Za-z0-9,;()'%=+/]| (?! )|(?<![wW])\.|(?<![hH])-|:(?= ))*+(?<! )",
+)
+"""A line in which nothing means anything to Markdown: most lines."""
 _BREAK = "\N{ZERO WIDTH SPACE}"
 
 
 def visible(text: str) -> str:
     """The text with U+FFFD for control characters, lone surrogates, and marks that turn the direction of writing."""
+    if text.isprintable():
+        return text
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def text(text: str) -> str:
     """A text for the middle of a line: one line of it, and only letters."""
+    if _ORDINARY.fullmatch(text):
+        return text
     line = _SPACE.sub(" ", visible(text)).strip(" ")
     escaped = html.escape(_PUNCTUATION.sub(r"\\\g<0>", _broken(line)), quote=False)
     return _LEADING.sub(r"\1\\\2", escaped)
@@ -63,4 +71,6 @@ def fence(value: str, language: str = "") -> str:
 
 
 def _longest(value: str, mark: str) -> int:
+    if mark not in value:
+        return 0
     return max((len(run) for run in re.findall(f"{re.escape(mark)}+", value)), default=0)
