@@ -12,8 +12,10 @@ from pathlib import Path
 
 from _measure import GATE, ROOT, Program, in_turns, judge, service, show
 
+from gate.commands._options import WORKERS
+
 ITEMS = 33
-MANY, MANY_DELAY, WORKERS = 1000, 0.05, 32
+MANY, MANY_DELAY = 1000, 0.05
 CHAOS = ROOT / ".cache" / "chaostoolkit" / "bin" / "chaos"
 
 
@@ -88,8 +90,8 @@ def many(folder: Path, rounds: int) -> None:
     """1,000 items at 50 ms beside what the number of workers allows at best."""
     with service(MANY_DELAY) as url:
         checklist(folder, url, MANY)
-        name = f"prodgate run --workers {WORKERS}"
-        taken = in_turns([Program(name, [*GATE, "--workers", str(WORKERS)])], folder, rounds)
+        name = "prodgate run"
+        taken = in_turns([Program(name, GATE)], folder, rounds)
     limit = -(-MANY // WORKERS) * MANY_DELAY
     print(f"{MANY} items, answered after {MANY_DELAY * 1000:.0f} ms; {WORKERS} workers need {limit:.2f} s at least")
     show(taken)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from gate.checklist.models import Checklist, Item
 
 DEFAULT_FILE = "prodgate.yml"
+WORKERS = 20
+"""Items asked at a time, where nothing is said: enough to be quick, and no load test of the service."""
 
 
 class _Files(argparse.Action):
@@ -35,6 +37,11 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 def add_only(parser: argparse.ArgumentParser) -> None:
     """`--only`, several times: sections and items."""
     parser.add_argument("--only", action="append", default=[], metavar="ID", help="this section or item only")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """`--workers`."""
+    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help="items asked at a time (%(default)s)")
 
 
 def chosen(checklist: Checklist, texts: list[str]) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gate.commands._options import add_files, add_only, chosen
+from gate.commands._options import add_files, add_only, add_workers, chosen
 
 SUMMARY = "say what a run will do and how long it takes at worst; touch nothing"
 
@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     add_files(parser)
     add_only(parser)
-    parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
+    add_workers(parser)
 
 
 def main(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gate.commands._options import add_files, add_only, chosen
+from gate.commands._options import add_files, add_only, add_workers, chosen
 
 SUMMARY = "run each check against nothing at all and list those that still pass"
 
@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     add_files(parser)
     add_only(parser)
-    parser.add_argument("--workers", type=int, default=16, metavar="N", help="items asked at a time (%(default)s)")
+    add_workers(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say of each item how it was proven")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gate.commands._base import BY_API, compared
 from gate.commands._finish import finish, tell_step
-from gate.commands._options import add_files, add_only, chosen, image, seconds
+from gate.commands._options import add_files, add_only, add_workers, chosen, image, seconds
 from gate.commands._publishing import add_publishing, announced, wished
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="with --compare: `base` runs that one (%(default)s)",
     )
     add_publishing(parser)
-    parser.add_argument("--workers", type=int, default=32, metavar="N", help="items asked at a time (%(default)s)")
+    add_workers(parser)
 
 
 def main(options: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ class Options:
 
     root: Path
     items: tuple[Item, ...]
-    workers: int = 32
+    workers: int
     deadline: float | None = None
     language: str | None = None
     source: Source = field(default_factory=Source)
