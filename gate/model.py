@@ -91,10 +91,22 @@ class Evidence(Model):
     artifacts: tuple[Artifact, ...] = ()
 
 
+LinkName = Literal["loaded", "exposed", "fired", "annotation", "runbook", "sections"]
+"""The links of the chain from an alert's rule to its runbook, in order."""
+
+
+class Link(Model):
+    """A link of an alert's chain, and whether it holds."""
+
+    name: LinkName
+    holds: bool
+
+
 class Row(Model):
     """One criterion inside an outcome, such as an observation of a drill. `at`: seconds since the fault, when seen.
 
     A WAIVED row is a reservation of an item that passes; `expires` is the day from which it would not pass any more.
+    Of an alert, `severity` is what its rule says, and `links` are those of its chain, in order.
     """
 
     title: Message
@@ -104,6 +116,8 @@ class Row(Model):
     at: float | None = None
     within: float | None = None
     expires: date | None = None
+    severity: str = ""
+    links: tuple[Link, ...] = ()
     evidence: Evidence = Evidence()
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -13,7 +13,8 @@ from gate.checks.asked import Asked, ask
 from gate.checks.traceability import Traceability
 from gate.checks.world import World
 from gate.messages import say
-from gate.model import ItemResult, Moment, Outcome, Severity, Status, Timeline
+from gate.model import ItemResult, LinkName, Moment, Outcome, Severity, Status, Timeline
+from gate.prometheus.api import Api
 from gate.secrets import Secrets
 from gate.staging.staged import Staged
 from tests.parts.services import Service, prometheus_running
@@ -82,16 +83,44 @@ def test_first_broken_link(running: Service, checkout: Path) -> None:
     assert rows(outcome) == {
         "Good": "no link is broken",
         "Metricless": "nobody exposes nobody_has_it",
-        "Bare": "it was not seen firing in a drill",
-        "Lost": "it was not seen firing in a drill",
-        "Thin": "it was not seen firing in a drill",
+        "Bare": "it has no runbook annotation",
+        "Lost": "docs/lost.md does not exist",
+        "Thin": 'docs/thin.md:3: section "Signal" has no text under it',
     }
-    words = str(outcome.message)
-    assert [
-        part
-        for part in ("Bare: it has no runbook annotation", "docs/lost.md does not exist", "has no text")
-        if part in words
-    ] != []
+    assert [f"{title}: {why}" in str(outcome.message) for title, why in rows(outcome).items()] == [False, *[True] * 4]
+
+
+def test_a_pass_names_the_links_that_hold(running: Service, checkout: Path) -> None:
+    """A link that is broken and not demanded is said to be so in a row that passes, and is not in the message."""
+    outcome = asking(running, checkout, links=["loaded"])
+    assert str(outcome.message) == "5 alerts, and of each these links hold: loaded; 0 seen firing in a drill"
+    assert {row.status for row in outcome.rows} == {Status.PASS}
+    assert rows(outcome)["Metricless"] == "nobody exposes nobody_has_it (not demanded)"
+
+
+def test_a_row_has_its_whole_chain(running: Service, checkout: Path) -> None:
+    """An alert's severity, the place of its rule and every link, whether demanded or not, are in its row."""
+    good, metricless, *_ = asking(running, checkout, drilled("Good"), links=["loaded"]).rows
+    assert [link.name for link in metricless.links] == list(get_args(LinkName))
+    assert [link.name for link in metricless.links if not link.holds] == ["exposed", "fired"]
+    assert {link.holds for link in good.links} == {True}
+    assert (good.severity, metricless.severity) == ("critical", "minor")
+    assert [str(place) for place in metricless.evidence.locations] == ["rules.yml:6"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("<!-- TODO -->\n", "docs/good.md has no section"),
+        ("# Good\n\n<!-- TODO -->\n", 'docs/good.md:1: section "Good" has no text under it'),
+        ("# Good\n\ntext\n\n## Steps\n", 'docs/good.md:5: section "Steps" has no text under it'),
+    ],
+)
+def test_without_sections_all_are_to_be_filled_in(running: Service, checkout: Path, text: str, why: str) -> None:
+    """A runbook has sections, and text under each of them, where the checklist names none."""
+    (checkout / "docs/good.md").write_text(text)
+    outcome = asking(running, checkout, links=["sections"])
+    assert (outcome.status, rows(outcome)["Good"]) == (Status.FAIL, why)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +161,83 @@ def test_a_rule_that_is_not_loaded(running: Service, checkout: Path) -> None:
     assert (outcome.status, rows(outcome)["New"]) == (Status.FAIL, "it is not loaded")
 
 
+TWINS = """
+groups:
+  - name: g
+    rules:
+      - {alert: HighErrors, expr: vector(1), labels: {severity: warning}}
+      - {alert: HighErrors, expr: vector(1) < 0, labels: {severity: critical}}
+      - {alert: Broken, expr: "label_replace(http_up, 'a', '', '', '')", labels: {severity: minor}}
+      - {alert: Broken, expr: vector(2) < 0, labels: {severity: minor}}
+      - {alert: Same, expr: vector(1), labels: {severity: info}}
+      - {alert: Same, expr: vector(2) < 0, labels: {severity: info}}
+"""
+"""Alerts of one name: told apart by severity; one of them unhealthy; not to be told apart when one of them fires."""
+FIRING_TWICE = 'http_up{a="1"} 1\nhttp_up{a="2"} 1\n'
+
+
+@pytest.fixture(scope="module")
+def twins() -> Iterator[Service]:
+    web = Web({"/metrics": Reply(200, FIRING_TWICE, {"Content-Type": "text/plain"})})
+    web.start()
+    static = f"scrape_configs: [{{job_name: a, static_configs: [{{targets: ['127.0.0.1:{web.port}']}}]}}]\n"
+    with prometheus_running(CONFIG + static, TWINS) as service:
+        wait_until(lambda: len(alerting(service)) >= 2 and "err" in healths(service))
+        yield service
+    web.stop()
+
+
+@pytest.fixture
+def twins_checkout(tmp_path: Path) -> Path:
+    (tmp_path / "rules.yml").write_text(TWINS)
+    return tmp_path
+
+
+def alerting(service: Service) -> list[str]:
+    return [alert.name for alert in Api(service.url, time.monotonic() + 5).alerts() if alert.state == "firing"]
+
+
+def healths(service: Service) -> set[str]:
+    return {rule.health for group in Api(service.url, time.monotonic() + 5).rules() for rule in group.rules}
+
+
+def holding(outcome: Outcome, link: str) -> list[tuple[str, str, bool]]:
+    return [
+        (str(row.title), row.severity, each.holds) for row in outcome.rows for each in row.links if each.name == link
+    ]
+
+
+def test_an_alert_fires_for_its_own_rule(twins: Service, twins_checkout: Path) -> None:
+    """An alert that was seen firing counts for the rule whose labels it has, and for none where that can't be told."""
+    outcome = asking(twins, twins_checkout, drilled("HighErrors", "Same"), links=["loaded"], fired={"critical": "100%"})
+    assert holding(outcome, "fired") == [
+        ("HighErrors", "warning", True), ("HighErrors", "critical", False), ("Broken", "minor", False),
+        ("Broken", "minor", False), ("Same", "info", False), ("Same", "info", False),
+    ]  # fmt: skip
+    assert "0 of 1 critical alerts were seen firing, expected 100 %" in str(outcome.message)
+    assert str(outcome.rows[4].message).startswith(
+        "an alert of its name was seen firing in a drill, and it can't be told"
+    )
+
+
+def test_an_unhealthy_rule_beside_a_healthy_one(twins: Service, twins_checkout: Path) -> None:
+    """A rule that can't be evaluated is not hidden by another of its name."""
+    found = holding(asking(twins, twins_checkout, links=["loaded"]), "loaded")
+    assert [holds for name, _, holds in found if name == "Broken"] == [False, True]
+
+
+def test_another_rule_of_the_name(running: Service, checkout: Path) -> None:
+    """A rule counts as loaded only with its own group, expression and labels."""
+    for change in (
+        ("vector(1), labels", "vector(3), labels"),
+        ("severity: critical", "severity: x"),
+        ("name: g", "name: h"),
+    ):
+        (checkout / "rules.yml").write_text(RULES.replace(*change))
+        outcome = asking(running, checkout, links=["loaded"])
+        assert rows(outcome)["Good"] == "another rule of its name is loaded, and not this one"
+
+
 def test_what_prometheus_only_remembers_is_not_exposed(checkout: Path) -> None:
     """A metric that somebody exposed once, and nobody does now, breaks the link."""
     (checkout / "rules.yml").write_text(RULES.replace("nobody_has_it", "gone_total"))
@@ -142,6 +248,13 @@ def test_what_prometheus_only_remembers_is_not_exposed(checkout: Path) -> None:
         assert until(service, checkout, "no link is broken")
         web.stop()
         assert until(service, checkout, "nobody exposes gone_total")
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def until(service: Service, root: Path, words: str) -> bool:

@@ -22,6 +22,7 @@ MADE: dict[str, Callable[[str], Report]] = {
     "reserved": reports.reserved,
     "hostile": reports.hostile,
     "changed": reports.changed,
+    "traced": reports.traced,
 }
 
 

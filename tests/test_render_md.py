@@ -19,6 +19,7 @@ MADE: dict[str, Callable[[str], Report]] = {
     "reserved": reports.reserved,
     "hostile": reports.hostile,
     "changed": reports.changed,
+    "traced": reports.traced,
 }
 
 
@@ -147,6 +148,21 @@ def test_a_drill_has_its_rows_and_its_timeline() -> None:
     seen = ["Observation", r"GET /readyz is 503, not\_ready", "✅ PASS", "0,9 s", "10,0 s", "seen as expected"]
     assert [text.replace(" s", "\N{NO-BREAK SPACE}s") if text.endswith(" s") else text for text in seen] in found
     assert [r"\+18,4" + "\N{NO-BREAK SPACE}s", "VezaDatabaseDown firing"] in found
+
+
+def test_the_chain_of_each_alert() -> None:
+    """Each alert has its severity, the place of its rule and every link; below stands how many were seen firing."""
+    text = render(reports.traced("en"), "en")
+    assert [row for row in rows(text) if row[0] in ("Alert", "HighErrors", "Bare")] == [
+        ["Alert", "Severity", "Rule", "Loaded", "Exposed", "Fired", "Annotation", "Runbook", "Sections", "Status",
+         "First broken link"],
+        ["HighErrors", "critical", "`ops/alerts.yml:4`", *["yes"] * 6, "✅ PASS", "no link is broken"],
+        ["HighErrors", "critical", "`ops/alerts.yml:9`", "yes", "yes", "**no**", "yes", "**no**", "yes", "❌ FAIL",
+         "it was not seen firing in a drill"],
+        ["Bare", "", "`ops/alerts.yml:14`", "yes", "yes", "yes", "**no**", "yes", "yes", "❌ FAIL",
+         "it was not seen firing in a drill"],
+    ]  # fmt: skip
+    assert "**Seen firing**: 1 of 2 critical, 1 of 1 without severity, 1 of 1 " in text
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])

@@ -85,13 +85,14 @@ class Document(Check[Seen]):
             if not matching:
                 found.append((_missing(wish, one), Location(file=one.path)))
                 continue
-            why = [self._thin(one.path, section) for section in matching]
+            why = [self.thin(one.path, section) for section in matching]
             if all(why):
                 place = Location(file=one.path, line=matching[0].line, text=matching[0].title)
                 found += [(message, place) for message in why[:1] if message]
         return found
 
-    def _thin(self, path: str, section: markdown.Section) -> Message | None:
+    def thin(self, path: str, section: markdown.Section) -> Message | None:
+        """Why a section has too little text under it, if it has."""
         if section.words == 0:
             return say(
                 '{path}:{line}: section "{title}" has no text under it',

@@ -121,7 +121,7 @@ def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None) -> Iterat
             yield file.at(rule.line), say("{rule} is not loaded", rule=rule.name)
             continue
         left.remove(found)
-        for problem in (*_differences(rule, found), *_health(found)):
+        for problem in (*differences(rule, found), *_health(found)):
             yield file.at(rule.line), problem
     for rest in left:
         yield file.at(group.line), say("{rule} is loaded in {group}, but not in the file", rule=rest.name,
@@ -131,10 +131,11 @@ def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None) -> Iterat
 def _best(rule: Rule, loaded: list[LoadedRule]) -> LoadedRule | None:
     """The loaded rule of that name, the one that differs least where there are several."""
     same = [each for each in loaded if each.name == rule.name and each.alerting == rule.alerting]
-    return min(same, key=lambda each: len(list(_differences(rule, each))), default=None)
+    return min(same, key=lambda each: len(list(differences(rule, each))), default=None)
 
 
-def _differences(rule: Rule, loaded: LoadedRule) -> Iterator[Message]:
+def differences(rule: Rule, loaded: LoadedRule) -> Iterator[Message]:
+    """What a loaded rule has otherwise than the file: expression, `for`, labels."""
     if rule.expr.strip() != loaded.expr.strip() and expressions.normal(rule.expr) != expressions.normal(loaded.expr):
         yield say("{rule}: the file has the expression {wanted}, loaded is {loaded}", rule=rule.name,
                   wanted=_short(rule.expr), loaded=_short(loaded.expr))  # fmt: skip

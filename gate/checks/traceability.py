@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -20,14 +20,14 @@ from gate.checks._prometheus import ReadFile, asking, exposed, no_files, rule_fi
 from gate.checks._runbooks import RunbookWish
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.document import Document
+from gate.checks.loaded_rules import differences
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import Location, Row, Status
-from gate.prometheus.api import Api, LoadedRule
+from gate.model import Evidence, Link, LinkName, Location, Row, Status
+from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.rules import Rule
 
-Link = Literal["loaded", "exposed", "fired", "annotation", "runbook", "sections"]
-_LINKS: tuple[Link, ...] = ("loaded", "exposed", "fired", "annotation", "runbook", "sections")
+_LINKS: tuple[LinkName, ...] = get_args(LinkName)
 _SHOWN = 20
 _SHORTEST = 60
 
@@ -44,21 +44,43 @@ Percent = Annotated[int, BeforeValidator(_percent), WithJsonSchema({"type": "str
 
 @dataclass(frozen=True)
 class Chain:
-    """One alert: where its rule stands, its severity, and the first broken link, None where all hold."""
+    """One alert: where its rule stands, its severity, and why each broken link is."""
 
     name: str
     severity: str
     place: Location
-    broken: Mapping[Link, Message]
+    broken: Mapping[LinkName, Message]
 
-    def first(self, links: tuple[Link, ...]) -> Message | None:
+    def first(self, links: tuple[LinkName, ...]) -> Message | None:
         """The first broken one of some links."""
         return next((self.broken[link] for link in _LINKS if link in links and link in self.broken), None)
 
 
 @dataclass(frozen=True)
+class Known:
+    """What Prometheus says, asked once for all alerts.
+
+    `there` are the metrics that somebody exposes, `fired` the labels of the alerts that a drill of this run has noticed
+    and that were firing meanwhile.
+    """
+
+    groups: tuple[LoadedGroup, ...]
+    there: set[str]
+    fired: tuple[Mapping[str, str], ...]
+
+    def namesakes(self, rule: Rule) -> list[tuple[str, LoadedRule]]:
+        """The loaded alerts of a rule's name, each with the name of its group."""
+        return [
+            (group.name, each)
+            for group in self.groups
+            for each in group.rules
+            if each.alerting and each.name == rule.name
+        ]
+
+
+@dataclass(frozen=True)
 class Seen:
-    """The chains of all alerts, runbooks that no alert leads to, and the glob where no file matches it."""
+    """The chains of all alerts, and runbooks that no alert leads to."""
 
     chains: tuple[Chain, ...]
     orphans: tuple[str, ...]
@@ -74,7 +96,7 @@ class Traceability(Check[Seen]):
 
     target: TargetName = Field(description="The Prometheus to ask.")
     file: CheckoutPath = Field(description="The rule file, or a glob.")
-    links: list[Link] = Field(
+    links: list[LinkName] = Field(
         ["loaded", "exposed", "annotation", "runbook", "sections"],
         min_length=1,
         description="The links that have to hold for every alert.",
@@ -86,7 +108,10 @@ class Traceability(Check[Seen]):
     )
     severity: str = Field("severity", description="The label that says the severity of an alert.")
     runbook: RunbookWish = Field(RunbookWish(), description="How a runbook annotation leads to a file.")
-    sections: list[str] = Field([], description="Headings that a runbook has to have, each with text under it.")
+    sections: list[str] = Field(
+        [],
+        description="Headings that a runbook has to have, each with text under it; without it, all that it has.",
+    )
     runbooks: CheckoutPath | None = Field(None, description="A glob of all runbooks: an alert has to lead to each.")
 
     def asked(self, world: World) -> str:
@@ -98,35 +123,29 @@ class Traceability(Check[Seen]):
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file)
         with asking(world, self.target) as api:
-            loaded = {rule.name: rule for group in api.rules() for rule in group.rules if rule.alerting}
             names = {name for file in files for rule in file.content.alerts for name in rule.metrics}
-            there, fired = exposed(api, names), _fired(api, world)
+            known = Known(tuple(api.rules()), exposed(api, names), _fired(api, world))
         chains, linked = [], set()
         for file in files:
             for rule in file.content.alerts:
-                broken = dict(self._broken(rule, loaded.get(rule.name), there, fired, world))
-                chains.append(self._chain(file, rule, broken))
+                chains.append(self._chain(file, rule, dict(self._broken(rule, known, world))))
                 linked |= self._linked(rule, world)
         return Seen(tuple(chains), tuple(self._orphans(linked, world)))
 
-    def _chain(self, file: ReadFile, rule: Rule, broken: dict[Link, Message]) -> Chain:
+    def _chain(self, file: ReadFile, rule: Rule, broken: dict[LinkName, Message]) -> Chain:
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
 
-    def _broken(
-        self, rule: Rule, loaded: LoadedRule | None, there: set[str], fired: set[str], world: World
-    ) -> Iterator[tuple[Link, Message]]:
-        if loaded is None:
-            yield "loaded", say("it is not loaded")
-        elif loaded.health != "ok":
-            yield "loaded", say("it is loaded and not healthy: {why}", why=loaded.error or loaded.health)
-        missing = [name for name in rule.metrics if name not in there]
+    def _broken(self, rule: Rule, known: Known, world: World) -> Iterator[tuple[LinkName, Message]]:
+        if why := _not_loaded(rule, known):
+            yield "loaded", why
+        missing = [name for name in rule.metrics if name not in known.there]
         if missing:
             yield "exposed", say("nobody exposes {metrics}", metrics=", ".join(missing))
-        if rule.name not in fired:
-            yield "fired", say("it was not seen firing in a drill")
+        if why := _not_fired(rule, known):
+            yield "fired", why
         yield from self._runbook_broken(rule, world)
 
-    def _runbook_broken(self, rule: Rule, world: World) -> Iterator[tuple[Link, Message]]:
+    def _runbook_broken(self, rule: Rule, world: World) -> Iterator[tuple[LinkName, Message]]:
         name = self.runbook.annotation_of(rule)
         if name is None:
             yield "annotation", say("it has no runbook annotation")
@@ -134,11 +153,20 @@ class Traceability(Check[Seen]):
         path = self.runbook.file_of(world, rule.annotations[name])
         if isinstance(path, Message):
             yield "runbook", path
-        elif self.sections:
-            document = Document.model_validate({"file": shown(path, world.root.resolve()), "sections": self.sections})
-            judged = document.judge(document.observe(world))
-            if judged.status is not Status.PASS:
-                yield "sections", judged.message
+        elif why := self._unfilled(shown(path, world.root.resolve()), world):
+            yield "sections", why
+
+    def _unfilled(self, path: str, world: World) -> Message | None:
+        """Why a runbook is not filled in: one of the sections that are demanded, else one of those that it has."""
+        document = Document.model_validate({"file": path, "sections": self.sections})
+        seen = document.observe(world)
+        if self.sections:
+            judged = document.judge(seen)
+            return judged.message if judged.status is not Status.PASS else None
+        sections = [section for one in seen for section in one.sections]
+        if not sections:
+            return say("{path} has no section", path=path)
+        return next((why for section in sections if (why := document.thin(path, section))), None)
 
     def _linked(self, rule: Rule, world: World) -> set[str]:
         name = self.runbook.annotation_of(rule)
@@ -152,7 +180,8 @@ class Traceability(Check[Seen]):
 
     def judge(self, seen: Seen) -> Judgement:
         links = tuple(self.links)
-        evidence: dict[str, Any] = {"rows": tuple(map(_row, seen.chains)), "answer": _table(seen)}
+        rows = tuple(_row(chain, links) for chain in seen.chains)
+        evidence: dict[str, Any] = {"rows": rows, "answer": _table(seen)}
         if not seen.chains:
             return failed(no_files(self.file), **evidence)
         broken = [(chain, why) for chain in seen.chains if (why := chain.first(links))]
@@ -161,8 +190,12 @@ class Traceability(Check[Seen]):
         if problems:
             places = tuple(chain.place for chain, _ in broken[:_SHOWN])
             return failed(together(problems), locations=places, **evidence)
-        count = sum("fired" not in chain.broken for chain in seen.chains)
-        message = say("{count} alerts, no link broken; {fired} seen firing", count=len(seen.chains), fired=count)
+        message = say(
+            "{count} alerts, and of each these links hold: {links}; {fired} seen firing in a drill",
+            count=len(seen.chains),
+            links=", ".join(link for link in _LINKS if link in links),
+            fired=sum("fired" not in chain.broken for chain in seen.chains),
+        )
         return passed(message, **evidence)
 
     def _coverage(self, seen: Seen) -> Iterator[Message]:
@@ -179,23 +212,56 @@ class Traceability(Check[Seen]):
                 )
 
 
-def _fired(api: Api, world: World) -> set[str]:
-    """The alerts that a drill of this run has noticed, and that Prometheus had firing meanwhile."""
+def _not_loaded(rule: Rule, known: Known) -> Message | None:
+    """Why the rule itself, and no other of its name, is not loaded and healthy."""
+    namesakes = known.namesakes(rule)
+    same = [each for group, each in namesakes if group == rule.group and not any(differences(rule, each))]
+    if not same:
+        return say("another rule of its name is loaded, and not this one") if namesakes else say("it is not loaded")
+    bad = next((each for each in same if each.health != "ok"), None)
+    return say("it is loaded and not healthy: {why}", why=bad.error or bad.health) if bad else None
+
+
+def _not_fired(rule: Rule, known: Known) -> Message | None:
+    """Why it was not seen firing: an alert counts for the one rule that can have brought it, by its labels."""
+    mine = [labels for labels in known.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
+    if not mine:
+        return say("it was not seen firing in a drill")
+    others = [each for _, each in known.namesakes(rule) if any(differences(rule, each))]
+    if any(not any(_bears(labels, each.labels) for each in others) for labels in mine):
+        return None
+    return say("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")
+
+
+def _bears(labels: Mapping[str, str], of_rule: Mapping[str, str]) -> bool:
+    """Whether an alert can be a rule's: it has all of the rule's labels. Only an evaluation fills in templates."""
+    return all(labels.get(name, "") == value for name, value in of_rule.items() if "{{" not in value)
+
+
+def _fired(api: Api, world: World) -> tuple[Mapping[str, str], ...]:
+    """The labels of the alerts that a drill of this run has noticed, and that Prometheus had firing meanwhile."""
     outcomes = [item.outcome for item in world.results.values() if item.check == "drill"]
     moments = [moment for outcome in outcomes if outcome.timeline for moment in outcome.timeline.moments]
     noticed = {str(moment.what.args["alert"]) for moment in moments if "alert" in moment.what.args}
     if not noticed:
-        return set()
+        return ()
     window = max(_SHORTEST, int(time.monotonic() - world.began) + 1)
-    fired = api.query(f'max by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{window}s]))')
-    return noticed & {series.labels.get("alertname", "") for series in fired}
+    fired = api.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{window}s])')
+    return tuple(series.labels for series in fired if series.labels.get("alertname") in noticed)
 
 
-def _row(chain: Chain) -> Row:
-    why = chain.first(_LINKS)
-    status = Status.PASS if why is None else Status.FAIL
+def _row(chain: Chain, links: tuple[LinkName, ...]) -> Row:
+    """An alert with all its links; it passes where those that are demanded hold."""
+    why, other = chain.first(links), chain.first(_LINKS)
+    message = why or (say("{why} (not demanded)", why=other) if other else say("no link is broken"))
     return Row(
-        title=say("{alert}", alert=chain.name), status=status, message=why or say("no link is broken"), phase="alert"
+        title=say("{alert}", alert=chain.name),
+        status=Status.FAIL if why else Status.PASS,
+        message=message,
+        phase="alert",
+        severity=chain.severity,
+        links=tuple(Link(name=link, holds=link not in chain.broken) for link in _LINKS),
+        evidence=Evidence(locations=(chain.place,)),
     )
 
 

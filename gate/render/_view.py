@@ -56,6 +56,16 @@ PHASES = {
     "traffic": say("Traffic"),
 }
 
+LINKS = {
+    "loaded": say("Loaded"),
+    "exposed": say("Exposed"),
+    "fired": say("Fired"),
+    "annotation": say("Annotation"),
+    "runbook": say("Runbook"),
+    "sections": say("Sections"),
+}
+"""The links of an alert's chain, as headings of a table."""
+
 _DRAWN = 1e7
 
 
@@ -161,6 +171,22 @@ def drills(report: Report) -> list[ItemResult]:
 def traces(report: Report) -> list[ItemResult]:
     """The items that follow alerts to their runbooks, and did so."""
     return [item for item in report.items if item.check == "traceability" and item.outcome.rows]
+
+
+def fired(item: ItemResult) -> list[Message]:
+    """How many alerts of each severity were seen firing, in the order in which the severities appear."""
+    by: dict[str, list[bool]] = {}
+    for row in item.outcome.rows:
+        by.setdefault(row.severity, []).extend(link.holds for link in row.links if link.name == "fired")
+    return [
+        say(
+            "{fired} of {count} {severity}",
+            fired=sum(held),
+            count=len(held),
+            severity=severity or say("without severity"),
+        )
+        for severity, held in by.items()
+    ]
 
 
 def moments(timeline: Timeline, limit: int) -> list[Moment]:

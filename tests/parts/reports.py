@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args
 
 from gate.messages import Message, say
 from gate.model import (
@@ -14,6 +15,8 @@ from gate.model import (
     DrillTimes,
     Evidence,
     ItemResult,
+    Link,
+    LinkName,
     Location,
     Moment,
     Outcome,
@@ -295,6 +298,35 @@ def changed(language: str = "en") -> Report:
         ),
     )
     return go(language).model_copy(update={"changes": changes})
+
+
+def alert(name: str, severity: str, line: int, *broken: LinkName) -> Row:
+    """An alert's row, with those of its links that are broken."""
+    links = tuple(Link(name=link, holds=link not in broken) for link in get_args(LinkName))
+    return Row(
+        title=say("{alert}", alert=name),
+        status=Status.FAIL if broken else Status.PASS,
+        message=say("it was not seen firing in a drill") if broken else say("no link is broken"),
+        phase="alert",
+        severity=severity,
+        links=links,
+        evidence=Evidence(locations=(Location(file="ops/alerts.yml", line=line),)),
+    )
+
+
+def traced(language: str = "en") -> Report:
+    """Alerts followed to their runbooks: two of one name, one without a severity, one with a hostile name."""
+    rows = (
+        alert("HighErrors", "critical", 4),
+        alert("HighErrors", "critical", 9, "fired", "runbook"),
+        alert("Bare", "", 14, "annotation"),
+        alert(HOSTILE, HOSTILE, 19, "loaded"),
+    )
+    message = say("HighErrors: it was not seen firing in a drill")
+    found = item(
+        "alerts.chain", "Every alert leads to a runbook", Status.FAIL, message, check="traceability", rows=rows
+    )
+    return report((section("alerts", "Alerts", found),), language=language)
 
 
 WAIVER = Waiver(
