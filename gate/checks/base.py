@@ -122,6 +122,10 @@ class Check(Model, Generic[Seen]):
         """Seconds that asking takes at most, tries and putting back included."""
         return asked.patience
 
+    def criteria(self) -> dict[str, list[Asked]]:
+        """The criteria that it is made of, by phase, such as a drill's; empty where it asks by itself."""
+        return {}
+
     def awaits(self) -> bool:
         """Whether it waits for an event, such as an alert: one that is there before a fault proves nothing of it."""
         return False

@@ -86,6 +86,14 @@ class Drill(Check[Seen]):
     def effects(self) -> list[Message]:
         return [self.fault.fault.effect() if self.fault else self.what]
 
+    def criteria(self) -> dict[str, list[Asked]]:
+        return {
+            "steady": [*self.steady],
+            "observe": [*self.noticed],
+            "throughout": [*self.throughout],
+            "recover": [*self.recover],
+        }
+
     def worst(self, asked: Asked) -> float:
         observed = max((each.patience for each in self.noticed), default=0.0)
         recovery = max([RECOVERY, *(each.patience for each in [*self.recover, *self.noticed] if each.within)])

@@ -1,4 +1,4 @@
-"""`prodgate prove`: runs each check against nothing at all, and lists those that still pass: they can't fail."""
+"""`prodgate prove`: tries each check with nothing there, then inverted, and lists those that still pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from gate.commands._options import add_files, add_only, add_workers, chosen
 
-SUMMARY = "run each check against nothing at all and list those that still pass"
+SUMMARY = "try each check with nothing there and inverted, and list those that can't fail; commands are run"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

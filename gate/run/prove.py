@@ -2,7 +2,13 @@
 
 Two trials, and an item is proven by the first in which it does not pass. **Nothing there**: every target refuses, and
 the checkout is empty. **Inverted**: the same, with each expectation turned into its opposite, one at a time; all of
-them have to notice. Neither trial touches staging.
+them have to notice. A trial that its time limit ends shows nothing.
+
+A drill is proven by its criteria, without its fault. One under `observe` has to be proven by the first trial: what
+passes with nothing there would be seen without the fault, too.
+
+No target of the checklist is asked and no fault is put in, but commands are run, and addresses that are no target's are
+asked.
 """
 
 from __future__ import annotations
@@ -24,25 +30,28 @@ from gate.checks.world import World
 from gate.matchers import Matcher
 from gate.messages import say
 from gate.model import Status
+from gate.quantities import duration
 from gate.secrets import Secrets
 from gate.staging.staged import Staged
-
-_TRIAL = 10.0
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What the trials of one item showed. `passing` names the trials that it passed though it should not have."""
+    """What the trials of one item showed."""
 
     item: Item
     proven: bool
     how: str
 
 
+class _Endless(Exception):
+    """A trial that its time limit has ended."""
+
+
 def prove(checklist: Checklist, items: list[Item], workers: int) -> list[Proof]:
     """A proof of each item, in the order given."""
     with _nothing_there(checklist) as world, ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda item: _proof(item, world), items))
+        return list(pool.map(lambda item: Proof(item, *_proven(item, world)), items))
 
 
 @contextmanager
@@ -67,28 +76,56 @@ def _refusing(name: str, address: str) -> Staged:
     return Staged(name=name, base_url=f"http://{address}", host="127.0.0.1", ports=(port,), why_not=why)
 
 
-def _proof(item: Item, world: World) -> Proof:
-    if _trial(item, item.check, world) is not Status.PASS:
-        return Proof(item, True, "does not pass with nothing there")
-    inverted = dict(_inverted(item.check))
+def _proven(asked: Asked, world: World, invert: bool = True) -> tuple[bool, str]:
+    """Whether a check can fail, and how that was seen. Without `invert` by the first trial alone."""
+    criteria = asked.check.criteria()
+    if criteria:
+        return _each_proven(criteria, world)
+    try:
+        if not _passes(asked, asked.check, world):
+            return True, "does not pass with nothing there"
+        return _by_inversion(asked, world) if invert else (False, "passes with nothing there, and so without the fault")
+    except _Endless:
+        return False, f"did not end within {duration(asked.try_limit)}, which shows nothing"
+
+
+def _each_proven(criteria: dict[str, list[Asked]], world: World) -> tuple[bool, str]:
+    for phase, each in criteria.items():
+        for number, criterion in enumerate(each, 1):
+            proven, how = _proven(criterion, world, invert=phase != "observe")
+            if not proven:
+                return False, f"{phase}, criterion {number} ({criterion.kind}): {how}"
+    return True, f"each of its criteria can fail, {sum(map(len, criteria.values()))} in all"
+
+
+def _by_inversion(asked: Asked, world: World) -> tuple[bool, str]:
+    inverted = dict(_inverted(asked.check))
     if not inverted:
-        return Proof(item, False, "passes with every target refusing and an empty checkout, and expects no value")
-    passing = [name for name, check in inverted.items() if _trial(item, check, world) is Status.PASS]
+        return False, "passes with every target refusing and an empty checkout, and expects no value"
+    passing = [name for name, check in inverted.items() if _passes(asked, check, world)]
     if passing:
-        return Proof(item, False, f"passes with every target refusing, also with the opposite of {', '.join(passing)}")
-    return Proof(item, True, f"does not pass with the opposite of {', '.join(inverted)}")
+        return False, f"passes with every target refusing, also with the opposite of {', '.join(passing)}"
+    return True, f"does not pass with the opposite of {', '.join(inverted)}"
 
 
-def _trial(item: Item, check: Any, world: World) -> Status:
-    limit = min(_TRIAL, item.timeout or _TRIAL)
-    return ask(Asked.model_construct(check=check, within=None, timeout=limit), world).status
+def _passes(asked: Asked, check: Any, world: World) -> bool:
+    """Whether one try passes. Raises _Endless where it takes all the time that it may."""
+    limit = asked.try_limit
+    began = time.monotonic()
+    status = ask(Asked.model_construct(check=check, within=None, timeout=limit), world).status
+    if status is Status.ERROR and time.monotonic() - began >= limit:
+        raise _Endless
+    return status is Status.PASS
 
 
 def _inverted(check: Any) -> Iterator[tuple[str, Any]]:
-    """The check with one expectation turned into its opposite, for each expectation that it has."""
-    for name in type(check).model_fields:
+    """The check with one expectation turned into its opposite, for each expectation that it has.
+
+    A yes or no is expected where nothing would be without it: one with a default of its own is an option.
+    """
+    for name, field in type(check).model_fields.items():
         value = getattr(check, name)
         if isinstance(value, Matcher):
             yield name, check.model_copy(update={name: type(value)({"not": value.spec})})
-        elif isinstance(value, bool) and name in check.model_fields_set:
+        elif isinstance(value, bool) and field.default is None:
             yield name, check.model_copy(update={name: not value})

@@ -1,0 +1,110 @@
+"""`prodgate prove`: which items can fail, and which can't."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate.checklist.load import load
+from gate.checklist.models import Checklist, Item
+from gate.checks.base import Check, Judgement, failed, passed
+from gate.checks.world import World
+from gate.matchers import Matcher
+from gate.messages import say
+from gate.run.prove import Proof, prove
+
+API = {"api": {"url": "http://127.0.0.1:1", "ready": {"path": "/"}}}
+READY = {"http": {"target": "api", "path": "/readyz", "status": 200}}
+TRUE = {"command": {"run": ["true"], "exit": 0}}
+
+
+def proof(folder: Path, **item: Any) -> Proof:
+    """The proof of a checklist's one item."""
+    section = {"id": "s", "title": "S", "items": [{"id": "a", "title": "A", **item}]}
+    checklist = {"version": 1, "service": "shop", "targets": API, "sections": [section]}
+    (folder / "prodgate.yml").write_text(json.dumps(checklist))
+    loaded = load([str(folder / "prodgate.yml")]).checklist
+    (found,) = prove(loaded, loaded.items, 1)
+    return found
+
+
+def drill(**parts: Any) -> dict[str, Any]:
+    """A drill with a script in place of a fault; it must never be run."""
+    return {"drill": {"steady": [READY], "script": {"command": ["false"]}, **parts}}
+
+
+@pytest.mark.parametrize(
+    ("check", "how"),
+    [
+        (READY, "does not pass with nothing there"),
+        (TRUE, "does not pass with the opposite of exit"),
+        ({"file": {"path": "core.dump", "exists": False}}, "does not pass with the opposite of exists"),
+        (
+            {"command": {"shell": True, "run": 'test "$HOME" != /nonexistent', "exit": 0}},
+            "does not pass with the opposite of exit",
+        ),
+    ],
+)
+def test_proven(tmp_path: Path, check: dict[str, Any], how: str) -> None:
+    """An item can fail where it does not pass with nothing there, or with an expectation, and no option, inverted."""
+    assert (proof(tmp_path, **check).how, proof(tmp_path, **check).proven) == (how, True)
+
+
+class Careless(Check[None]):
+    """A check that does not look at one of its expectations."""
+
+    kind = "careless"
+    summary = "looks at one expectation of two"
+
+    looked_at: Matcher = Matcher(1)
+    ignored: Matcher = Matcher(2)
+
+    def asked(self, world: World) -> str:
+        return "1 and 2"
+
+    def reproduce(self, world: World) -> str:
+        return "echo 1 2"
+
+    def observe(self, world: World) -> None:
+        return None
+
+    def judge(self, seen: None) -> Judgement:
+        return passed(say("1")) if self.looked_at.matches(1) else failed(say("not 1"))
+
+
+def test_an_expectation_that_does_not_matter(tmp_path: Path) -> None:
+    """An item that passes with the opposite of one of its expectations, too, is not proven."""
+    fields = {"id": "a", "title": "A", "within": None, "timeout": None}
+    item = Item.model_construct(check=Careless(), **fields)
+    checklist = Checklist.model_construct(targets={}, sections=[])
+    (found,) = prove(checklist, [item], 1)
+    assert (found.proven, found.how) == (False, "passes with every target refusing, also with the opposite of ignored")
+
+
+def test_a_time_limit_shows_nothing(tmp_path: Path) -> None:
+    """A trial that was ended is no proof."""
+    found = proof(tmp_path, timeout="300ms", command={"run": ["sleep", "30"], "exit": 0})
+    assert (found.proven, found.how) == (False, "did not end within 0.3 s, which shows nothing")
+
+
+def test_a_drill_whose_criteria_can_fail(tmp_path: Path) -> None:
+    """A drill is proven by its criteria."""
+    found = proof(tmp_path, **drill(observe=[{"within": "9s", **READY}], recover=[READY], throughout=[TRUE]))
+    assert (found.proven, found.how) == (True, "each of its criteria can fail, 4 in all")
+
+
+def test_a_drill_whose_observation_passes_with_nothing_there(tmp_path: Path) -> None:
+    """What would be seen without the fault is no observation, although its opposite would not be seen."""
+    found = proof(tmp_path, **drill(observe=[{"within": "9s", **TRUE}]))
+    how = "observe, criterion 1 (command): passes with nothing there, and so without the fault"
+    assert (found.proven, found.how) == (False, how)
+
+
+def test_a_drill_with_one_criterion_that_cannot_fail(tmp_path: Path) -> None:
+    """One criterion that can't fail is enough to leave a drill unproven."""
+    endless = {"timeout": "300ms", "command": {"run": ["sleep", "30"]}}
+    found = proof(tmp_path, **drill(observe=[{"within": "9s", **READY}], recover=[READY, endless]))
+    assert (found.proven, found.how.startswith("recover, criterion 2 (command): did not end")) == (False, True)
