@@ -227,13 +227,17 @@ class Reason(Model):
 
 
 class Verdict(Model):
-    """The decision and what it rests on. `until`: the day on which a GO ends, because a waiver does."""
+    """The decision and what it rests on.
+
+    `until`: the day on which a GO ends, because waivers of items do, or the quarantine of parts of them.
+    """
 
     decision: Decision
     reasons: tuple[Reason, ...] = ()
     reservations: tuple[Reason, ...] = ()
     until: date | None = None
     until_waivers: tuple[str, ...] = ()
+    until_quarantines: tuple[str, ...] = ()
 
 
 class Counts(Model):

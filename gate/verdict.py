@@ -57,21 +57,36 @@ def decide(
     if reasons:
         return Verdict(decision=Decision.NO_GO, reasons=tuple(reasons), reservations=tuple(held))
     decision = Decision.GO_WITH_RESERVATIONS if held else Decision.GO
-    ends = _ends(items)
-    until = min((day for day, _ in ends), default=None)
+    waived, quarantined = _ends(items)
+    until = min((*waived, *quarantined), default=None)
     return Verdict(
         decision=decision,
         reservations=tuple(held),
         until=until,
-        until_waivers=tuple(dict.fromkeys(name for day, name in ends if day == until)),
+        until_waivers=waived.get(until, ()) if until else (),
+        until_quarantines=quarantined.get(until, ()) if until else (),
     )
 
 
-def _ends(items: Iterable[ItemResult]) -> list[tuple[date, str]]:
-    """The days on which something ends that a GO rests on: waivers of items, and of parts of items that passed."""
-    found = [(item.waiver.expires, item.id) for item in items if item.waiver and item.status is Status.WAIVED]
-    passed = [item for item in items if item.status is Status.PASS]
-    return found + [(row.expires, item.id) for item in passed for row in item.outcome.rows if row.expires]
+_Ends = dict[date, tuple[str, ...]]
+
+
+def _ends(items: Iterable[ItemResult]) -> tuple[_Ends, _Ends]:
+    """The days on which something ends that a GO rests on: waivers of items, and of parts of items that passed.
+
+    Only of items that would block: without its waiver, an advisory item is a reservation still.
+    """
+    waived: _Ends = {}
+    quarantined: _Ends = {}
+    for item in items:
+        if item.severity is not Severity.BLOCKING:
+            continue
+        if item.waiver and item.status is Status.WAIVED:
+            waived[item.waiver.expires] = (*waived.get(item.waiver.expires, ()), item.id)
+        if item.status is Status.PASS:
+            for day in {row.expires for row in item.outcome.rows if row.expires}:
+                quarantined[day] = (*quarantined.get(day, ()), item.id)
+    return waived, quarantined
 
 
 def _about_the_run(sections: Sequence[SectionResult], ended: str) -> list[Reason]:

@@ -126,6 +126,22 @@ def test_end_of_a_go() -> None:
     assert decide([worse], waivers=[waiver(5)], today=TODAY).until is None
 
 
+def test_an_advisory_item_ends_no_go() -> None:
+    """An advisory item that fails without its waiver, or without a part's quarantine, is a reservation and no NO-GO."""
+    row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"), expires=TODAY + timedelta(days=5))
+    waived, passed = item(FAIL, ADVISORY, waiver(5)), item(PASS, ADVISORY, rows=(row,))
+    held = decide([section(waived, passed.model_copy(update={"id": "b"}))], waivers=[waiver(5)], today=TODAY)
+    assert (held.decision, held.until) == (HELD, None)
+
+
+def test_the_end_of_a_quarantine() -> None:
+    """Where a GO ends because tests leave quarantine, no waiver is said to end."""
+    row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"), expires=TODAY + timedelta(days=5))
+    both = [item(PASS, rows=(row, row)).model_copy(update={"id": "q"}), item(FAIL, covered=waiver(9))]
+    held = decide([section(*both)], waivers=[waiver(9)], today=TODAY)
+    assert (held.until, held.until_waivers, held.until_quarantines) == (TODAY + timedelta(days=5), (), ("q",))
+
+
 def test_stale_and_ended_waivers() -> None:
     """A waiver whose item passes is stale, one past its date counts for nothing: both are said."""
     stale = decide([section(item(PASS, covered=waiver(1)))], waivers=[waiver(1)], today=TODAY)

@@ -19,6 +19,7 @@ from gate.model import (
     Severity,
     Status,
     Timeline,
+    Waiver,
     count,
 )
 
@@ -206,13 +207,36 @@ def main_reason(report: Report) -> Message:
 
 def until(report: Report) -> Message | None:
     """When and why this GO ends, where it does."""
-    if report.verdict.until is None:
+    verdict = report.verdict
+    if verdict.until is None:
         return None
-    return say(
-        "Becomes NO-GO on {day} (waiver of {items})",
-        day=report.verdict.until.isoformat(),
-        items=", ".join(report.verdict.until_waivers),
+    waivers = say("waiver of {items}", items=", ".join(verdict.until_waivers))
+    quarantines = say("quarantine of {items}", items=", ".join(verdict.until_quarantines))
+    if verdict.until_waivers and verdict.until_quarantines:
+        why = say("{waivers}; {quarantines}", waivers=waivers, quarantines=quarantines)
+    else:
+        why = waivers if verdict.until_waivers else quarantines
+    return say("Becomes NO-GO on {day} ({why})", day=verdict.until.isoformat(), why=why)
+
+
+def waivers(report: Report) -> list[Message]:
+    """A line for each waiver of the checklist, whatever became of its item."""
+    return [_waiver(waiver) for waiver in report.waivers]
+
+
+def _waiver(waiver: Waiver) -> Message:
+    line = say(
+        "{item}: until {day} by {owner}: {reason}",
+        item=waiver.item,
+        day=waiver.expires.isoformat(),
+        owner=waiver.owner,
+        reason=waiver.reason,
     )
+    if waiver.issue:
+        line = say("{line}; issue: {issue}", line=line, issue=waiver.issue)
+    if waiver.approved_by:
+        line = say("{line}; approved by {who}", line=line, who=waiver.approved_by)
+    return line
 
 
 def differences(changes: Changes) -> list[tuple[Message, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gate.language import Language, language
 from gate.model import Decision, ItemResult, Report, SectionResult, Status
-from gate.render._view import DECISIONS, main_reason, until
+from gate.render._view import DECISIONS, main_reason, until, waivers
 
 if TYPE_CHECKING:
     from junit_xml import TestCase, TestSuite
@@ -148,7 +148,9 @@ def _verdict_text(report: Report, words: Language) -> str:
     lines = [words.message(DECISIONS[report.verdict.decision])]
     lines += [words.message(reason.message) for reason in (*report.verdict.reasons, *report.verdict.reservations)]
     end = until(report)
-    return "\n".join([*lines, words.message(end)] if end else lines)
+    lines += [words.message(end)] if end else []
+    lines += [words("Waiver: {waiver}", waiver=waiver) for waiver in waivers(report)]
+    return "\n".join(lines)
 
 
 def _properties(report: Report) -> dict[str, str]:

@@ -118,7 +118,15 @@ class _Page:
         lines += self.reasons(self.words("Reservations"), report.verdict.reservations)
         until = _view.until(report)
         lines += [self.plain(self.words.message(until))] if until else []
-        return lines + [self.plain(self.words.message(note)) for note in report.notes]
+        lines += [self.plain(self.words.message(note)) for note in report.notes]
+        return lines + self.waivers(report)
+
+    def waivers(self, report: Report) -> list[str]:
+        lines = []
+        for waiver in _view.waivers(report):
+            first, *rest = self.wrapped(self.plain(self.words.message(waiver)), 5)
+            lines += [f"   - {first}", *rest]
+        return ["", self.paint(self.words("Waivers"), "1"), *lines] if lines else []
 
     def reasons(self, title: str, reasons: tuple[Reason, ...]) -> list[str]:
         if not reasons:
