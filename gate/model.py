@@ -271,10 +271,11 @@ def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
 class Source(Model):
     """What was judged: the commit, images (`name@sha256:...`), and where it ran. `url` leads to the run.
 
-    All empty where it is not known.
+    All empty where it is not known. `changed` are the files of the checkout that are not as the commit has them.
     """
 
     commit: str = ""
+    changed: tuple[str, ...] = ()
     ref: str = ""
     repository: str = ""
     event: str = ""

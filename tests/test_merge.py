@@ -171,6 +171,14 @@ def test_an_item_twice() -> None:
         merge({"a": part("s", PASS), "b": part("s", PASS)}, [], TODAY)
 
 
+def test_a_part_of_a_changed_checkout() -> None:
+    """Files that one part had changed are changed for the whole, and its notes are kept, each once."""
+    notes = (say("This speaks of a checkout that is not the commit: {file} was changed", file="x"),)
+    changed = part("b", PASS, source=Source(commit="c", changed=("x",)), notes=notes)
+    found = merge({"a": part("a", PASS), "b": changed, "d": part("d", PASS, notes=notes)}, [], TODAY)
+    assert (found.source.changed, found.notes) == (("x",), notes)
+
+
 def test_a_part_that_did_not_end() -> None:
     """A part whose run was cut short makes the whole a NO-GO."""
     found = merge({"a": part("a", PASS), "b": part("b", PASS, ended="deadline")}, [], TODAY)

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
+import gate
 from gate.checks.asked import Asked, ask
 from gate.checks.base import Attachment, Check, Judgement, passed
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, FILES_EACH, Store
 from gate.messages import say
-from gate.render.folder import write
+from gate.render.folder import FILES, write
 from gate.report.document import read
-from gate.report.proof import artifacts
+from gate.report.proof import artifacts, seal
 from gate.secrets import Secrets
 from tests.parts import reports
 
@@ -151,8 +152,49 @@ def test_a_file_that_is_gone_or_new_is_found(ran: Path) -> None:
     assert "docs.readme.request.txt is missing" in prodgate(ran, "verify", "out").stdout
     readme.unlink()
     readme.write_bytes(content)
-    (ran / "out/evidence/more.txt").write_text("x")
-    assert "evidence/more.txt is not in the report" in prodgate(ran, "verify", "out").stdout
+    for name in ("out/evidence/more.txt", "out/extra.txt", "out/report2.html", "out/evidence2/a.txt"):
+        (ran / name).parent.mkdir(exist_ok=True)
+        (ran / name).write_text("x")
+    found = prodgate(ran, "verify", "out").stdout.splitlines()
+    assert [line.removeprefix("❌ ") for line in found[:-1]] == [
+        f"{name} is not in the report" for name in ("evidence/more.txt", "evidence2", "extra.txt", "report2.html")
+    ]
+
+
+def test_evidence_that_leads_elsewhere_is_found(ran: Path) -> None:
+    """A link in place of the folder of evidence is found, even where all that it leads to is the same."""
+    (ran / "out/evidence").rename(ran / "moved")
+    (ran / "out/evidence").symlink_to(ran / "moved")
+    done = prodgate(ran, "verify", "out")
+    assert (done.returncode, "evidence leads elsewhere" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("version", ["0.0.0", gate.__version__])
+def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> None:
+    """A page that was replaced is found, though all sums are right, and whatever version is said to have written it."""
+    out = ran / "out"
+    report = read(out / "report.json").model_copy(update={"gate": version})
+    write(report, out)
+    (out / "report.html").write_text("<h1>GO</h1>")
+    seal(report, out, list(FILES.values()))
+    done = prodgate(ran, "verify", "out")
+    assert (done.returncode, "report.html is not what report.json makes of it" in done.stdout) == (1, True)
+    assert ("verify it with that version" in done.stdout) == (version != gate.__version__)
+
+
+def test_another_version_that_writes_the_same_is_enough(ran: Path) -> None:
+    """A report of another version is verified where this one would write the same."""
+    write(read(ran / "out/report.json").model_copy(update={"gate": "0.0.0"}), ran / "out")
+    assert prodgate(ran, "verify", "out").returncode == 0
+
+
+def test_a_changed_checkout_is_not_the_commit(ran: Path) -> None:
+    """What was found in a checkout with changes is not said of the commit, and every reader is told so."""
+    (ran / "README.md").write_text("the shop, and more\n")
+    done = prodgate(ran, "run", "--out", "out", "--image", IMAGE)
+    assert "This speaks of a checkout that is not the commit: README.md was changed" in done.stdout
+    assert [subject["digest"] for subject in statement(ran)["subject"]] == [{"sha256": IMAGE.rpartition(":")[2]}]
+    assert prodgate(ran, "verify", "out").returncode == 0
 
 
 def test_a_report_that_was_made_kinder_is_found(tmp_path: Path) -> None:

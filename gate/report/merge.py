@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from typing import TypeVar
 
 import gate
 from gate.messages import say
@@ -11,6 +12,9 @@ from gate.model import Decision, ItemResult, Reason, Report, SectionResult, Sour
 from gate.verdict import about_the_part, decide, in_force
 
 _WORST = ("broken", "cancelled", "deadline", "complete")
+
+
+Entry = TypeVar("Entry")
 
 
 class NotOneRun(Exception):
@@ -46,13 +50,15 @@ def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -
             "started": min(report.started for report in parts.values()),
             "finished": max(report.finished for report in parts.values()),
             "ended": ended,
-            "files": tuple(dict.fromkeys(file for report in parts.values() for file in report.files)),
+            "files": _each_once(report.files for report in parts.values()),
             "targets": tuple(target for report in parts.values() for target in report.targets),
             "sections": tuple(sections),
             "left_out": tuple(left_out),
             "waivers": tuple(waivers),
             "verdict": verdict,
             "changes": None,
+            "source": first.source.model_copy(update={"changed": _each_once(p.source.changed for p in parts.values())}),
+            "notes": _each_once(report.notes for report in parts.values()),
         }
     )
 
@@ -68,6 +74,11 @@ def nothing(expected: Sequence[str], source: Source, now: datetime) -> Report:
         source=source,
         verdict=Verdict(decision=Decision.NO_GO, reasons=tuple(map(_missing, dict.fromkeys(expected)))),
     )
+
+
+def _each_once(parts: Iterable[tuple[Entry, ...]]) -> tuple[Entry, ...]:
+    """The entries of all parts, each once by what it says."""
+    return tuple({str(entry): entry for part in parts for entry in part}.values())
 
 
 def _one_commit(parts: Mapping[str, Report]) -> None:

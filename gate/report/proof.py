@@ -95,10 +95,13 @@ def _predicate(report: Report) -> dict[str, Any]:
 
 
 def _subjects(report: Report, digest: str) -> list[dict[str, Any]]:
-    """The commit and the images; each carries the report's sum, so that who signs one signs the other."""
+    """The commit and the images; each carries the report's sum, so that who signs one signs the other.
+
+    A checkout with changes of its own is not the commit: what was found in it is not said of the commit.
+    """
     annotations = {REPORT: f"sha256:{digest}"}
     found: list[dict[str, Any]] = []
-    if _COMMIT.fullmatch(report.source.commit):
+    if _COMMIT.fullmatch(report.source.commit) and not report.source.changed:
         name = f"git+https://github.com/{report.source.repository}" if report.source.repository else "commit"
         found.append({"name": name, "digest": {"gitCommit": report.source.commit}, "annotations": annotations})
     for image in report.source.images:
@@ -114,8 +117,9 @@ def is_image(text: str) -> bool:
 
 def problems(report: Report, folder: Path, names: list[str]) -> list[str]:
     """What is not as it was when the report was sealed, a line each; none where every byte is the same."""
-    found = [*_artifact_problems(report, folder), *_unlisted(report, folder), *_verdict_problems(report)]
-    for name in [*names, PREDICATE, STATEMENT, SUMS]:
+    files = [*names, PREDICATE, STATEMENT, SUMS]
+    found = [*_artifact_problems(report, folder), *_unlisted(report, folder, files), *_verdict_problems(report)]
+    for name in files:
         if not _is_file(folder / name):
             found.append(f"{name} is missing")
     if found:
@@ -133,6 +137,9 @@ def _is_file(path: Path) -> bool:
 
 
 def _artifact_problems(report: Report, folder: Path) -> Iterator[str]:
+    if (folder / FOLDER).is_symlink():
+        yield f"{FOLDER} leads elsewhere"
+        return
     for artifact in artifacts(report):
         parts = PurePosixPath(artifact.path).parts
         if parts[:1] != (FOLDER,) or len(parts) != 2 or ".." in parts:
@@ -145,9 +152,11 @@ def _artifact_problems(report: Report, folder: Path) -> Iterator[str]:
             yield f"{artifact.path} is listed with another size"
 
 
-def _unlisted(report: Report, folder: Path) -> Iterator[str]:
-    listed = {artifact.path for artifact in artifacts(report)}
-    for path in sorted((folder / FOLDER).rglob("*")) if (folder / FOLDER).is_dir() else []:
+def _unlisted(report: Report, folder: Path, files: list[str]) -> Iterator[str]:
+    """What stands in the folder and is no file of the report; of a folder in it its name alone."""
+    listed = {*files, FOLDER, *(artifact.path for artifact in artifacts(report))}
+    inside = (folder / FOLDER).iterdir() if (folder / FOLDER).is_dir() else ()
+    for path in sorted([*folder.iterdir(), *inside]):
         name = path.relative_to(folder).as_posix()
         if name not in listed:
             yield f"{name} is not in the report"

@@ -18,11 +18,13 @@ def source(root: Path, environment: Mapping[str, str] | None = None) -> Source:
     """The source as far as it is known: nothing here can fail a run."""
     known = os.environ if environment is None else environment
     if known.get("GITHUB_ACTIONS") != "true":
-        return Source(commit=git(root, "rev-parse", "HEAD"), ref=git(root, "rev-parse", "--abbrev-ref", "HEAD"))
+        commit, ref = git(root, "rev-parse", "HEAD"), git(root, "rev-parse", "--abbrev-ref", "HEAD")
+        return Source(commit=commit, ref=ref, changed=_changed(root))
     run_id, repository = known.get("GITHUB_RUN_ID", ""), known.get("GITHUB_REPOSITORY", "")
     server = known.get("GITHUB_SERVER_URL", "https://github.com")
     return Source(
         commit=judged_commit(known),
+        changed=_changed(root),
         ref=known.get("GITHUB_HEAD_REF") or known.get("GITHUB_REF_NAME", ""),
         repository=repository,
         event=known.get("GITHUB_EVENT_NAME", ""),
@@ -30,6 +32,11 @@ def source(root: Path, environment: Mapping[str, str] | None = None) -> Source:
         run_attempt=known.get("GITHUB_RUN_ATTEMPT", ""),
         url=f"{server}/{repository}/actions/runs/{run_id}" if run_id and repository else "",
     )
+
+
+def _changed(root: Path) -> tuple[str, ...]:
+    """The files under git's control that are not as the commit has them. What is built beside them is none of these."""
+    return tuple(git(root, "diff", "--name-only", "--no-renames", "-z", "HEAD", "--").split("\0")[:-1])
 
 
 def judged_commit(known: Mapping[str, str]) -> str:
@@ -67,7 +74,7 @@ def _at(value: Any, *keys: str) -> Any:
 
 def git(root: Path, *words: str) -> str:
     """What git says to a command, or nothing where it fails. The checkout may belong to somebody else."""
-    command = ["git", "-c", "safe.directory=*", "-C", str(root), *words]
+    command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(root), *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

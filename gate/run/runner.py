@@ -227,6 +227,7 @@ class Run:
             left_out=left_out,
             waivers=waivers,
             verdict=verdict,
+            notes=_about(self.options.source),
         )
         return masked(made, self.secrets)
 
@@ -281,6 +282,17 @@ class Run:
     def _found(self, item: Item) -> ItemResult:
         unasked = _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
         return self.results.get(item.id) or self._result(item, unasked)
+
+
+def _about(source: Source) -> tuple[Message, ...]:
+    """What people should know of what was judged."""
+    if not source.changed:
+        return ()
+    first, count = source.changed[0], len(source.changed)
+    if count == 1:
+        return (say("This speaks of a checkout that is not the commit: {file} was changed", file=first),)
+    return (say("This speaks of a checkout that is not the commit: {file} and {count} more files were changed",
+                file=first, count=count - 1),)  # fmt: skip
 
 
 def _unasked(status: Status, message: Message, cause: str) -> Outcome:
