@@ -39,6 +39,12 @@
       : "";
   };
 
+  const showAll = () => {
+    search.value = "";
+    for (const chip of chips) chip.ariaPressed = "false";
+    show();
+  };
+
   const reach = () => {
     let name = "";
     try {
@@ -48,9 +54,10 @@
     }
     const target = document.getElementById(name);
     if (!target) return;
+    if (target.closest("[hidden]")) showAll();
     for (let element = target; element; element = element.parentElement) {
-      element.hidden = false;
       if (element.tagName === "DETAILS") element.open = true;
+      if (before.has(element)) before.set(element, true);
     }
     target.scrollIntoView({ block: "start" });
     const summary = target.tagName === "DETAILS" ? target.firstElementChild : null;
@@ -92,9 +99,11 @@
   });
   addEventListener("hashchange", reach);
 
-  // On paper there is nothing to click: every section is open, and so is the evidence of what failed.
+  // On paper there is nothing to click: nothing is filtered out, every section is open, and so is the evidence of what
+  // failed.
   let folded = [];
   addEventListener("beforeprint", () => {
+    for (const element of [...items, ...sections, nothing]) element.hidden = element === nothing;
     folded = [...document.querySelectorAll("details:not([open])")].filter(
       (element) => !element.matches('[data-status="pass"], [data-status="skip"]'),
     );
@@ -102,6 +111,7 @@
   });
   addEventListener("afterprint", () => {
     for (const element of folded) element.open = false;
+    show();
   });
 
   tools.hidden = false;

@@ -316,6 +316,36 @@ def test_paper(page: Open) -> None:
     assert browser.run(opened) == before
 
 
+def test_paper_has_what_is_filtered_out(page: Open) -> None:
+    """A page that is printed while it is filtered has every item on paper, and is filtered again afterwards."""
+    browser = page(reports.all_down())
+    browser.run("document.getElementById('search').focus()")
+    browser.type("there is no such thing")
+    browser.until(lambda: visible_items(browser) == 0)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert visible_items(browser) == 33
+    assert browser.run("document.getElementById('nothing').checkVisibility()") is False
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert (visible_items(browser), browser.run("document.getElementById('nothing').checkVisibility()")) == (0, True)
+
+
+def test_a_link_ends_a_filter_that_hides_what_it_leads_to(page: Open) -> None:
+    """A link to an item that is filtered out shows all items; one to an item that is shown leaves the filter."""
+    browser = page(reports.all_down())
+    browser.click("button.pass")
+    browser.until(lambda: visible_items(browser) == 10)
+    browser.click('.links a[href="#item-scrape.endpoint"]')
+    browser.until(lambda: browser.run("document.getElementById('item-scrape.endpoint').checkVisibility()"))
+    assert browser.run("document.querySelectorAll('details.item:not([hidden])').length") == 33
+    assert browser.run("document.getElementById('shown').textContent") == ""
+    assert browser.run("document.querySelector('button.pass').ariaPressed") == "false"
+    browser.click("button.fail")
+    browser.until(lambda: visible_items(browser) == 3)
+    browser.click('.links a[href="#item-health.live"]')
+    browser.until(lambda: browser.run("document.getElementById('item-health.live').open"))
+    assert visible_items(browser) == 3
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", 'https://x/"><script>', " https://x"])
 def test_only_web_addresses_become_links(url: str) -> None:
     """An address of a run that is no plain web address is text."""
