@@ -24,6 +24,7 @@ groups:
   - name: g
     rules:
       - {alert: DatabaseDown, expr: 'up{job="database"} == 0'}
+      - {alert: DatabaseSlowlyDown, expr: 'up{job="database"} == 0', for: 2s}
       - {alert: DatabaseLongDown, expr: 'up{job="database"} == 0', for: 1h}
       - {alert: Another, expr: 'absent(up{job="database"} == 1)'}
       - {alert: Always, expr: vector(1)}
@@ -58,6 +59,27 @@ def test_an_alert_that_fires_and_resolves(staging: Staging) -> None:
     code, outcome = run(staging, "DatabaseDown")
     assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
     assert phases(outcome).count(("recover", "pass")) == 2
+
+
+def test_the_timeline_of_an_alert(staging: Staging) -> None:
+    """Prometheus tells when an alert that was seen firing had been pending, and how what it looks at went."""
+    code, outcome = run(staging, "DatabaseSlowlyDown")
+    assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
+    kinds = [moment["kind"] for moment in outcome["timeline"]["moments"]]
+    assert [kind for kind in kinds if kind in ("fault", "pending", "firing")] == ["fault", "pending", "firing"]
+    (curve,) = outcome["timeline"]["curves"]
+    assert (curve["name"], {value for _, value in curve["points"]}) == ('up{job="database"}', {0.0, 1.0})
+
+
+def test_a_curve_that_cannot_be_drawn(staging: Staging) -> None:
+    """A query without series, or one that is refused, is said to be so, and the drill's outcome stays its own."""
+    queries = {"none": "nobody_has_it", "wrong": "up{", "good": "up"}
+    code, outcome = run(staging, "DatabaseDown", curves={"target": "prometheus", "queries": queries})
+    assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
+    rows = {row["title"]["args"]["title"]: row for row in outcome["rows"] if row["phase"] == "curve"}
+    assert {name: row["status"] for name, row in rows.items()} == {"none": "skip", "wrong": "skip"}
+    assert rows["wrong"]["message"]["text"].startswith("Prometheus refused")
+    assert [curve["name"] for curve in outcome["timeline"]["curves"]] == ["good"]
 
 
 @pytest.mark.parametrize(

@@ -220,3 +220,21 @@ def test_what_would_not_be_loaded(old: str, new: str, reason: str) -> None:
     text = "groups: [{name: g, rules: [{alert: A, expr: up, annotations: {s: 'text'}}]}]"
     (problem,) = read(text.replace(old, new, 1).encode()).problems
     assert reason in str(problem.reason)
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ('up{job="api"} == 0', 'up{job="api"}'),
+        ("5 < rate(e[1m]) / rate(r[1m])", "rate(e[1m]) / rate(r[1m])"),
+        ("((a > 1) and on (x) b > 2)", "a"),
+        ("a > b", None),
+        ("absent(up)", None),
+        ("1 > 0", None),
+        ("up{", None),
+        ("+".join(["a"] * 2000), None),
+    ],
+)
+def test_what_an_expression_compares(expression: str, wanted: str | None) -> None:
+    """The side of a comparison that is no number; nothing where there is no such comparison."""
+    assert expressions.compared(expression) == wanted

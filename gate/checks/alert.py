@@ -128,9 +128,10 @@ class Alert(Check[Seen]):
         return unobserved(say("{alert} was not evaluated yet", alert=self.name))
 
     def _is_chosen(self, alert: ActiveAlert) -> bool:
-        return self._has_labels(alert.labels)
+        return self.has_labels(alert.labels)
 
-    def _has_labels(self, labels: Texts) -> bool:
+    def has_labels(self, labels: Texts) -> bool:
+        """Whether an instance with these labels is one that is looked at."""
         return all(wish.matches(labels.get(name, "")) for name, wish in self.labels.items())
 
     def _problems(self, seen: Seen, chosen: list[ActiveAlert], instances: list[ActiveAlert],
@@ -141,7 +142,7 @@ class Alert(Check[Seen]):
         if instances and not chosen and self.awaits():
             yield say("{count} instances have other labels, such as {labels}", count=len(instances),
                       labels=_labels(instances[0]))  # fmt: skip
-        if not instances and any(self._has_labels(labels) for labels in seen.due):
+        if not instances and any(self.has_labels(labels) for labels in seen.due):
             yield say("the expression of {alert} holds: the next evaluation makes it pending or firing",
                       alert=self.name)  # fmt: skip
         if seen.unknown:

@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError
 
 from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, site
 from gate.checks._drill.course import RECOVERY, Breaker, Course, Seen
-from gate.checks._drill.prometheus import draw, no_other_alert
+from gate.checks._drill.prometheus import draw, draw_alert, no_other_alert
 from gate.checks._drill.spec import Criterion, Curves, FaultSpec, Others, Script, Traffic
 from gate.checks._drill.watch import Sender
+from gate.checks.alert import Alert
 from gate.checks.asked import Asked
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.world import World
@@ -50,7 +51,9 @@ class Drill(Check[Seen]):
     stays: Duration = Field(2.0, description="How long the recovery must last.")
     traffic: Traffic | None = Field(None, description="Requests sent meanwhile.")
     other_alerts: Others | None = Field(None, description="No other alert may begin to fire.")
-    curves: Curves | None = Field(None, description="Metrics to draw below the timeline.")
+    curves: Curves | None = Field(
+        None, description="Metrics to draw below the timeline; without it, what awaited alerts look at."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Drill:
@@ -111,11 +114,19 @@ class Drill(Check[Seen]):
         except CannotObserve as error:
             return _ended(error.message)
         seen = self._course(world, breaker, throughout).go()
-        if self.curves and seen.wall and not world.cancelled.is_set():
-            seen.curves = draw(self.curves, seen, world.until(time.monotonic() + _DRAWING))
+        if seen.wall and not world.cancelled.is_set():
+            self._draw(seen, world.until(time.monotonic() + _DRAWING))
         if seen.unrestored is not None and world.stage is not None:
             world.stage.not_restored()
         return seen
+
+    def _draw(self, seen: Seen, world: World) -> None:
+        """Adds what Prometheus knows of the time of the drill; without `curves`, what its alerts look at is drawn."""
+        if self.curves:
+            draw(self.curves, seen, world)
+        for criterion in self.noticed:
+            if isinstance(criterion.check, Alert) and criterion.check.awaits():
+                draw_alert(criterion.check, seen, world, curves=self.curves is None)
 
     def judge(self, seen: Seen) -> Judgement:
         evidence: dict[str, Any] = {

@@ -41,6 +41,14 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Course:
+    """A series in time: points of (Unix time, value)."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class ActiveTarget:
     """A target that Prometheus scrapes. `health` is `up`, `down` or `unknown` (not scraped yet)."""
 
@@ -109,14 +117,19 @@ class Api:
             for entry in _list(data.get("result"))
         ]
 
-    def query_range(self, query: str, start: float, end: float, step: float) -> list[list[tuple[float, float]]]:
-        """The (Unix time, value) points of each series of a query, between two Unix times."""
+    def query_range(self, query: str, start: float, end: float, step: float) -> list[Course]:
+        """The course of each series of a query between two Unix times, a point every `step` seconds."""
         data = _mapping(
             self._get("query_range", query=query, start=f"{start:.3f}", end=f"{end:.3f}", step=f"{step:.3f}")
         )
         matrix = _list(data.get("result"))
         return [
-            [(float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values", [])))]
+            Course(
+                _texts(_mapping(entry).get("metric")),
+                tuple(
+                    (float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values", [])))
+                ),
+            )
             for entry in matrix
         ]
 

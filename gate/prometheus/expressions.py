@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from gate import patterns
 from gate.messages import Message, say
@@ -25,6 +26,7 @@ _TOKEN = re.compile(
 )
 _LABEL_LISTS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
 _WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", *_LABEL_LISTS))
+_COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))
 _BEHIND = re.compile(r"\s*(\(|(?:by|without)\b)?", re.IGNORECASE)
 """What makes a name a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
 _NAME_MATCHER = re.compile(r"""__name__\s*(=~|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""")
@@ -128,6 +130,37 @@ def normal(text: str) -> str:
         return str(promql_parser.parse(_with_double_quotes(text)).prettify())
     except ValueError:
         return plain
+
+
+def compared(text: str) -> str | None:
+    """What a good expression compares with a number, such as `up{job="api"}` of `up{job="api"} == 0`, or None.
+
+    Of several comparisons that are joined by `and`, `or` and `unless` it is the first.
+    """
+    import promql_parser
+
+    if len(text) > TERM_LIMIT and _too_long(text):
+        return None
+    try:
+        node = promql_parser.parse(text)
+    except ValueError:
+        return None
+    while True:
+        if isinstance(node, promql_parser.ParenExpr):
+            node = node.expr
+        elif isinstance(node, promql_parser.BinaryExpr) and str(node.op) in ("and", "or", "unless"):
+            node = node.lhs
+        else:
+            return _compared(node)
+
+
+def _compared(node: Any) -> str | None:
+    import promql_parser
+
+    if not isinstance(node, promql_parser.BinaryExpr) or str(node.op) not in _COMPARISONS:
+        return None
+    sides = [side for side in (node.lhs, node.rhs) if not isinstance(side, promql_parser.NumberLiteral)]
+    return str(sides[0].prettify()) if len(sides) == 1 else None
 
 
 @lru_cache(maxsize=4096)

@@ -55,6 +55,7 @@ PHASES = {
     "restore": say("Restoration"),
     "recover": say("Recovery"),
     "traffic": say("Traffic"),
+    "curve": say("Curve"),
 }
 
 LINKS = {

@@ -192,7 +192,7 @@ class Course:
         made = row(criterion, outcome, "observe", self.world, at)
         if outcome.status is Status.PASS:
             self.seen.moments.append(
-                Moment(at=_rounded(at) or 0.0, what=_noticed(criterion, made), kind=_kind(criterion))
+                Moment(at=_rounded(at) or 0.0, what=_noticed(criterion, made), kind=_kind(criterion, made))
             )
             self.world.drill_report(f"{made.title}: seen after {duration(at)}")
         return made
@@ -247,8 +247,12 @@ def _patient(criterion: Criterion) -> Criterion:
     return criterion if criterion.within is not None else criterion.model_copy(update={"within": RECOVERY})
 
 
-def _kind(criterion: Criterion) -> str:
-    return "alert" if criterion.check.awaits() else "noticed"
+def _kind(criterion: Criterion, made: Row) -> str:
+    """An alert's moment is of the state that it was seen in, where that is one alone."""
+    if not criterion.check.awaits():
+        return "noticed"
+    states = str(made.message.args.get("states", ""))
+    return states if states in ("pending", "firing") else "alert"
 
 
 def _noticed(criterion: Criterion, made: Row) -> Message:
