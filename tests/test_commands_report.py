@@ -16,6 +16,7 @@ from gate.checklist.schema import report_schema
 from gate.language import LANGUAGES
 from gate.model import Report
 from gate.render import FORMATS
+from gate.render.folder import write
 from gate.report.document import to_json
 from tests.parts import reports
 
@@ -116,6 +117,48 @@ def test_explain_before_the_first_run(tmp_path: Path) -> None:
     )
     wrong = prodgate(tmp_path, "explain", "a.c")
     assert (wrong.returncode, b"no item is called 'a.c'; did you mean 'a.b'?" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (["w.yml"], "prodgate run --file w.yml --only a.b"),
+        (["prodgate.yml", "my own.yml"], "prodgate run --file prodgate.yml --file 'my own.yml' --only a.b"),
+    ],
+)
+def test_explain_names_the_checklists_files(tmp_path: Path, files: list[str], command: str) -> None:
+    """The command that runs an item again works: before and after a run, it names the files of the checklist."""
+    item = "{id: a.b, title: B, file: {path: x, exists: false}}"
+    section = f"sections: [{{id: a, title: A, items: [{item}]}}]\n"
+    for file in files:
+        (tmp_path / file).write_text(f"version: 1\nservice: s\n{section}")
+    given = [word for file in files for word in ("--file", file)]
+    before = prodgate(tmp_path, "explain", "a.b", *given).stdout.decode()
+    assert before.splitlines()[-1] == f"It has not run yet. To run it: {command}"
+    assert prodgate(tmp_path, "run", *given).returncode == 0
+    assert prodgate(tmp_path, "explain", "a.b").stdout.decode().splitlines()[-1] == f"Again: {command}"
+
+
+def test_explain_shows_the_waiver(tmp_path: Path) -> None:
+    """Who allowed an item to fail, why, and until when."""
+    path = saved(tmp_path, reports.reserved())
+    done = prodgate(tmp_path, "explain", "tests.unit", "--report", str(path))
+    line = (
+        "Waiver: tests.unit: until 2026-03-31 by backend-team: servicemocks fails on the shared runner, issue 412; "
+        "issue: 412; approved by ops"
+    )
+    assert line in done.stdout.decode().splitlines()
+
+
+def test_history_of_run_folders(tmp_path: Path) -> None:
+    """The trend is drawn of the reports of run folders; nothing is said of their other files."""
+    write(reports.go(), tmp_path / "one")
+    write(reports.all_down(), tmp_path / "two")
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three/report.json").write_text("{}")
+    done = prodgate(tmp_path, "history", ".")
+    assert (done.returncode, done.stdout.decode().count("2025-12-15 14:36:54")) == (0, 2)
+    assert [line.split(" is ")[0] for line in done.stderr.decode().splitlines()] == ["left out: three/report.json"]
 
 
 def test_explain_of_an_unknown_item(tmp_path: Path) -> None:

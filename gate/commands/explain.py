@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.commands._options import add_files
+from gate.commands._options import DEFAULT_FILE, add_files
 from gate.language import LANGUAGES
 
 if TYPE_CHECKING:
@@ -54,8 +56,14 @@ def _without_report(options: argparse.Namespace) -> int:
     item = items[options.id]
     kind = type(item.check)
     print(f"{item.id}  {item.title}\n{item.severity}, {item.kind}: {kind.summary}")
-    print(f"It has not run yet. To run it: prodgate run --only {item.id}")
+    print(f"It has not run yet. To run it: {_run(options.file, item.id)}")
     return 0
+
+
+def _run(files: Sequence[str], id: str) -> str:
+    """The command that runs one item of a checklist."""
+    named = [] if list(files) == [DEFAULT_FILE] else [word for file in files for word in ("--file", file)]
+    return shlex.join(["prodgate", "run", *named, "--only", id])
 
 
 def _unknown(id: str, known: list[str], where: str) -> Exception:
@@ -69,7 +77,7 @@ def explained(report: Report, item: ItemResult, code: str) -> str:
     from gate.language import language
 
     words = language(code)
-    parts = [_head(item, words), _proof(item, words), _to_do(report, item, words)]
+    parts = [_head(report, item, words), _proof(item, words), _to_do(report, item, words)]
     return "\n\n".join("\n".join(_plain(line) for line in part) for part in parts if part)
 
 
@@ -79,12 +87,15 @@ def _plain(line: str) -> str:
     return visible(line).replace("##[", "## [")
 
 
-def _head(item: ItemResult, words: Language) -> list[str]:
-    from gate.render._view import MARKS
+def _head(report: Report, item: ItemResult, words: Language) -> list[str]:
+    from gate.render._view import MARKS, waiver_line
 
     lines = [f"{item.id}  {item.title}", f"{MARKS[item.status]}  {words.message(item.outcome.message)}"]
     kind = words("blocking") if item.severity == "blocking" else words("advisory")
     lines.append(f"{kind}, {item.check}" + (f", {item.location}" if item.location else ""))
+    for waiver in report.waivers:
+        if waiver.item == item.id:
+            lines.append(words("Waiver: {waiver}", waiver=waiver_line(waiver)))
     if item.requires:
         lines.append(words("Requires: {targets}", targets=", ".join(item.requires)))
     if item.needs:
@@ -119,5 +130,5 @@ def _to_do(report: Report, item: ItemResult, words: Language) -> list[str]:
         lines.append(words("The same cause: {items}", items=", ".join(others)))
     if item.outcome.evidence.reproduce:
         lines.append(words("By hand: {command}", command=item.outcome.evidence.reproduce))
-    lines.append(words("Again: {command}", command=f"prodgate run --only {item.id}"))
+    lines.append(words("Again: {command}", command=_run(report.files or [DEFAULT_FILE], item.id)))
     return lines

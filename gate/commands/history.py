@@ -21,11 +21,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """0 where there was at least one report; 2 where there was none. Files that are none are named."""
+    """0 where there was at least one report; 2 where there was none. A report.json that is none is named."""
     from gate.report.document import NotAReport, read
 
     reports: list[Report] = []
-    for path in sorted(Path(options.folder).rglob("*.json")):
+    for path in sorted(Path(options.folder).rglob("report.json")):
         try:
             reports.append(read(path))
         except NotAReport as error:

@@ -222,10 +222,11 @@ def until(report: Report) -> Message | None:
 
 def waivers(report: Report) -> list[Message]:
     """A line for each waiver of the checklist, whatever became of its item."""
-    return [_waiver(waiver) for waiver in report.waivers]
+    return [waiver_line(waiver) for waiver in report.waivers]
 
 
-def _waiver(waiver: Waiver) -> Message:
+def waiver_line(waiver: Waiver) -> Message:
+    """A waiver in one line, with all that it says."""
     line = say(
         "{item}: until {day} by {owner}: {reason}",
         item=waiver.item,
