@@ -40,7 +40,7 @@ BUGS = (
         name="never-reconnects",
         file="internal/database.py",
         old="        if connection.closed:\n            self.close()",
-        new="        if False:\n            self.close()",
+        new="        if connection.closed:\n            self._connect = lambda: connection",
         reason=("/readyz",),
     ),
     Bug(

@@ -14,6 +14,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,23 @@ def test_bug_can_be_put_in(bug: Bug, tmp_path: Path) -> None:
     if changed.suffix == ".yml":
         assert subprocess.run(["promtool", "check", "rules", changed], check=False).returncode == 0
     assert changed.read_text() != (EXAMPLE / bug.file).read_text()
+
+
+def test_the_bug_that_never_reconnects_never_does(python: Path, tmp_path: Path) -> None:
+    """However many requests overlap once the database is back: an API that never reconnects is not ready for any."""
+    folder = copy(tmp_path / "veza")
+    put_in(next(bug for bug in BUGS if bug.name == "never-reconnects"), folder)
+    with Services(tools.find(), python, folder) as services:
+        services.prepare()
+        services.start("database")
+        services.start("api")
+        await_that(lambda: ask(services, "/readyz")[0] == 200)
+        services.stop("database")
+        await_that(lambda: ask(services, "/readyz")[0] == 503)
+        services.start("database")
+        with ThreadPoolExecutor(16) as many:
+            answers = {status for status, _ in many.map(lambda _: ask(services, "/readyz"), range(400))}
+    assert answers == {503}
 
 
 def _family(pid: int) -> list[int]:
