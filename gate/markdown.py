@@ -1,4 +1,4 @@
-"""The sections of a Markdown document (CommonMark, https://spec.commonmark.org) with the text under each."""
+"""The sections of a Markdown document (CommonMark, https://spec.commonmark.org) with their text, and its tables."""
 
 from __future__ import annotations
 
@@ -27,11 +27,21 @@ class Section:
     words: int
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table (https://github.github.com/gfm/#tables-extension-): its head, and its rows with the line of each.
+
+    Cells are as they are written, marks of Markdown included; a row has as many as the head.
+    """
+
+    line: int
+    head: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+
 def sections(text: str) -> list[Section]:
     """All sections of a document, in order. What stands in code, quotes and comments is no heading."""
-    from markdown_it import MarkdownIt
-
-    tokens = MarkdownIt("commonmark").enable("table").parse(_FRONT_MATTER.sub(_blank, text, count=1))
+    tokens = _tokens(text)
     found: list[list[Any]] = []
     heading = False
     for number, token in enumerate(tokens):
@@ -44,6 +54,27 @@ def sections(text: str) -> list[Section]:
         elif not heading and token.type in _CONTENT:
             _count(found, len(_plain(token).split()))
     return [Section(*entry) for entry in found]
+
+
+def tables(text: str) -> list[Table]:
+    """All tables of a document, in order. What stands in code and comments is none."""
+    found: list[tuple[int, list[tuple[int, list[str]]]]] = []
+    tokens = _tokens(text)
+    for number, token in enumerate(tokens):
+        line = (token.map or [0])[0] + 1
+        if token.type == "table_open":
+            found.append((line, []))
+        elif token.type == "tr_open":
+            found[-1][1].append((line, []))
+        elif token.type in ("th_open", "td_open"):
+            found[-1][1][-1][1].append(tokens[number + 1].content.strip())
+    return [Table(line, tuple(rows[0][1]), tuple((at, tuple(cells)) for at, cells in rows[1:])) for line, rows in found]
+
+
+def _tokens(text: str) -> list[Any]:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table").parse(_FRONT_MATTER.sub(_blank, text, count=1))
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -219,7 +219,7 @@ def test_scrape_target(server: Service, fields: dict[str, Any], status: str, mes
         ({"name": "GoneDown", "state": "firing", "annotations": {"summary": "x"}}, "fail", "annotation summary"),
         ({"name": "GoneDown", "state": "inactive"}, "fail", "GoneDown is firing, expected"),
         ({"name": "GoneDown", "state": ["inactive", "pending"]}, "fail", "GoneDown is firing, expected"),
-        ({"name": "Typo", "state": "inactive"}, "fail", "reads upp, of which Prometheus has no series"),
+        ({"name": "Typo", "state": "inactive"}, "fail", "of Typo reads upp, of which Prometheus has no series"),
         ({"name": "Typo", "state": "inactive", "no_data": True}, "pass", "Typo is inactive"),
         ({"name": "Typo", "state": ["inactive", "pending", "firing"]}, "pass", "Typo is inactive"),
         ({"name": "Typo", "state": "firing"}, "fail", "reads upp, of which Prometheus has no series"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gate.checks.asked import Asked, ask
 from gate.checks.base import CannotObserve, Judgement
 from gate.checks.tests import Seen
+from gate.evidence import Store
 from gate.model import Status
 from gate.process import Finished, Kept
+from gate.secrets import Secrets
 from gate.testresults.quarantine import Entry
 from gate.testresults.results import Case, Results
 from tests.parts.worlds import check, world
@@ -23,6 +27,7 @@ TODAY = date(2026, 1, 1)
 OK = Case("p", "ok", "passed", 1.0)
 BAD = Case("p", "bad", "failed", 0.5, "boom", "p.py", 7)
 WORSE = Case("p", "worse", "failed")
+SUB = Case("p", "bad/sub", "failed", subtest=True)
 SKIPPED = Case("p", "later", "skipped")
 
 
@@ -54,7 +59,20 @@ JUDGED = [
     ({}, seen(OK, BAD, listed=(entry("p::bad"),)), Status.PASS,
      "1 of 2 tests passed, 0 were skipped, 1 that fail are in quarantine"),
     ({}, seen(OK, BAD, listed=(entry("p"),)), Status.PASS, None),
-    ({}, seen(OK, Case("p", "bad/sub", "failed"), BAD, listed=(entry("p::bad"),)), Status.PASS, None),
+    ({}, seen(OK, SUB, BAD, listed=(entry("p::bad"),)), Status.PASS, None),
+    ({}, seen(OK, SUB, BAD, listed=(entry("p::bad/sub"),)), Status.PASS, None),
+    ({}, seen(OK, SUB, listed=(entry("p::bad"),)), Status.ERROR,
+     "p::bad is in quarantine, but does not exist; p::bad/sub does"),
+    ({}, seen(Case("a/b", "T", "failed"), Case("a", "T", "passed"), listed=(entry("a"),)), Status.FAIL,
+     "a/b::T fails"),
+    ({}, seen(Case("a/b", "T", "failed"), listed=(entry("a"),)), Status.ERROR, None),
+    ({}, seen(Case("api", "GET /u", "failed"), Case("api", "GET /u/:id", "failed"), listed=(entry("api::GET /u/:id"),)),
+     Status.FAIL, "api::GET /u fails"),
+    ({}, seen(Case("api", "GET /u", "failed"), Case("api", "GET /u/:id", "failed"), listed=(entry("api::GET /u"),)),
+     Status.FAIL, "api::GET /u/:id fails"),
+    ({}, seen(OK, BAD, listed=(entry("p", 0), entry("p::bad"))), Status.PASS, None),
+    ({}, seen(OK, BAD, listed=(entry("p", 0), entry("p::bad", -1))), Status.FAIL,
+     "the quarantine of p::bad ended on 2026-01-01"),
     ({}, seen(OK, BAD, WORSE, listed=(entry("p::bad"),)), Status.FAIL, "p::worse fails"),
     ({}, seen(OK, BAD, listed=(entry("p::bad", 0),)), Status.FAIL, "the quarantine of p::bad ended on 2026-01-01"),
     ({}, seen(OK, BAD, listed=(entry("p::bad", 1),)), Status.PASS, None),
@@ -66,6 +84,9 @@ JUDGED = [
     ({}, seen(OK, code=0), Status.PASS, None),
     ({}, seen(OK, code=1), Status.FAIL, "the command ended with exit code 1 although no test fails"),
     ({}, seen(OK, code=-9), Status.FAIL, "the command was ended by signal SIGKILL"),
+    ({}, seen(OK, BAD, code=137, listed=(entry("p::bad"),)), Status.FAIL,
+     "the command ended with exit code 137: it could not be run, or was ended by a signal"),
+    ({}, seen(OK, BAD, code=125, listed=(entry("p::bad"),)), Status.PASS, None),
     ({}, seen(OK, BAD, code=0), Status.FAIL,
      "p::bad fails; the command ended with exit code 0 although 1 tests fail"),
     ({}, seen(OK, BAD, code=0, listed=(entry("p::bad"),)), Status.FAIL,
@@ -101,6 +122,22 @@ def test_rows() -> None:
     assert "remove it" in str(rows[2].message)
 
 
+@pytest.mark.parametrize(
+    ("cases", "listed", "stale"),
+    [
+        ((OK,), "p::ok", True),
+        ((OK, SKIPPED), "p::later", False),
+        ((OK, SKIPPED), "p", False),
+        ((OK, Case("p", "ok", "failed")), "p::ok", False),
+    ],
+    ids=["passes", "skipped", "partly skipped", "passes once"],
+)
+def test_what_is_stale(cases: tuple[Case, ...], listed: str, stale: bool) -> None:
+    """An entry is stale when all that it covers has passed; a skipped test has not shown that it does."""
+    rows = judge({}, seen(*cases, listed=(entry(listed),))).rows
+    assert ("remove it" in "".join(str(row.message) for row in rows)) is stale
+
+
 def test_evidence() -> None:
     """The evidence has counts, the slowest, the output of failures, and the place of each."""
     judged = judge({}, seen(OK, BAD))
@@ -112,6 +149,7 @@ def test_evidence() -> None:
 
 
 GOOD = "<testsuite><testcase classname='p' name='ok'/></testsuite>"
+EMPTY = "<testsuites tests='0'/>"
 OLD = "<testsuite timestamp='2020-01-01T00:00:00'><testcase classname='p' name='ok'/></testsuite>"
 
 
@@ -137,6 +175,9 @@ def test_files(tmp_path: Path) -> None:
         ("<testsuite>", {}, "r.xml: line 1: it is no XML"),
         (GOOD, {"format": "tap"}, "r.xml: it has no plan"),
         (OLD, {}, "r.xml is older than this run"),
+        (OLD.replace("2020", "2999"), {}, "r.xml is dated 2999-01-01 00:00Z, which is still to come"),
+        (EMPTY, {}, "r.xml: no test was collected"),
+        ("1..0 # skip", {}, "r.xml: no test was collected"),
         (GOOD, {"quarantine": {"file": "q.md"}}, "The quarantine q.md does not exist"),
         (GOOD, {"limit": "10B"}, "r.xml is larger than 10 B"),
     ],
@@ -160,6 +201,40 @@ def test_the_age_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(CannotObserve, match="older than this run"):
         observe(tmp_path, run="true", results="r.xml")
     assert observe(tmp_path, run="touch r.xml", results="r.xml").status is Status.PASS
+
+
+def test_one_file_of_many_that_collected_nothing(tmp_path: Path) -> None:
+    """A file without a test is an error, whatever the others have."""
+    (tmp_path / "one.xml").write_text(GOOD)
+    (tmp_path / "zero.xml").write_text(EMPTY)
+    with pytest.raises(CannotObserve, match=r"zero\.xml: no test was collected"):
+        observe(tmp_path, results=["one.xml", "zero.xml"])
+
+
+def test_a_file_from_the_future(tmp_path: Path) -> None:
+    """A file whose time is still to come tells nothing of its age."""
+    path = tmp_path / "r.xml"
+    path.write_text(GOOD)
+    os.utime(path, (path.stat().st_mtime + 600,) * 2)
+    with pytest.raises(CannotObserve, match="still to come"):
+        observe(tmp_path, results="r.xml")
+
+
+@pytest.mark.parametrize(("text", "status"), [(GOOD, "pass"), ("<testsuite>", "error")], ids=["whole", "broken"])
+def test_raw_evidence(tmp_path: Path, text: str, status: str) -> None:
+    """The command's output and the results are kept as files, also where they can't be judged."""
+    (tmp_path / "made.xml").write_text(text)
+    tests = {
+        "run": "mkdir -p out; cp made.xml out/r.xml; echo said; echo more >&2",
+        "shell": True,
+        "results": "out/*.xml",
+    }
+    store = Store(tmp_path / "report", Secrets())
+    outcome = ask(Asked.model_validate({"tests": tests}), replace(world(tmp_path, limit=60), evidence=store.of("t")))
+    kept = {artifact.path: (tmp_path / "report" / artifact.path).read_text() for artifact in outcome.evidence.artifacts}
+    assert outcome.status.value == status
+    assert kept["evidence/t.results.out_r.xml"] == text
+    assert sorted(kept["evidence/t.output.txt"].split()) == ["more", "said"]
 
 
 PYTEST = """

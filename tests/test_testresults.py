@@ -118,6 +118,7 @@ def test_go() -> None:
         "veza/internal/cached": "passed",
     }
     assert "expected 3 arguments" in results.cases[1].output
+    assert [case.name for case in leaves(results.cases)] == ["TestMock", "TestRetry/second", ""]
 
 
 def test_go_as_the_report_shows_it() -> None:
@@ -149,17 +150,33 @@ NOT_WHOLE = [
     ("<testsuite><testcase name='a'>", "it is no XML"),
     ("<testsuite><testcase/></testsuite>", "has no name"),
     ("<testsuite name='s' failures='2'><testcase name='a'/></testsuite>", "says that 2 tests failed, but shows 0"),
+    ("<testsuites failures='0' errors='2'><testsuite name='s'><testcase name='a'/></testsuite></testsuites>",
+     "says that 2 tests failed, but shows 0"),
+    ("<testsuites failures='5'><testcase name='a'/></testsuites>", "says that 5 tests failed, but shows 0"),
+    ("<testsuite name='s' tests='50'><testcase name='a'/></testsuite>", "says that it has 50 tests, but shows 1"),
     ("<testsuite>" * 300, "nested too deeply"),
     ("<?xml version='1.0'?>" + FETCHES, "document type"),
     (LAUGHS, "document type"),
     (GO_JSON.partition('{"Action":"fail","Package":"m/a","Elapsed":0.3}')[0], "never ended"),
     (GO_JSON[:-10], "cut off"),
+    ('{"Action":"run","Package":"p","Test":"TestA"}\n{"Action":"pass","Package":"p","Test":"TestA"}',
+     "package p never ended"),
+    (GO_JSON + '\n{"Action":"start","Package":"m/a"}', "package m/a never ended"),
     ("--- FAIL: TestMock (0.00s)\n", "never ended"),
+    ("ok q 0.1s\n=== RUN   TestB\n", "never ended"),
+    ("ok q 0.1s\npanic: test timed out after 1s\n", "never ended"),
+    ("ok q 0.1s\nPASS\n", "never ended"),
+    ("ok q 0.1s\n# m/c\n./c.go:3: undefined: x\n", "never ended"),
+    ("ok q 0.1s\nFAIL\n", "says FAIL, but shows nothing that fails"),
+    ("FAIL\r\nok q 0.1s\r\n", "says FAIL, but shows nothing that fails"),
     ("1..5\nok 1\nok 2\n", "5 tests were planned, but 2 came"),
     ("TAP version 13\nok 1\nok 2\n", "has no plan"),
     ("1..2\nok 1\nBail out! no database\n", "gave up: Bail out! no database"),
     ("1..1\n1..1\nok 1\n", "two plans"),
-]
+    ("1..3\nok 1\nok 1\nok 1\n", "test 2 was planned, but did not come"),
+    ("1..2\nok 2\nok 3\n", "test 1 was planned, but did not come"),
+    ("1..1\n# Subtest: a\n    ok 1\n    Bail out! no database\nok 1 - a\n", "gave up: Bail out! no database"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "why"), NOT_WHOLE)
@@ -180,6 +197,75 @@ def test_any_text(form: str, text: str) -> None:
     assert all(case.id for case in results.cases)
 
 
+def test_junit_a_suite_that_broke() -> None:
+    """What broke outside of all cases is a case of its own, under its suite's name, with what it said."""
+    text = """<testsuites><testsuite name="s" errors="1" tests="1"><error message="beforeAll broke">no database</error>
+        <testcase classname="s" name="a"/></testsuite><failure/></testsuites>"""
+    results = parse(text)
+    assert [(case.id, case.ending, case.output) for case in results.cases] == [
+        ("s", "failed", "beforeAll broke\nno database"), ("s::a", "passed", ""), ("testsuite", "failed", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attributes", "ending"),
+    [
+        ('status="run" result="completed"', "passed"),
+        ('status="notrun" result="suppressed"', "skipped"),
+        ('status="Disabled"', "skipped"),
+        ('status="fail"', "failed"),
+        ('status="failed" result="skipped"', "failed"),
+    ],
+)
+def test_junit_what_attributes_say(attributes: str, ending: str) -> None:
+    """A case that its attributes alone say was not run was skipped, and one that they say failed has."""
+    assert endings(parse(f'<testsuite><testcase name="a" {attributes}/></testsuite>')) == {"a": ending}
+
+
+def test_junit_a_case_in_a_case() -> None:
+    """A case within another takes nothing of it away: both end as their own elements say."""
+    case = '<testcase name="A"><failure>one</failure><testcase name="B"/><failure>two</failure></testcase>'
+    assert [(case.id, case.ending, case.output) for case in parse(f"<testsuite>{case}</testsuite>").cases] == [
+        ("B", "passed", ""), ("A", "failed", "one\ntwo"),
+    ]  # fmt: skip
+
+
+def test_go_json_the_worst_run_counts() -> None:
+    """Of a test that runs more than once, in whatever order, the run that failed counts; one that never ended has."""
+    event = '{"Action":"%s","Package":"p","Test":"%s","Elapsed":0.5}'
+    runs = [("F", "fail"), ("F", "pass"), ("P", "pass"), ("P", "skip"), ("N", "pass"), ("N", None)]
+    lines = [line for test, end in runs for line in (event % ("run", test), event % (end, test) if end else "")]
+    results = parse("\n".join([*lines, '{"Action":"fail","Package":"p"}']))
+    assert [(case.id, case.ending, case.took) for case in results.cases] == [
+        ("p::F", "failed", 1.0), ("p::P", "passed", 1.0), ("p::N", "failed", 0.5),
+    ]  # fmt: skip
+
+
+BUILD_FAILS = """{"ImportPath":"m/d [m/d.test]","Action":"build-output","Output":"d.go:3:1: syntax error\\n"}
+{"ImportPath":"m/d [m/d.test]","Action":"build-fail"}
+{"Action":"start","Package":"m/a"}
+{"Action":"run","Package":"m/a","Test":"TestA"}
+{"Action":"pass","Package":"m/a","Test":"TestA"}
+{"Action":"pass","Package":"m/a"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "failing"),
+    [
+        ("", {"m/d": "d.go:3:1: syntax error\n(it never ended)"}),
+        ('{"Action":"fail","Package":"m/d"}', {"m/d": "d.go:3:1: syntax error"}),
+        ('{"Action":"output","Package":"m/b","Output":"FAIL"}\n'
+         '{"Action":"fail","Package":"m/b","FailedBuild":"m/d [m/d.test]"}', {"m/b": "FAIL"}),
+    ],
+    ids=["alone", "its package", "another"],
+)  # fmt: skip
+def test_go_json_a_build_that_fails(more: str, failing: dict[str, str]) -> None:
+    """A build that fails is a failing package: the one that could not be tested for it, or else its own."""
+    cases = parse(BUILD_FAILS + more).cases
+    assert {case.id: case.output for case in cases if case.ending == "failed"} == failing
+
+
 def test_long_outputs_are_cut() -> None:
     """What a test said is kept from its end, up to a size."""
     text = f"<testsuite><testcase name='a'><failure>{'x' * 100_000}</failure></testcase></testsuite>"
@@ -188,8 +274,22 @@ def test_long_outputs_are_cut() -> None:
 
 def test_leaves() -> None:
     """A test whose subtest fails says nothing of its own; one whose name only begins alike does."""
-    cases = [Case("p", name, "failed") for name in ("A", "A/b", "A/b/c", "AB")]
+    cases = [Case("p", name, "failed", subtest="/" in name) for name in ("A", "A/b", "A/b/c", "AB")]
     assert [case.name for case in leaves(cases)] == ["A/b/c", "AB"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<testsuite><testcase classname="api" name="GET /users"><failure/></testcase>'
+        '<testcase classname="api" name="GET /users/:id"><failure/></testcase></testsuite>',
+        "1..2\nnot ok 1 - GET /users\nnot ok 2 - GET /users/:id\n",
+    ],
+    ids=["junit", "tap"],
+)
+def test_slashes_are_subtests_in_go_alone(text: str) -> None:
+    """In formats that know no subtests a slash is a letter as any other: both tests fail."""
+    assert [case.name for case in leaves(parse(text).cases)] == ["GET /users", "GET /users/:id"]
 
 
 TABLE = """# Quarantine
@@ -209,9 +309,32 @@ YAML = """
 """
 
 
-@pytest.mark.parametrize(("text", "name"), [(TABLE, "Q.md"), (YAML, "q.yml"), ("quarantine:" + YAML, "q.yaml")])
+BARE = """test id | owner | reason | expires
+--|:-:|--|--
+a::b[x] | team | one \\| two | 2030-01-31
+pkg | me | slow | 2030-02-28
+"""
+HIDDEN = """
+<!--
+| test | owner | reason | expires |
+|---|---|---|---|
+| old | me | gone | 2030-01-31 |
+-->
+
+```
+| test | owner | reason | expires |
+|---|---|---|---|
+| example | me | shown | 2030-01-31 |
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [(TABLE, "Q.md"), (TABLE + HIDDEN, "Q.md"), (BARE, "Q.md"), (YAML, "q.yml"), ("quarantine:" + YAML, "q.yaml")],
+)
 def test_quarantine(text: str, name: str) -> None:
-    """A Markdown table and a YAML list say the same."""
+    """A Markdown table, with or without outer bars, and a YAML list say the same; comments and code say nothing."""
     found = [(entry.test, entry.owner, entry.reason, entry.expires) for entry in read(text, name)]
     assert found == [("a::b[x]", "team", "one | two", date(2030, 1, 31)), ("pkg", "me", "slow", date(2030, 2, 28))]
 
@@ -227,6 +350,19 @@ def test_quarantine(text: str, name: str) -> None:
         ("a: [", "q.yml", "no YAML"),
         ("just text", "q.yml", "expected a list"),
         ("| test | owner | reason |\n|---|---|---|\n| a | b | c |", "q.md", "no column 'expires'"),
+        (
+            "| Name | Owner | Reason | Expires |\n|---|---|---|---|\n| a | b | c | 2030-01-31 |",
+            "q.md",
+            "no column 'test'",
+        ),
+        ("# Q\n\n| Name | Who |\n|---|---|\n| a | b |", "q.md", "line 3: no table has the columns test, owner"),
+        ("tests:" + YAML, "q.yml", "expected the key 'quarantine' alone, got tests"),
+        ("quarantine: []\nquarantine:" + YAML, "q.yml", "line 2: the key 'quarantine' stands twice"),
+        (
+            "- test: a\n  owner: b\n  reason: c\n  expires: 2030-01-31\n  expires: 2040-01-31",
+            "q.yml",
+            "line 5: the key 'expires' stands twice",
+        ),
         ("| test | owner | reason | expires |\n|---|---|---|---|\n| a | | c | 2030-01-31 |", "q.md", "line 3: owner"),
     ],
 )

@@ -146,8 +146,8 @@ class Alert(Check[Seen]):
             yield say("the expression of {alert} holds: the next evaluation makes it pending or firing",
                       alert=self.name)  # fmt: skip
         if seen.unknown:
-            yield say("its expression reads {metrics}, of which Prometheus has no series",
-                      metrics=", ".join(seen.unknown))  # fmt: skip
+            yield say("the expression of {alert} reads {metrics}, of which Prometheus has no series",
+                      alert=self.name, metrics=", ".join(seen.unknown))  # fmt: skip
         for labels, notes in self._looked_at(seen.rules, chosen):
             found = [
                 wish.mismatch(labels[name], f"label {name}") for name, wish in self.labels.items() if name in labels

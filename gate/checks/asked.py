@@ -188,7 +188,7 @@ def _judge(check: Check[Any], world: World) -> Judgement:
     try:
         return check.judge(check.observe(world))
     except CannotObserve as error:
-        return unobserved(error.message, answer=error.answer, advice=error.advice)
+        return unobserved(error.message, answer=error.answer, advice=error.advice, attachments=error.attachments)
     except TimeoutError:
         return unobserved(say("There was no answer within the time limit"))
     except MemoryError:

@@ -32,25 +32,33 @@ __all__ = [
 ]
 
 
-class CannotObserve(Exception):
-    """The question got no answer that could be judged: Prometheus did not answer, a file is not readable, no time left.
-
-    Makes the outcome an ERROR, never a PASS and never a FAIL.
-    """
-
-    def __init__(self, message: Message, *, answer: str = "", advice: Message | None = None) -> None:
-        super().__init__(str(message))
-        self.message = message
-        self.answer = answer
-        self.advice = advice
-
-
 @dataclass(frozen=True)
 class Attachment:
     """Raw evidence to keep as a file of its own, such as a response's body. Cut it to a bounded size first."""
 
     name: str
     content: bytes
+
+
+class CannotObserve(Exception):
+    """The question got no answer that could be judged: Prometheus did not answer, a file is not readable, no time left.
+
+    Makes the outcome an ERROR, never a PASS and never a FAIL.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        *,
+        answer: str = "",
+        advice: Message | None = None,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> None:
+        super().__init__(str(message))
+        self.message = message
+        self.answer = answer
+        self.advice = advice
+        self.attachments = attachments
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from pydantic_core import PydanticCustomError
 
 from gate import process
 from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
-from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
+from gate.checks.base import Attachment, CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.command import Argument, Command
 from gate.checks.world import World
+from gate.evidence import FILE_LIMIT, FILES_EACH, as_bytes
 from gate.messages import Message, say, together
 from gate.model import Evidence, Location, Model, Row, Status
 from gate.quantities import Duration, Size, duration, size
+from gate.secrets import torn
 from gate.testresults import results as testresults
 from gate.testresults.quarantine import Entry, NoQuarantine, read
 from gate.testresults.results import Case, NotResults, Results
@@ -31,7 +33,9 @@ _NAMED = 5
 _ZONES = timedelta(hours=14)
 """How far a time without a zone can be from UTC."""
 _SLACK = 2.0
-"""Seconds by which a file system's clock may be behind."""
+"""Seconds by which a file system's clock may be behind, or ahead."""
+_BY_THE_SHELL = 126
+"""Exit codes from this one on say that a command could not be run, or was ended by a signal, and nothing of tests."""
 
 
 class QuarantineFile(Model):
@@ -42,13 +46,14 @@ class QuarantineFile(Model):
 
 @dataclass(frozen=True)
 class Seen:
-    """The results, the command that made them if one did, the quarantine, and the day."""
+    """The results, the command that made them if one did, the quarantine, the day, and the raw evidence."""
 
     results: Results
     today: date
     quarantine: tuple[Entry, ...] = ()
     finished: process.Finished | None = None
     files: tuple[str, ...] = ()
+    kept: tuple[Attachment, ...] = ()
 
 
 class Tests(Check[Seen]):
@@ -115,15 +120,24 @@ class Tests(Check[Seen]):
         quarantine = self._quarantine(world)
         began = time.time()
         finished = self._command().observe(world) if self.run is not None else None
+        kept = [Attachment("output.txt", _raw(finished.output.text()))] if finished else []
+        oldest = began - _SLACK if finished else began - self.max_age
+        try:
+            found, files = self._found(world, oldest, finished, kept)
+        except CannotObserve as error:
+            error.attachments = tuple(kept)
+            raise
+        return Seen(found, _today(), quarantine, finished, files, tuple(kept))
+
+    def _found(
+        self, world: World, oldest: float, finished: process.Finished | None, kept: list[Attachment]
+    ) -> tuple[Results, tuple[str, ...]]:
+        """The results and the files that they came from; what is read is added to what is kept."""
         if finished is not None and finished.ended != "exit":
             raise _not_ended(finished)
-        if not self._patterns:
-            assert finished is not None
-            found = self._of_output(finished)
-            return Seen(found, _today(), quarantine, finished)
-        oldest = began - _SLACK if finished else began - self.max_age
-        found, files = self._of_files(world, oldest, finished)
-        return Seen(found, _today(), quarantine, finished, files)
+        if finished is not None and not self._patterns:
+            return self._of_output(finished), ()
+        return self._of_files(world, oldest, finished, kept)
 
     def _quarantine(self, world: World) -> tuple[Entry, ...]:
         if not isinstance(self.quarantine, QuarantineFile):
@@ -147,14 +161,13 @@ class Tests(Check[Seen]):
             raise CannotObserve(message, answer=testresults.ending_of(finished.output.text()), advice=_ADVICE) from None
 
     def _of_files(
-        self, world: World, oldest: float, finished: process.Finished | None
+        self, world: World, oldest: float, finished: process.Finished | None, kept: list[Attachment]
     ) -> tuple[Results, tuple[str, ...]]:
         root = world.root.resolve()
         paths = [path for pattern in self._patterns for path in self._matching(world, pattern, finished)]
         paths = list(dict.fromkeys(paths))
-        return testresults.together([self._of_file(path, root, oldest) for path in paths]), tuple(
-            shown(path, root) for path in paths
-        )
+        parts = [self._of_file(path, root, oldest, kept) for path in paths]
+        return testresults.together(parts), tuple(shown(path, root) for path in paths)
 
     def _matching(self, world: World, pattern: str, finished: process.Finished | None) -> list[Path]:
         paths = find(world, pattern)
@@ -163,26 +176,24 @@ class Tests(Check[Seen]):
             raise CannotObserve(say("There are no results: {path} does not exist", path=pattern), answer=answer)
         return paths
 
-    def _of_file(self, path: Path, root: Path, oldest: float) -> Results:
+    def _of_file(self, path: Path, root: Path, oldest: float, kept: list[Attachment]) -> Results:
         name = shown(path, root)
         text = read_text(path, root, self.limit)
+        if len(kept) < FILES_EACH:
+            kept.append(Attachment(f"results.{name}", _raw(text)))
         try:
             found = testresults.parse(text, self.format)
         except NotResults as error:
             raise CannotObserve(say("{path}: {why}", path=name, why=str(error))) from None
-        written = path.stat().st_mtime
-        told = found.written + _ZONES if found.written else None
-        if written < oldest or (told and told < datetime.fromtimestamp(oldest, UTC)):
-            when = datetime.fromtimestamp(written, UTC) if written < oldest else found.written
-            raise CannotObserve(
-                say("{path} is older than this run: it was written {when}", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
-                advice=say("Run the tests again before the gate, or raise `max_age`"),
-            )
+        if not found.cases:
+            raise CannotObserve(say("{path}: no test was collected: nothing to check is no pass", path=name))
+        _check_age(name, datetime.fromtimestamp(path.stat().st_mtime, UTC), found.written, oldest)
         return found
 
     def judge(self, seen: Seen) -> Judgement:
         verdicts = _sorted(seen)
-        evidence = {"answer": _shown(seen), "rows": tuple(verdicts.rows()), "locations": verdicts.locations()}
+        evidence = {"answer": _shown(seen), "rows": tuple(verdicts.rows()), "locations": verdicts.locations(),
+                    "attachments": seen.kept}  # fmt: skip
         error = self._unusable(seen, verdicts)
         if error:
             return unobserved(error, **evidence)
@@ -251,23 +262,22 @@ def _sorted(seen: Seen) -> Verdicts:
     failing: list[Case] = []
     tolerated, expired = [], []
     for case in testresults.leaves(seen.results.cases):
-        entry = next((each for each in seen.quarantine if each.covers(case.group, case.id)), None)
+        entries = [entry for entry in seen.quarantine if entry.covers(case)]
+        entry = max(entries, key=lambda each: each.expires, default=None)
         if entry is None:
             failing.append(case)
         elif seen.today < entry.expires:
             tolerated.append((entry, case))
         else:
             expired.append((entry, case))
-    needed = {entry.test for entry, _ in (*tolerated, *expired)}
-    idle = [entry for entry in seen.quarantine if entry.test not in needed]
-    known = {name for case in seen.results.cases for name in _names_of(case)}
-    unknown = tuple(entry for entry in idle if entry.test not in known)
-    return Verdicts(tuple(failing), tuple(tolerated), tuple(expired),
-                    tuple(entry for entry in idle if entry.test in known), unknown)  # fmt: skip
+    stale = tuple(entry for entry in seen.quarantine if _is_stale(entry, seen.results.cases))
+    unknown = tuple(entry for entry in seen.quarantine if not any(map(entry.names, seen.results.cases)))
+    return Verdicts(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown)
 
 
-def _names_of(case: Case) -> tuple[str, ...]:
-    return (case.group, case.id) if case.group else (case.id,)
+def _is_stale(entry: Entry, cases: Sequence[Case]) -> bool:
+    """Whether all that it covers has passed: a test that was skipped has not shown that it does."""
+    return {case.ending for case in cases if entry.covers(case)} == {"passed"}
 
 
 def _row(case: Case, status: Status, message: Message, expires: date | None = None) -> Row:
@@ -304,6 +314,10 @@ def _exit_problem(finished: process.Finished, failing: int) -> Iterator[Message]
         yield say("the command ended with exit code 0 although {count} tests fail", count=failing)
     elif finished.signal:
         yield say("the command was ended by signal {name}", name=finished.signal)
+    elif finished.code >= _BY_THE_SHELL:
+        yield say(
+            "the command ended with exit code {code}: it could not be run, or was ended by a signal", code=finished.code
+        )
     elif finished.code != 0 and not failing:
         yield say("the command ended with exit code {code} although no test fails", code=finished.code)
 
@@ -326,6 +340,28 @@ def _shown(seen: Seen) -> str:
     for case in [case for case in found.cases if case.ending == "failed"][:_ROWS]:
         lines += ["", f"FAIL {case.id}", *(f"  {line}" for line in case.output.splitlines())]
     return "\n".join(lines)
+
+
+def _check_age(name: str, written: datetime, told: datetime | None, oldest: float) -> None:
+    """Refuses a file that is older than `oldest` (seconds since 1970) or from the future, by what it tells, too."""
+    first, last = datetime.fromtimestamp(oldest, UTC), datetime.now(UTC) + timedelta(seconds=_SLACK)
+    for when, zones in ((written, timedelta()), *([(told, _ZONES)] if told else [])):
+        if when + zones < first:
+            raise CannotObserve(
+                say("{path} is older than this run: it was written {when}", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
+                advice=say("Run the tests again before the gate, or raise `max_age`"),
+            )
+        if when - zones > last:
+            raise CannotObserve(
+                say("{path} is dated {when}, which is still to come", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
+                advice=say("Set the clock of the machine that ran the tests, and run them again"),
+            )
+
+
+def _raw(text: str) -> bytes:
+    """A text as raw evidence, up to the size of a file."""
+    content = as_bytes(text)
+    return content if len(content) <= FILE_LIMIT else torn(content[:FILE_LIMIT])
 
 
 def _today() -> date:

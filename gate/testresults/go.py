@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gate.secrets import beginning_of
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _TEST = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)")
+_ONLY_BEFORE_AN_END = re.compile(r"^(=== |--- |panic: |PASS$|# )")
 _PACKAGE = re.compile(r"^(ok|FAIL|---|\?)[ \t]+(\S+)(?:[ \t]+(.*))?$")
 _TOOK = re.compile(r"^([0-9.]+)s\b")
 _ENDINGS: dict[str, Ending] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
@@ -19,30 +21,33 @@ def looks_like(text: str) -> bool:
 
 
 def parse(text: str) -> Results:
-    """The cases of all packages. Raises NotResults where none ends, or tests come after the last that does."""
+    """The cases of all packages. Raises NotResults where none ends, or another begins after the last that does."""
     cases: list[Case] = []
     waiting: list[Case] = []
     said: list[str] = []
-    for line in text.split("\n"):
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    for line in lines:
         test = _TEST.match(line)
         package = _of_package(line)
         if test:
-            waiting.append(Case("", test[2], _ENDINGS[test[1]], float(test[3])))
+            waiting.append(Case("", test[2], _ENDINGS[test[1]], float(test[3]), subtest="/" in test[2]))
             said.append(line)
         elif package:
             cases += _package(package, waiting, ending_of("\n".join(said)))
             waiting, said = [], []
         elif line.strip():
             said.append(beginning_of(line, OUTPUT_LIMIT))
-    if waiting:
+    if waiting or any(_ONLY_BEFORE_AN_END.match(line) for line in said):
         raise NotResults("its last package never ended: the output is cut off")
+    if "FAIL" in lines and not any(case.ending == "failed" for case in cases):
+        raise NotResults("it says FAIL, but shows nothing that fails: the output is cut off")
     if not cases and not looks_like(text):
         raise NotResults("no package ends in it: it is no output of `go test`")
     return Results(tuple(cases))
 
 
 def _of_package(line: str) -> re.Match[str] | None:
-    found = _PACKAGE.match(line.rstrip("\r"))
+    found = _PACKAGE.match(line)
     if not found or found[1] == "---":
         return None
     rest = found[3] or ""
@@ -54,7 +59,7 @@ def _package(found: re.Match[str], tests: list[Case], said: str) -> list[Case]:
     """The cases of a package that ends: its tests, or itself where it shows none or broke without one."""
     name, rest = found[2], found[3] or ""
     took = _TOOK.match(rest)
-    cases = [Case(name, case.name, case.ending, case.took, said if case.ending == "failed" else "") for case in tests]
+    cases = [replace(case, group=name, output=said if case.ending == "failed" else "") for case in tests]
     broke = found[1] == "FAIL" and not any(case.ending == "failed" for case in cases)
     if broke:
         return [*cases, Case(name, "", "failed", float(took[1]) if took else 0.0, f"{said}\n{rest}".strip())]

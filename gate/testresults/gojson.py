@@ -10,6 +10,8 @@ from gate.secrets import REACH
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _ENDINGS: dict[str, Ending] = {"pass": "passed", "bench": "passed", "fail": "failed", "skip": "skipped"}
+_WORST: tuple[Ending, ...] = ("failed", "passed", "skipped")
+"""Of a test that ran more than once (`-count`), the ending that counts is the first of these."""
 
 
 def looks_like(text: str) -> bool:
@@ -49,22 +51,46 @@ class _Reader:
         self.said: dict[tuple[str, str], str] = {}
         self.ended: dict[tuple[str, str], tuple[Ending, float]] = {}
         self.begun: dict[tuple[str, str], None] = {}
+        self.open: set[tuple[str, str]] = set()
+        self.unbuilt: dict[str, None] = {}
         self.written: datetime | None = None
 
     def add(self, event: dict[str, Any]) -> None:
-        group = str(event.get("Package") or event.get("ImportPath") or "")
-        key, action = (group, str(event.get("Test") or "")), event["Action"]
-        if action == "build-output":
-            key = (group.partition(" ")[0], "")
-        if action in ("output", "build-output"):
-            self.said[key] = (self.said.get(key, "") + str(event.get("Output", "")))[-OUTPUT_LIMIT - 2 * REACH :]
-        elif action in ("run", "start"):
-            self.begun[key] = None
-        elif action in _ENDINGS:
-            self.begun[key] = None
-            elapsed = event.get("Elapsed")
-            self.ended[key] = _ENDINGS[action], float(elapsed) if isinstance(elapsed, int | float) else 0.0
+        action = event["Action"]
+        if action.startswith("build-"):
+            self._build(event, str(event.get("ImportPath") or "").partition(" ")[0])
+        else:
+            self._test(event, action, str(event.get("Package") or ""), str(event.get("Test") or ""))
         self._time(event.get("Time"))
+
+    def _build(self, event: dict[str, Any], group: str) -> None:
+        """A package is built for a test, and perhaps can't be: then it, or what needs it, fails later."""
+        if event["Action"] == "build-fail":
+            self.unbuilt[group] = None
+        self._say((group, ""), event)
+
+    def _test(self, event: dict[str, Any], action: str, group: str, test: str) -> None:
+        key = (group, test)
+        if action in _ENDINGS:
+            self.begun[key] = None
+            self._end(key, _ENDINGS[action], event.get("Elapsed"))
+            if not test and action == "fail":
+                self.unbuilt.pop(str(event.get("FailedBuild") or group).partition(" ")[0], None)
+            return
+        self.open.add((group, ""))
+        if action in ("run", "start"):
+            self.begun[key] = None
+            self.open.add(key)
+        self._say(key, event)
+
+    def _say(self, key: tuple[str, str], event: dict[str, Any]) -> None:
+        self.said[key] = (self.said.get(key, "") + str(event.get("Output", "")))[-OUTPUT_LIMIT - 2 * REACH :]
+
+    def _end(self, key: tuple[str, str], ending: Ending, elapsed: Any) -> None:
+        before, took = self.ended.get(key, (ending, 0.0))
+        took += float(elapsed) if isinstance(elapsed, int | float) else 0.0
+        self.ended[key] = min(before, ending, key=_WORST.index), took
+        self.open.discard(key)
 
     def _time(self, value: Any) -> None:
         try:
@@ -75,17 +101,20 @@ class _Reader:
             self.written = found
 
     def results(self) -> Results:
-        never = [group for group, test in self.begun if not test and (group, "") not in self.ended]
+        groups = dict.fromkeys(group for group, _ in [*self.begun, *sorted(self.open)])
+        never = [group for group in groups if (group, "") in self.open or (group, "") not in self.ended]
         if never:
             raise NotResults(f"package {never[0]} never ended: the results are cut off")
         tests = [self._case(key) for key in self.begun if key[1]]
         broken = {case.group for case in tests if case.ending == "failed"}
-        packages = [key for key, (ending, _) in self.ended.items() if not key[1] and ending == "failed"]
-        return Results((*tests, *(self._case(key) for key in packages if key[0] not in broken)), self.written)
+        packages = [group for (group, test), (ending, _) in self.ended.items() if not test and ending == "failed"]
+        alone = dict.fromkeys([*(group for group in packages if group not in broken), *self.unbuilt])
+        return Results((*tests, *(self._case((group, "")) for group in alone)), self.written)
 
     def _case(self, key: tuple[str, str]) -> Case:
         ending, took = self.ended.get(key, ("failed", 0.0))
-        said = self.said.get(key, "") if ending == "failed" else ""
-        if key not in self.ended:
-            said += "(it never ended)"
-        return Case(key[0], key[1], ending, took, ending_of(said))
+        never = key in self.open or key not in self.ended
+        said = self.said.get(key, "") + ("(it never ended)" if never else "")
+        failed = never or ending == "failed"
+        return Case(key[0], key[1], "failed" if failed else ending, took, ending_of(said) if failed else "",
+                    subtest="/" in key[1])  # fmt: skip

@@ -5,6 +5,7 @@ It is read by expat's events and without a document type: entities can't expand,
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from xml.parsers import expat
@@ -12,7 +13,13 @@ from xml.parsers import expat
 from gate.secrets import known
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
+_SUITES = ("testsuite", "testsuites")
 _BROKEN = ("failure", "error")
+_SAID: dict[str, Ending] = {
+    **dict.fromkeys(("notrun", "disabled", "suppressed", "skipped", "ignored"), "skipped"),
+    **dict.fromkeys(("fail", "failed", "failure", "error", "errored", "broken"), "failed"),
+}  # fmt: skip
+"""What `status` and `result` of a case may say beside its elements."""
 _TEXTS = (*_BROKEN, "system-out", "system-err")
 _DEPTH = 200
 _SAID_LIMIT = 8 * OUTPUT_LIMIT
@@ -45,6 +52,42 @@ def _no_document_type(*declared: Any) -> None:
     raise NotResults("it has a document type, which no JUnit report needs")
 
 
+@dataclass
+class _Open:
+    """A case whose element has not ended: its attributes, how it ends as far as is known, and what it said."""
+
+    attributes: dict[str, str]
+    ending: Ending = "passed"
+    said: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, text: str) -> None:
+        """More of its output, up to a size."""
+        if self.size < _SAID_LIMIT:
+            self.said.append(text)
+            self.size += len(text)
+
+    @property
+    def output(self) -> str:
+        """What it said; where it was cut, without the part of a secret at its end."""
+        said = "".join(self.said)
+        return known().beginning(said) if self.size >= _SAID_LIMIT else said
+
+    def ends(self, ending: Ending) -> None:
+        """What an element or an attribute says of its end; failed is not taken back."""
+        self.ending = "failed" if "failed" in (self.ending, ending) else ending
+
+
+@dataclass(frozen=True)
+class _Suite:
+    """A suite that has not ended: what it says of itself, and how many cases came before it."""
+
+    title: str
+    tests: int
+    failed: int
+    before: int
+
+
 class _Reader:
     """Makes cases of elements."""
 
@@ -53,71 +96,77 @@ class _Reader:
         self.is_junit = False
         self.written: datetime | None = None
         self.path: list[str] = []
-        self.case: dict[str, str] | None = None
-        self.ending: Ending = "passed"
-        self.said: list[str] = []
-        self.said_size = 0
-        self.suites: list[tuple[str, int, int]] = []
+        self.open: list[_Open] = []
+        self.suites: list[_Suite] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
         self.path.append(name)
         if len(self.path) > _DEPTH:
             raise NotResults("its elements are nested too deeply")
-        if name in ("testsuite", "testsuites"):
+        if name in _SUITES:
             self.is_junit = True
-        if name == "testsuite":
             self._suite(attributes)
         elif name == "testcase":
-            self.case, self.ending, self.said, self.said_size = attributes, "passed", [], 0
-        elif self.case is not None and name in (*_BROKEN, "skipped"):
-            self.ending = "failed" if name in _BROKEN or self.ending == "failed" else "skipped"
-            self._say(attributes.get("message", "") + "\n")
+            self._case(attributes)
+        elif name in (*_BROKEN, "skipped"):
+            self._ending(name, attributes)
 
     def text(self, data: str) -> None:
-        if self.case is not None and self.path[-1] in _TEXTS:
-            self._say(data)
+        if self.open and self.path[-1] in _TEXTS:
+            self.open[-1].add(data)
 
     def end(self, name: str) -> None:
         name = self.path.pop()
-        if name == "testcase" and self.case is not None:
-            self._finish(self.case)
-            self.case = None
-        elif name == "testsuite" and self.suites:
-            title, said, before = self.suites.pop()
-            failing = sum(1 for case in self.cases[before:] if case.ending == "failed")
-            if said > failing:
-                raise NotResults(f"suite '{title}' says that {said} tests failed, but shows {failing}")
-
-    def _say(self, text: str) -> None:
-        if self.said_size < _SAID_LIMIT:
-            self.said.append(text)
-            self.said_size += len(text)
+        if name == "testcase" or (name in _BROKEN and self.open and self.path[-1] in _SUITES):
+            self._finish(self.open.pop())
+        elif name in _SUITES:
+            self._end_suite(self.suites.pop())
 
     def _suite(self, attributes: dict[str, str]) -> None:
         failed = sum(_whole(attributes.get(key, "0")) for key in ("failures", "errors"))
-        self.suites.append((attributes.get("name", ""), failed, len(self.cases)))
+        tests = _whole(attributes.get("tests", "0"))
+        self.suites.append(_Suite(attributes.get("name", ""), tests, failed, len(self.cases)))
         found = _time(attributes.get("timestamp", ""))
         if found and (self.written is None or found > self.written):
             self.written = found
 
-    def _output(self) -> str:
-        said = "".join(self.said)
-        return known().beginning(said) if self.said_size >= _SAID_LIMIT else said
+    def _end_suite(self, suite: _Suite) -> None:
+        """A suite that says of itself more than it shows is not whole."""
+        mine = self.cases[suite.before :]
+        failing = sum(1 for case in mine if case.ending == "failed")
+        if suite.failed > failing:
+            raise NotResults(f"suite '{suite.title}' says that {suite.failed} tests failed, but shows {failing}")
+        if suite.tests > len(mine):
+            raise NotResults(f"suite '{suite.title}' says that it has {suite.tests} tests, but shows {len(mine)}")
 
-    def _finish(self, attributes: dict[str, str]) -> None:
-        name = attributes.get("name", "")
-        if not name:
+    def _case(self, attributes: dict[str, str]) -> None:
+        if not attributes.get("name"):
             raise NotResults("a <testcase> has no name")
+        made = _Open(attributes)
+        for key in ("status", "result"):
+            made.ends(_SAID.get(attributes.get(key, "").lower(), made.ending))
+        self.open.append(made)
+
+    def _ending(self, name: str, attributes: dict[str, str]) -> None:
+        """A case's end, or that of a suite that broke outside of its cases: it is a case of its own."""
+        if name in _BROKEN and self.path[-2:-1] and self.path[-2] in _SUITES:
+            self.open.append(_Open({"classname": self.suites[-1].title or "testsuite"}))
+        if self.open:
+            self.open[-1].ends("failed" if name in _BROKEN else "skipped")
+            self.open[-1].add(attributes.get("message", "") + "\n")
+
+    def _finish(self, case: _Open) -> None:
+        group, name = case.attributes.get("classname", ""), case.attributes.get("name", "")
         self.cases.append(
             Case(
-                group=attributes.get("classname", ""),
+                group=group,
                 name=name,
-                ending=self.ending,
-                took=_seconds(attributes.get("time", "")),
-                output=ending_of(self._output()) if self.ending == "failed" else "",
-                file=attributes.get("file", ""),
-                line=_whole(attributes.get("line", "")) or None,
+                ending=case.ending,
+                took=_seconds(case.attributes.get("time", "")),
+                output=ending_of(case.output) if case.ending == "failed" else "",
+                file=case.attributes.get("file", ""),
+                line=_whole(case.attributes.get("line", "")) or None,
             )
         )
 

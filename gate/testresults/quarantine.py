@@ -5,15 +5,16 @@ In the checklist, in a YAML file, or in a Markdown table with the columns test, 
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from gate import markdown
 from gate.model import Model
 from gate.secrets import beginning_of
+from gate.testresults.results import Case
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 _COLUMNS = {
@@ -46,7 +47,7 @@ def _no_day() -> Any:
 class Entry(Model):
     """A test that may fail."""
 
-    test: Text = Field(description="Its id, or that of its package.")
+    test: Text = Field(description="Its id, or the name of its group.")
     owner: Text = Field(description="Who answers for it.")
     reason: Text = Field(description="Why it may fail.")
     expires: Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})] = Field(
@@ -54,9 +55,13 @@ class Entry(Model):
     )
     issue: Text | None = Field(None, description="Where it is worked on.")
 
-    def covers(self, group: str, identity: str) -> bool:
-        """Whether a case is this test, a part of it (`TestA/sub`), or one of this package."""
-        return self.test in (group, identity) or identity.startswith(f"{self.test}/")
+    def names(self, case: Case) -> bool:
+        """Whether a case is this test, or one of this group."""
+        return self.test in (case.group, case.id)
+
+    def covers(self, case: Case) -> bool:
+        """Whether it names a case, or the test of which that is a part (`p::TestA` for `p::TestA/sub`)."""
+        return self.names(case) or ("::" in self.test and case.subtest and case.id.startswith(f"{self.test}/"))
 
 
 def read(text: str, name: str) -> list[Entry]:
@@ -81,10 +86,13 @@ def _yaml(text: str) -> list[tuple[str, Any]]:
     import yaml
 
     try:
-        data = yaml.safe_load(text)
+        root, data = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NoQuarantine(f"it is no YAML: {beginning_of(' '.join(str(error).split()), 200)}") from None
-    entries = data.get("quarantine") if isinstance(data, dict) else data
+    _check_keys(root)
+    if isinstance(data, dict) and list(data) != ["quarantine"]:
+        raise NoQuarantine(f"expected the key 'quarantine' alone, got {', '.join(map(str, data)) or 'none'}")
+    entries = data["quarantine"] if isinstance(data, dict) else data
     if entries is None:
         return []
     if not isinstance(entries, list):
@@ -92,34 +100,48 @@ def _yaml(text: str) -> list[tuple[str, Any]]:
     return [(f"entry {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
+def _check_keys(root: Any) -> None:
+    """Refuses a mapping with a key twice: of two days one would be dropped in silence."""
+    waiting, known = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in known or node is None or isinstance(node.value, str):
+            continue
+        known.add(id(node))
+        names = set()
+        for child in node.value:
+            key, parts = (child[0], child) if isinstance(child, tuple) else (None, (child,))
+            if key is not None and isinstance(key.value, str):
+                if key.value in names:
+                    raise NoQuarantine(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice")
+                names.add(key.value)
+            waiting += parts
+
+
 def _table(text: str) -> list[tuple[str, Any]]:
-    columns: list[str | None] = []
+    """The rows of all tables of tests. Raises NoQuarantine where there are tables, and none of them is one."""
     found: list[tuple[str, Any]] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        cells = _cells(line)
-        if not cells:
-            columns = []
-        elif not columns:
-            columns = [_COLUMNS.get(cell.lower().strip("*` ")) for cell in cells]
-            if "test" not in columns:
-                columns = [None] * len(cells)
-            elif missing := [name for name in _NEEDED if name not in columns]:
-                raise NoQuarantine(f"line {number}: the table has no column '{missing[0]}'")
-        elif "test" in columns and not re.fullmatch(r"[\s|:-]+", line):
-            entry = {name: cell for name, cell in zip(columns, cells, strict=False) if name and cell}
-            found.append((f"line {number}", entry))
+    tables = markdown.tables(text)
+    chosen = [(table, columns) for table in tables if (columns := _columns(table))]
+    if tables and not chosen:
+        raise NoQuarantine(f"line {tables[0].line}: no table has the columns {', '.join(_NEEDED)}")
+    for table, columns in chosen:
+        for line, cells in table.rows:
+            entry = {name: _plain(cell) for name, cell in zip(columns, cells, strict=True) if name and cell}
+            found.append((f"line {line}", entry))
     return found
 
 
-def _cells(line: str) -> list[str]:
-    """The cells of a row of a Markdown table; none where it is no row."""
-    line = line.strip()
-    if not line.startswith("|"):
+def _columns(table: markdown.Table) -> list[str | None]:
+    """What the columns of a table of tests are; none where it is another table."""
+    columns = [_COLUMNS.get(title.lower().strip("*` ")) for title in table.head]
+    known = {name for name in columns if name}
+    if "test" not in known and len(known) < 2:
         return []
-    parts = re.split(r"(?<!\\)\|", line.strip("|"))
-    return [_plain(part) for part in parts]
+    if missing := [name for name in _NEEDED if name not in known]:
+        raise NoQuarantine(f"line {table.line}: the table has no column '{missing[0]}'")
+    return columns
 
 
 def _plain(cell: str) -> str:
-    cell = cell.strip().replace("\\|", "|")
     return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == "`" else cell

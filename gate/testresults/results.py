@@ -24,7 +24,10 @@ class NotResults(ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """One test. `id` is `group::name`, or the group alone where all of it broke; `took` is in seconds."""
+    """One test. `id` is `group::name`, or the group alone where all of it broke; `took` is in seconds.
+
+    `subtest`: its name says of which test it is a part, by slashes: `TestA/sub`. Only the formats of Go do so.
+    """
 
     group: str
     name: str
@@ -33,6 +36,7 @@ class Case:
     output: str = ""
     file: str = ""
     line: int | None = None
+    subtest: bool = False
 
     @property
     def id(self) -> str:
@@ -89,7 +93,8 @@ def ending_of(text: str) -> str:
 
 
 def leaves(cases: Sequence[Case]) -> list[Case]:
-    """The failing cases that say something of their own: `TestA` fails where `TestA/sub` does, and is left out."""
+    """The failing cases that say something of their own: `TestA` fails where its subtest does, and is left out."""
     failing = [case for case in cases if case.ending == "failed"]
-    parents = {(case.group, case.name[:at]) for case in failing for at, letter in enumerate(case.name) if letter == "/"}
+    parts = [case for case in failing if case.subtest]
+    parents = {(case.group, case.name[:at]) for case in parts for at, letter in enumerate(case.name) if letter == "/"}
     return [case for case in failing if (case.group, case.name) not in parents]
