@@ -21,6 +21,8 @@ from gate.model import ItemResult, Report, Severity, Status
 
 PER_TYPE = 10
 """Annotations of one type that the runner takes from a step; the rest is only logged."""
+OF_ITEMS = PER_TYPE - 3
+"""Of these for items: `pending`, the verdict's status and the comment may each have something to say."""
 LONGEST = 4096
 """Characters of an annotation; the runner cuts what is longer."""
 _ANSWER_LINES = 40
@@ -129,10 +131,10 @@ def write(report: Report, log: Log) -> None:
 
 
 def annotated(report: Report) -> list[tuple[str, ItemResult]]:
-    """What is annotated, the most important first, and no more of a type than the runner takes."""
+    """What is annotated, the most important first, and no more of a type than leaves room for the gate's own."""
     found: list[tuple[str, ItemResult]] = []
     for name, wanted in _TYPES.items():
-        found += [(name, item) for item in _worst_first(report) if wanted(item)][:PER_TYPE]
+        found += [(name, item) for item in _worst_first(report) if wanted(item)][:OF_ITEMS]
     return found
 
 
