@@ -94,6 +94,12 @@ def test_the_base(tmp_path: Path, name: str, payload: dict[str, Any], ref: str, 
     assert (found.base_commit, found.on_base) == expected
 
 
+@pytest.mark.parametrize("name", ["pull_request", "pull_request_target", "pull_request_review", "workflow_run"])
+def test_an_event_that_does_not_say_its_commit(tmp_path: Path, name: str) -> None:
+    """The workflow's own commit, such as the test-merge one, is never taken for the one that is judged."""
+    assert made(tmp_path, name, {}).commit == ""
+
+
 def test_the_run(tmp_path: Path) -> None:
     """The run's number and attempt, and its address."""
     found = made(tmp_path, "push", {}, GITHUB_SERVER_URL="https://ghe.example")

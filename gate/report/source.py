@@ -42,17 +42,15 @@ def _changed(root: Path) -> tuple[str, ...]:
 def judged_commit(known: Mapping[str, str]) -> str:
     """The commit that a verdict is about: of a pull request its head, never the test-merge commit.
 
-    Events: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
+    Empty where an event that is about another commit than the workflow's does not say which. Events: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
     """
     payload = event(known)
     name = known.get("GITHUB_EVENT_NAME", "")
     if name.startswith("pull_request"):
-        found = _at(payload, "pull_request", "head", "sha")
-    elif name == "workflow_run":
-        found = _at(payload, "workflow_run", "head_sha")
-    else:
-        found = None
-    return str(found or known.get("GITHUB_SHA", ""))
+        return str(_at(payload, "pull_request", "head", "sha") or "")
+    if name == "workflow_run":
+        return str(_at(payload, "workflow_run", "head_sha") or "")
+    return known.get("GITHUB_SHA", "")
 
 
 def event(known: Mapping[str, str]) -> Any:
