@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from gate.publish.budget import Budget
 from gate.publish.protection import note
 from tests.github.fixtures import github, settings
-from tests.github.server import Fault, GitHub
+from tests.github.server import PAGES, Fault, GitHub, between
 
 __all__ = ["github"]
 
@@ -56,6 +57,13 @@ def test_it_cannot_be_asked(github: GitHub, status: int) -> None:
     """Where GitHub does not say, that is what the report says."""
     github.faults.append(Fault("GET", "rules", status=status, message="No", times=1000))
     assert "could not be asked" in str(note(settings(github)))
+
+
+@pytest.mark.parametrize("page", [*PAGES, b'[{"type": 1}]', b'{"protected": 1}'])
+def test_an_answer_that_is_not_github_s(github: GitHub, page: bytes) -> None:
+    """A proxy's page says nothing of the rules."""
+    github.faults = between(page)
+    assert "could not be asked" in str(note(settings(github, budget=Budget(0.5))))
 
 
 @pytest.mark.parametrize("more", [{"status": False}, {"branch": ""}, {"token": ""}])

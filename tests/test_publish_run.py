@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from gate.publish.runner_log import PER_TYPE
 from tests.github.fixtures import enterprise, github
-from tests.github.server import HEAD, READ_ONLY, REPOSITORY, TOKEN, Fault, GitHub
+from tests.github.server import HEAD, READ_ONLY, REPOSITORY, TOKEN, Fault, GitHub, between
+from tests.runner.log import commands
 
 __all__ = ["enterprise", "github"]
 ROOT = Path(__file__).parent.parent
@@ -134,6 +136,54 @@ def test_failing_to_tell(
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"[]", b"{}"])
+@pytest.mark.parametrize(("item", "code"), [(GO, 3), (NO_GO, 1)])
+def test_something_else_than_github_answers(
+    tmp_path: Path, github: GitHub, page: bytes, item: dict[str, Any], code: int
+) -> None:
+    """A proxy that says yes to everything: nobody was told of a GO, and a NO-GO stays one."""
+    github.faults = between(page)
+    found, text = Runner(tmp_path, github, item).run()
+    assert (found, "Traceback" in text) == (code, False), text
+
+
+def test_the_rules_are_asked_before_the_items(tmp_path: Path, github: GitHub) -> None:
+    """After the last item nothing is asked before the reports are written: a gate that is killed then has them."""
+    item = {"id": "a.http", "title": "Asks", "http": {"url": github.url, "path": "/user", "status": 401}}
+    runner = Runner(tmp_path, github, item)
+    assert runner.run()[0] == 0
+    asked = [asked.path.removeprefix(f"/repos/{REPOSITORY}") for asked in github.asked]
+    assert asked[:5] == [f"/statuses/{HEAD}", "/rules/branches/main", "/branches/main", "/user", f"/statuses/{HEAD}"]
+    assert runner.report["notes"] != []
+
+
+def test_no_place_for_the_reports(tmp_path: Path, github: GitHub) -> None:
+    """A folder that can't hold them is found before anything is run, and leaves no pending."""
+    runner = Runner(tmp_path, github, GO)
+    code, text = runner.run("run", "--out=/proc/x")
+    assert (code, states(github)) == (2, ["pending", "error"]), text
+    assert "/proc/x can't hold the reports" in github.latest()["description"]
+
+
+def test_no_payload(tmp_path: Path, github: GitHub) -> None:
+    """Where the event does not say which commit is judged none gets a status, and nobody was told of a GO."""
+    runner = Runner(tmp_path, github, GO)
+    runner.environment["GITHUB_EVENT_PATH"] = str(tmp_path / "nowhere")
+    code, text = runner.run()
+    assert (code, github.writes()) == (3, []), text
+    assert "which commit of which repository" in text
+
+
+def test_room_for_the_gate_s_own_annotations(tmp_path: Path, github: GitHub) -> None:
+    """However many items there are, the missing rights are annotated: the runner takes ten of a type."""
+    items = [{**NO_GO, "id": f"a.no{number}", "severity": "advisory"} for number in range(12)]
+    runner = Runner(tmp_path, github, *items)
+    runner.environment["INPUT_GITHUB-TOKEN"] = READ_ONLY
+    warnings = [command for command in commands(runner.run()[1]) if command.name == "warning"]
+    assert len(warnings) <= PER_TYPE
+    assert [command for command in warnings if "pull-requests: write" in command.data] != []
+
+
 def test_a_fork_keeps_its_verdict(tmp_path: Path, github: GitHub) -> None:
     """A read-only token: the verdict stands, and an annotation names the rights."""
     runner = Runner(tmp_path, github, GO)
@@ -168,6 +218,30 @@ def test_cancelled(tmp_path: Path, github: GitHub) -> None:
     started.send_signal(signal.SIGINT)
     started.communicate(timeout=60)
     assert (started.returncode, states(github)) == (130, ["pending", "error"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_cancelled_while_github_is_silent(tmp_path: Path, github: GitHub, number: signal.Signals) -> None:
+    """A signal in the middle of `pending` drops it: nothing is run, the reports are written, the status is an error."""
+    github.faults.append(Fault("POST", "statuses", silence=60))
+    runner = Runner(tmp_path, github, WAITS)
+    started = runner.start("run")
+    until(lambda: github.asked)
+    started.send_signal(number)
+    _, text = started.communicate(timeout=60)
+    assert (started.returncode, states(github)) == (130, ["error"]), text
+    assert runner.report["ended"] == "cancelled"
+
+
+def test_a_merge_is_cancelled(tmp_path: Path, github: GitHub) -> None:
+    """A merge that is cancelled has no verdict."""
+    Runner(tmp_path, github, GO).run("run", "--publish=none", "--out=parts/one")
+    github.faults.append(Fault("POST", "statuses", silence=60))
+    started = Runner(tmp_path, github, GO).start("merge", "parts")
+    until(lambda: github.asked)
+    started.send_signal(signal.SIGTERM)
+    _, text = started.communicate(timeout=60)
+    assert (started.returncode, states(github)) == (130, ["error"]), text
 
 
 def test_killed(tmp_path: Path, github: GitHub) -> None:
@@ -254,6 +328,15 @@ def test_a_base_without_a_checklist(tmp_path: Path, github: GitHub) -> None:
     runner = Runner(tmp_path, github, GO)
     assert runner.run("run", "--compare=base", "--policy=base")[0] == 0
     assert runner.report["verdict"]["decision"] == "GO with reservations"
+
+
+@pytest.mark.parametrize("page", [b"{}", b"[]", b'{"type": "file", "encoding": "none", "content": ""}'])
+def test_a_base_that_is_no_file(tmp_path: Path, github: GitHub, page: bytes) -> None:
+    """An answer without the file's content is no empty file."""
+    github.faults = between(page, "contents")
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--compare=base", "--policy=base")[0] == 1
+    assert "could not be read" in json.dumps(runner.report["verdict"]["reasons"])
 
 
 @pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from gate.messages import say
 from gate.model import Reason, Report, Verdict
 from gate.publish import status
-from gate.publish.settings import Notice, Patience
+from gate.publish.budget import Budget
+from gate.publish.settings import Notice
 from tests.github.fixtures import enterprise, github, settings
-from tests.github.server import HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
+from tests.github.server import HEAD, PAGES, READ_ONLY, REPOSITORY, Fault, GitHub, between
 from tests.parts import reports
 
 __all__ = ["enterprise", "github"]
@@ -108,6 +110,32 @@ def test_422_is_told_to_nobody(github: GitHub) -> None:
     assert len(github.asked) == 1
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_yes_that_is_not_github_s_is_told_to_nobody(github: GitHub, page: bytes) -> None:
+    """A proxy that answers 200 has set no status, whatever its page says; and nothing breaks of it."""
+    github.faults = between(page)
+    (notice,) = status.finished(reports.go(), settings(github, budget=Budget(0.5)))
+    assert (notice.level, notice.untold) == ("error", True)
+    status.leftover(settings(github, budget=Budget(0.5)))
+
+
+@pytest.mark.parametrize("name", ["state", "context", "description"])
+def test_another_status_than_was_sent_is_told_to_nobody(github: GitHub, name: str) -> None:
+    """The answer has to be the status that was sent."""
+    sent = {"id": 1, "state": "success", "context": "prodgate", "description": "GO: 4 of 4 passed"}
+    github.faults = between(json.dumps(sent).encode())
+    assert status.finished(reports.go(), settings(github)) == []
+    github.faults = between(json.dumps({**sent, name: "other"}).encode())
+    (notice,) = status.finished(reports.go(), settings(github))
+    assert notice.untold
+
+
+def test_no_commit_is_told_to_nobody(github: GitHub) -> None:
+    """Where it is not known what is judged nothing is asked, and a GO was told to nobody."""
+    (notice,) = status.finished(reports.go(), settings(github, commit=""))
+    assert (notice.level, notice.untold, github.asked) == ("error", True, [])
+
+
 def test_1000_statuses_are_told_to_nobody(github: GitHub) -> None:
     """GitHub takes 1,000 statuses of a context on a commit, and no more."""
     assert status.pending(settings(github)) == []
@@ -138,8 +166,7 @@ def test_a_long_failure_is_given_up(github: GitHub) -> None:
     """A GitHub that stays down is given up within the budget, and a GO was told to nobody."""
     github.faults.append(Fault("POST", "statuses", status=503, message="Unavailable", times=1000))
     began = time.monotonic()
-    patience = Patience(request=1, budget=1.0, pause=0.05, between_writes=0)
-    (notice,) = status.finished(reports.go(), settings(github, patience=patience))
+    (notice,) = status.finished(reports.go(), settings(github, budget=Budget(1.0)))
     assert (notice.level, notice.untold) == ("error", True)
     assert "503: Unavailable" in str(notice.message)
     assert time.monotonic() - began < 30
@@ -177,8 +204,7 @@ def test_an_enterprise_server(enterprise: GitHub) -> None:
 
 def test_a_server_that_is_not_there(github: GitHub) -> None:
     """Nobody listens: given up within the budget, said without a traceback."""
-    patience = Patience(request=0.5, budget=0.5, pause=0.05, between_writes=0)
-    (notice,) = status.finished(reports.go(), settings(github, api_url="http://127.0.0.1:9", patience=patience))
+    (notice,) = status.finished(reports.go(), settings(github, api_url="http://127.0.0.1:9", budget=Budget(0.5)))
     assert notice.untold
     assert "refused" in str(notice.message)
 
@@ -188,6 +214,24 @@ def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
     status.pending(settings(github))
     status.leftover(settings(github))
     assert github.latest()["state"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("ended", "why"),
+    [
+        (status.end(reports.all_down()), "The verdict was NO-GO, and GitHub could not be told"),
+        (status.end(reports.go()), "The verdict was GO, and GitHub could not be told"),
+        (status.end(reports.go().model_copy(update={"ended": "cancelled"})), "The run was cancelled"),
+        (status.end(None), "There is no verdict: the gate could not run, or broke"),
+        ("", "The gate was killed before it had a verdict"),
+        ("success: trust me", "The gate was killed before it had a verdict"),
+    ],
+)
+def test_a_leftover_pending_says_how_the_run_ended(github: GitHub, ended: str, why: str) -> None:
+    """What the main step has kept is said, never believed: a leftover pending becomes an error and no success."""
+    status.pending(settings(github))
+    status.leftover(settings(github), ended)
+    assert (github.latest()["state"], github.latest()["description"]) == ("error", why)
 
 
 @pytest.mark.parametrize("more", [{"run_url": "https://github.com/veza/x/actions/runs/5001/attempts/1"}, {}])

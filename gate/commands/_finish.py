@@ -6,19 +6,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gate.commands._publishing import noted, told
+from gate.commands._publishing import told
 from gate.model import Report
 from gate.publish.settings import Settings
 
 
 def finish(report: Report, folder: Path, wishes: Settings) -> int:
     """Writes the reports first; then says the verdict, on a runner to GitHub, too."""
+    from gate.masked import masked
     from gate.render import FORMATS
     from gate.render.folder import write
     from gate.run.progress import wants_colour
     from gate.verdict import exit_code
 
-    report = noted(report, wishes)
+    report = masked(report, wishes.secrets)
     code = exit_code(report.verdict.decision, report.ended)
     try:
         written = write(report, folder)

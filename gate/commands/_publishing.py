@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gate.messages import Message, say
 from gate.publish.settings import CONTEXT, MODES, Notice, Settings, settings
 
 if TYPE_CHECKING:
     from gate.model import Report
+    from gate.run.ending import Ending
 
 _UNTOLD = 3
-_HURRY = 4.0
-"""Seconds for GitHub once the run is cancelled: the runner ends what takes longer."""
+_STATE = "verdict"
+"""What the post step is told by: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands"""
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:
@@ -40,26 +42,44 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
 def wished(options: argparse.Namespace) -> Settings:
     """What is to be published; nothing where this is no runner."""
     known = os.environ
-    told = options.publish == "all" and known.get("GITHUB_ACTIONS") == "true"
+    told = options.publish != "none" and known.get("GITHUB_ACTIONS") == "true"
     return settings(
         known,
-        status=told and options.status == "true",
+        status=told and options.status != "false",
         comment=getattr(options, "comment", "off") if told else "off",
         context=options.context,
     )
 
 
 @contextmanager
-def announced(wishes: Settings) -> Iterator[None]:
-    """The status is pending before anything else, and an error where something ends the gate without a verdict."""
+def announced(wishes: Settings, ending: Ending) -> Iterator[None]:
+    """The status is pending before anything else, and an error where something ends the gate without a verdict.
+
+    From the first moment on a signal leaves little time for GitHub.
+    """
     from gate.publish import status
 
-    try:
-        tell(status.pending(wishes))
-        yield
-    except BaseException as error:
-        tell(status.broken(wishes, _why(error)))
-        raise
+    with ending.on_signals(wishes.budget.hurry):
+        try:
+            tell(kept(wishes, lambda: status.pending(wishes), untold=True))
+            yield
+        except BaseException as error:
+            why = _why(error)
+            _keep(wishes, status.end(None))
+            tell(kept(wishes, lambda: status.broken(wishes, why), untold=True))
+            raise
+
+
+def wrongly_called(words: Sequence[str]) -> None:
+    """Where the call has a value that an option does not have, the status says so, as far as the rest is understood."""
+    from gate.publish import status
+
+    parser = argparse.ArgumentParser(add_help=False)
+    for name, default in (("publish", "all"), ("status", "true"), ("context", CONTEXT)):
+        parser.add_argument(f"--{name}", nargs="?", default=default, const=default)
+    wishes = wished(parser.parse_known_args(list(words))[0])
+    why = "The gate was called with a wrong value, nothing was run"
+    tell(kept(wishes, lambda: status.broken(wishes, why), untold=True))
 
 
 def _why(error: BaseException) -> str:
@@ -72,25 +92,46 @@ def _why(error: BaseException) -> str:
     return f"There is no verdict: {error}" if type(error).__module__.startswith("gate.") else "The gate itself broke"
 
 
-def noted(report: Report, wishes: Settings) -> Report:
-    """The report with what people should know about the branch's rules, and without a secret in it."""
-    from gate.masked import masked
+def noted(wishes: Settings) -> tuple[Message, ...]:
+    """What people should know about the branch's rules. It is asked before the verdict, which waits for nobody."""
     from gate.publish.protection import note
 
-    if report.ended != "cancelled" and (found := note(wishes)):
-        report = report.model_copy(update={"notes": (*report.notes, found)})
-    return masked(report, wishes.secrets)
+    found: list[Message | None] = []
+    tell(kept(wishes, lambda: found.append(note(wishes))))
+    return tuple(message for message in found if message)
 
 
 def told(report: Report, wishes: Settings, code: int) -> int:
     """Publishes the verdict. The exit code is that of the verdict, or 3 for a GO that nobody was told of."""
     from gate.publish import comment, status
 
-    if report.ended == "cancelled":
-        wishes = replace(wishes, comment="off", patience=replace(wishes.patience, budget=_HURRY, request=_HURRY))
-    notices = status.finished(report, wishes)
-    tell([*notices, *comment.publish(report, wishes)], report.language)
+    _keep(wishes, status.end(report))
+    notices = kept(wishes, lambda: status.finished(report, wishes), untold=wishes.status)
+    if wishes.budget.hurried:
+        wishes = replace(wishes, comment="off")
+    tell([*notices, *kept(wishes, lambda: comment.publish(report, wishes))], report.language)
     return code or (_UNTOLD if any(notice.untold for notice in notices) else 0)
+
+
+def kept(wishes: Settings, publisher: Callable[[], list[Notice] | None], *, untold: bool = False) -> list[Notice]:
+    """What a publisher has to say. One that breaks is a notice, too: the verdict stands."""
+    try:
+        return publisher() or []
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not become the exit code
+        text = say("GitHub was not told: {error}", error=wishes.secrets.hide(f"{type(error).__name__}: {error}"))
+        return [Notice(text, "error" if untold else "warning", untold)]
+
+
+def _keep(wishes: Settings, end: str) -> None:
+    """Keeps how the run ended for the post step, which may find the status still pending."""
+    from gate.publish import outputs
+
+    tell(kept(wishes, lambda: outputs.keep({_STATE: end})))
+
+
+def left() -> str:
+    """How the main step ended, as it was kept for the post step; empty where it was killed before."""
+    return os.environ.get(f"STATE_{_STATE}", "")
 
 
 def tell(notices: Iterable[Notice], code: str = "en") -> None:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.commands._publishing import add_publishing, announced, wished
+from gate.commands._publishing import add_publishing, announced, noted, wished
 
 if TYPE_CHECKING:
     from gate.model import Report
     from gate.publish.settings import Settings
+    from gate.run.ending import Ending
 
 SUMMARY = "make one verdict of the reports of many jobs"
 
@@ -29,23 +30,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict; 2 where the reports cannot be merged."""
     from gate.report.merge import NotOneRun
+    from gate.run.ending import Ending
 
-    wishes = wished(options)
+    wishes, ending = wished(options), Ending()
     try:
-        with announced(wishes):
-            return _merge(options, wishes)
+        with announced(wishes, ending):
+            return _merge(options, wishes, ending)
     except NotOneRun as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 2
 
 
-def _merge(options: argparse.Namespace, wishes: Settings) -> int:
+def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.commands._finish import finish, tell_step
     from gate.publish import outputs
     from gate.report.merge import NotOneRun, merge, nothing
     from gate.report.source import source
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
+    notes = noted(wishes)
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
     now, parts = datetime.now(UTC), _read([Path(path) for path in options.reports], bool(expected))
     none = expected and not parts
@@ -55,6 +58,9 @@ def _merge(options: argparse.Namespace, wishes: Settings) -> int:
         raise NotOneRun(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
     if options.language:
         report = report.model_copy(update={"language": options.language})
+    report = report.model_copy(update={"notes": (*report.notes, *notes)})
+    if ending.event.is_set():
+        raise KeyboardInterrupt
     return finish(report, Path(options.out), wishes)
 
 

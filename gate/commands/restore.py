@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gate.commands._publishing import add_context, tell, wished
+from gate.commands._publishing import add_context, left, tell, wished
 
 SUMMARY = "undo what a run that was killed has left behind"
 
@@ -27,6 +27,6 @@ def main(options: argparse.Namespace) -> int:
         print(f"prodgate: NOT undone: {line}", file=sys.stderr)
     if not done and not failed:
         print("nothing was left behind")
-    notices = leftover(wished(options))
+    notices = leftover(wished(options), left())
     tell(notices)
     return 3 if failed or any(notice.untold for notice in notices) else 0

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from gate.commands._base import BY_API, compared
 from gate.commands._finish import finish, tell_step
 from gate.commands._options import add_files, add_only, add_workers, chosen, image, seconds
-from gate.commands._publishing import add_publishing, announced, wished
+from gate.commands._publishing import add_publishing, announced, noted, wished
 
 if TYPE_CHECKING:
     from gate.publish.settings import Settings
+    from gate.run.ending import Ending
 
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
 
@@ -52,19 +53,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
-    wishes = wished(options)
-    with announced(wishes):
-        return _run(options, wishes)
+    from gate.run.ending import Ending
+
+    wishes, ending = wished(options), Ending()
+    try:
+        with announced(wishes, ending):
+            return _run(options, wishes, ending)
+    except NoPlace as error:
+        print(f"prodgate: {error}", file=sys.stderr)
+        return 2
 
 
-def _run(options: argparse.Namespace, wishes: Settings) -> int:
+class NoPlace(Exception):
+    """The folder of the reports can't hold them."""
+
+
+def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.checklist.load import load
     from gate.evidence import Store
     from gate.publish import outputs
     from gate.report.changes import commits_between, compare
     from gate.report.document import read
     from gate.report.source import source
-    from gate.run.ending import Ending
     from gate.run.progress import stderr_progress
     from gate.run.runner import Options, Run
 
@@ -86,24 +96,21 @@ def _run(options: argparse.Namespace, wishes: Settings) -> int:
         reservations=found.reservations,
         evidence=Store(Path(options.out), secrets),
     )
-    refused = _unwritable(Path(options.out))
-    if refused:
-        print(f"prodgate: {options.out} can't hold the reports: {refused}; nothing was run", file=sys.stderr)
-        return 2
-    ending = Ending()
-    with ending.on_signals():
-        report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
-        if baseline is not None:
-            commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
-            report = report.model_copy(update={"changes": compare(report, baseline, commits)})
-        return finish(report, Path(options.out), wishes)
+    _needs_place(Path(options.out))
+    notes = noted(wishes)
+    report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
+    report = report.model_copy(update={"notes": (*report.notes, *notes)})
+    if baseline is not None:
+        commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
+        report = report.model_copy(update={"changes": compare(report, baseline, commits)})
+    return finish(report, Path(options.out), wishes)
 
 
-def _unwritable(out: Path) -> str:
-    """Why no report can be written there; empty where it can. Found now, and not after the drills."""
+def _needs_place(out: Path) -> None:
+    """Raises NoPlace where no report can be written: found now, and not after the drills."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            return ""
+        tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
-        return error.strerror or str(error)
+        why = error.strerror or str(error)
+        raise NoPlace(f"{out} can't hold the reports: {why}; nothing was run") from error

@@ -16,6 +16,9 @@ from gate.messages import say
 from gate.publish.github import GitHub, GitHubError
 from gate.publish.settings import Settings, at
 
+_AT_MOST = 20.0
+"""Seconds for all of its files."""
+
 
 def fetched(settings: Settings, files: Sequence[str], root: Path, folder: Path) -> list[Path] | None:
     """The files of the base, written below `folder` under their own names; None where the base has none of them.
@@ -26,7 +29,7 @@ def fetched(settings: Settings, files: Sequence[str], root: Path, folder: Path) 
         raise GitHubError(say("the run has no commit of a base branch"))
     if not (settings.token and settings.repository):
         raise GitHubError(say("there is no token"))
-    github = GitHub(settings)
+    github = GitHub(settings, _AT_MOST)
     names = [_below(root, file) for file in files]
     found = {name: content for name in names if (content := _content(github, name)) is not None}
     if not found:

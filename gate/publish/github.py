@@ -20,6 +20,7 @@ _PAGES = 100
 _SECONDARY = 60.0
 """Seconds to wait where GitHub limits and does not say for how long."""
 _LONGEST = 300
+_NEVER = threading.Event()
 
 
 class GitHubError(Exception):
@@ -41,11 +42,15 @@ class _Again(Exception):
 
 
 class GitHub:
-    """One repository on GitHub. All requests of one object share a time budget."""
+    """One repository on GitHub, for one purpose, which may spend `at_most` so many seconds of the common budget.
 
-    def __init__(self, settings: Settings) -> None:
+    An `optional` purpose is not tried where GitHub has just been given up.
+    """
+
+    def __init__(self, settings: Settings, at_most: float | None = None, *, optional: bool = False) -> None:
         self.settings = settings
-        self.over = time.monotonic() + settings.patience.budget
+        self.share = settings.budget.share(at_most)
+        self.optional = optional
         self._client: Any = None
 
     @property
@@ -53,51 +58,63 @@ class GitHub:
         """The path of the repository."""
         return "/repos/" + quote(self.settings.repository)
 
-    def get(self, path: str) -> Any:
-        """What stands at a path."""
-        return self._asked("GET", path, None, None)[1]
+    def get(self, path: str) -> dict[str, Any]:
+        """The object that stands at a path."""
+        return _object("GET", path, self._asked("GET", path, None, None)[1])
 
-    def pages(self, path: str, limit: int = _PAGES) -> Iterator[Any]:
-        """The entries of a list, over all its pages, of which there are at most `limit`."""
+    def pages(self, path: str, limit: int = _PAGES) -> Iterator[dict[str, Any]]:
+        """The objects of a list, over all its pages, of which there are at most `limit`."""
         mark = "&" if "?" in path else "?"
         for page in range(1, limit + 1):
             headers, entries = self._asked("GET", f"{path}{mark}per_page=100&page={page}", None, None)
             if not isinstance(entries, list):
-                raise GitHubError(
-                    say("GitHub answered {path} with something that is no list", path=urlsplit(path).path)
-                )
-            yield from entries
+                raise strange("GET", path)
+            yield from (_object("GET", path, entry) for entry in entries)
             if 'rel="next"' not in str(headers.get("link", "")):
                 return
 
-    def post(self, path: str, body: dict[str, Any], done: Callable[[], Any]) -> Any:
-        """Makes something. Where it is not known whether a try was done, `done` looks for it before the next."""
-        return self._asked("POST", path, body, done)[1]
+    def post(self, path: str, body: dict[str, Any], done: Callable[[], Any]) -> dict[str, Any]:
+        """Makes something, and returns it. Where a try may have been done, `done` looks for it before the next."""
+        return _made("POST", path, self._asked("POST", path, body, done)[1])
 
-    def patch(self, path: str, body: dict[str, Any]) -> Any:
+    def patch(self, path: str, body: dict[str, Any]) -> None:
         """Changes something; doing it twice changes nothing more."""
-        return self._asked("PATCH", path, body, None)[1]
+        _made("PATCH", path, self._asked("PATCH", path, body, None)[1])
 
     def delete(self, path: str) -> None:
         """Removes something."""
-        self._asked("DELETE", path, None, None)
+        if self._asked("DELETE", path, None, None)[1] is not None:
+            raise strange("DELETE", path)
 
     def _asked(self, method: str, path: str, body: Any, done: Callable[[], Any] | None) -> tuple[dict[str, Any], Any]:
-        """Tries until it is done, refused, or the budget would be over."""
+        """Tries until it is done, refused, or the time would be over."""
         pause = self.settings.patience.pause
+        self._worth_asking(method, path)
         while True:
             try:
                 return self._once(method, path, body)
             except _Again as failure:
                 wait = pause if failure.after is None else failure.after
-                if time.monotonic() + wait >= self.over:
+                enough = wait < self.share.left
+                if enough:
+                    self.share.wait(wait, _NEVER)
+                if not enough or self.share.left <= 0:
                     raise self._given_up(failure, wait) from failure
-                time.sleep(wait)
                 pause *= 2
                 if done and failure.status not in (403, 429) and (made := done()) is not None:
                     return {}, made
 
+    def _worth_asking(self, method: str, path: str) -> None:
+        """Raises GitHubError where there is no time left to ask, or where GitHub has just been given up."""
+        if self.share.left <= 0:
+            raise GitHubError(say("{method} {path} was not asked: the time for GitHub is over", **_what(method, path)))
+        if self.optional and self.settings.budget.silent:
+            raise GitHubError(
+                say("{method} {path} was not asked: GitHub has just been given up", **_what(method, path))
+            )
+
     def _given_up(self, failure: _Again, wait: float) -> GitHubError:
+        self.settings.budget.silent = True
         message = failure.message
         if failure.after is not None:
             message = say("{why}; it asks to wait {wait}, longer than we do", why=failure.message, wait=duration(wait))
@@ -105,17 +122,22 @@ class GitHub:
 
     def _once(self, method: str, path: str, body: Any) -> tuple[dict[str, Any], Any]:
         """One try, in a thread, because PyGithub bounds a read but not a whole answer."""
-        limit = max(0.1, min(self.settings.patience.request, self.over - time.monotonic()))
         box: list[Any] = []
-        thread = threading.Thread(target=lambda: box.append(self._sent(method, path, body)), daemon=True)
-        thread.start()
-        thread.join(limit)
-        if not box:
+        answered = threading.Event()
+
+        def send() -> None:
+            box.append(self._sent(method, path, body))
+            answered.set()
+
+        before = self.settings.budget.spent
+        threading.Thread(target=send, daemon=True).start()
+        if not self.share.wait(self.settings.patience.request, answered):
             self._client = None
-            text = say(
-                "GitHub did not answer {method} {path} within {limit}", limit=duration(limit), **_what(method, path)
-            )
+            waited = duration(self.settings.budget.spent - before)
+            text = say("GitHub did not answer {method} {path} within {limit}", limit=waited, **_what(method, path))
             raise _Again(text, 0, None)
+        if not isinstance(box[0], _Again):
+            self.settings.budget.silent = False
         if isinstance(box[0], Exception):
             raise box[0]
         headers, answer = box[0]
@@ -170,6 +192,25 @@ def _limited(headers: dict[str, str], text: str, status: int) -> float | None:
     if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdecimal():
         return max(1.0, float(headers["x-ratelimit-reset"]) - time.time())
     return _SECONDARY if status == 429 or "rate limit" in text.lower() else None
+
+
+def strange(method: str, path: str) -> GitHubError:
+    """The error for an answer that says yes and is nothing that GitHub would say, such as a proxy's page."""
+    return GitHubError(say("{method} {path} was answered with something that is not GitHub's", **_what(method, path)))
+
+
+def _object(method: str, path: str, answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise strange(method, path)
+    return answer
+
+
+def _made(method: str, path: str, answer: Any) -> dict[str, Any]:
+    """What was made or changed: GitHub gives it a number."""
+    made = _object(method, path, answer)
+    if type(made.get("id")) is not int:
+        raise strange(method, path)
+    return made
 
 
 def _what(method: str, path: str) -> dict[str, str]:

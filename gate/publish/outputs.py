@@ -36,7 +36,16 @@ def write(values: Mapping[str, str], environment: Mapping[str, str] = os.environ
 
     Raises OSError where the file cannot be written.
     """
-    if path := environment.get("GITHUB_OUTPUT"):
+    _append(environment.get("GITHUB_OUTPUT"), values)
+
+
+def keep(values: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> None:
+    """Keeps values for the action's post step, likewise."""
+    _append(environment.get("GITHUB_STATE"), values)
+
+
+def _append(path: str | None, values: Mapping[str, str]) -> None:
+    if path:
         with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
             file.write("".join(entry(name, value) for name, value in values.items()))
 

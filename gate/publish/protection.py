@@ -10,8 +10,11 @@ from typing import Any
 from urllib.parse import quote
 
 from gate.messages import Message, say
-from gate.publish.github import GitHub, GitHubError
+from gate.publish.github import GitHub, GitHubError, strange
 from gate.publish.settings import Settings, at
+
+_AT_MOST = 5.0
+"""Seconds: it is asked before the run, which must not wait long for it."""
 
 
 def note(settings: Settings) -> Message | None:
@@ -19,7 +22,7 @@ def note(settings: Settings) -> Message | None:
     if not (settings.status and settings.token and settings.repository and settings.branch):
         return None
     try:
-        if settings.context.lower() in required(GitHub(settings)):
+        if settings.context.lower() in required(GitHub(settings, _AT_MOST, optional=True)):
             return None
     except GitHubError as error:
         return say(
@@ -39,14 +42,21 @@ def required(github: GitHub) -> set[str]:
     """The contexts that the branch requires, in lower case: GitHub compares them so."""
     branch = quote(github.settings.branch, safe="")
     found = {context for rule in github.pages(f"{github.root}/rules/branches/{branch}") for context in _of_rule(rule)}
-    protection = at(github.get(f"{github.root}/branches/{branch}"), "protection", "required_status_checks")
+    path = f"{github.root}/branches/{branch}"
+    shown = github.get(path)
+    if not isinstance(shown.get("protected"), bool):
+        raise strange("GET", path)
+    protection = at(shown, "protection", "required_status_checks")
     if at(protection, "enforcement_level") != "off":
-        found |= {str(context) for context in at(protection, "contexts") or []}
+        found |= {str(context) for context in _list(at(protection, "contexts"))}
     return {context.lower() for context in found}
 
 
-def _of_rule(rule: Any) -> list[str]:
-    if at(rule, "type") != "required_status_checks":
+def _of_rule(rule: dict[str, Any]) -> list[str]:
+    if rule.get("type") != "required_status_checks":
         return []
-    checks = at(rule, "parameters", "required_status_checks") or []
-    return [str(at(check, "context")) for check in checks]
+    return [str(at(check, "context")) for check in _list(at(rule, "parameters", "required_status_checks"))]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gate.messages import Message
+from gate.publish.budget import Budget
 from gate.report.source import event, judged_commit
 from gate.secrets import Secrets
 
@@ -33,10 +34,9 @@ class Notice:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long GitHub is waited for, in seconds: a request, all requests together, the first pause, between writes."""
+    """How long GitHub is waited for, in seconds: at a request, the first pause, between writes."""
 
     request: float = 15.0
-    budget: float = 120.0
     pause: float = 1.0
     between_writes: float = 1.0
 
@@ -63,6 +63,7 @@ class Settings:
     status: bool = False
     comment: Mode = "off"
     patience: Patience = Patience()
+    budget: Budget = field(default_factory=Budget, repr=False)
     secrets: Secrets = field(default_factory=Secrets, repr=False)
 
     @property
@@ -77,7 +78,6 @@ def settings(
     status: bool = False,
     comment: Mode = "off",
     context: str = CONTEXT,
-    patience: Patience | None = None,
 ) -> Settings:
     """The settings of a run. `branch` is where the commit is to go, or stands; `pull` is None where there is none."""
     known = os.environ if environment is None else environment
@@ -102,7 +102,6 @@ def settings(
         context=context,
         status=status,
         comment=comment,
-        patience=patience or Patience(),
         secrets=secrets,
     )
 

@@ -10,18 +10,28 @@ from typing import Any
 from gate.language import language
 from gate.messages import Message, say
 from gate.model import Decision, Report
-from gate.publish.github import GitHub, GitHubError, missing_rights
+from gate.publish.github import GitHub, GitHubError, missing_rights, strange
 from gate.publish.settings import Notice, Settings
 from gate.render import _view, markdown
 
 LONGEST = 140
 """Characters of a description; GitHub refuses a longer one, and those of more than three bytes."""
 _ELLIPSIS = "…"
+_FIRST = 10.0
+"""Seconds for `pending`: the run must not wait long for it."""
+_BROKEN = "broken"
+_KILLED = "The gate was killed before it had a verdict"
+_LEFT = {
+    **{decision.value: f"The verdict was {decision.value}, and GitHub could not be told" for decision in Decision},
+    "cancelled": "The run was cancelled",
+    _BROKEN: "There is no verdict: the gate could not run, or broke",
+}
+"""What a leftover `pending` becomes, by what the main step has kept of its end."""
 
 
 def pending(settings: Settings) -> list[Notice]:
     """Says that the gate is at work."""
-    return _told(settings, "pending", "prodgate: running")
+    return _told(settings, "pending", "prodgate: running", _FIRST)
 
 
 def finished(report: Report, settings: Settings) -> list[Notice]:
@@ -34,19 +44,30 @@ def broken(settings: Settings, why: str) -> list[Notice]:
     return _told(settings, "error", why)
 
 
-def leftover(settings: Settings) -> list[Notice]:
-    """Turns a `pending` of this very run, which was killed, into an `error`. Another run's stays as it is."""
+def end(report: Report | None) -> str:
+    """How a run ended, in one word for the post step; None where there is no report."""
+    if report is None:
+        return _BROKEN
+    return report.ended if report.ended in ("cancelled", "broken") else report.verdict.decision.value
+
+
+def leftover(settings: Settings, ended: str = "") -> list[Notice]:
+    """Turns a `pending` of this very run into an `error`, with how it `ended`. Another run's stays as it is.
+
+    Never into a success, whatever the main step has kept: the code under test may have written that.
+    """
+    why = _LEFT.get(ended, _KILLED)
     if not settings.status or not settings.token:
         return []
     try:
         github = GitHub(settings)
-        last = _last(github)
+        last = latest(github, settings.commit)
         if last is None or last.get("state") != "pending" or last.get("target_url") != (settings.run_url or None):
             return []
-        _post(github, "error", "The gate was killed before it had a verdict")
+        _post(github, "error", why)
     except GitHubError as error:
         return [Notice(_failure(error), "warning", untold=not error.rights)]
-    return [Notice(say("The status was still pending: it is an error now, because the gate was killed"), "notice")]
+    return [Notice(say("The status was still pending, and is an error now. {why}", why=why), "notice")]
 
 
 def state(report: Report) -> str:
@@ -92,16 +113,17 @@ def _plain(text: str) -> str:
     return "".join(character if ord(character) <= 0xFFFF else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
-def _told(settings: Settings, state: str, text: str) -> list[Notice]:
+def _told(settings: Settings, state: str, text: str, at_most: float | None = None) -> list[Notice]:
     """Sets the status, where it is wished. Never raises: the verdict stands, whatever GitHub says."""
     if not settings.status:
         return []
     if not (settings.repository and settings.commit):
-        return [Notice(say("The commit status was not set: there is no repository and commit to set it on"), "notice")]
+        nowhere = say("it is not known which commit of which repository is judged")
+        return [Notice(say("{what}: {why}", what=_NOT_SET, why=nowhere), "error", untold=True)]
     if not settings.token:
         return [Notice(missing_rights(_NOT_SET, GitHubError(say("there is no token"))))]
     try:
-        _post(GitHub(settings), state, settings.secrets.hide(text))
+        _post(GitHub(settings, at_most), state, settings.secrets.hide(text))
     except GitHubError as error:
         return [Notice(_failure(error), "warning" if error.rights else "error", untold=not error.rights)]
     return []
@@ -121,16 +143,19 @@ def _post(github: GitHub, state: str, text: str) -> None:
         body["target_url"] = settings.run_url
 
     def done() -> Any:
-        last = _last(github)
+        last = latest(github, settings.commit)
         return last if last and all(last.get(name) == value for name, value in body.items()) else None
 
-    github.post(f"{github.root}/statuses/{settings.commit}", body, done)
+    path = f"{github.root}/statuses/{settings.commit}"
+    made = github.post(path, body, done)
+    if any(made.get(name) != body[name] for name in ("state", "context", "description")):
+        raise strange("POST", path)
 
 
-def _last(github: GitHub) -> dict[str, Any] | None:
-    """The newest status of our context: GitHub lists them newest first."""
+def latest(github: GitHub, commit: str) -> dict[str, Any] | None:
+    """The newest status of our context on a commit: GitHub lists them newest first."""
     context = github.settings.context.lower()
-    for status in github.pages(f"{github.root}/commits/{github.settings.commit}/statuses"):
+    for status in github.pages(f"{github.root}/commits/{commit}/statuses"):
         if str(status.get("context", "")).lower() == context:
-            return dict(status)
+            return status
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
@@ -40,14 +40,17 @@ class Ending:
             timer.cancel()
 
     @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Ends the run on SIGINT, SIGTERM and SIGHUP. A second one changes nothing: what was broken is put back.
+    def on_signals(self, hurry: Callable[[], None]) -> Iterator[None]:
+        """Ends the run on SIGINT, SIGTERM and SIGHUP, and calls `hurry` for whatever is waited for besides the run.
+
+        A second one changes nothing: what was broken is put back.
 
         Afterwards they are ignored: the exit code is decided, and a late signal must not become it.
         """
 
         def handle(number: int, frame: FrameType | None) -> None:
             self.end("cancelled")
+            hurry()
 
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         for number in numbers:

@@ -18,6 +18,7 @@ PATHS = (
     "/user",
     "/repos/{owner}/{repo}/statuses/{sha}",
     "/repos/{owner}/{repo}/commits/{ref}/statuses",
+    "/repos/{owner}/{repo}/pulls/{pull_number}",
     "/repos/{owner}/{repo}/issues/{issue_number}/comments",
     "/repos/{owner}/{repo}/issues/comments/{comment_id}",
     "/repos/{owner}/{repo}/rules/branches/{branch}",

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from gate.publish.budget import Budget
 from gate.publish.settings import Patience, Settings
 from gate.secrets import Secrets
 from tests.github import server
 
-QUICK = Patience(request=1.0, budget=6.0, pause=0.05, between_writes=0)
+QUICK = Patience(request=1.0, pause=0.05, between_writes=0)
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def settings(github: server.GitHub, **more: Any) -> Settings:
         "status": True,
         "comment": "always",
         "patience": QUICK,
+        "budget": Budget(6.0),
         "secrets": Secrets([server.TOKEN]),
     }
     return Settings(**{**given, **more})

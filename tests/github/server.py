@@ -45,7 +45,10 @@ ACTIONS = User("github-actions[bot]")
 
 @dataclass
 class Fault:
-    """What befalls a request. `after`: the request is done, and only its answer is lost."""
+    """What befalls a request. `after`: the request is done, and only its answer is lost.
+
+    `page`: what something between us and GitHub answers, such as a proxy.
+    """
 
     method: str
     path: str
@@ -54,8 +57,17 @@ class Fault:
     message: str = "Server Error"
     reset: bool = False
     silence: float = 0.0
+    page: bytes | None = None
     after: bool = False
     times: int = 1
+
+
+def between(page: bytes, path: str = "") -> list[Fault]:
+    """Something between us and GitHub that answers every request with this page."""
+    return [Fault(method, path, status=200, page=page, times=1000) for method in ("GET", "POST", "PATCH", "DELETE")]
+
+
+PAGES = (b"<html>Please log in</html>", b"{}", b"[]", b"[[]]", b"null", b'"x"', b"{", b"")
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,7 @@ class GitHub:
         self.statuses: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
         self.commits = {HEAD}
+        self.head = HEAD
         self.pulls = {7}
         self.rules: dict[str, list[dict[str, Any]]] = {}
         self.protected: dict[str, list[str]] = {"main": []}
@@ -216,6 +229,13 @@ class GitHub:
         found = self._of_pull(int(values["issue_number"]))
         return self._paged(found, query, f"/repos/{REPOSITORY}/issues/{values['issue_number']}/comments")
 
+    def _pull(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        self._of_pull(int(values["pull_number"]))
+        made = description.example("pull-request")
+        made["head"].update(sha=self.head)
+        made["requested_teams"] = []  # GitHub's own example of a team is not of the form that it describes
+        return 200, made, {}
+
     def _of_pull(self, number: int) -> list[dict[str, Any]]:
         if number not in self.pulls:
             raise Problem(404, "Not Found")
@@ -295,6 +315,7 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     "GET /user": GitHub._user,
     f"POST {_REPOSITORY}/statuses/{{sha}}": GitHub._post_status,
     f"GET {_REPOSITORY}/commits/{{ref}}/statuses": GitHub._list_statuses,
+    f"GET {_REPOSITORY}/pulls/{{pull_number}}": GitHub._pull,
     f"GET {_REPOSITORY}/issues/{{issue_number}}/comments": GitHub._list_comments,
     f"POST {_REPOSITORY}/issues/{{issue_number}}/comments": GitHub._post_comment,
     f"GET {_REPOSITORY}/issues/comments/{{comment_id}}": GitHub._get_comment,
@@ -363,12 +384,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
+        elif fault.page is not None:
+            self._send(fault.status, fault.page, fault.headers)
         else:
             self._write(fault.status, {"message": fault.message}, fault.headers)
         return True
 
     def _write(self, status: int, body: Any, headers: dict[str, str]) -> None:
-        content = b"" if body is None else json.dumps(body).encode()
+        self._send(status, b"" if body is None else json.dumps(body).encode(), headers)
+
+    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         try:
             self.send_response(status)
             for name, value in {"Content-Type": "application/json; charset=utf-8", **headers}.items():
