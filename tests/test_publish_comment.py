@@ -9,10 +9,11 @@ from markdown_it import MarkdownIt
 
 from gate.messages import say
 from gate.model import Report, Status
-from gate.publish import comment
+from gate.publish import comment, status
+from gate.publish.budget import Budget
 from gate.render.comment import LIMIT, render
 from tests.github.fixtures import github, settings
-from tests.github.server import ACTIONS, PERSONAL, READ_ONLY, TOKEN, Fault, GitHub, User
+from tests.github.server import ACTIONS, HEAD, PAGES, PERSONAL, READ_ONLY, TOKEN, WRITES, Fault, GitHub, User, between
 from tests.parts import reports
 
 __all__ = ["github"]
@@ -70,6 +71,28 @@ def test_a_mark_inside_a_comment_is_not_ours(github: GitHub) -> None:
     assert len(github.comments) == 2
 
 
+def test_another_app_s_comment_is_not_ours(github: GitHub) -> None:
+    """An app that copies our mark, of any run, neither stops us nor is written to."""
+    marks = [comment.mark_of(reports.go(), settings(github, run=(run, 1))) for run in (4000, 10**15)]
+    for mark in marks:
+        github.comment(mark, User("helper[bot]"))
+    assert comment.publish(reports.all_down(), settings(github)) == []
+    assert bodies(github)[:2] == marks
+    assert len(github.comments) == 3
+
+
+@pytest.mark.parametrize("wished", [True, False])
+def test_an_app_s_token(github: GitHub, wished: bool) -> None:
+    """An app of one's own has one comment: known by who set the run's status; without one a new one takes its place."""
+    github.tokens["ghs_app"] = (User("gate-app[bot]"), WRITES)
+    for run in (5000, 5001):
+        app = settings(github, token="ghs_app", status=wished, run=(run, 1))
+        status.finished(reports.go(), app)
+        assert comment.publish(reports.go(), app) == []
+    (made,) = github.comments
+    assert (made["user"]["login"], " 5001.1 " in made["body"]) == ("gate-app[bot]", True)
+
+
 def test_two_gates_have_two_comments(github: GitHub) -> None:
     """Each context has its own."""
     for _ in range(2):
@@ -97,6 +120,39 @@ def test_an_older_run_never_overwrites_a_newer(github: GitHub, older: tuple[int,
     assert bodies(github) == before
 
 
+def test_an_older_run_never_overwrites_a_newer_that_had_nothing_to_say(github: GitHub) -> None:
+    """In mode `changes` a newer run without a change leaves the text, and its number: a slower one stays away."""
+    for run, one in ((1, reports.go()), (3, reports.go())):
+        comment.publish(one, settings(github, comment="changes", run=(run, 1), run_url=f"https://github.com/r/{run}"))
+    (shown,) = bodies(github)
+    assert "https://github.com/r/1" in shown
+    (notice,) = comment.publish(reports.all_down(), settings(github, comment="changes", run=(2, 1)))
+    assert "newer run (3.1)" in str(notice.message)
+    assert bodies(github) == [shown]
+
+
+@pytest.mark.parametrize("head", [HEAD, "3" * 40])
+def test_an_older_run_makes_no_comment_after_a_newer(github: GitHub, head: str) -> None:
+    """In mode `problems` a newer run that was a GO has no comment: its status, on the newest commit, tells of it."""
+    github.commits.add(head)
+    github.head = head
+    address = "https://github.com/veza/api/actions/runs/5001/attempts/1"
+    newer = settings(github, comment="problems", run=(5001, 1), commit=head, run_url=address)
+    assert [*status.finished(reports.go(), newer), *comment.publish(reports.go(), newer)] == []
+    (notice,) = comment.publish(reports.all_down(), settings(github, comment="problems"))
+    assert "newer run (5001.1)" in str(notice.message)
+    assert github.comments == []
+
+
+def test_a_change_of_a_reason_is_a_change(github: GitHub) -> None:
+    """In mode `changes` another answer is written, and another time that something took is not."""
+    for number, text in enumerate(("answered 500 after 3 ms", "answered 500 after 1 min 2 s", "answered 404")):
+        item = reports.item("a", "A", Status.FAIL, say("GET / {text}", text=text))
+        made = reports.report([reports.section("all", "All", item)])
+        comment.publish(made, settings(github, comment="changes", run=(5000 + number, 1)))
+        assert ("404" in bodies(github)[0], "3 ms" in bodies(github)[0]) == (number == 2, number != 2)
+
+
 def test_two_at_once_leave_one(github: GitHub) -> None:
     """Where two runs made a comment at the same time, the newer one's stays."""
     github.comment(comment.written(reports.go(), settings(github, run=(5002, 1)), None))
@@ -111,7 +167,7 @@ def test_two_at_once_leave_one(github: GitHub) -> None:
     [
         ("always", reports.go(), reports.go(), [1, 2]),
         ("off", reports.all_down(), reports.all_down(), [0, 0]),
-        ("changes", reports.go(), reports.go(), [1, 1]),
+        ("changes", reports.go(), reports.go(), [1, 2]),
         ("changes", reports.go(), reports.all_down(), [1, 2]),
         ("problems", reports.go(), reports.go(), [0, 0]),
         ("problems", reports.go(), reports.all_down(), [0, 1]),
@@ -199,6 +255,16 @@ def test_failing_to_comment_is_a_warning(github: GitHub, fault: dict[str, Any]) 
     github.faults.append(Fault("POST", "comments", times=1000, **fault))
     (notice,) = comment.publish(reports.go(), settings(github))
     assert (notice.level, notice.untold) == ("warning", False)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("path", ["", "/user", "comments", "comments/"])
+def test_an_answer_that_is_not_github_s(github: GitHub, page: bytes, path: str) -> None:
+    """A proxy's page is a warning at most, and breaks nothing."""
+    comment.publish(reports.all_down(), settings(github))
+    github.faults = between(page, path)
+    notices = comment.publish(reports.go(), settings(github, run=(5001, 1), budget=Budget(0.5)))
+    assert [(notice.level, notice.untold) for notice in notices] in ([], [("warning", False)])
 
 
 def test_nowhere_to_comment(github: GitHub) -> None:

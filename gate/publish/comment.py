@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from gate.messages import Message, say
 from gate.model import Decision, Report
-from gate.publish.github import GitHub, GitHubError, missing_rights
-from gate.publish.settings import Notice, Settings
+from gate.publish import status
+from gate.publish.github import GitHub, GitHubError, missing_rights, strange
+from gate.publish.settings import Notice, Settings, at
 from gate.render import comment as page
 from gate.report.memory import Memory, pack, remember, since, unpack
 
@@ -25,6 +26,12 @@ _MEMORY = 16_384
 _MARK = re.compile(
     r"<!-- prodgate ([\w%.~/]{1,600}) (\d{1,19})\.(\d{1,9}) ([0-9a-f]{16}) ([A-Za-z0-9+/=]{0,65536}) -->"
 )
+_RUN = re.compile(r"/actions/runs/(\d{1,19})/attempts/(\d{1,9})")
+_TIMES = re.compile(r"[0-9]+(?:\.[0-9]+)? (?:ms|s|min(?: [0-9]+ s)?)\b")
+_ACTIONS = "github-actions[bot]"
+"""Who a workflow's own token stands for."""
+_AT_MOST = 20.0
+"""Seconds for all requests of a comment."""
 _NOT_MADE = say("The comment on the pull request was not made")
 
 
@@ -36,6 +43,7 @@ class Ours:
     run: tuple[int, int]
     said: str
     memory: Memory | None
+    body: str
 
 
 def publish(report: Report, settings: Settings) -> list[Notice]:
@@ -45,7 +53,7 @@ def publish(report: Report, settings: Settings) -> list[Notice]:
     if not settings.token:
         return [Notice(missing_rights(_NOT_MADE, GitHubError(say("there is no token"))))]
     try:
-        return _published(GitHub(settings), report)
+        return _published(GitHub(settings, _AT_MOST, optional=True), report)
     except GitHubError as error:
         text = (
             missing_rights(_NOT_MADE, error)
@@ -57,23 +65,50 @@ def publish(report: Report, settings: Settings) -> list[Notice]:
 
 def _published(github: GitHub, report: Report) -> list[Notice]:
     settings = github.settings
-    login = _login(github)
-    before = _sole(github, login)
-    if before and before.run > settings.run:
-        return [Notice(_newer(before), "notice")]
-    if not _wanted(report, before, settings):
-        return []
-    text = written(report, settings, before.memory if before else None)
+    before = _sole(github, _login(github))
     if before is None:
-        _made(github, text)
-        _sole(github, login)
-        return []
-    return _updated(github, before, text)
+        return _first(github, report)
+    if before.run > settings.run:
+        return [Notice(_newer(before.run), "notice")]
+    if _wanted(report, before, settings):
+        return _updated(github, before, written(report, settings, before.memory))
+    return _updated(github, before, _passed_on(before, settings.run))
 
 
-def _newer(before: Ours) -> Message:
-    run = f"{before.run[0]}.{before.run[1]}"
-    return say("The comment on the pull request is that of a newer run ({run}), and stays as it is", run=run)
+def _first(github: GitHub, report: Report) -> list[Notice]:
+    """Makes the comment where the mode wants one."""
+    settings = github.settings
+    if settings.comment == "problems":
+        if report.verdict.decision is Decision.GO:
+            return []
+        if (run := _last_run(github)) > settings.run:
+            return [Notice(_newer(run), "notice")]
+    _sole(github, _made(github, written(report, settings, None)))
+    return []
+
+
+def _last_run(github: GitHub) -> tuple[int, int]:
+    """The newest run that has set our status on the pull request; (0, 0) where that is not to be seen."""
+    path = f"{github.root}/pulls/{github.settings.pull}"
+    try:
+        last = status.latest(github, str(at(github.get(path), "head", "sha")))
+    except GitHubError as error:
+        if error.rights:
+            return 0, 0
+        raise
+    found = _RUN.search(str(at(last, "target_url")))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _passed_on(before: Ours, run: tuple[int, int]) -> str:
+    """The comment as it is, in the name of a newer run that has nothing to add: an older one must not overwrite it."""
+    return before.body.replace(f" {before.run[0]}.{before.run[1]} ", f" {run[0]}.{run[1]} ", 1)
+
+
+def _newer(run: tuple[int, int]) -> Message:
+    return say(
+        "The comment on the pull request is that of a newer run ({run}), and stays as it is", run=f"{run[0]}.{run[1]}"
+    )
 
 
 def _updated(github: GitHub, before: Ours, text: str) -> list[Notice]:
@@ -81,25 +116,23 @@ def _updated(github: GitHub, before: Ours, text: str) -> list[Notice]:
     path = f"{github.root}/issues/comments/{before.id}"
     now = _ours(github.get(path), github.settings)
     if now and now.run > github.settings.run:
-        return [Notice(_newer(now), "notice")]
+        return [Notice(_newer(now.run), "notice")]
     github.patch(path, {"body": text})
     return []
 
 
-def _wanted(report: Report, before: Ours | None, settings: Settings) -> bool:
-    """Whether the mode wants a comment to be written now."""
-    if settings.comment == "problems" and before is None:
-        return report.verdict.decision is not Decision.GO
-    if settings.comment == "changes" and before is not None and before.memory is not None:
+def _wanted(report: Report, before: Ours, settings: Settings) -> bool:
+    """Whether the mode wants the comment to be written anew."""
+    if settings.comment == "changes" and before.memory is not None:
         return bool(since(before.memory, report)) or _said(report) != before.said
     return True
 
 
 def _said(report: Report) -> str:
-    """A fingerprint of what a comment says of a verdict: numbers in it, such as times, make no difference."""
+    """A fingerprint of what a comment says of a verdict: how long something took makes no difference."""
     verdict = report.verdict
     told = [verdict.decision.value, *(str(reason.message) for reason in (*verdict.reasons, *verdict.reservations))]
-    text = re.sub(r"[0-9]+(?:\.[0-9]+)?", "0", "\n".join(told))
+    text = _TIMES.sub("0", "\n".join(told))
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
@@ -123,16 +156,17 @@ def _name(context: str) -> str:
     return quote(context, safe="/").replace("-", "%2D")
 
 
-def _sole(github: GitHub, login: str | None) -> Ours | None:
+def _sole(github: GitHub, login: str) -> Ours | None:
     """Our comment: the newest run's where two runs at once made several, of which the others are removed."""
     path = f"{github.root}/issues/{github.settings.pull}/comments"
-    found = [ours for one in github.pages(path) if _by(one, login) and (ours := _ours(one, github.settings))]
+    ours = [_ours(one, github.settings) for one in github.pages(path) if at(one, "user", "login") == login]
+    found = [one for one in ours if one]
     if not found:
         return None
-    newest = max(found, key=lambda ours: ours.run)
-    for ours in found:
-        if ours is not newest:
-            _removed(github, ours)
+    newest = max(found, key=lambda one: one.run)
+    for one in found:
+        if one is not newest:
+            _removed(github, one)
     return newest
 
 
@@ -144,33 +178,50 @@ def _removed(github: GitHub, ours: Ours) -> None:
             raise
 
 
-def _login(github: GitHub) -> str | None:
-    """Who we are; None for the token of an app, such as that of a workflow, which may not ask."""
+def _login(github: GitHub) -> str:
+    """Who we are. An app may not ask: it is who has set this run's status, and else the one of every workflow."""
     try:
-        return str(github.get("/user").get("login"))
+        return _text("/user", github.get("/user"), "login")
+    except GitHubError as error:
+        if not error.rights:
+            raise
+    return _setter(github) or _ACTIONS
+
+
+def _setter(github: GitHub) -> str:
+    """Who has set this run's status; empty where it has none."""
+    settings = github.settings
+    try:
+        last = status.latest(github, settings.commit) if settings.status and settings.run_url else None
     except GitHubError as error:
         if error.rights:
-            return None
+            return ""
         raise
+    return str(at(last, "creator", "login") or "") if at(last, "target_url") == settings.run_url else ""
 
 
-def _by(comment: Any, login: str | None) -> bool:
-    """Whether a comment is by us: by our login, or by an app where we are one. A person's copy of our mark is not."""
-    author = comment.get("user") or {}
-    return author.get("login") == login if login else author.get("type") == "Bot"
+def _text(path: str, answer: dict[str, Any], *keys: str) -> str:
+    """A text that stands in an answer. Raises GitHubError where it does not."""
+    found = at(answer, *keys)
+    if not isinstance(found, str) or not found:
+        raise strange("GET", path)
+    return found
 
 
-def _ours(comment: Any, settings: Settings) -> Ours | None:
+def _ours(comment: dict[str, Any], settings: Settings) -> Ours | None:
     """What the mark of a comment says, where it is this gate's."""
-    found = _MARK.fullmatch(str(comment.get("body") or "").partition("\n")[0].strip())
-    if not found or found[1].lower() != _name(settings.context).lower():
+    number, body = comment.get("id"), str(comment.get("body") or "")
+    found = _MARK.fullmatch(body.partition("\n")[0].strip())
+    if not found or found[1].lower() != _name(settings.context).lower() or type(number) is not int:
         return None
-    return Ours(int(comment["id"]), (int(found[2]), int(found[3])), found[4], unpack(found[5]))
+    return Ours(number, (int(found[2]), int(found[3])), found[4], unpack(found[5]), body)
 
 
-def _made(github: GitHub, text: str) -> None:
+def _made(github: GitHub, text: str) -> str:
+    """Makes the comment. Returns by whom it is."""
     path = f"{github.root}/issues/{github.settings.pull}/comments"
-    github.post(path, {"body": text}, lambda: _last_like(github.pages(path), text))
+    made = github.post(path, {"body": text}, lambda: _last_like(github.pages(path), text))
+    return _text(path, made, "user", "login")
 
 
 def _last_like(comments: Iterable[Any], text: str) -> Any:

@@ -1,0 +1,95 @@
+"""The time that a process spends on GitHub: one budget for all requests, of which a signal leaves little."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from gate.commands._publishing import kept
+from gate.publish import comment, protection, status
+from gate.publish.budget import HURRY, Budget
+from gate.publish.settings import Patience
+from tests.github.fixtures import github, settings
+from tests.github.server import TOKEN, Fault, GitHub
+from tests.parts import reports
+
+__all__ = ["github"]
+LIMITED = {"status": 429, "message": "Too many", "times": 99}
+
+
+def test_one_budget_for_all(github: GitHub) -> None:
+    """What one purpose has spent is missing for the next: then GitHub is not asked any more, and that is said."""
+    github.faults.append(Fault("POST", "statuses", silence=30, times=9))
+    ours = settings(github, budget=Budget(0.5))
+    status.pending(ours)
+    asked = len(github.asked)
+    (notice,) = status.finished(reports.go(), ours)
+    assert (notice.untold, len(github.asked)) == (True, asked)
+    assert "the time for GitHub is over" in str(notice.message)
+
+
+def test_pending_may_spend_a_part_of_it(github: GitHub) -> None:
+    """A wait that the verdict would bear is too long for `pending`, and for the branch's rules."""
+    github.faults += [
+        Fault("POST", "statuses", headers={"Retry-After": "30"}, **LIMITED),
+        Fault("GET", "rules", headers={"Retry-After": "8"}, **LIMITED),
+    ]
+    (notice,) = status.pending(settings(github, budget=Budget()))
+    assert "longer than we do" in str(notice.message)
+    assert "longer than we do" in str(protection.note(settings(github, budget=Budget())))
+    assert len(github.asked) == 2
+
+
+def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> None:
+    """After a status that was given up neither rules nor comment are tried; after one that was set they are."""
+    github.faults.append(Fault("POST", "statuses", headers={"Retry-After": "3600"}, **{**LIMITED, "times": 1}))
+    ours = settings(github, budget=Budget())
+    assert status.pending(ours)
+    assert "has just been given up" in str(protection.note(ours))
+    assert "has just been given up" in str(comment.publish(reports.go(), ours)[0].message)
+    assert len(github.asked) == 1
+    assert status.finished(reports.go(), ours) == []
+    assert comment.publish(reports.go(), ours) == []
+    assert len(github.comments) == 1
+
+
+def test_a_hurry_drops_what_is_not_the_verdict(github: GitHub) -> None:
+    """In the middle of a wait: `pending` is dropped at once, a comment is not begun, the verdict is told."""
+    github.faults.append(Fault("POST", "statuses", silence=30))
+    ours = settings(github, budget=Budget(), patience=Patience(request=30, pause=0.05, between_writes=0))
+
+    def hurry() -> None:
+        while not github.asked:
+            time.sleep(0.01)
+        ours.budget.hurry()
+
+    threading.Thread(target=hurry).start()
+    (notice,) = status.pending(ours)
+    assert "did not answer" in str(notice.message)
+    assert comment.publish(reports.go(), ours) != []
+    assert status.finished(reports.go(), ours) == []
+    assert ([one["state"] for one in github.statuses], len(github.asked)) == (["success"], 2)
+
+
+def test_a_hurry_never_gives_time() -> None:
+    """It leaves the seconds that a runner gives, and no more than there were."""
+    long, short = Budget(60), Budget(1)
+    for budget in (long, short):
+        budget.hurry()
+        budget.hurry()
+    assert (long.share(None).left, short.share(None).left) == (HURRY, 1)
+    assert long.share(1).left == 0
+
+
+@pytest.mark.parametrize(("untold", "level"), [(True, "error"), (False, "warning")])
+def test_a_publisher_that_breaks_is_a_notice(github: GitHub, untold: bool, level: str) -> None:
+    """Whatever is raised, the verdict stands; what is said of it has no secret."""
+
+    def breaks() -> None:
+        raise AttributeError(f"no {TOKEN}")
+
+    (notice,) = kept(settings(github), breaks, untold=untold)
+    assert (notice.level, notice.untold) == (level, untold)
+    assert str(notice.message) == "GitHub was not told: AttributeError: no ***"
