@@ -31,7 +31,19 @@ def _main(given: list[str]) -> int:
     parser = argparse.ArgumentParser(f"prodgate {given[0]}", description=command.SUMMARY)
     command.arguments(parser)
     with _harmless(given[0]):
-        return _run(command, parser.parse_args(given[1:]))
+        return _run(command, _parsed(parser, given))
+
+
+def _parsed(parser: argparse.ArgumentParser, given: list[str]) -> argparse.Namespace:
+    """The options. Where a gate is called wrongly, GitHub is told: an earlier success must not stand for this call."""
+    try:
+        return parser.parse_args(given[1:])
+    except SystemExit as error:
+        if error.code and given[0] in ("run", "merge"):
+            from gate.commands._publishing import wrongly_called
+
+            wrongly_called(given[1:])
+        raise
 
 
 def _harmless(command: str) -> AbstractContextManager[None]:

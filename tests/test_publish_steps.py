@@ -15,6 +15,7 @@ import pytest
 
 from tests.github.fixtures import github
 from tests.github.server import HEAD, REPOSITORY, TOKEN, Fault, GitHub
+from tests.runner.files import parse
 from tests.runner.log import commands
 
 __all__ = ["github"]
@@ -130,14 +131,36 @@ def test_the_post_step_leaves_a_verdict_alone(action: Action, github: GitHub) ->
     assert (code, states(github)) == (0, ["pending", "success"]), log
 
 
+@pytest.mark.parametrize(("command", "code", "verdict"), [("sleep 2", 3, "GO"), ("sleep 2; false", 1, "NO-GO")])
+def test_a_verdict_that_github_refused(action: Action, github: GitHub, command: str, code: int, verdict: str) -> None:
+    """The post step says that there was a verdict; it makes no success of it."""
+    action.checklist({**SLOW, "command": {"shell": True, "run": command, "exit": 0}})
+    kept = action.workspace / "state"
+    action.environment["GITHUB_STATE"] = str(kept)
+    started = action.start()
+    until(lambda: states(github) == ["pending"])
+    github.faults.append(Fault("POST", "statuses", status=422, message="No"))
+    log, _ = started.communicate(timeout=120)
+    assert (started.returncode, states(github)) == (code, ["pending"]), log
+    state: dict[str, str] = {}
+    parse(kept.read_text(), state)
+    action.environment |= {f"STATE_{name}": value for name, value in state.items()}
+    assert action.run(action.post)[0] == 0
+    assert states(github) == ["pending", "error"]
+    assert github.latest()["description"] == f"The verdict was {verdict}, and GitHub could not be told"
+
+
 @pytest.mark.parametrize(("item", "code"), [(THERE, 3), (MISSING, 1)])
 def test_a_github_that_is_down(action: Action, github: GitHub, item: dict[str, Any], code: int) -> None:
-    """A 503 for longer than is waited for: a GO that nobody was told of exits 3, a NO-GO stays one."""
+    """A 503 for longer than is waited for: a GO that nobody was told of exits 3, a NO-GO stays one.
+
+    It is asked to set the status, at the beginning and in the end, and nothing else.
+    """
     action.checklist(item)
     down = {"status": 503, "headers": {"Retry-After": "3600"}, "message": "Unavailable", "times": 1000}
     github.faults += [Fault("POST", "", **down), Fault("GET", "", **down)]
     found, log = action.run()
-    assert (found, github.statuses) == (code, []), log
+    assert (found, github.statuses, len(github.asked)) == (code, [], 2), log
     assert "503: Unavailable" in log
     assert action.report()["verdict"]["decision"] == ("GO" if code == 3 else "NO-GO")
 
@@ -161,10 +184,18 @@ def test_a_checklist_that_is_not_there(action: Action, github: GitHub) -> None:
 
 @pytest.mark.parametrize("inputs", [{"mode": "merg"}, {"comment": "sometimes"}, {"publish": "some"}, {"policy": "no"}])
 def test_a_wrong_input(action: Action, github: GitHub, inputs: dict[str, str]) -> None:
-    """A value that an input does not have is said, and nothing is run or told."""
-    code, log = action.run(**inputs)
-    assert (code, github.asked, (action.workspace / "prodgate-out").exists()) == (2, [], False), log
+    """A value that an input does not have is said, the status is an error, and nothing is run."""
+    code, log = action.run(context="gate/staging", **inputs)
+    assert (code, states(github), (action.workspace / "prodgate-out").exists()) == (2, ["error"], False), log
+    assert "a wrong value" in github.latest("gate/staging")["description"]
     assert next(iter(inputs.values())) in log
+
+
+@pytest.mark.parametrize("unwished", [{"status": "false"}, {"publish": "none"}])
+def test_a_wrong_input_where_no_status_is_wished(action: Action, github: GitHub, unwished: dict[str, str]) -> None:
+    """Then none is set."""
+    assert action.run(comment="sometimes", **unwished)[0] == 2
+    assert github.asked == []
 
 
 def test_a_baseline(action: Action, github: GitHub) -> None:

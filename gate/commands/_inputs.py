@@ -7,7 +7,7 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-synt
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 LINES = {"file": "--file"}
 """Inputs with one value a line, each an option of its own."""
@@ -38,6 +38,7 @@ def words(environment: Mapping[str, str]) -> list[str]:
     mode = given(environment, "mode").strip() or "run"
     if mode not in ("run", "merge"):
         print(f"prodgate: mode: expected `run` or `merge`, got {mode!a}", file=sys.stderr)
+        _told(_options(environment, PUBLISHING))
         raise SystemExit(2)
     if mode == "merge":
         reports = [line.strip() for line in given(environment, "reports").splitlines() if line.strip()]
@@ -46,6 +47,14 @@ def words(environment: Mapping[str, str]) -> list[str]:
     for name, option in LINES.items():
         call += [f"{option}={line.strip()}" for line in given(environment, name).splitlines() if line.strip()]
     return [*call, *_options(environment, {**REPORTS, **VALUES, **PUBLISHING})]
+
+
+def _told(options: Sequence[str]) -> None:
+    from gate.commands._publishing import wrongly_called
+    from gate.publish.runner_log import guarded
+
+    with guarded():
+        wrongly_called(options)
 
 
 def post_words(environment: Mapping[str, str]) -> list[str]:
