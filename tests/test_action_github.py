@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.github.fixtures import served
-from tests.github.server import ACTIONS, HEAD, READ_ONLY, REPOSITORY, GitHub
+from tests.github.server import ACTIONS, HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
 from tests.parts import engine, images
 from tests.runner.job import TOKEN, Job
 
@@ -103,6 +103,15 @@ def test_it_is_killed(tmp_path: Path, image: str, reached: GitHub) -> None:
         made.post()
     assert states(reached) == ["pending", "error"]
     assert reached.latest("gate")["state"] == "error"
+
+
+def test_it_is_cancelled_while_github_is_silent(tmp_path: Path, image: str, reached: GitHub) -> None:
+    """It ends before the runner would kill its command line and leave the container running, with its report."""
+    reached.faults.append(Fault("POST", "statuses", silence=100, times=99))
+    with job(tmp_path, image, reached) as made:
+        stage = made.main_cancelled_once(lambda: bool(reached.asked))
+        assert (stage.conclusion, stage.code) == ("cancelled", 130), stage.log.text
+        assert (made.workspace / "prodgate-out" / "report.json").exists()
 
 
 def test_parts_and_their_merge(tmp_path: Path, image: str, reached: GitHub) -> None:

@@ -119,6 +119,14 @@ def test_a_yes_that_is_not_github_s_is_told_to_nobody(github: GitHub, page: byte
     status.leftover(settings(github, budget=Budget(0.5)))
 
 
+@pytest.mark.parametrize("code", [403, 404])
+def test_a_no_that_is_not_github_s_is_no_want_of_rights(github: GitHub, code: int) -> None:
+    """A proxy that forbids us the way to GitHub: a GO was told to nobody."""
+    github.faults.append(Fault("POST", "statuses", status=code, page=b"<html>Forbidden by policy</html>", times=9))
+    (notice,) = status.finished(reports.go(), settings(github))
+    assert (notice.level, notice.untold) == ("error", True)
+
+
 @pytest.mark.parametrize("name", ["state", "context", "description"])
 def test_another_status_than_was_sent_is_told_to_nobody(github: GitHub, name: str) -> None:
     """The answer has to be the status that was sent."""

@@ -172,7 +172,8 @@ class GitHub:
 
     def _refused(self, method: str, path: str, status: int, headers: dict[str, str], data: Any) -> Exception:
         """What an answer of 400 or more means: try again, no right to it, or wrong."""
-        text = str(data.get("message", "")) if isinstance(data, dict) else str(data)
+        own = isinstance(data, dict) and "message" in data
+        text = str(data["message"] if own else data)
         why = self.settings.secrets.hide(text)[:_LONGEST]
         said = say(
             "GitHub answered {method} {path} with {status}: {why}", status=status, why=why, **_what(method, path)
@@ -182,7 +183,7 @@ class GitHub:
         if status >= 500:
             after = headers.get("retry-after", "")
             return _Again(said, status, float(after) if after.isdecimal() else None)
-        return GitHubError(said, status=status, rights=status in (403, 404))
+        return GitHubError(said, status=status, rights=own and status in (403, 404))
 
 
 def _limited(headers: dict[str, str], text: str, status: int) -> float | None:
