@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -81,6 +83,19 @@ def test_a_hurry_never_gives_time() -> None:
         budget.hurry()
     assert (long.share(None).left, short.share(None).left) == (HURRY, 1)
     assert long.share(1).left == 0
+
+
+def test_the_library_is_loaded_before_the_first_request() -> None:
+    """Never in a request's thread: one that is given up meanwhile would leave the next one half a library."""
+    code = """
+import sys
+from gate.publish.github import GitHub
+from gate.publish.settings import Settings
+assert "github" not in sys.modules
+GitHub(Settings())
+assert "github" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(("untold", "level"), [(True, "error"), (False, "warning")])

@@ -48,6 +48,9 @@ class GitHub:
     """
 
     def __init__(self, settings: Settings, at_most: float | None = None, *, optional: bool = False) -> None:
+        from github import GithubException  # not in a request's thread: two that load it at once find half of it
+
+        self._refusal = GithubException
         self.settings = settings
         self.share = settings.budget.share(at_most)
         self.optional = optional
@@ -144,11 +147,9 @@ class GitHub:
         return headers, answer
 
     def _sent(self, method: str, path: str, body: Any) -> Any:
-        from github import GithubException
-
         try:
             return self._requester().requestJsonAndCheck(method, path, input=body)
-        except GithubException as error:
+        except self._refusal as error:
             return self._refused(method, path, error.status, error.headers or {}, error.data)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the verdict stands
             why = self.settings.secrets.hide(_reason(error))[:_LONGEST]
