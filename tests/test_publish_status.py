@@ -171,8 +171,9 @@ def test_a_lost_answer_is_not_done_twice(github: GitHub, fault: dict[str, object
 
 
 def test_a_long_failure_is_given_up(github: GitHub) -> None:
-    """A GitHub that stays down is given up within the budget, and a GO was told to nobody."""
-    github.faults.append(Fault("POST", "statuses", status=503, message="Unavailable", times=1000))
+    """A GitHub that stays down is given up within the budget, with its last word, and a GO was told to nobody."""
+    github.faults.append(Fault("POST", "statuses", status=503, message="Unavailable"))
+    github.faults.append(Fault("POST", "statuses", silence=30, times=1000))
     began = time.monotonic()
     (notice,) = status.finished(reports.go(), settings(github, budget=Budget(1.0)))
     assert (notice.level, notice.untold) == ("error", True)

@@ -90,19 +90,20 @@ class GitHub:
             raise strange("DELETE", path)
 
     def _asked(self, method: str, path: str, body: Any, done: Callable[[], Any] | None) -> tuple[dict[str, Any], Any]:
-        """Tries until it is done, refused, or the time would be over."""
-        pause = self.settings.patience.pause
+        """Tries until it is done, refused, or the time would be over: then an answer says more than a silence."""
+        pause, answered = self.settings.patience.pause, None
         self._worth_asking(method, path)
         while True:
             try:
                 return self._once(method, path, body)
             except _Again as failure:
+                answered = failure if failure.status else answered
                 wait = pause if failure.after is None else failure.after
                 enough = wait < self.share.left
                 if enough:
                     self.share.wait(wait, _NEVER)
                 if not enough or self.share.left <= 0:
-                    raise self._given_up(failure, wait) from failure
+                    raise self._given_up(answered or failure) from failure
                 pause *= 2
                 if done and failure.status not in (403, 429) and (made := done()) is not None:
                     return {}, made
@@ -116,11 +117,12 @@ class GitHub:
                 say("{method} {path} was not asked: GitHub has just been given up", **_what(method, path))
             )
 
-    def _given_up(self, failure: _Again, wait: float) -> GitHubError:
+    def _given_up(self, failure: _Again) -> GitHubError:
         self.settings.budget.silent = True
         message = failure.message
         if failure.after is not None:
-            message = say("{why}; it asks to wait {wait}, longer than we do", why=failure.message, wait=duration(wait))
+            wait = duration(failure.after)
+            message = say("{why}; it asks to wait {wait}, longer than we do", why=failure.message, wait=wait)
         return GitHubError(message, status=failure.status)
 
     def _once(self, method: str, path: str, body: Any) -> tuple[dict[str, Any], Any]:
