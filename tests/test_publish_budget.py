@@ -18,6 +18,7 @@ from tests.github.server import TOKEN, Fault, GitHub
 from tests.parts import reports
 
 __all__ = ["github"]
+CALM = Patience(request=30, pause=0.05, between_writes=0)
 LIMITED = {"status": 429, "message": "Too many", "times": 99}
 
 
@@ -38,16 +39,16 @@ def test_pending_may_spend_a_part_of_it(github: GitHub) -> None:
         Fault("POST", "statuses", headers={"Retry-After": "30"}, **LIMITED),
         Fault("GET", "rules", headers={"Retry-After": "8"}, **LIMITED),
     ]
-    (notice,) = status.pending(settings(github, budget=Budget()))
+    (notice,) = status.pending(settings(github, budget=Budget(), patience=CALM))
     assert "longer than we do" in str(notice.message)
-    assert "longer than we do" in str(protection.note(settings(github, budget=Budget())))
+    assert "longer than we do" in str(protection.note(settings(github, budget=Budget(), patience=CALM)))
     assert len(github.asked) == 2
 
 
 def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> None:
     """After a status that was given up neither rules nor comment are tried; after one that was set they are."""
     github.faults.append(Fault("POST", "statuses", headers={"Retry-After": "3600"}, **{**LIMITED, "times": 1}))
-    ours = settings(github, budget=Budget())
+    ours = settings(github, budget=Budget(), patience=CALM)
     assert status.pending(ours)
     assert "has just been given up" in str(protection.note(ours))
     assert "has just been given up" in str(comment.publish(reports.go(), ours)[0].message)
@@ -60,7 +61,7 @@ def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> Non
 def test_a_hurry_drops_what_is_not_the_verdict(github: GitHub) -> None:
     """In the middle of a wait: `pending` is dropped at once, a comment is not begun, the verdict is told."""
     github.faults.append(Fault("POST", "statuses", silence=30))
-    ours = settings(github, budget=Budget(), patience=Patience(request=30, pause=0.05, between_writes=0))
+    ours = settings(github, budget=Budget(), patience=CALM)
 
     def hurry() -> None:
         while not github.asked:
