@@ -271,7 +271,8 @@ def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
 class Source(Model):
     """What was judged: the commit, images (`name@sha256:...`), and where it ran. `url` leads to the run.
 
-    All empty where it is not known. `changed` are the files of the checkout that are not as the commit has them.
+    `context` is the name of the commit status, which tells the gates of one commit apart. `changed` are the files of
+    the checkout that are not as the commit has them. All empty where it is not known.
     """
 
     commit: str = ""
@@ -282,6 +283,7 @@ class Source(Model):
     run_id: str = ""
     run_attempt: str = ""
     url: str = ""
+    context: str = ""
     images: tuple[str, ...] = ()
 
 
@@ -316,6 +318,8 @@ class Changes(Model):
     rate_before: int = 0
     drills: tuple[DrillTimes, ...] = ()
     commits: tuple[Commit, ...] = ()
+    commits_unknown: Message | None = None
+    """Why the commits between the two could not be found."""
 
 
 class Report(Model):

@@ -21,7 +21,7 @@ from gate.model import (
     Verdict,
 )
 from gate.render.md import render
-from gate.report.changes import commits_between, compare
+from gate.report.changes import Between, commits_between, compare
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -69,16 +69,47 @@ def test_drill_times() -> None:
 
 def test_commits(tmp_path: Path) -> None:
     """The commits between the two are those that git knows, the latest first."""
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(tmp_path)]
+    ids = repository(tmp_path, "one", "two", "three")
+    between = commits_between(tmp_path, ids[0], ids[2])
+    assert ([commit.subject for commit in between.commits], between.unknown) == (["three", "two"], None)
+    assert commits_between(tmp_path, ids[2], ids[2]) == Between()
+
+
+def repository(folder: Path, *subjects: str) -> list[str]:
+    """A repository with these commits: their ids."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(folder)]
     subprocess.run([*git, "init", "-q"], check=True)
-    ids = []
-    for subject in ("one", "two", "three"):
+    for subject in subjects:
         subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", subject], check=True)
-        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-        ids.append(done.stdout.strip())
-    assert [commit.subject for commit in commits_between(tmp_path, ids[0], ids[2])] == ["three", "two"]
-    assert commits_between(tmp_path, "0" * 40, ids[2]) == ()
-    assert commits_between(tmp_path, "", ids[2]) == ()
+    listed = subprocess.run([*git, "log", "--reverse", "--format=%H"], check=True, capture_output=True, text=True)
+    return listed.stdout.split()
+
+
+def why(folder: Path, old: str, new: str) -> str:
+    """Why the commits between two are not known, as the report says it."""
+    changes = compare(report(commit=new), report(commit=old), commits_between(folder, old, new))
+    text = render(report().model_copy(update={"changes": changes}), "en")
+    (found,) = [line for line in text.splitlines() if "could not be found" in line]
+    return found
+
+
+def test_commits_that_are_not_in_the_checkout(tmp_path: Path) -> None:
+    """A checkout of the last commit alone, as `actions/checkout` makes it, is told apart from a foreign commit."""
+    (tmp_path / "whole").mkdir()
+    ids = repository(tmp_path / "whole", "one", "two", "three")
+    clone = ["git", "clone", "-q", "--depth=1", f"file://{tmp_path}/whole", str(tmp_path / "shallow")]
+    subprocess.run(clone, check=True)
+    assert "give `actions/checkout` the input `fetch-depth: 0`" in why(tmp_path / "shallow", ids[0], ids[2])
+    assert f"the commit {'0' * 40} is not in this repository" in why(tmp_path / "whole", "0" * 40, ids[2])
+    assert "does not say of which commit it is" in why(tmp_path / "whole", "", ids[2])
+    assert "no checkout of a repository" in why(tmp_path, ids[0], ids[2])
+
+
+def test_no_word_of_a_report_reaches_git(tmp_path: Path) -> None:
+    """A baseline's commit that is an option of git's is no commit."""
+    (new,) = repository(tmp_path, "one")
+    assert "does not say of which commit it is" in why(tmp_path, f"--output={tmp_path}/written", new)
+    assert not list(tmp_path.glob("written*"))
 
 
 def test_trend() -> None:

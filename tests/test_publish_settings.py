@@ -101,8 +101,10 @@ def test_an_event_that_does_not_say_its_commit(tmp_path: Path, name: str) -> Non
 
 
 def test_the_run(tmp_path: Path) -> None:
-    """The run's number and attempt, and its address."""
-    found = made(tmp_path, "push", {}, GITHUB_SERVER_URL="https://ghe.example")
+    """The run's number and attempt, its address, and the file of its workflow."""
+    workflow = "veza/api/.github/workflows/gate.yml@refs/heads/main"
+    found = made(tmp_path, "push", {}, GITHUB_SERVER_URL="https://ghe.example", GITHUB_WORKFLOW_REF=workflow)
+    assert found.workflow == "gate.yml"
     assert (found.run, found.run_url) == ((77, 2), "https://ghe.example/veza/api/actions/runs/77/attempts/2")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.commands._base import BY_API, compared
+from gate.commands._baseline import baseline
 from gate.commands._finish import finish, tell_step
 from gate.commands._options import add_files, add_only, add_workers, chosen, image, seconds
 from gate.commands._publishing import add_publishing, announced, noted, wished
@@ -27,7 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: as the checklist says)")
     add_only(parser)
     parser.add_argument("--deadline", type=seconds, metavar="10m", help="end the whole run after this long")
-    parser.add_argument("--baseline", metavar="REPORT", help="an earlier report.json: say what has changed since")
+    parser.add_argument(
+        "--baseline",
+        metavar="REPORT",
+        help=f"an earlier report.json, or `{BY_API}`, that of the base branch's last run: say what has changed since",
+    )
     parser.add_argument(
         "--image",
         action="append",
@@ -72,26 +77,25 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.checklist.load import load
     from gate.evidence import Store
     from gate.publish import outputs
-    from gate.report.changes import commits_between, compare
-    from gate.report.document import read
     from gate.report.source import source
     from gate.run.progress import stderr_progress
     from gate.run.runner import Options, Run
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
-    baseline = read(Path(options.baseline)) if options.baseline else None
     found = compared(load(options.file), options.compare, options.policy, wishes)
     loaded = found.loaded
     secrets = wishes.secrets
     language = options.language or loaded.checklist.language
     items = tuple(chosen(loaded.checklist, options.only))
+    before = baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes)
+    judged = source(Path.cwd()).model_copy(update={"images": tuple(options.image), "context": wishes.context})
     settings = Options(
         root=Path.cwd(),
         workers=max(1, options.workers),
         deadline=options.deadline,
         items=items,
         language=language,
-        source=source(Path.cwd()).model_copy(update={"images": tuple(options.image)}),
+        source=judged,
         against=found.against,
         reservations=found.reservations,
         evidence=Store(Path(options.out), secrets),
@@ -100,10 +104,7 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     notes = noted(wishes)
     report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
     report = report.model_copy(update={"notes": (*report.notes, *notes)})
-    if baseline is not None:
-        commits = commits_between(Path.cwd(), baseline.source.commit, report.source.commit)
-        report = report.model_copy(update={"changes": compare(report, baseline, commits)})
-    return finish(report, Path(options.out), wishes)
+    return finish(before.on(report, wishes), Path(options.out), wishes)
 
 
 def _needs_place(out: Path) -> None:

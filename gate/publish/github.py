@@ -76,6 +76,10 @@ class GitHub:
             if 'rel="next"' not in str(headers.get("link", "")):
                 return
 
+    def leads_to(self, path: str) -> str:
+        """The address that stands in an answer's `Location`, empty where it has none: it is not followed."""
+        return str(self._asked("GET", path, None, None)[0].get("location", ""))
+
     def post(self, path: str, body: dict[str, Any], done: Callable[[], Any]) -> dict[str, Any]:
         """Makes something, and returns it. Where a try may have been done, `done` looks for it before the next."""
         return _made("POST", path, self._asked("POST", path, body, done)[1])

@@ -46,6 +46,7 @@ class Settings:
     """Where and what to publish. `run` is the run's id and attempt: the larger one is the newer.
 
     `base_commit` is what the commit is to be merged into; `on_base`: it stands on the default branch already.
+    `workflow` is the name of the workflow's file, by which GitHub knows it.
     """
 
     token: str = field(default="", repr=False)
@@ -55,6 +56,7 @@ class Settings:
     commit: str = ""
     run: tuple[int, int] = (0, 1)
     run_url: str = ""
+    workflow: str = ""
     pull: int | None = None
     branch: str = ""
     base_commit: str = ""
@@ -95,6 +97,7 @@ def settings(
         commit=judged_commit(known),
         run=run,
         run_url=f"{server}/{repository}/actions/runs/{run[0]}/attempts/{run[1]}" if run[0] and repository else "",
+        workflow=_workflow(known.get("GITHUB_WORKFLOW_REF", "")),
         pull=pull_request(payload),
         branch=branch(known, payload),
         base_commit=base_commit(payload),
@@ -153,6 +156,11 @@ def at(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def _workflow(ref: str) -> str:
+    """The file of `owner/name/.github/workflows/file.yml@refs/heads/main`."""
+    return ref.partition("@")[0].rpartition("/")[2]
 
 
 def _number(text: str | None) -> int:

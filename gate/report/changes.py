@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from gate.messages import Message, say
 from gate.model import Changes, Commit, DrillTimes, ItemResult, Report, Status
 from gate.report.source import git
 
 _BAD = (Status.FAIL, Status.ERROR)
-_COMMITS = 50
+COMMITS = 50
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def compare(report: Report, baseline: Report, commits: tuple[Commit, ...] = ()) -> Changes:
+@dataclass(frozen=True)
+class Between:
+    """The commits between two, the latest first; or why they are not known."""
+
+    commits: tuple[Commit, ...] = ()
+    unknown: Message | None = None
+
+
+def compare(report: Report, baseline: Report, between: Between = Between()) -> Changes:
     """The changes from a baseline to a report, items in the order of the report."""
     now, before = {item.id: item for item in report.items}, {item.id: item for item in baseline.items}
     both = [(item, before[item.id]) for item in report.items if item.id in before]
@@ -27,7 +40,8 @@ def compare(report: Report, baseline: Report, commits: tuple[Commit, ...] = ()) 
         rate=report.counts.rate,
         rate_before=baseline.counts.rate,
         drills=tuple(times for item, old in both if (times := _times(item, old))),
-        commits=commits,
+        commits=between.commits,
+        commits_unknown=between.unknown,
     )
 
 
@@ -56,10 +70,28 @@ def _times(item: ItemResult, old: ItemResult) -> DrillTimes | None:
     )
 
 
-def commits_between(root: Path, old: str, new: str) -> tuple[Commit, ...]:
-    """The commits after `old` up to `new`, the latest first, at most 50; none where git does not know them."""
-    if not old or not new or old == new:
-        return ()
-    listed = git(root, "log", f"--max-count={_COMMITS}", "--no-merges", "--format=%H%x09%s", f"{old}..{new}", "--")
+def commits_between(root: Path, old: str, new: str) -> Between:
+    """The commits after `old` up to `new`, without merges, at most 50. Nothing but a whole id is given to git."""
+    if old == new:
+        return Between()
+    if not (_COMMIT.fullmatch(old) and _COMMIT.fullmatch(new)):
+        return Between(unknown=say("one of the two reports does not say of which commit it is"))
+    if why := _unknown(root, old, new):
+        return Between(unknown=why)
+    listed = git(root, "log", f"--max-count={COMMITS}", "--no-merges", "--format=%H%x09%s", f"{old}..{new}", "--")
     pairs = [line.partition("\t") for line in listed.splitlines()]
-    return tuple(Commit(id=commit, subject=subject) for commit, _, subject in pairs)
+    return Between(tuple(Commit(id=commit, subject=subject) for commit, _, subject in pairs))
+
+
+def _unknown(root: Path, old: str, new: str) -> Message | None:
+    """Why git can't say what lies between two commits."""
+    if not shutil.which("git"):
+        return say("there is no git here")
+    if not (shallow := git(root, "rev-parse", "--is-shallow-repository")):
+        return say("this is no checkout of a repository")
+    missing = [commit for commit in (old, new) if not git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")]
+    if shallow == "true" and (missing or not git(root, "merge-base", old, new)):
+        return say("the checkout has only a part of the history: give `actions/checkout` the input `fetch-depth: 0`")
+    if missing:
+        return say("the commit {commit} is not in this repository", commit=missing[0])
+    return None

@@ -24,7 +24,8 @@ PATHS = (
     "/repos/{owner}/{repo}/rules/branches/{branch}",
     "/repos/{owner}/{repo}/branches/{branch}",
     "/repos/{owner}/{repo}/contents/{path}",
-    "/repos/{owner}/{repo}/actions/runs",
+    "/repos/{owner}/{repo}/compare/{basehead}",
+    "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
     "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts",
     "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}",
 )

@@ -99,7 +99,7 @@ class GitHub:
         self.prefix = prefix
         self.host = host
         self.tokens = {
-            TOKEN: (ACTIONS, WRITES),
+            TOKEN: (ACTIONS, WRITES | {"actions"}),
             READ_ONLY: (ACTIONS, frozenset()),
             PERSONAL: (User("ada", False), WRITES),
         }
@@ -111,6 +111,9 @@ class GitHub:
         self.rules: dict[str, list[dict[str, Any]]] = {}
         self.protected: dict[str, list[str]] = {"main": []}
         self.files: dict[tuple[str, str], bytes] = {}
+        self.runs: list[dict[str, Any]] = []
+        self.artifacts: list[dict[str, Any]] = []
+        self.between: dict[str, list[tuple[str, str]]] = {}
         self.faults: list[Fault] = []
         self.asked: list[Asked] = []
         self.wrong: list[str] = []
@@ -160,6 +163,30 @@ class GitHub:
         self.comments.append(made)
         return made
 
+    def run(self, workflow: str = "prodgate.yml", **more: Any) -> dict[str, Any]:
+        """Adds a run of a workflow, later than those before it."""
+        made: dict[str, Any] = description.example("workflow-run-paginated")["workflow_runs"][0]
+        number = self.number()
+        made.update(
+            id=number,
+            path=f".github/workflows/{workflow}",
+            html_url=f"https://github.com/{REPOSITORY}/actions/runs/{number}",
+        )
+        made.update(event="push", status="completed", conclusion="success", head_branch="main", head_sha="0" * 40)
+        made["head_repository"]["full_name"] = REPOSITORY
+        made.update(more)
+        self.runs.insert(0, made)
+        return made
+
+    def artifact(self, run: dict[str, Any], name: str, location: str, **more: Any) -> dict[str, Any]:
+        """Adds an artifact that a run has left, whose content lies elsewhere."""
+        made: dict[str, Any] = description.example("artifact-paginated")["artifacts"][0]
+        made.update(id=self.number(), name=name, expired=False, **more)
+        made["workflow_run"].update(id=run["id"], head_sha=run["head_sha"], head_branch=run["head_branch"])
+        made["archive_download_url"] = location
+        self.artifacts.append(made)
+        return made
+
     def answer(
         self, method: str, path: str, query: dict[str, str], body: Any, token: str
     ) -> tuple[int, Any, dict[str, str]]:
@@ -185,6 +212,8 @@ class GitHub:
         if token not in self.tokens:
             raise Problem(401, "Bad credentials")
         user, may = self.tokens[token]
+        if "/actions/" in what and "actions" not in may:
+            raise Problem(403, "Resource not accessible by integration")
         if values and f"{values['owner']}/{values['repo']}" != REPOSITORY:
             raise Problem(404, "Not Found")
         needs = _NEEDS.get(what)
@@ -288,6 +317,39 @@ class GitHub:
             made.update(encoding="none", content="")
         return 200, made, {}
 
+    def _workflow_runs(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        found = [run for run in self.runs if run["path"].endswith(f"/{values['workflow_id']}")]
+        if not found:
+            raise Problem(404, "Not Found")
+        found = [run for run in found if run["head_branch"] == query.get("branch", run["head_branch"])]
+        found = [run for run in found if query.get("status") in (None, run["status"], run["conclusion"])]
+        page, headers = self._paged(found, query, f"/repos/{REPOSITORY}/actions/runs")[1:]
+        return 200, {"total_count": len(found), "workflow_runs": page}, headers
+
+    def _run_artifacts(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        found = [one for one in self.artifacts if str(one["workflow_run"]["id"]) == values["run_id"]]
+        page, headers = self._paged(found, query, f"/repos/{REPOSITORY}/actions/runs/{values['run_id']}/artifacts")[1:]
+        return 200, {"total_count": len(found), "artifacts": page}, headers
+
+    def _download(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        for one in self.artifacts:
+            if str(one["id"]) == values["artifact_id"]:
+                if one["expired"]:
+                    raise Problem(410, "Artifact has expired")
+                return 302, None, {"Location": one["archive_download_url"]}
+        raise Problem(404, "Not Found")
+
+    def _compare(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if values["basehead"] not in self.between:
+            raise Problem(404, "Not Found")
+        made = description.example("commit-comparison")
+        pattern = made["commits"][0]
+        made["commits"] = [
+            {**pattern, "sha": sha, "commit": {**pattern["commit"], "message": message}}
+            for sha, message in self.between[values["basehead"]]
+        ]
+        return 200, made, {}
+
     def _paged(self, found: list[Any], query: dict[str, str], path: str) -> Any:
         per_page, page = min(100, int(query.get("per_page", "30"))), int(query.get("page", "1"))
         more = len(found) > page * per_page
@@ -324,6 +386,10 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     f"GET {_REPOSITORY}/rules/branches/{{branch}}": GitHub._branch_rules,
     f"GET {_REPOSITORY}/branches/{{branch}}": GitHub._branch,
     f"GET {_REPOSITORY}/contents/{{path}}": GitHub._contents,
+    f"GET {_REPOSITORY}/compare/{{basehead}}": GitHub._compare,
+    f"GET {_REPOSITORY}/actions/workflows/{{workflow_id}}/runs": GitHub._workflow_runs,
+    f"GET {_REPOSITORY}/actions/runs/{{run_id}}/artifacts": GitHub._run_artifacts,
+    f"GET {_REPOSITORY}/actions/artifacts/{{artifact_id}}/{{archive_format}}": GitHub._download,
 }
 _NEEDS = {what: "statuses" if "statuses" in what else "comments" for what in _ROUTES if not what.startswith("GET")}
 

@@ -1,0 +1,68 @@
+"""The report that a run is compared with: a file, or that of the base branch's last run. It never changes a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gate.commands._base import BY_API
+from gate.commands._publishing import tell
+from gate.messages import Message, say
+from gate.publish.settings import Notice, Settings
+
+if TYPE_CHECKING:
+    from gate.checklist.models import Checklist
+    from gate.model import Report
+    from gate.report.changes import Between
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The earlier report, or why there is none; neither where none is wished."""
+
+    report: Report | None = None
+    note: Message | None = None
+
+    def on(self, report: Report, wishes: Settings) -> Report:
+        """The report with what has changed since the earlier one, or with the note that nothing was compared."""
+        from gate.report.changes import compare
+
+        if self.note:
+            return report.model_copy(update={"notes": (*report.notes, self.note)})
+        if self.report is None:
+            return report
+        between = _between(self.report.source.commit, report.source.commit, wishes)
+        return report.model_copy(update={"changes": compare(report, self.report, between)})
+
+
+def baseline(wish: str | None, checklist: Checklist, ids: Collection[str], wishes: Settings) -> Baseline:
+    """What comes of `--baseline`. Raises NotAReport for a file that is none."""
+    if not wish:
+        return Baseline()
+    from gate.publish.baseline import NoBaseline, Wanted, found
+    from gate.report.document import read
+
+    if wish != BY_API:
+        return Baseline(read(Path(wish)))
+    try:
+        return Baseline(found(wishes, Wanted(checklist.service, wishes.context, ids)))
+    except NoBaseline as error:
+        tell([Notice(error.message)])
+        return Baseline(note=error.message)
+
+
+def _between(old: str, new: str, wishes: Settings) -> Between:
+    """The commits between the two: as git knows them, else as GitHub does, where this is a runner."""
+    from gate.publish.baseline import commits
+    from gate.publish.github import GitHubError
+    from gate.report.changes import Between, commits_between
+
+    between = commits_between(Path.cwd(), old, new)
+    if between.unknown is None or not (old and new and wishes.token and wishes.repository):
+        return between
+    try:
+        return Between(commits(wishes, old, new))
+    except GitHubError as error:
+        return Between(unknown=say("{why}; {also}", why=between.unknown, also=error.message))
