@@ -147,9 +147,11 @@ def test_the_report_is_chosen(tmp_path: Path, runner: Runner, github: GitHub, re
         assert (compared(runner)["newly_failing"], runner.report["changes"]["added"]) == (["a.no"], [])
 
 
-def test_no_run(runner: Runner, github: GitHub) -> None:
-    """A workflow that has never run on the base branch: the note says that it has to."""
-    github.run(event="pull_request")
+@pytest.mark.parametrize("known", [True, False])
+def test_no_run(runner: Runner, github: GitHub, known: bool) -> None:
+    """A workflow that has never run on the base branch, or is not known yet: the note says that it has to."""
+    if known:
+        github.run(event="pull_request")
     said = note(runner)
     assert "there is none of prodgate.yml on main" in said
     assert "has to run on pushes to that branch" in said
@@ -252,7 +254,7 @@ def test_a_store_that_does_not_answer(
 
 def test_a_store_without_an_end(github: GitHub) -> None:
     """A store that never comes to an end costs no more than the time that there is for GitHub."""
-    asking = settings(github, workflow="prodgate.yml", patience=replace(QUICK, budget=1.5))
+    asking = settings(github, workflow="prodgate.yml", patience=replace(QUICK, request=5.0, budget=8.0))
     with serving({"/blob0": trickle(b"HTTP/1.1 200 OK\r\n\r\n")}) as web:
         github.artifact(github.run(), "prodgate", f"{web.url}/blob0?sig=s1gned-eeee")
         with pytest.raises(baseline.NoBaseline) as caught:

@@ -1,8 +1,13 @@
-"""`prodgate init` on repositories laid out as public projects are: what it writes validates, and GitHub takes it."""
+"""`prodgate init` on repositories laid out as public projects are: what it writes validates, and is what is there."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +18,7 @@ from gate.checklist.models import Checklist
 from tests.test_workflows import errors
 from tests.test_workflows import package as package
 
+ROOT = Path(__file__).parents[1]
 RULES = """groups:
   - name: targets
     rules:
@@ -20,16 +26,20 @@ RULES = """groups:
 """
 SCRAPE = "global: {scrape_interval: 15s}\nscrape_configs:\n  - job_name: %s\n    static_configs: [{targets: ['%s']}]\n"
 
-MONITORING = {  # rules end in .rules, the services are images only
+MONITORING = {  # a monitoring stack: rules end in .rules, the services are images only
     "docker-compose.yml": """services:
-  prometheus: {image: "prom/prometheus:v2.45.0", expose: [9090], volumes: ["./prometheus:/etc/prometheus"]}
+  prometheus:
+    image: prom/prometheus:v2.45.0
+    expose: [9090]
+    volumes: ["./prometheus:/etc/prometheus"]
+    command: ["--config.file=/etc/prometheus/prometheus.yml", "--web.enable-lifecycle"]
   grafana:
     image: grafana/grafana:9.5.2
     environment:
       - GF_SECURITY_ADMIN_USER=${ADMIN_USER:-admin}
     expose: [3000]
 """,
-    "prometheus/prometheus.yml": SCRAPE % ("prometheus", "localhost:9090"),
+    "prometheus/prometheus.yml": SCRAPE % ("prometheus", "localhost:9090") + "rule_files: [alert.rules]\n",
     "prometheus/alert.rules": RULES,
     "README.md": "# Monitoring\n",
 }
@@ -41,37 +51,195 @@ services:
   catalogue-db:
     image: "${DB_REGISTRY:-docker.io}/mysql:${MYSQL_TAG}"
     environment: ["MYSQL_ROOT_PASSWORD=${MYSQL_ROOT_PASSWORD}", MYSQL_DATABASE=socksdb]
+  orders-db: {image: "mysql:${MYSQL:-8}", environment: ["MYSQL_ROOT_PASSWORD=$PASS", MYSQL_DATABASE=socksdb]}
   user.db: {image: "postgres:17", ports: ["5432"], environment: {POSTGRES_PASSWORD: , POSTGRES_DB: "a $b"}}
 """,
     "deploy/docker-compose/prometheus.yml": SCRAPE % ("sockshop", "carts:80"),
     "deploy/kubernetes/manifests/carts-svc.yml": "apiVersion: v1\nkind: Service\nmetadata: {name: carts}\n",
+    "deploy/kubernetes/rules.yml": "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec: {groups: []}\n",
 }
-GO = {
+GO = {  # Gin and the standard library; a Dockerfile that the classic builder can't make
     "go.mod": "module example.org/pets\n\ngo 1.23\n",
-    "internal/http/health.go": 'package http\n\nfunc init() {\n\tGet("/healthz", ok)\n\tGet("/readyz", ok)\n}\n',
+    "internal/http/health.go": """package http
+
+func routes(r *gin.Engine, mux *http.ServeMux, group *gin.RouterGroup) {
+\tmux.HandleFunc("GET /healthz", ok)
+\tv1 := r.Group("/api/v1")
+\tv1.GET("/health", ok)
+\tadmin := v1.Group("/admin")
+\tadmin.GET("/ping", ok)
+\tgroup.GET("/ready", ok)
+\tr.GET("/metrics", gin.WrapH(promhttp.Handler()))
+\thttp.Get(base + "/livez")
+\t// r.GET("/alive", ok)
+}
+""",
     "internal/http/health_test.go": 'package http\n\nvar path = "/livez"\n',
+    "Dockerfile": "FROM golang:1.23\nRUN --mount=type=cache,target=/root/.cache go build -o /pets .\nEXPOSE 8080\n",
     "compose.yaml": """services:
   pets: {build: {context: .}, ports: ["127.0.0.1:8080:8080/tcp"], depends_on: [redis]}
   redis: {image: "redis:7@sha256:%s"}
 """
     % ("0" * 64),
     "monitoring/alerts/pets.yaml": RULES,
-    "docs/runbooks/down.md": "# Down\n\n## Symptoms\n\nNothing.\n\n## Do: [now] \"or\" 'later' #1\n\nRestart.\n",
+    "tests/fixtures/rules.yml": RULES,
+    "internal/chi.go": """package http
+
+func serve() {
+\tr := chi.NewRouter()
+\tr.Get("/live", ok)
+\tr.Route("/v2", func(r chi.Router) {
+\t\tr.Get("/alive", ok)
+\t})
 }
-PYTHON = {
-    "pyproject.toml": '[project]\nname = "api"\n',
-    "app/main.py": '@app.get("/health")\ndef health(): ...\n\n@app.get("/metrics")\ndef metrics(): ...\n',
-    "tests/test_api.py": "",
-    "docker-compose.yml": "services:\n  web: {build: ., expose: ['8000']}\n  db: {image: postgis/postgis:16-3.4}\n",
+""",
+    "internal/options.go": 'var path = Field("/live", examples("/ready"))\n',
+    "docs/runbooks/down.md": """# Down
+
+## Symptoms
+
+Nothing.
+
+## Do: [now] "or" 'later' #1
+
+Restart.
+
+## Later
+""",
+}
+FASTAPI = {  # a prefix that only the settings know, which the health check of the container tells; uv
+    "backend/pyproject.toml": '[project]\nname = "api"\nrequires-python = ">=3.10"\n',
+    "backend/uv.lock": "version = 1\n",
+    "backend/app/main.py": """app = FastAPI()
+app.include_router(api_router, prefix=settings.API_V1_STR)
+app.include_router(live.router, prefix="/probes")
+Instrumentator().instrument(app).expose(app)
+""",
+    "backend/app/api/main.py": """from app.api.routes import utils
+api_router = APIRouter()
+api_router.include_router(utils.router)
+""",
+    "backend/app/api/routes/utils.py": """router = APIRouter(prefix="/utils")
+
+
+@router.get("/health-check/")
+async def health(): ...
+""",
+    "backend/app/api/routes/live.py": 'router = APIRouter()\n\n\n@router.get("/live")\nasync def live(): ...\n',
+    "backend/tests/test_api.py": "",
+    "backend/Dockerfile": "FROM python:3.12\nCOPY . /app\n",
+    ".env.example": "POSTGRES_USER=app\nPOSTGRES_PASSWORD=changethis # later\n",
+    ".env": "POSTGRES_PASSWORD=only-on-this-laptop\n",
+    "docker-compose.override.yml": "services:\n  db: {ports: ['5432:5432']}\n",
+    "docker-compose.yml": """services:
+  db: {image: "postgis/postgis:16-3.4", env_file: .env}
+  backend:
+    build: {context: ./backend}
+    depends_on: {db: {condition: service_healthy}}
+    environment:
+      - DATABASE_URL=postgresql://app:${POSTGRES_PASSWORD?missing}@db/app
+      - SECRET_KEY=${SECRET_KEY}
+      - SENTRY_DSN=
+    healthcheck: {test: ["CMD", "curl", "-f", "http://localhost:8000/api/v1/utils/health-check/"]}
+""",
+}
+DJANGO = {  # URL configurations that include each other; the project's own test runner
+    "manage.py": "",
+    "requirements.txt": "django\n",
+    "shop/urls.py": """urlpatterns = [
+    path("api/", include("api.urls")),
+    path("", include("django_prometheus.urls")),
+    path("ht/", include("health_check.urls")),
+]
+""",
+    "api/urls.py": 'urlpatterns = [path("healthz/", ok), re_path(r"^readyz/?$", ok), path("admin/", ok)]\n',
+    "api/tests.py": "",
+    "Dockerfile": "FROM python:3.12\nEXPOSE 8000\n",
+}
+NEST = {  # controllers under the application's prefix; routers of Express that hang in each other; Jest
+    "package.json": '{"scripts": {"test": "jest"}, "private": true}',
+    "package-lock.json": "{}",
+    "src/main.ts": "const app = await NestFactory.create(AppModule);\napp.setGlobalPrefix('api');\n",
+    "src/health/health.controller.ts": """@Controller('health')
+export class HealthController {
+  @Get()
+  check() {}
+
+  @Get('ready')
+  ready() {}
+}
+""",
+    "legacy/app.js": """const routes = require('./routes');
+const app = express();
+app.use('/v1', routes);
+app.get('/metrics', send);
+""",
+    "legacy/routes/index.js": """const router = express.Router();
+const health = require('./health.route');
+router.use('/health', health);
+""",
+    "legacy/routes/health.route.js": "const router = express.Router();\nrouter.get('/', ok);\n",
+    "legacy/Dockerfile": "FROM node:22\nEXPOSE 3001\n",
+    "Dockerfile": "FROM node:22\nEXPOSE 3000\n",
+}
+SPRING = {  # the actuator; Maven; no image
+    "pom.xml": """<project>
+<artifactId>spring-boot-starter-actuator</artifactId>
+<artifactId>micrometer-registry-prometheus</artifactId>
+</project>
+""",
+    "mvnw": "",
+    "src/main/resources/application.properties": "management.endpoints.web.exposure.include=*\n",
+    "src/main/java/Api.java": """@RestController
+@RequestMapping("/api")
+public class Api {
+  @GetMapping("/ping")
+  String ping() { return ""; }
+}
+""",
+    "src/test/java/ApiTests.java": "",
+    "docker-compose.yml": """services:
+  mysql:
+    image: mysql:9.2
+    ports: ["3306:3306"]
+    environment: [MYSQL_ROOT_PASSWORD=, MYSQL_ALLOW_EMPTY_PASSWORD=true, MYSQL_USER=petclinic, MYSQL_PASSWORD=petclinic]
+  postgres: {image: "postgres:17.5", environment: {POSTGRES_PASSWORD_FILE: /run/secrets/password}}
+""",
+}
+RAILS = {
+    "Gemfile": "",
+    "bin/rails": "",
+    "config/routes.rb": """Rails.application.routes.draw do
+  get "up" => "rails/health#show", as: :rails_health_check
+end
+""",
+    "test/models/pet_test.rb": "",
+    "Dockerfile": "FROM ruby:3.4\nEXPOSE 80\n",
+}
+RUST = {
+    "Cargo.toml": "[workspace]\n",
+    "api/Cargo.toml": "[package]\n",
+    "api/Dockerfile": "FROM rust\nEXPOSE 3000\n",
+    "api/src/main.rs": """let app = Router::new().route("/healthz", get(ok));
+
+#[get("/readyz")]
+async fn ready() {}
+
+#[tokio::test]
+async fn works() {}
+""",
 }
 HELM = {  # templates that are no YAML, folders with blanks and accents
     "charts/api/templates/rules.yaml": "groups:\n{{- range .Values.groups }}\n  - name: {{ .name }}\n{{- end }}\n",
     "ops/règles d'alerte/api rules.yml": RULES,
     "ops/règles d'alerte/api-rules.yml": RULES,
-    "package.json": '{"scripts": {"test": "jest"}}',
+    "package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}',
     "src/server.ts": "app.get('/api/health', ok)\napp.get(`/ready`, ok)\n",
 }
-LAYOUTS = {"monitoring": MONITORING, "shop": SHOP, "go": GO, "python": PYTHON, "helm": HELM}
+LAYOUTS = {
+    "monitoring": MONITORING, "shop": SHOP, "go": GO, "fastapi": FASTAPI, "django": DJANGO, "nest": NEST,
+    "spring": SPRING, "rails": RAILS, "rust": RUST, "helm": HELM, "empty": {},
+}  # fmt: skip
 
 
 def begun(root: Path, files: dict[str, str]) -> tuple[Checklist, str]:
@@ -85,38 +253,245 @@ def begun(root: Path, files: dict[str, str]) -> tuple[Checklist, str]:
     return written.checklist, (root / ".github" / "workflows" / "prodgate.yml").read_text()
 
 
+def prodgate(root: Path, *words: str) -> tuple[int, str]:
+    """The program in a repository: its exit code and what it wrote."""
+    command = [sys.executable, "-m", "gate", *words]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(root), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def job(workflow: str) -> dict[str, Any]:
+    """The one job of a workflow."""
+    found: dict[str, Any] = yaml.safe_load(workflow)["jobs"]["gate"]
+    return found
+
+
+def ids(checklist: Checklist) -> list[str]:
+    return [item.id for item in checklist.items]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_written_validates(layout: str, package: Path, tmp_path: Path) -> None:
-    """The checklist loads, GitHub's parser takes the workflow, and no image or value of it is a variable of Compose."""
-    checklist, workflow = begun(tmp_path, LAYOUTS[layout])
-    assert checklist.sections
+    """The program takes the checklist and can plan its run, and GitHub's parser takes the workflow."""
+    _, workflow = begun(tmp_path, LAYOUTS[layout])
+    for command in ("validate", "plan"):
+        code, text = prodgate(tmp_path, command)
+        assert code == 0, text
     assert errors(package, {"prodgate.yml": workflow}) == {"prodgate.yml": []}
-    assert "${" not in workflow
+    assert "${" not in json.dumps(job(workflow)).replace("${{", "")
 
 
-def kinds(checklist: Checklist) -> list[str]:
-    return sorted(item.check.kind for section in checklist.sections for item in section.items)
+@pytest.mark.parametrize("layout", ["monitoring", "shop", "go", "helm"])
+def test_what_needs_no_service_runs(layout: str, tmp_path: Path) -> None:
+    """Of the files that were found nothing fails: their items pass at once."""
+    checklist, _ = begun(tmp_path, LAYOUTS[layout])
+    chosen = [item.id for item in checklist.items if item.check.kind in ("alert_rules", "scrape_config", "document")]
+    code, text = prodgate(tmp_path, "run", f"--only={','.join(chosen)}")
+    assert (code, bool(chosen)) == (0, True), text
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """A second time, everything is as the first time, or as somebody has made it since."""
+    begun(tmp_path, GO)
+    (tmp_path / "prodgate.yml").write_text("mine\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main(["init", str(tmp_path)]) == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_nothing_found(tmp_path: Path) -> None:
+    """An empty start says what to add, and is a NO-GO until something is: nothing to check is no GO."""
+    begun(tmp_path, {"README.md": "# Mine\n"})
+    text = (tmp_path / "prodgate.yml").read_text()
+    assert "was found in this repository" not in text
+    assert "Begin with" in text
+    assert prodgate(tmp_path, "run")[0] == 1
+
+
+ITEMS = {
+    "monitoring": ["metrics.prometheus", "scrape.prometheus-prometheus.yml.prometheus",
+                   "rules.prometheus-alert.rules", "loaded.prometheus-alert.rules"],
+    "shop": ["services.carts-db", "services.orders-db", "services.user.db",
+             "scrape.deploy-docker-compose-prometheus.yml.sockshop"],
+    "go": ["services.redis", "health.pets-healthz", "health.pets-live", "health.pets-api-v1-health",
+           "health.pets-api-v1-admin-ping", "metrics.pets", "rules.monitoring-alerts-pets.yaml",
+           "runbook.docs-runbooks-down.md", "tests.go"],
+    "fastapi": ["services.db", "health.backend-api-v1-utils-health-check", "health.backend-probes-live",
+                "metrics.backend", "tests.backend.pytest"],
+    "django": ["health.api-ht", "health.api-api-healthz", "health.api-api-readyz", "metrics.api", "tests.django"],
+    "nest": ["health.api-api-health", "health.api-api-health-ready", "health.legacy-v1-health", "metrics.legacy",
+             "tests.node"],
+    "spring": ["services.mysql", "services.postgres", "tests.maven"],
+    "rails": ["health.api-up", "tests.ruby"],
+    "rust": ["health.api-healthz", "health.api-readyz", "tests.cargo"],
+    "helm": ["rules.ops-r-gles-d-alerte-api-rules.yml", "rules.ops-r-gles-d-alerte-api-rules.yml-2"],
+    "empty": ["first.item"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_found(layout: str, tmp_path: Path) -> None:
+    """Services, endpoints, rules, jobs, runbooks and tests are found where projects keep them; nothing else is."""
+    assert sorted(ids(begun(tmp_path, LAYOUTS[layout])[0])) == sorted(ITEMS[layout])
 
 
 @pytest.mark.parametrize(
-    ("layout", "found"),
+    ("layout", "told"),
     [
-        ("monitoring", ["alert_rules", "loaded_rules", "scrape_config"]),
-        ("shop", ["scrape_config"]),
-        ("go", ["alert_rules", "command", "document", "http", "http", "loaded_rules"]),
-        ("python", ["command", "http", "metrics"]),
-        ("helm", ["alert_rules", "alert_rules", "command", "http", "http", "loaded_rules", "loaded_rules"]),
+        (
+            "shop",
+            "catalogue-db: its image is ${DB_REGISTRY:-docker.io}/mysql:${MYSQL_TAG}, which nothing here resolves",
+        ),
+        ("shop", "deploy/kubernetes/rules.yml: a PrometheusRule"),
+        ("go", "…/ready (internal/http/health.go:9): nothing here says under which path its router hangs"),
+        ("go", "…/alive (internal/chi.go:7)"),
+        ("go", "whether monitoring/alerts/pets.yaml is loaded"),
+        ("go", 'without text so far, and not asked for: "Later"'),
+        ("spring", "/actuator/health (pom.xml:2): nothing here says how it is built"),
+        ("spring", "/actuator/prometheus (pom.xml:3)"),
+        ("spring", "/api/ping (src/main/java/Api.java:4)"),
+        ("helm", "/ready (src/server.ts:2)"),
     ],
 )
-def test_what_is_found(layout: str, found: list[str], tmp_path: Path) -> None:
-    """Rules, jobs, endpoints, runbooks and tests are found where these projects keep them, and nothing else."""
-    assert kinds(begun(tmp_path, LAYOUTS[layout])[0]) == found
+def test_what_is_left_out_is_said(layout: str, told: str, tmp_path: Path) -> None:
+    """What was found and can't be asked stands in a comment, with what is missing."""
+    begun(tmp_path, LAYOUTS[layout])
+    assert told in (tmp_path / "prodgate.yml").read_text()
 
 
 def test_services_of_the_workflow(tmp_path: Path) -> None:
-    """The stores of the Compose file are the services, as far as their images are known."""
-    services = yaml.safe_load(begun(tmp_path, SHOP)[1])["jobs"]["gate"]["services"]
-    assert {name: service["image"] for name, service in services.items()} == {
-        "carts-db": "mongo:3.4",
-        "user.db": "postgres:17",
+    """The stores of the Compose file are the services, where their images are known, with passwords that start them."""
+    services = job(begun(tmp_path, SHOP)[1])["services"]
+    assert {name: (service["image"], service.get("env")) for name, service in services.items()} == {
+        "carts-db": ("mongo:3.4", None),
+        "orders-db": ("mysql:8", {"MYSQL_ROOT_PASSWORD": "prodgate", "MYSQL_DATABASE": "socksdb"}),
+        "user.db": ("postgres:17", {"POSTGRES_PASSWORD": "prodgate"}),
     }
+
+
+def test_passwords(tmp_path: Path) -> None:
+    """An image gets the password without which it does not start, unless it is told to do without one."""
+    services = job(begun(tmp_path, SPRING)[1])["services"]
+    assert services["postgres"]["env"] == {"POSTGRES_PASSWORD": "prodgate"}
+    assert "MYSQL_ROOT_PASSWORD" not in services["mysql"]["env"] or not services["mysql"]["env"]["MYSQL_ROOT_PASSWORD"]
+    assert services["mysql"]["ports"] == ["3306:3306"]
+
+
+def test_both_sides_have_one_password(tmp_path: Path) -> None:
+    """The database and what is built get the same variables, from the committed example; never from somebody's own."""
+    checklist, workflow = begun(tmp_path, FASTAPI)
+    assert job(workflow)["services"]["db"]["env"] == {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "changethis"}
+    start = checklist.targets["backend"].start
+    assert start
+    assert start.environment["DATABASE_URL"] == "postgresql://app:changethis@db/app"
+    assert (start.build, start.environment["SECRET_KEY"], checklist.targets["backend"].after) == (
+        "backend", "prodgate", ["db"],
+    )  # fmt: skip
+    assert "only-on-this-laptop" not in workflow + (tmp_path / "prodgate.yml").read_text()
+
+
+def test_an_image_that_needs_buildkit(tmp_path: Path) -> None:
+    """What the engine's classic builder can't make is built in a step before the gate, which starts that image."""
+    checklist, workflow = begun(tmp_path, GO)
+    assert checklist.targets["pets"].start
+    assert checklist.targets["pets"].start.image == "pets:prodgate"
+    (step,) = [step for step in job(workflow)["steps"] if "docker build" in step.get("run", "")]
+    assert step["run"] == "docker build --tag pets:prodgate --file Dockerfile ."
+
+
+def test_a_service_with_a_command(tmp_path: Path) -> None:
+    """A workflow's service has no command: one that needs it is started by the gate."""
+    compose = """services:
+  api: {build: ., ports: ["80"], depends_on: [queue]}
+  queue: {image: "redis:7", command: "redis-server --requirepass ${QUEUE_PASSWORD}"}
+"""
+    files = {"compose.yml": compose, "Dockerfile": "FROM x\n", "app.py": 'app.route("/healthz")\n'}
+    checklist, workflow = begun(tmp_path, files)
+    queue = checklist.targets["queue"]
+    assert queue.start
+    assert queue.start.command == ["redis-server", "--requirepass", "prodgate"]
+    assert "services" not in job(workflow)
+
+
+@pytest.mark.parametrize(
+    ("volume", "copied"),
+    [
+        ("./ops/prometheus.yml:/etc/prometheus/prometheus.yml", ("ops/prometheus.yml", "/etc/prometheus")),
+        ("./ops:/etc/prometheus/", ("ops", "/etc/prometheus")),
+        ("./ops/other.yml:/etc/prometheus/prometheus.yml", None),
+    ],
+)
+def test_the_files_of_prometheus(volume: str, copied: tuple[str, str] | None, tmp_path: Path) -> None:
+    """What Compose mounts is copied; what would need another name in the container can't be, and is said."""
+    volumes = f"['{volume}', './ops/rules:/etc/prometheus/rules']"
+    compose = f"services:\n  prometheus: {{image: prom/prometheus, volumes: {volumes}}}\n"
+    name = volume.split(":")[0].removeprefix("./")
+    config = f"{name}/prometheus.yml" if name == "ops" else name
+    files = {"compose.yml": compose, config: SCRAPE % ("a", "b:1"), "ops/rules/a.yml": RULES}
+    checklist, _ = begun(tmp_path, files)
+    if copied is None:
+        assert checklist.targets == {}
+        assert "no configuration was found that can be put" in (tmp_path / "prodgate.yml").read_text()
+        return
+    first, *_, last = [*checklist.targets["prometheus"].provision, checklist.targets["prometheus"].provision[-1]]
+    assert ((first.source, first.to), last.signal) == (copied, "HUP")
+
+
+STEPS = {
+    "go": ["go test -json ./... > prodgate-tests.json"],
+    "fastapi": ["uv sync --all-extras", "uv run --with pytest python -m pytest --junitxml=prodgate-tests.xml"],
+    "django": [
+        "python -m pip install --upgrade pip",
+        "python -m pip install -r requirements.txt unittest-xml-reporting",
+        "python manage.py test --testrunner=xmlrunner.extra.djangotestrunner.XMLTestRunner",
+    ],
+    "spring": ["sh ./mvnw --batch-mode --fail-at-end test"],
+}
+
+
+@pytest.mark.parametrize("layout", STEPS)
+def test_the_steps_of_tests(layout: str, tmp_path: Path) -> None:
+    """Tests run in a step before the gate, with what their project needs, and do not end the job."""
+    steps = job(begun(tmp_path, LAYOUTS[layout])[1])["steps"]
+    (step,) = [step for step in steps if step.get("name", "").startswith("Tests (")]
+    assert (step["run"].splitlines(), step["continue-on-error"]) == (STEPS[layout], True)
+    assert steps.index(step) < next(
+        number for number, each in enumerate(steps) if "prodgate-action" in each.get("uses", "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "passes"),
+    [("node --test", True), ("node --test && node -e 0", True), ("node -e 'process.exit(3)'", False)],
+)
+def test_results_are_left(script: str, passes: bool, tmp_path: Path) -> None:
+    """What the step of a suite leaves is what the item reads: a pass is one, and a failure is one."""
+    package = json.dumps({"name": "cart", "scripts": {"test": script}})
+    test = "require('node:test').test('cart is empty', () => {})\n"
+    checklist, workflow = begun(tmp_path, {"web/package.json": package, "web/cart.test.js": test})
+    (step,) = [step for step in job(workflow)["steps"] if "run" in step]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUNNER_TEMP": str(tmp_path)}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path / "web", env=environment, check=False)
+    code, text = prodgate(tmp_path, "run")
+    assert (ids(checklist), code) == (["tests.web.node"], 0 if passes else 1), text
+
+
+def test_hostile_names(package: Path, tmp_path: Path) -> None:
+    """Names of files and services that mean something in YAML, in a shell or to GitHub stay names."""
+    compose = r"""services:
+  "db: {x}": {image: "redis:7"}
+  db: {image: "redis:7", environment: {A: "$${{ secrets.X }}", B: "*a: [b] #"}}
+"""
+    files = {
+        "compose.yml": compose,
+        "a: b #c/$(touch x)/go.mod": "module x\n",
+        "a: b #c/$(touch x)/x_test.go": "",
+        "ops/[a].yml": RULES,
+        "ops/a\nb.yml": RULES,
+    }
+    checklist, workflow = begun(tmp_path, files)
+    assert errors(package, {"prodgate.yml": workflow}) == {"prodgate.yml": []}
+    assert ids(checklist) == ["services.db", "tests.a-b-c-touch-x-.go"]
+    assert "${{ secrets.X }}" not in workflow
+    assert [step["working-directory"] for step in job(workflow)["steps"] if "run" in step] == ["a: b #c/$(touch x)"]

@@ -18,19 +18,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """0 where both files are there now, written or kept; 2 where the folder cannot be used."""
     from gate.checklist.load import load_text
+    from gate.starting.arrange import arranged
     from gate.starting.look import look
-    from gate.starting.write import checklist, workflow
+    from gate.starting.workflow import workflow
+    from gate.starting.write import checklist
 
     root = Path(options.root)
     if not root.is_dir():
         print(f"prodgate: {root} is no folder, expected a repository", file=sys.stderr)
         return 2
     found = look(root)
-    text = checklist(found, options.service or root.resolve().name)
+    made = arranged(found)
+    text = checklist(found, made, options.service or root.resolve().name or "service")
     load_text(text, "prodgate.yml", {})
     try:
         _put(root / "prodgate.yml", text)
-        _put(root / ".github" / "workflows" / "prodgate.yml", workflow(found))
+        _put(root / ".github" / "workflows" / "prodgate.yml", workflow(found, made))
     except OSError as error:
         print(f"prodgate: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return 2

@@ -83,7 +83,8 @@ def found(settings: Settings, wanted: Wanted) -> Report:
             except NoBaseline as why:
                 first = first or why
     except GitHubError as error:
-        raise first or NoBaseline(error.message, _RIGHTS if error.rights else _LATER) from error
+        if error.status != 404:
+            raise first or NoBaseline(error.message, _RIGHTS if error.rights else _LATER) from error
     raise first or NoBaseline(say("there is none of {workflow} on {branch}", **_names(settings)))
 
 

@@ -1,100 +1,152 @@
-"""Writes a first checklist and workflow from what was found, commented, so that they validate and run as they are."""
+"""Writes a first checklist from what was found, commented, so that it validates and runs as it is."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 
-from gate.starting.look import Found, Service
+from gate.starting.arrange import CONFIG, Arranged, apart, served, tag
+from gate.starting.compose import Service
+from gate.starting.look import Found
+from gate.starting.suites import Suite
 
-_HEALTH = re.compile(r"health|ready|readiness|live")
+_METRICS = re.compile(r"metrics|prometheus")
+_SCRAPED = "90s"
+"""How long a Prometheus with the usual intervals may take for its first scrape of what has just come up."""
 
 Item = list[str]
 
 
-def checklist(found: Found, service: str) -> str:
+def checklist(found: Found, made: Arranged, service: str) -> str:
     """The text of `prodgate.yml`."""
+    sections = list(_sections(found, made))
+    told = [*_left_out(found, made)]
     lines = [
         "# The checklist of the gate. `prodgate validate` checks it, `prodgate plan` says what a run will do,",
-        "# `prodgate run` runs it. Everything below was found in this repository: correct it and add to it.",
+        "# `prodgate run` runs it, and .github/workflows/prodgate.yml does so for every pull request.",
+        *(_FOUND if sections else _NOTHING),
+        *(["#", "# Not in it:", *told] if told else []),
         "version: 1",
-        f"service: {_quoted(service)}",
+        f"service: {quoted(service)}",
         "environment: staging",
         "language: en  # or fr",
         "",
-        *_targets(found),
+        *_targets(found, made),
         "sections:",
-        *_sections(found),
+        *(sections or _placeholder()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _quoted(text: str) -> str:
+_FOUND = ["# What is in it was found in this repository: correct it, and add what only you know."]
+_NOTHING = [
+    "# Nothing that the gate knows was found: no rule file, scrape configuration, runbook, health endpoint, Compose",
+    "# file or test suite. So there is one item, which fails until one of your own stands in its place. Begin with",
+    "#   - a target: how your service is reached or started",
+    "#   - `http`: its health endpoint; `tests`: the results of your tests; `file`, `document`: what has to be there",
+]
+
+
+_HOW = "nothing here says how it is built, and on which port it listens"
+_WHERE = "nothing here says under which path its router hangs"
+
+
+def quoted(text: str) -> str:
     """A text as YAML: JSON is a part of it. Dollars are doubled, so that no variable is read out of them."""
     return json.dumps(text.replace("$", "$$"), ensure_ascii=False)
 
 
-def _id(text: str) -> str:
+def name_of(text: str) -> str:
+    """A text as an id."""
     made = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:60]
     return made or "x"
 
 
-def _targets(found: Found) -> list[str]:
-    lines = []
-    api = _api(found)
-    if _asks_api(found):
-        port = (api.port if api else None) or 8080
-        host = api.name if api else "api"
+def _targets(found: Found, made: Arranged) -> list[str]:
+    lines = [line for service in made.started.values() for line in _started(made, service)]
+    for service in made.containers.values():
+        lines += [f"  {name_of(service.name)}:  # a service of the workflow", f"    container: {quoted(service.name)}"]
+        if port := service.store or service.port:
+            lines.append(f"    ready: {{tcp: {port}, within: 60s}}")
+    if made.prometheus:
         lines += [
-            "  # The service. In a workflow the gate reaches a service container by its name; elsewhere, set API_URL.",
-            f'  api: {{url: "${{API_URL:-http://{host}:{port}}}", ready: {{path: {_ready_path(found)}, within: 60s}}}}',
-        ]
-    if found.rules or found.jobs:
-        lines += [
-            "  # Without a running Prometheus the items that need it are skipped, and a skipped item is a NO-GO.",
-            '  prometheus: {url: "${PROMETHEUS_URL:-http://prometheus:9090}", ready: {path: /-/ready, within: 60s}}',
+            "  prometheus:  # a service of the workflow, which gets its files from the checkout",
+            f"    container: {quoted(made.prometheus.service.name)}",
+            "    port: 9090",
+            "    provision:",
+            *_provision(made.prometheus.provision),
+            "    ready: {path: /-/ready, within: 60s}",
         ]
     return ["targets:", *lines, ""] if lines else ["targets: {}", ""]
 
 
-def _api(found: Found) -> Service | None:
-    built = [service for service in found.services.values() if service.built]
-    return next((service for service in built if service.port), built[0] if built else None)
+def _provision(files: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    """The last file is followed by the signal at which Prometheus reads all of them again."""
+    for number, (source, to) in enumerate(files, 1):
+        signal = ", signal: HUP" if number == len(files) else ""
+        yield f"      - {{copy: {quoted(source)}, to: {to}{signal}}}"
 
 
-def _asks_api(found: Found) -> bool:
-    return bool(found.endpoints)
+def _started(made: Arranged, service: Service) -> Iterator[str]:
+    """A service that the gate starts itself."""
+    yield f"  {name_of(service.name)}:"
+    if service.port:
+        yield f"    port: {service.port}"
+    yield "    start:"
+    build = service.build
+    if build is None:
+        yield f"      image: {quoted(service.image)}"
+    elif apart(build):
+        yield f"      image: {quoted(tag(service))}  # built by the workflow: its Dockerfile needs BuildKit"
+    else:
+        yield f"      build: {quoted(build.context)}"
+        if build.dockerfile != "Dockerfile":
+            yield f"      dockerfile: {quoted(build.dockerfile)}"
+        if build.args:
+            yield f"      args: {_mapping(build.args)}"
+    if service.command:
+        yield f"      command: [{', '.join(map(quoted, service.command))}]"
+    if environment := service.environment if build else service.usable:
+        yield "      environment:"
+        yield from (f"        {quoted(name)}: {quoted(value)}" for name, value in environment)
+    after = [name_of(name) for name in service.after if name in made.containers or name in made.started]
+    if after:
+        yield f"    after: [{', '.join(map(quoted, after))}]"
+    yield from _ready(made, service)
 
 
-def _ready_path(found: Found) -> str:
-    """The endpoint that says least of others: liveness before readiness before health."""
-    for word in ("live", "health", "ready", "metrics"):
-        for path in found.endpoints:
-            if word in path:
-                return path
-    return "/"
+def _ready(made: Arranged, service: Service) -> Iterator[str]:
+    paths = [endpoint.path for owner, endpoint in made.asked if owner.name == service.name]
+    best = next(
+        (path for word in ("live", "health", "ping", "up", "ready", "metrics") for path in paths if word in path), ""
+    )
+    if best:
+        yield f"    ready: {{path: {quoted(best)}, within: 2m}}"
+    elif port := service.port or service.store:
+        yield f"    ready: {{tcp: {port}, within: 2m}}"
 
 
-def _sections(found: Found) -> list[str]:
+def _mapping(pairs: tuple[tuple[str, str], ...]) -> str:
+    return "{" + ", ".join(f"{quoted(name)}: {quoted(value)}" for name, value in pairs) + "}"
+
+
+def _sections(found: Found, made: Arranged) -> Iterator[str]:
     parts = [
-        ("health", "Health", list(_health(found))),
-        ("metrics", "Metrics and scraping", list(_metrics(found))),
-        ("rules", "Alert rules", list(_rules(found))),
+        ("services", "Services", list(_stores(made))),
+        ("health", "Health", list(_health(made))),
+        ("metrics", "Metrics and scraping", list(_metrics(found, made))),
+        ("rules", "Alert rules", list(_rules(found, made))),
         ("runbooks", "Runbooks", list(_runbooks(found))),
-        ("tests", "Tests", list(_tests(found))),
+        ("tests", "Tests", [_tests(suite) for suite in found.suites]),
     ]
-    lines, seen = [], set[str]()
+    seen = set[str]()
     for name, title, found_here in parts:
         items = [_with_own_id(item, seen) for item in found_here]
         if items:
-            lines += [
-                f"  - id: {name}",
-                f"    title: {title}",
-                "    items:",
-                *(line for item in items for line in item),
-            ]
-    return lines or _placeholder()
+            yield from (f"  - id: {name}", f"    title: {title}", "    items:")
+            yield from (line for item in items for line in item)
 
 
 def _with_own_id(item: Item, seen: set[str]) -> Item:
@@ -105,111 +157,139 @@ def _with_own_id(item: Item, seen: set[str]) -> Item:
     return [*item[:at], line, *item[at + 1 :]]
 
 
-def _placeholder() -> list[str]:
+def _placeholder() -> Item:
     return [
-        "  - id: repository",
-        "    title: The repository",
+        "  - id: first",
+        "    title: First steps",
         "    items:",
-        "      # Nothing that the gate knows was found: no rules, no health endpoints, no runbooks, no tests.",
-        "      - id: repository.readme",
-        "        title: README present",
-        "        file: {path: README.md, size: {gt: 0}}",
+        "      - id: first.item",
+        "        title: An item of your own stands here",
+        "        file: {path: the-first-thing-that-your-service-needs, exists: true}",
     ]
 
 
-def _health(found: Found) -> Iterator[Item]:
-    for path, (file, line) in sorted(found.endpoints.items()):
-        if _HEALTH.search(path):
+def _stores(made: Arranged) -> Iterator[Item]:
+    for service in made.containers.values():
+        if service.store:
             yield [
-                f"      # found in {file}:{line}",
-                f"      - id: health.{_id(path)}",
-                f"        title: {_quoted(f'`{path}` answers')}",
-                f"        http: {{target: api, path: {_quoted(path)}, status: 200}}",
+                f"      - id: services.{name_of(service.name)}",
+                f"        title: {quoted(f'`{service.name}` accepts connections')}",
+                f"        tcp: {{target: {name_of(service.name)}}}",
             ]
 
 
-def _metrics(found: Found) -> Iterator[Item]:
-    if "/metrics" in found.endpoints:
+def _health(made: Arranged) -> Iterator[Item]:
+    for service, endpoint in made.asked:
+        if not _METRICS.search(endpoint.path):
+            yield [
+                f"      # found in {endpoint.file}:{endpoint.line}",
+                f"      - id: health.{name_of(f'{service.name}{endpoint.path}')}",
+                f"        title: {quoted(f'`{endpoint.path}` of `{service.name}` answers')}",
+                f"        http: {{target: {name_of(service.name)}, path: {quoted(endpoint.path)}, status: 200}}",
+            ]
+
+
+def _metrics(found: Found, made: Arranged) -> Iterator[Item]:
+    for service, endpoint in made.asked:
+        if _METRICS.search(endpoint.path):
+            path = "" if endpoint.path == "/metrics" else f"path: {quoted(endpoint.path)}, "
+            yield [
+                f"      # found in {endpoint.file}:{endpoint.line}",
+                f"      - id: metrics.{name_of(service.name)}",
+                f"        title: {quoted(f'`{endpoint.path}` of `{service.name}` is a valid exposition')}",
+                f"        requires: [{name_of(service.name)}]",
+                f"        metrics: {{target: {name_of(service.name)}, {path}valid: true}}",
+            ]
+    if made.prometheus:
         yield [
-            "      - id: metrics.valid",
-            '        title: "`/metrics` is a valid exposition"',
-            "        requires: [api]",
-            "        metrics: {target: api, valid: true}",
+            "      - id: metrics.prometheus",
+            "        title: Prometheus has read its configuration",
+            "        requires: [prometheus]",
+            "        metrics: {target: prometheus, name: prometheus_config_last_reload_successful, value: 1}",
         ]
-    for file, jobs in sorted(found.jobs.items()):
-        for job in jobs:
+    for file, scraping in sorted(found.scraping.items()):
+        for job, addresses in scraping.jobs:
             yield [
-                f"      - id: scrape.{_id(file)}.{_id(job)}",
-                f"        title: {_quoted(f'Job {job} configured')}",
-                f"        scrape_config: {{file: {_quoted(file)}, job: {_quoted(job)}}}",
+                f"      - id: scrape.{name_of(file)}.{name_of(job)}",
+                f"        title: {quoted(f'Job {job} configured')}",
+                f"        scrape_config: {{file: {quoted(file)}, job: {quoted(job)}}}",
             ]
+            behind = [name_of(each) for each in served(made, addresses)]
+            if made.prometheus and file == made.prometheus.config and behind:
+                yield [
+                    f"      - id: scraped.{name_of(job)}",
+                    f"        title: {quoted(f'Job {job} is scraped')}",
+                    f"        requires: [{', '.join(['prometheus', *behind])}]",
+                    f"        within: {_SCRAPED}",
+                    f"        scrape_target: {{target: prometheus, job: {quoted(job)}}}",
+                ]
 
 
-def _rules(found: Found) -> Iterator[Item]:
+def _rules(found: Found, made: Arranged) -> Iterator[Item]:
     for file in sorted(found.rules):
         yield [
-            f"      - id: rules.{_id(file)}",
-            f"        title: {_quoted(f'Rules of `{file}` valid')}",
-            f"        alert_rules: {{file: {_quoted(file)}, valid: true}}",
+            f"      - id: rules.{name_of(file)}",
+            f"        title: {quoted(f'Rules of `{file}` valid')}",
+            f"        alert_rules: {{file: {quoted(file)}, valid: true}}",
         ]
-        yield [
-            f"      - id: loaded.{_id(file)}",
-            f"        title: {_quoted(f'Rules of `{file}` loaded')}",
-            "        requires: [prometheus]",
-            f"        loaded_rules: {{target: prometheus, file: {_quoted(file)}}}",
-        ]
+        if made.prometheus and file in made.prometheus.rules:
+            yield [
+                f"      - id: loaded.{name_of(file)}",
+                f"        title: {quoted(f'Rules of `{file}` loaded')}",
+                "        requires: [prometheus]",
+                "        within: 30s",
+                f"        loaded_rules: {{target: prometheus, file: {quoted(file)}}}",
+            ]
 
 
 def _runbooks(found: Found) -> Iterator[Item]:
-    for file, sections in sorted(found.runbooks.items()):
-        if sections:
-            wanted = ", ".join(_quoted(section) for section in dict.fromkeys(sections))
+    for file, runbook in sorted(found.runbooks.items()):
+        if runbook.filled:
+            wanted = ", ".join(map(quoted, runbook.filled))
             yield [
-                f"      - id: runbook.{_id(file)}",
-                f"        title: {_quoted(f'Runbook `{file}` filled in')}",
-                f"        document: {{file: {_quoted(file)}, sections: [{wanted}]}}",
+                *(f"      # without text so far, and not asked for: {quoted(title)}" for title in runbook.empty),
+                f"      - id: runbook.{name_of(file)}",
+                f"        title: {quoted(f'Runbook `{file}` filled in')}",
+                f"        document: {{file: {quoted(file)}, sections: [{wanted}]}}",
             ]
 
 
-def _tests(found: Found) -> Iterator[Item]:
-    for command in found.tests:
-        words = ", ".join(_quoted(word) for word in command)
-        yield [
-            f"      - id: tests.{_id(command[0])}",
-            f"        title: {_quoted('`' + ' '.join(command) + '` passes')}",
-            "        timeout: 15m",
-            f"        command: {{run: [{words}], exit: 0}}",
-        ]
-
-
-def workflow(found: Found) -> str:
-    """The text of `.github/workflows/prodgate.yml`."""
-    stores = {name: service for name, service in found.services.items() if service.store and "$" not in service.image}
-    lines = [
-        "# The gate. Require its status, `prodgate`, on your branch: a NO-GO then stops the merge.",
-        "name: prodgate",
-        "on: [pull_request, merge_group]",
-        "permissions: {contents: read, statuses: write, pull-requests: write}",
-        "jobs:",
-        "  gate:",
-        "    runs-on: ubuntu-latest",
+def _tests(suite: Suite) -> Item:
+    where = "" if suite.folder == "." else f" of `{suite.folder}`"
+    by_hand = f"({f'cd {shlex.quote(suite.folder)} && ' if where else ''}{suite.run[0]})"
+    return [
+        f"      # The step `{step(suite)}` of the workflow runs them before the gate, which reads what they leave.",
+        *([f"      # By hand: {by_hand}"] if len(suite.run) == 1 else []),
+        f"      - id: tests.{name_of(suite.tool if not where else f'{suite.folder}.{suite.tool}')}",
+        f"        title: {quoted(f'Tests{where} ({suite.tool})')}",
+        f"        tests: {{results: {quoted(suite.paths)}, format: {suite.format}}}",
     ]
-    if stores:
-        lines.append("    services:")
-        lines += [line for name, service in sorted(stores.items()) for line in _service(name, service)]
-    lines += [
-        "    steps:",
-        "      - uses: actions/checkout@v5",
-        "      - uses: org/prodgate-action@v1",
-        "        with: {file: prodgate.yml}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
-def _service(name: str, service: Service) -> list[str]:
-    lines = [f"      {_id(name)}:", f"        image: {json.dumps(service.image)}"]
-    pairs = [(key, value) for key, value in service.environment if "${" not in value]
-    if pairs:
-        lines.append("        env:")
-        lines += [f"          {json.dumps(key)}: {json.dumps(value)}" for key, value in pairs]
-    return lines
+def step(suite: Suite) -> str:
+    """The name of the workflow's step that runs a suite."""
+    return f"Tests ({suite.tool}{'' if suite.folder == '.' else f', {suite.folder}'})"
+
+
+def _left_out(found: Found, made: Arranged) -> Iterator[str]:
+    """What was found and is no part of the checklist, and what it would take."""
+    for endpoint in made.unasked:
+        yield f"#   {endpoint.path} ({endpoint.file}:{endpoint.line}): {_HOW if endpoint.whole else _WHERE}"
+    for service in made.unknown:
+        yield f"#   the service {service.name}: its image is {unknown(service)}"
+    for service in found.services.values():
+        if service.prometheus and made.prometheus is None:
+            yield f"#   the service {service.name}: no configuration was found that can be put into its {CONFIG}"
+    for file in found.kubernetes:
+        yield f"#   {file}: a PrometheusRule. `alert_rules` reads files as Prometheus does: keep its groups in one"
+    for file in found.rules:
+        if not (made.prometheus and file in made.prometheus.rules):
+            yield f"#   whether {file} is loaded: no configuration of a Prometheus was found that loads it"
+    for file, runbook in found.runbooks.items():
+        if not runbook.filled:
+            yield f"#   {file}: no section of it (`## ...`) has text yet"
+
+
+def unknown(service: Service) -> str:
+    """What is said of an image that can't be known."""
+    return f"{service.variable}, which nothing here resolves" if service.variable else "named nowhere"
