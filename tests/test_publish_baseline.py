@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +18,7 @@ from gate.publish import baseline
 from tests.github.fixtures import QUICK, github, settings
 from tests.github.server import HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
 from tests.parts.web import Reply, Web, reset, serving, trickle
-from tests.test_publish_run import GO, NO_GO, Runner
+from tests.test_publish_run import GO, NO_GO, WAITS, Runner, states, until
 
 __all__ = ["github"]
 BASE = "0" * 40
@@ -283,3 +285,16 @@ def test_an_earlier_file_is_still_one(runner: Runner, github: GitHub, report: by
     assert runner.run("run", "--baseline=before.json")[0] == 1
     assert runner.report["changes"]["newly_failing"] == ["a.no"]
     assert [asked.path for asked in github.asked if "/actions/" in asked.path] == []
+
+
+def test_a_cancelled_run_asks_for_no_commits(tmp_path: Path, github: GitHub, report: bytes) -> None:
+    """Once cancelled, the time that is left is for the status."""
+    runner = Runner(tmp_path, github, WAITS)
+    runner.write("before.json", report.decode())
+    started = runner.start("run", "--baseline=before.json")
+    until(lambda: states(github) == ["pending"])
+    time.sleep(1)
+    started.send_signal(signal.SIGINT)
+    started.communicate(timeout=60)
+    assert (states(github), runner.report["changes"]["baseline"]) == (["pending", "error"], BASE)
+    assert [asked.path for asked in github.asked if "/compare/" in asked.path] == []
