@@ -8,14 +8,14 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gate.publish import baseline
-from tests.github.fixtures import QUICK, github, settings
+from gate.publish.budget import Budget
+from tests.github.fixtures import github, settings
 from tests.github.server import HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
 from tests.parts.web import Reply, Web, reset, serving, trickle
 from tests.test_publish_run import GO, NO_GO, WAITS, Runner, states, until
@@ -256,12 +256,12 @@ def test_a_store_that_does_not_answer(
 
 def test_a_store_without_an_end(github: GitHub) -> None:
     """A store that never comes to an end costs no more than the time that there is for GitHub."""
-    asking = settings(github, workflow="prodgate.yml", patience=replace(QUICK, request=5.0, budget=8.0))
+    asking = settings(github, workflow="prodgate.yml", budget=Budget(3.0))
     with serving({"/blob0": trickle(b"HTTP/1.1 200 OK\r\n\r\n")}) as web:
         github.artifact(github.run(), "prodgate", f"{web.url}/blob0?sig=s1gned-eeee")
         with pytest.raises(baseline.NoBaseline) as caught:
             baseline.found(asking, baseline.Wanted("shop", "gate", ()))
-    assert "it took longer than" in str(caught.value.message)
+    assert "it took too long" in str(caught.value.message)
 
 
 def test_an_artifact_that_is_too_large_is_not_asked_for(runner: Runner, github: GitHub) -> None:
