@@ -56,6 +56,13 @@ def test_plain_lines_stay(line: str) -> None:
     assert line == harmless(line)
 
 
+def test_no_control_character_in_a_command() -> None:
+    """An annotation of ours has no control character of a service's: it would move the cursor of who reads the log."""
+    stream = io.StringIO()
+    Log(stream).command("error", "red \x1b[31m, \0 nothing, \x9b2J", title="a\x07b")
+    assert stream.getvalue() == "::error title=a\ufffdb::red \ufffd[31m, \ufffd nothing, \ufffd2J\n"
+
+
 def test_a_command_in_pieces() -> None:
     """Text that arrives in pieces is looked at as whole lines."""
     stream = io.StringIO()

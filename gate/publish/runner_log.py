@@ -162,7 +162,8 @@ def _proof(item: ItemResult, words: Language) -> list[str]:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", escaped)
 
 
 def _property(value: str | int) -> str:
