@@ -7,13 +7,16 @@ asked to end (SIGTERM) and then made to (SIGKILL). A grandchild that keeps the o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -32,7 +35,13 @@ _OUR_NAMES = frozenset(
     ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 )
 
+_WAITS = 'read -r go && exec "$@" </dev/null'
+"""What a shell does before it becomes the command: it waits for a word, and ends where that never comes."""
+
 Ended = Literal["exit", "timeout", "cancelled"]
+Born = Callable[[int], Callable[[], None]]
+"""Is told the number of a command's group before the command begins. What it returns is called when the group is gone.
+"""
 
 
 class Kept:
@@ -116,27 +125,120 @@ def run(
     env: Mapping[str, str],
     cancelled: threading.Event | None = None,
     limit: int = OUTPUT_LIMIT,
+    born: Born | None = None,
 ) -> Finished:
-    """Runs a command until it ends, `deadline` (`time.monotonic()` seconds) comes, or `cancelled` is set.
+    """Starts a command and waits for it. Returns at most 1.5 s after the deadline."""
+    return start(command, deadline=deadline, cwd=cwd, env=env, cancelled=cancelled, limit=limit, born=born).wait()
 
-    Returns at most 1.5 s after the deadline. Raises OSError when it can't be started.
+
+def start(
+    command: Sequence[str],
+    *,
+    deadline: float,
+    cwd: Path,
+    env: Mapping[str, str],
+    cancelled: threading.Event | None = None,
+    limit: int = OUTPUT_LIMIT,
+    born: Born | None = None,
+) -> Running:
+    """Starts a command that runs until it ends, `deadline` (`time.monotonic()` seconds) comes, or `cancelled` is set.
+
+    Raises OSError when it can't be started.
     """
-    began = time.monotonic()
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        watch = _Watch(process, limit)
+    process, gone = spawn(command, cwd=cwd, env=env, stderr=subprocess.PIPE, born=born)
+    return Running(process, deadline, cancelled or threading.Event(), limit, gone)
+
+
+def spawn(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stderr: int, born: Born | None = None
+) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
+    """A command in a session of its own, without input, and what to call when its group is gone. Raises OSError.
+
+    With `born`, the command does not begin before that has returned, and never where the gate is dead by then.
+    """
+
+    def popen(words: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            words, 0, cwd=cwd, env=dict(env), stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+        )
+
+    if born is None:
+        return popen(command, subprocess.DEVNULL), lambda: None
+    _must_be_there(command[0], cwd, env)
+    process = popen(["/bin/sh", "-c", _WAITS, "sh", *command], subprocess.PIPE)
+    assert process.stdin is not None
+    try:
+        gone = born(process.pid)
+        process.stdin.write(b"go\n")
+    except BaseException:
+        with process:
+            process.kill()
+        raise
+    process.stdin.close()
+    return process, gone
+
+
+def _must_be_there(program: str, cwd: Path, env: Mapping[str, str]) -> None:
+    """Raises what `subprocess` would where a program is not there, or may not be run."""
+    if "/" not in program:
+        path = Path(shutil.which(program, path=env.get("PATH", os.defpath)) or program)
+    else:
+        path = cwd / program
+    if not path.is_file() or not os.access(path, os.X_OK):
+        code = errno.EACCES if path.exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), program)
+
+
+class Running:
+    """A command that was started. It is watched, and its outputs are read, whether somebody waits for it or not."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        deadline: float,
+        cancelled: threading.Event,
+        limit: int,
+        gone: Callable[[], None],
+    ) -> None:
+        self._process = process
+        self._deadline = deadline
+        self._cancelled = cancelled
+        self._stopped = threading.Event()
+        self._gone = gone
+        self._limit = limit
+        self._finished: Future[Finished] = Future()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it, or something of its group, is still to end."""
+        return not self._finished.done()
+
+    def stop(self) -> None:
+        """Ends it before its time, as when the run is cancelled."""
+        self._stopped.set()
+
+    def wait(self) -> Finished:
+        """What became of it, as soon as nothing of its group is left. May be called more than once."""
+        return self._finished.result()
+
+    def _watch(self) -> None:
         try:
-            ended = watch.until(deadline, cancelled or threading.Event())
-        finally:
-            watch.end()
-    return Finished(process.returncode, ended, watch.stdout, watch.stderr, watch.output, time.monotonic() - began)
+            self._finished.set_result(self._until_gone())
+        except BaseException as error:  # noqa: BLE001 - who waits for it must be told
+            self._finished.set_exception(error)
+
+    def _until_gone(self) -> Finished:
+        began = time.monotonic()
+        with self._process as process:
+            watch = _Watch(process, self._limit)
+            try:
+                ended = watch.until(self._deadline, lambda: self._cancelled.is_set() or self._stopped.is_set())
+            finally:
+                watch.end()
+        self._gone()
+        took = time.monotonic() - began
+        return Finished(process.returncode, ended, watch.stdout, watch.stderr, watch.output, took)
 
 
 class _Watch:
@@ -155,10 +257,10 @@ class _Watch:
         os.set_blocking(stream.fileno(), False)
         self.selector.register(stream, selectors.EVENT_READ, kept)
 
-    def until(self, deadline: float, cancelled: threading.Event) -> Ended:
+    def until(self, deadline: float, cancelled: Callable[[], bool]) -> Ended:
         """Reads until the process has ended, or has to."""
         while not self._has_ended():
-            if cancelled.is_set():
+            if cancelled():
                 return "cancelled"
             if time.monotonic() >= deadline:
                 return "timeout"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gate.process import Finished, Kept, environment, run
+from gate.process import Finished, Kept, environment, run, start
 
 LATE = 8.0
 """Seconds after which a command has not been ended by its deadline, however busy the machine."""
@@ -124,14 +125,73 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
         run(["no-such-command"], deadline=time.monotonic() + 5, cwd=tmp_path, env={})
 
 
+def test_start_and_wait(tmp_path: Path) -> None:
+    """A command goes on while nobody waits for it, however much it writes, until it is stopped."""
+    script = "yes | head -c 1000000; touch written; sleep 60"
+    going = start(["sh", "-c", script], deadline=time.monotonic() + 50, cwd=tmp_path, env=environment({}))
+    end = time.monotonic() + LATE
+    while not (tmp_path / "written").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert going.running
+    going.stop()
+    done = going.wait()
+    assert (done.ended, done.stdout.total, going.running) == ("cancelled", 1000000, False)
+
+
+def test_a_command_that_is_told_of(tmp_path: Path) -> None:
+    """Its group is told before it begins, and told to be gone when nothing of it is left."""
+    told: list[str] = []
+
+    def born(pid: int) -> Callable[[], None]:
+        assert not (tmp_path / "begun").exists()
+        told.append(str(pid))
+        return lambda: told.append("gone")
+
+    script = "touch begun; echo $$; cat"
+    done = run(["sh", "-c", script], deadline=time.monotonic() + 50, cwd=tmp_path, env=environment({}), born=born)
+    assert (done.code, told) == (0, [done.stdout.text().strip(), "gone"])
+
+
+def test_a_command_that_cannot_be_told_of(tmp_path: Path) -> None:
+    """Where its group can't be written down, it never begins."""
+
+    def born(pid: int) -> Callable[[], None]:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        start(["touch", "begun"], deadline=time.monotonic() + 5, cwd=tmp_path, env=environment({}), born=born)
+    time.sleep(0.2)
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_command_without_its_gate(tmp_path: Path) -> None:
+    """Where the gate dies before it has written the group down, the command never begins."""
+    dies = (
+        "import os, sys; from pathlib import Path; from gate.process import start\n"
+        "start(['touch', 'begun'], deadline=1e9, cwd=Path('.'), env=dict(os.environ), born=lambda pid: os._exit(7))"
+    )
+    found = {**environment({}), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = run([sys.executable, "-c", dies], deadline=time.monotonic() + 50, cwd=tmp_path, env=found)
+    time.sleep(0.2)
+    assert (done.code, (tmp_path / "begun").exists()) == (7, False), done.stderr.text()
+
+
+@pytest.mark.parametrize(("program", "error"), [("no-such", FileNotFoundError), ("./plain", PermissionError)])
+def test_a_command_that_is_told_of_and_not_there(program: str, error: type[OSError], tmp_path: Path) -> None:
+    """One that can't be started is the same OSError, and its group is not told."""
+    (tmp_path / "plain").write_text("no program")
+    with pytest.raises(error):
+        run([program], deadline=time.monotonic() + 5, cwd=tmp_path, env=environment({}), born=pytest.fail)
+
+
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 19, 20, 21, 1000])
 @pytest.mark.parametrize("piece", [1, 3, 1000])
 def test_kept(size: int, piece: int) -> None:
     """Up to the limit all is kept; beyond it, both ends, with a line that says how much is missing."""
     data = bytes(48 + n % 10 for n in range(size))
     kept = Kept(20)
-    for start in range(0, size, piece):
-        kept.add(data[start : start + piece])
+    for at in range(0, size, piece):
+        kept.add(data[at : at + piece])
     gap = f"\n[... {size - 20} bytes cut ...]\n"
     wanted = data.decode() if size <= 20 else data[:10].decode() + gap + data[-10:].decode()
     assert kept.text() == wanted

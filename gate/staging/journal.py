@@ -12,11 +12,13 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from gate.staging.process import group_of
 
 _SUFFIX = ".journal"
 
@@ -67,6 +69,11 @@ class Journal:
             act = Act(self._number, undo, what, settles)
             self._write({"act": act.number, "undo": undo, "what": what, "settles": settles, "at": time.time()})
         return act
+
+    def born(self, pid: int) -> Callable[[], None]:
+        """Writes down a process group that is about to begin (`gate.process.Born`)."""
+        act = self.before("end_group", **group_of(pid))
+        return lambda: self.undone(act)
 
     def done(self, act: Act) -> None:
         """Writes down that an act has been done: nothing of it is under way any more."""

@@ -1,4 +1,8 @@
-"""A process that the gate started: a group of its own, its output kept, found again after a crash by its mark."""
+"""A process that the gate started: a group of its own, its output kept.
+
+It is found again after a crash by its group, which the fault journal has, and by its mark: what it started may have
+left the group, and may not hide its environment as well.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict
+
+from gate.process import Born, spawn
 
 from gate.secrets import REACH, end_of, known
 
@@ -34,6 +40,7 @@ class Process:
         environment: Mapping[str, str],
         root: Path,
         run_id: str,
+        born: Born,
         stop_signal: int = signal.SIGTERM,
     ) -> None:
         self.name = name
@@ -41,6 +48,7 @@ class Process:
         self.root = root
         self.environment = {**_clean(os.environ), **environment, MARK: run_id, "PRODGATE_TARGET": name}
         self.stop_signal = stop_signal
+        self._born = born
         self._tail = bytearray()
         self._child: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -54,14 +62,8 @@ class Process:
             if self._ended or self.running:
                 return
             self._started = time.monotonic()
-            self._child = subprocess.Popen(
-                self.command,
-                cwd=self.root,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self._child, _ = spawn(
+                self.command, cwd=self.root, env=self.environment, stderr=subprocess.STDOUT, born=self._born
             )
             self._reader = threading.Thread(target=self._read, args=(self._child.stdout,), daemon=True)
             self._reader.start()
@@ -147,10 +149,16 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _state(pid: int) -> str:
+    fields = _stat(pid)
+    return fields[0] if fields else _ps("stat=", "-p", str(pid))[:1] if not _PROC.exists() else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on (proc_pid_stat(5)); empty for one that is not there."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return _ps("stat=", "-p", str(pid))[:1] if not _PROC.exists() else ""
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _ps(column: str, *options: str) -> str:
@@ -159,11 +167,58 @@ def _ps(column: str, *options: str) -> str:
     return done.stdout.strip()
 
 
+class Group(TypedDict):
+    """A process group as the journal has it. `started` is when its leader began, `machine` where numbers mean it."""
+
+    group: int
+    started: str
+    machine: str
+
+
+def group_of(pid: int) -> Group:
+    """The group that a process leads."""
+    return Group(group=pid, started=_started(pid), machine=_machine())
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the machine did (proc_pid_stat(5)); empty for one that is not there."""
+    fields = _stat(pid)
+    return fields[19] if fields else _ps("lstart=", "-p", str(pid)) if not _PROC.exists() else ""
+
+
+def _machine() -> str:
+    """Where a process id means the same process: this boot, and this namespace. A container has one of its own."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {_PROC.joinpath('ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _members(group: Group) -> list[int]:
+    """The living processes of a group and its session. None where its number has gone to another since."""
+    if group["machine"] != _machine() or _started(group["group"]) not in ("", group["started"]):
+        return []
+    return [pid for pid, groups in _groups() if group["group"] in groups and _lives(pid)]
+
+
+def _groups() -> list[tuple[int, tuple[int, ...]]]:
+    """Every process with its group, and its session where that is known."""
+    if not _PROC.exists():
+        lines = [line.split() for line in _ps("pid=,pgid=", "-ax").splitlines()]
+        return [(int(pid), (int(group),)) for pid, group in lines]
+    found = ((int(entry.name), _stat(int(entry.name))) for entry in _PROC.parent.glob("[0-9]*"))
+    return [(pid, (int(fields[2]), int(fields[3]))) for pid, fields in found if fields]
+
+
 def marked(run_id: str) -> list[int]:
     """The processes that a run started, and those that they started, by the mark in their environment."""
     wanted = f"{MARK}={run_id}"
     found = _marked(wanted) if _PROC.exists() else _marked_by_ps(wanted)
-    return [pid for pid in found if pid != os.getpid() and _state(pid) not in ("Z", "X", "")]
+    return [pid for pid in found if pid != os.getpid() and _lives(pid)]
+
+
+def _lives(pid: int) -> bool:
+    return _state(pid) not in ("Z", "X", "")
 
 
 def _marked(wanted: str) -> list[int]:
@@ -182,16 +237,25 @@ def _marked_by_ps(wanted: str) -> list[int]:
     return [int(words[0]) for words in lines if wanted in words[1:]]
 
 
-def end_marked(run_id: str, patience: float = _PATIENCE) -> list[int]:
+def end_marked(run_id: str) -> list[int]:
     """Ends every process of a dead run: SIGTERM, then SIGKILL. Returns those that are left."""
+    return _end(lambda: marked(run_id))
+
+
+def end_group(group: Group) -> list[int]:
+    """Ends what is left of a group: SIGTERM, then SIGKILL. Returns those that are left."""
+    return _end(lambda: _members(group))
+
+
+def _end(living: Callable[[], list[int]]) -> list[int]:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in marked(run_id):
+        for pid in living():
             _signal(pid, signal.SIGCONT)
             _signal(pid, number)
-        end = time.monotonic() + patience
-        while marked(run_id) and time.monotonic() < end:
+        end = time.monotonic() + _PATIENCE
+        while living() and time.monotonic() < end:
             time.sleep(0.05)
-    return marked(run_id)
+    return living()
 
 
 def _signal(pid: int, number: int) -> None:

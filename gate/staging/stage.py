@@ -266,7 +266,9 @@ class Stage:
         self._will("end_processes")
         proxy = _proxy(target)
         number = getattr(signal, f"SIG{start.stop_signal}")
-        process = Process(name, start.command or [], self._filled(start), self.root, self.run_id, number)
+        process = Process(
+            name, start.command or [], self._filled(start), self.root, self.run_id, self.journal.born, number
+        )
         placed = replace(
             staged,
             base_url=target.url or (f"http://127.0.0.1:{staged.ports[0]}" if staged.ports else ""),

@@ -10,7 +10,8 @@ from typing import Any
 
 from gate.staging.engine import RUN_LABEL, client
 from gate.staging.journal import Act, dead_runs
-from gate.staging.process import end_marked
+from gate.staging.process import Group, end_marked
+from gate.staging.process import end_group as end_members
 
 _COMMAND_LIMIT = 60
 _LONGEST = 15.0
@@ -75,6 +76,13 @@ def run_command(command: list[str], folder: str) -> None:
     )
 
 
+def end_group(group: int, started: str, machine: str) -> None:
+    """Ends what is left of a process group that a run started. Raises RuntimeError where one is left."""
+    left = end_members(Group(group=group, started=started, machine=machine))
+    if left:
+        raise RuntimeError(f"processes {left} do not end")
+
+
 def end_processes(run_id: str) -> None:
     """Ends every process that a run started. Raises RuntimeError where one is left."""
     left = end_marked(run_id)
@@ -103,6 +111,7 @@ WAYS: dict[str, Callable[..., None]] = {
         connect_container,
         remove_container,
         run_command,
+        end_group,
         end_processes,
         remove_labelled,
     )
