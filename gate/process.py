@@ -140,13 +140,14 @@ def start(
     cancelled: threading.Event | None = None,
     limit: int = OUTPUT_LIMIT,
     born: Born | None = None,
+    leaves: bool = False,
 ) -> Running:
     """Starts a command that runs until it ends, `deadline` (`time.monotonic()` seconds) comes, or `cancelled` is set.
 
-    Raises OSError when it can't be started.
+    `leaves` lets one that ends by itself leave processes behind. Raises OSError when it can't be started.
     """
     process, gone = spawn(command, cwd=cwd, env=env, stderr=subprocess.PIPE, born=born)
-    return Running(process, deadline, cancelled or threading.Event(), limit, gone)
+    return Running(_Watch(process, limit, leaves), deadline, cancelled or threading.Event(), gone)
 
 
 def spawn(
@@ -192,22 +193,14 @@ def _must_be_there(program: str, cwd: Path, env: Mapping[str, str]) -> None:
 class Running:
     """A command that was started. It is watched, and its outputs are read, whether somebody waits for it or not."""
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        deadline: float,
-        cancelled: threading.Event,
-        limit: int,
-        gone: Callable[[], None],
-    ) -> None:
-        self._process = process
+    def __init__(self, watch: _Watch, deadline: float, cancelled: threading.Event, gone: Callable[[], None]) -> None:
+        self._watch = watch
         self._deadline = deadline
         self._cancelled = cancelled
         self._stopped = threading.Event()
         self._gone = gone
-        self._limit = limit
         self._finished: Future[Finished] = Future()
-        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._follow, daemon=True).start()
 
     @property
     def running(self) -> bool:
@@ -222,16 +215,15 @@ class Running:
         """What became of it, as soon as nothing of its group is left. May be called more than once."""
         return self._finished.result()
 
-    def _watch(self) -> None:
+    def _follow(self) -> None:
         try:
             self._finished.set_result(self._until_gone())
         except BaseException as error:  # noqa: BLE001 - who waits for it must be told
             self._finished.set_exception(error)
 
     def _until_gone(self) -> Finished:
-        began = time.monotonic()
-        with self._process as process:
-            watch = _Watch(process, self._limit)
+        began, watch = time.monotonic(), self._watch
+        with watch.process as process:
             try:
                 ended = watch.until(self._deadline, lambda: self._cancelled.is_set() or self._stopped.is_set())
             finally:
@@ -245,8 +237,9 @@ class _Watch:
     """Reads both outputs of a process as they come, and sees when it ends. It is not reaped before its group is gone:
     until then no other group can have its number."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limit: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], limit: int, leaves: bool) -> None:
         self.process = process
+        self.leaves = leaves
         self.stdout, self.stderr, self.output = Kept(limit), Kept(limit), Kept(limit)
         self.selector = selectors.DefaultSelector()
         self._watch(process.stdout, self.stdout)
@@ -269,12 +262,14 @@ class _Watch:
 
     def end(self) -> None:
         """Ends whatever is left of the group, and reads what is still in the pipes."""
+        spared = self.leaves and self._has_ended()
         if not self._has_ended():
             self._signal(signal.SIGTERM)
             self._read_while(lambda: not self._has_ended(), GRACE)
         self._read_while(self._has_data, _DRAIN)
-        self._signal(signal.SIGKILL)
-        self._read_while(self._is_open, _DRAIN)
+        if not spared:
+            self._signal(signal.SIGKILL)
+            self._read_while(self._is_open, _DRAIN)
         self.selector.close()
         self.process.wait()
 

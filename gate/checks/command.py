@@ -83,14 +83,16 @@ class Command(Check[process.Finished]):
             raise CannotObserve(say("{path} is no folder of the checkout", path=self.cwd))
         if self.image is not None:
             return self._in_image(self.image, folders[0], world)
+        journal = world.stage.journal if world.stage else None
         try:
             return process.run(
                 self.argv(),
                 deadline=world.deadline,
                 cwd=folders[0],
-                env=process.environment(self.env),
+                env=process.environment({**self.env, **(journal.mark if journal else {})}),
                 cancelled=world.cancelled,
                 limit=self.limit,
+                born=journal.born if journal else None,
             )
         except OSError as error:
             why = error.strerror or str(error)

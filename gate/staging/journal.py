@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gate.staging.process import group_of
+from gate.staging.process import MARK, group_of
 
 _SUFFIX = ".journal"
 
@@ -58,6 +58,11 @@ class Journal:
         self._lock = threading.Lock()
         self._number = 0
         self._write({"run": run_id})
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The environment variable by which a process of this run is known."""
+        return {MARK: self.run_id}
 
     def before(self, undo: str, *, settles: float = 0.0, **what: Any) -> Act:
         """Writes down an act that is about to be done. Returns when it is on the disk.

@@ -40,12 +40,12 @@ def run(
     """
     from docker.errors import DockerException
 
-    name = f"prodgate-{stage.run_id}-command-{uuid.uuid4().hex[:8]}"
+    engine, name = client(), f"prodgate-{stage.run_id}-command-{uuid.uuid4().hex[:8]}"
     act = stage.journal.before("remove_container", container=name)
     handle = None
     try:
-        pulled(client(), image, stage.note)
-        handle = client().containers.create(
+        pulled(engine, image, stage.note)
+        handle = engine.containers.create(
             image,
             command=list(command),
             entrypoint=[],

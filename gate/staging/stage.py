@@ -70,7 +70,7 @@ class Stage:
         self._done = {name: threading.Event() for name in targets}
         self._failed = False
         self._acts: list[Act] = []
-        self._begun: set[str] = set()
+        self._starts_containers = False
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._network: str | None = None
@@ -90,6 +90,7 @@ class Stage:
         with self._lock:
             if self._journal is None:
                 self._journal = Journal(self.run_id)
+                self._acts.append(self._journal.before("end_processes", run_id=self.run_id))
             return self._journal
 
     def up(self) -> dict[str, Staged]:
@@ -212,13 +213,14 @@ class Stage:
                     other.cause if other else f"target:{name}",
                 )
 
-    def _will(self, way: str) -> None:
-        """Writes down, once, how everything of this kind that the run starts is taken down again."""
+    def _will_start_containers(self) -> None:
+        """Writes down, once, how all that is started is removed again. Raises NoEngine where nothing can be started."""
+        client()
         journal = self.journal
         with self._lock:
-            if way not in self._begun:
-                self._begun.add(way)
-                self._acts.append(journal.before(way, run_id=self.run_id))
+            if not self._starts_containers:
+                self._starts_containers = True
+                self._acts.append(journal.before("remove_labelled", run_id=self.run_id))
 
     def _filled(self, start: Start) -> dict[str, str]:
         """Environment variables with `{database.address}`, `.host` and `.port` of other targets in place."""
@@ -235,7 +237,7 @@ class Stage:
         return {key: REFERENCE.sub(value, str(text)) for key, text in start.environment.items()}
 
     def _container(self, name: str, start: Start) -> Container:
-        self._will("remove_labelled")
+        self._will_start_containers()
         start = start.model_copy(update={"environment": self._filled(start)})
         self.note(f"starting {name} from {start.image or start.build}")
         return launch(
@@ -263,7 +265,6 @@ class Stage:
         return name
 
     def _process(self, name: str, target: Target, start: Start, staged: Staged) -> None:
-        self._will("end_processes")
         proxy = _proxy(target)
         number = getattr(signal, f"SIG{start.stop_signal}")
         process = Process(

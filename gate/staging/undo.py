@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gate.process import Born
+from gate.staging import script
 from gate.staging.engine import RUN_LABEL, client
-from gate.staging.journal import Act, dead_runs
+from gate.staging.journal import Act, Left, dead_runs
 from gate.staging.process import Group, end_marked
 from gate.staging.process import end_group as end_members
 
-_COMMAND_LIMIT = 60
 _LONGEST = 15.0
 
 
-def undo(act: Act) -> None:
-    """Undoes an act. Raises whatever keeps it from being undone."""
-    WAYS[act.undo](**act.what)
+def undo(act: Act, born: Born | None = None) -> None:
+    """Undoes an act. Raises whatever keeps it from being undone. `born` is told of a command of the user's own."""
+    more = {"born": born} if act.undo == run_command.__name__ else {}
+    WAYS[act.undo](**act.what, **more)
 
 
 def _container(name: str) -> Any | None:
@@ -69,11 +70,12 @@ def remove_container(container: str) -> None:
         found.remove(force=True, v=True)
 
 
-def run_command(command: list[str], folder: str) -> None:
-    """Runs a user's own way back. Raises CalledProcessError where it fails."""
-    subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, timeout=_COMMAND_LIMIT, check=True, capture_output=True
-    )
+def run_command(command: list[str], folder: str, timeout: float, born: Born | None = None) -> None:
+    """Runs a user's own way back; a service that it brings back outlives it. Raises RuntimeError where it fails."""
+    done = script.begin(command, root=Path(folder), timeout=timeout, born=born, leaves=True).wait()
+    why = script.trouble(command[0], done)
+    if why is not None:
+        raise RuntimeError(str(why))
 
 
 def end_group(group: int, started: str, machine: str) -> None:
@@ -120,19 +122,30 @@ WAYS: dict[str, Callable[..., None]] = {
 
 def restore(where: Path | None = None) -> tuple[list[str], list[str]]:
     """Undoes what dead runs left. Returns what was done, and what could not be, in words; runs that live are let be."""
-    done, failed = [], []
+    done: list[str] = []
+    failed: list[str] = []
     with dead_runs(where) as runs:
         for run in runs:
-            time.sleep(min(_LONGEST, max(0.0, run.settled - time.time())))
-            problems = []
-            for act in run.acts:
-                words = f"run {run.run_id}: {act.undo} {' '.join(str(value) for value in act.what.values())}"
-                try:
-                    undo(act)
-                    done.append(words)
-                except Exception as error:  # noqa: BLE001 - the rest must be undone all the same
-                    problems.append(f"{words}: {error}")
+            problems = _undo_all(run, done)
             if not problems:
                 run.path.unlink(missing_ok=True)
             failed += problems
     return done, failed
+
+
+def _undo_all(run: Left, done: list[str]) -> list[str]:
+    """Undoes all acts of a dead run, adds to what was done, and returns what could not be. Scripts are the latest acts:
+
+    when they have ended, nothing more is asked of the engine, and it is waited for.
+    """
+    problems = []
+    for act in run.acts:
+        if act.undo != end_group.__name__:
+            time.sleep(min(_LONGEST, max(0.0, run.settled - time.time())))
+        words = f"run {run.run_id}: {act.undo} {next(iter(act.what.values()))}"
+        try:
+            undo(act)
+            done.append(words)
+        except Exception as error:  # noqa: BLE001 - the rest must be undone all the same
+            problems.append(f"{words}: {error}")
+    return problems

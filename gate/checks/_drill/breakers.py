@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gate.checks._drill.course import NoProof
 from gate.checks._drill.spec import Script
 from gate.checks.world import World
 from gate.messages import Message, say
-from gate.secrets import end_of
+from gate.process import Running
+from gate.staging import script
 from gate.staging.engine import NoEngine
 from gate.staging.faults.base import Fault, NoFault, Site, wait_for
-from gate.staging.faults.stop import up
+from gate.staging.faults.stop import up_again
 from gate.staging.staged import Staged
 
-_SHOWN = 2000
 _HASTE = 5.0
 _PATIENCE = 10.0
+_UNDER_WAY = 11.0
+"""Seconds that an engine may still be busy with what a script has asked of it that was stopped: `docker stop` takes 10.
+"""
 
 
 def site(world: World, target: str | None) -> Site:
@@ -25,7 +30,7 @@ def site(world: World, target: str | None) -> Site:
     if world.stage is None:
         raise NoFault(say("no fault can be done here"))
     staged = world.targets[target] if target else Staged(name="")
-    return Site(staged=staged, journal=world.stage.journal, root=world.root)
+    return Site(staged=staged, journal=world.stage.journal, root=world.root, cancelled=world.cancelled)
 
 
 @dataclass
@@ -35,11 +40,14 @@ class FaultBreaker:
     world: World
     fault: Fault
     site: Site
+    refused: bool = False
+    """Whether nothing was done at all: there is nothing to take back."""
 
     def put_in(self) -> Message:
         try:
             self.fault.inject(self.site)
         except (NoFault, NoEngine) as error:
+            self.refused = not self.site.acts
             raise NoProof(error.message) from error
         except Exception as error:
             raise NoProof(say("it could not be put in: {why}", why=str(error))) from error
@@ -49,6 +57,8 @@ class FaultBreaker:
         return proof
 
     def take_back(self) -> Message:
+        if self.refused:
+            return say("nothing was done that could be taken back")
         try:
             self.fault.undo(self.site)
         except Exception as error:
@@ -58,12 +68,14 @@ class FaultBreaker:
             raise NoProof(say("it was taken back, and could not be seen to be gone"))
         return proof
 
-    def _proved(self, proof: object) -> Message | None:
+    def _proved(self, proof: Callable[[], Message | None]) -> Message | None:
         patience = _HASTE if self.world.cancelled.is_set() else _PATIENCE
         try:
-            return wait_for(proof, patience)  # type: ignore[arg-type]
+            return wait_for(proof, patience)
         except (NoFault, NoEngine) as error:
             raise NoProof(error.message) from error
+        except Exception as error:
+            raise NoProof(say("it could not be looked at: {why}", why=str(error))) from error
 
 
 def _reasons(error: BaseException) -> str:
@@ -74,41 +86,78 @@ def _reasons(error: BaseException) -> str:
 
 @dataclass
 class ScriptBreaker:
-    """A script of the user's own: its exit code is the proof, and what it touches is started again where it is not."""
+    """A script of the user's own: its exit code is the proof, and what it touches is put back as it was."""
 
     world: World
     script: Script
+    running: list[Site] = field(default_factory=list)
+    """What it touches and ran before, and has to run again."""
+    stopped: bool = False
+    """Whether the script was not left to its end: nobody knows what it has put back."""
 
-    def put_in(self) -> Message:
+    def __post_init__(self) -> None:
+        """Raises NoFault where what it touches can't be reached: it could not be put back."""
+        self.journal = site(self.world, None).journal
         self.sites = [site(self.world, name) for name in self.script.touches]
         for each in self.sites:
-            if each.staged.container is not None:
-                each.acts.append(each.journal.before("start_container", container=each.staged.container.id))
+            _ = each.process or each.container
+
+    def put_in(self) -> Message:
+        self.running = [each for each in self.sites if self._remember(each)]
         try:
-            done = subprocess.run(
-                self.script.command,
-                cwd=self.world.root,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=self.script.timeout,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            done = self._begin().wait()
+        except OSError as error:
             raise NoProof(say("the script could not be run: {why}", why=str(error))) from error
-        said = end_of(done.stdout.decode("utf-8", "replace"), _SHOWN)
-        if done.returncode:
-            raise NoProof(say("the script exited with {code}: {said}", code=done.returncode, said=said))
+        self.stopped = done.ended != "exit"
+        if not self.stopped:
+            for each in self.running:
+                each.settled()
+        why = script.trouble(self.script.command[0], done)
+        if why is not None:
+            raise NoProof(why)
         return say("the script exited with 0")
 
+    def _begin(self) -> Running:
+        return script.begin(
+            self.script.command,
+            root=self.world.root,
+            timeout=self.script.timeout,
+            born=self.journal.born,
+            mark=self.journal.mark,
+            cancelled=self.world.cancelled,
+        )
+
     def take_back(self) -> Message:
-        for each in getattr(self, "sites", []):
-            try:
-                each.take_back()
-                if each.process and not each.process.running:
-                    each.process.start()
-            except Exception as error:
-                raise NoProof(say("it could not be taken back: {why}", why=_reasons(error))) from error
-            if wait_for(lambda each=each: up(each)) is None:  # type: ignore[misc]
-                raise NoProof(say("{target} does not run again", target=each.staged.name))
-        return say("what it touches runs")
+        if self.stopped and not self.sites:
+            raise NoProof(say("the script was stopped, and `touches` names nothing that could be put back"))
+        if self.stopped and any(each.acts for each in self.running):
+            time.sleep(_UNDER_WAY)
+        for each in self.running:
+            self._put_back(each)
+        if not self.sites:
+            return say("the script has ended, and `touches` names nothing to look at")
+        return say("what it touches is as it was")
+
+    def _put_back(self, each: Site) -> None:
+        try:
+            each.take_back()
+            if each.process:
+                each.process.send(signal.SIGCONT)
+            back = wait_for(lambda: up_again(each))
+        except Exception as error:
+            raise NoProof(say("it could not be taken back: {why}", why=_reasons(error))) from error
+        if back is None:
+            raise NoProof(say("{target} does not run again", target=each.staged.name))
+
+    def _remember(self, each: Site) -> bool:
+        """Whether a target runs; writes down how it is put back as it is: on the network, started, not paused."""
+        if each.process:
+            return each.process.running
+        container, settles = each.container, self.script.timeout + _UNDER_WAY
+        if container.state != "running":
+            return False
+        if container.network and container.endpoint:
+            each.will("connect_container", settles=settles, **container.place)
+        each.will("start_container", settles=settles, container=container.id)
+        each.will("unpause_container", settles=settles, container=container.id)
+        return True

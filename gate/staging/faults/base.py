@@ -7,6 +7,7 @@ the same way whether the run does it itself or somebody does it after the run's 
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -48,22 +49,34 @@ class Site:
     staged: Staged
     journal: Journal
     root: Path
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set when the run ends early: what puts a fault in must watch it, what takes it back must not."""
     acts: list[Act] = field(default_factory=list)
 
     @contextmanager
     def act(self, way: str, *, settles: float = SETTLES, **what: Any) -> Iterator[None]:
         """Around an act on a container: written down before it is done, and when it has been."""
-        made = self.journal.before(way, settles=settles, **what)
-        self.acts.append(made)
+        made = self.will(way, settles=settles, **what)
         yield
         self.journal.done(made)
+
+    def will(self, way: str, *, settles: float = 0.0, **what: Any) -> Act:
+        """Writes down how something that is about to be done is taken back."""
+        made = self.journal.before(way, settles=settles, **what)
+        self.acts.append(made)
+        return made
+
+    def settled(self) -> None:
+        """Writes down that nothing of all this is under way any more."""
+        for act in self.acts:
+            self.journal.done(act)
 
     def take_back(self) -> None:
         """Undoes all acts, the latest first. Raises what keeps one from being undone, after trying all."""
         errors = []
         for act in reversed(self.acts):
             try:
-                undo(act)
+                undo(act, self.journal.born)
                 self.journal.undone(act)
             except Exception as error:  # noqa: BLE001 - the others must be undone all the same
                 errors.append(error)

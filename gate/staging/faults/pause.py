@@ -33,6 +33,4 @@ class Pause(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        if site.process and site.process.paused:
-            return None
         return up(site)

@@ -54,8 +54,11 @@ def down(site: Site) -> Message | None:
 
 
 def up(site: Site) -> Message | None:
-    """The proof that it runs, and that one of its ports accepts connections."""
-    running = site.process.running if site.process else site.container.state == "running"
+    """The proof that it runs and is not paused, and that one of its ports, if any is known, accepts connections."""
+    process = site.process
+    running = process.running and not process.paused if process else site.container.state == "running"
+    if running and not site.staged.ports:
+        return say("{target} runs", target=site.staged.name)
     port = open_port(site) if running else None
     return say("{target} runs and port {port} accepts", target=site.staged.name, port=port) if port else None
 

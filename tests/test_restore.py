@@ -1,0 +1,258 @@
+"""What the gate runs ends with it: in time, with the run, and by `prodgate restore` after the run's death."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.services import free_port
+
+ROOT = Path(__file__).parent.parent
+HOLDS: dict[str, Any] = {"command": {"run": "true"}}
+NEVER: dict[str, Any] = {"within": "60s", "command": {"run": "false"}}
+
+
+class Folder:
+    """A folder with a checklist, the gate run in it, and a word by which its processes are found."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.word = f"prodgate-test-{uuid.uuid4().hex}"
+        self.environment = {**os.environ, "XDG_STATE_HOME": str(path / "state"), "PYTHONPATH": str(ROOT)}
+
+    def write(self, *items: dict[str, Any], **targets: Any) -> None:
+        """Writes the checklist."""
+        section = {"id": "s", "title": "S", "items": list(items)}
+        text = {"version": 1, "service": "shop", "targets": targets, "sections": [section]}
+        (self.path / "prodgate.yml").write_text(json.dumps(text))
+
+    def program(self, name: str, *lines: str) -> str:
+        """A script of the user's own that can be found by the word, and says that it has begun."""
+        path = self.path / name
+        path.write_text("\n".join(["#!/bin/sh", f": {self.word}", *lines, ""]))
+        path.chmod(0o755)
+        return f"./{name}"
+
+    def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
+        """Starts the gate."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "gate", *(words or ("run", "--out", "out"))], cwd=self.path, env=self.environment,
+            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more,
+        )  # fmt: skip
+
+    def run(self, *words: str) -> tuple[int, str]:
+        """The gate's exit code, and what it said."""
+        process = self.start(*words)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Ends the gate with SIGKILL."""
+        process.kill()
+        process.communicate()
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """The items' outcomes."""
+        report = json.loads((self.path / "out" / "report.json").read_text())
+        return [item["outcome"] for section in report["sections"] for item in section["items"]]
+
+    def wait_for(self, name: str) -> None:
+        """Returns when a file is there."""
+        until(lambda: (self.path / name).exists())
+
+    def left(self) -> list[str]:
+        """The processes that have the word in their command line, and the journals."""
+        listed = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        return [line for line in listed.splitlines() if self.word in line] + self.journals()
+
+    def journals(self) -> list[str]:
+        """What was not undone."""
+        return [path.name for path in (self.path / "state").rglob("*.journal")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Returns when something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def drill(id: str = "drill", **more: Any) -> dict[str, Any]:
+    return {"id": id, "title": "Drill", "drill": {"steady": [HOLDS], "stays": "0s", **more}}
+
+
+def sleeps(folder: Folder) -> str:
+    """A shell line that leaves a process with the word behind, which does not end by itself."""
+    return f"{sys.executable} -c 'import time; time.sleep(600)' {folder.word} &"
+
+
+def test_a_process_that_hides_its_environment(folder: Folder) -> None:
+    """A server that has overwritten its environment, as redis does for its title, is ended by `restore`, too."""
+    port = free_port()
+    redis = [shutil.which("redis-server") or "", "--port", str(port), "--save", "", "--loglevel", "warning"]
+    target = {"start": {"command": redis}, "port": port, "ready": {"tcp": port, "within": "30s"}}
+    item = {"id": "i", "title": "I", "requires": ["redis"], "command": {"run": "sh -c 'touch begun; sleep 60'"}}
+    folder.write(item, redis=target)
+    gate = folder.start()
+    folder.wait_for("begun")
+    folder.kill(gate)
+    assert accepts(port)
+    code, said = folder.run("restore")
+    assert (code, accepts(port), folder.journals()) == (0, False, []), said
+
+
+def test_commands_of_items_are_ended(folder: Folder) -> None:
+    """The command of an item, and one that left its group, are ended by `restore`."""
+    apart = folder.program("apart", sleeps(folder))
+    script = folder.program("long", f"setsid {apart}", "touch begun", "sleep 600")
+    folder.write({"id": "i", "title": "I", "timeout": "10m", "command": {"run": script}})
+    gate = folder.start()
+    folder.wait_for("begun")
+    folder.kill(gate)
+    assert folder.left()
+    code, said = folder.run("restore")
+    assert (code, folder.left()) == (0, []), said
+
+
+def test_a_script_is_ended_before_anything_is_put_back(folder: Folder) -> None:
+    """After SIGKILL, `restore` ends the script and what it started: nothing breaks staging after the restoration."""
+    script = folder.program("breaks", sleeps(folder), "touch begun", "sleep 600")
+    folder.write(drill(script={"command": script}))
+    gate = folder.start()
+    folder.wait_for("begun")
+    folder.kill(gate)
+    assert folder.left()
+    code, said = folder.run("restore")
+    assert (code, folder.left()) == (0, []), said
+
+
+def test_a_script_that_takes_too_long(folder: Folder) -> None:
+    """A script is ended after its time with all that it started. Whether staging is as it was, nobody knows then."""
+    script = folder.program("slow", sleeps(folder), "sleep 600")
+    folder.write(drill(script={"command": script, "timeout": "1s"}))
+    code, said = folder.run()
+    (outcome,) = folder.outcomes()
+    assert (code, outcome["status"], outcome["cause"]) == (1, "fail", "unrestored:None"), said
+    assert [line for line in folder.left() if folder.word in line] == []
+    assert "had not ended after" in outcome["evidence"]["answer"]
+
+
+@pytest.mark.parametrize("kind", ["script", "run"])
+def test_the_deadline_ends_a_drills_commands(folder: Folder, kind: str) -> None:
+    """A script, and the command of `run`, do not outlast the run's deadline, and `undo` is run after it."""
+    slow = folder.program("slow", "touch begun", "sleep 600")
+    own = {"run": {"command": slow, "undo": "touch undone", "timeout": "10m"}}
+    how = {"script": {"command": slow}} if kind == "script" else {"fault": own, "observe": [NEVER]}
+    folder.write(drill(**how))
+    folder.run("run", "--out", "out", "--deadline", "3s")
+    assert (folder.path / "begun").exists()
+    assert (folder.path / "undone").exists() == (kind == "run")
+    assert [line for line in folder.left() if folder.word in line] == []
+
+
+def test_a_second_ctrl_c_of_a_terminal(folder: Folder) -> None:
+    """A terminal sends SIGINT to the whole group, also while `undo` is under way: that is run to its end."""
+    undo = folder.program("undo", "touch undoing", "sleep 2", "touch undone")
+    folder.write(drill(fault={"run": {"command": "touch begun", "undo": undo}}, observe=[NEVER]))
+    gate = folder.start(start_new_session=True)
+    folder.wait_for("begun")
+    os.killpg(gate.pid, signal.SIGINT)
+    folder.wait_for("undoing")
+    os.killpg(gate.pid, signal.SIGINT)
+    said, _ = gate.communicate(timeout=60)
+    assert ((folder.path / "undone").exists(), folder.left(), gate.returncode) == (True, [], 130), said
+
+
+def test_the_time_that_an_undo_has(folder: Folder) -> None:
+    """`undo` has the fault's `timeout`: one that takes longer was not done, also for `restore`."""
+    undo = folder.program("undo", "test -e patient || sleep 600")
+    own = {"run": {"command": "true", "undo": undo, "timeout": "1s"}}
+    folder.write(drill(fault=own, observe=[{"within": "1s", **HOLDS}]))
+    assert folder.run()[0] == 1
+    (outcome,) = folder.outcomes()
+    assert outcome["cause"].startswith("unrestored")
+    code, said = folder.run("restore")
+    assert (code, "had not ended after" in said, len(folder.journals())) == (3, True, 1)
+    (folder.path / "patient").touch()
+    assert (folder.run("restore")[0], folder.left()) == (0, [])
+
+
+def test_what_a_command_of_run_leaves(folder: Folder) -> None:
+    """What breaks staging from the background is not ended before `undo` has run, and is with the run."""
+    breaks = folder.program("breaks", sleeps(folder), "echo $! >pid")
+    proof = folder.program("proof", 'kill -0 "$(cat pid)"')
+    gone = folder.program("gone", "rm pid")
+    own = {"run": {"command": breaks, "undo": gone, "proof": proof}}
+    folder.write(drill(fault=own, observe=[{"within": "1s", "command": {"run": proof}}]))
+    code, said = folder.run()
+    assert (code, folder.left()) == (0, []), said
+
+
+def test_what_an_undo_brings_back(folder: Folder) -> None:
+    """A service that `undo` starts in the background goes on after the run."""
+    undo = folder.program("undo", f"{sleeps(folder)[:-1]} >/dev/null 2>&1 &", "echo $! >pid")
+    folder.write(drill(fault={"run": {"command": "true", "undo": undo}}, observe=[{"within": "1s", **HOLDS}]))
+    code, said = folder.run()
+    left = folder.left()
+    os.kill(int((folder.path / "pid").read_text()), signal.SIGKILL)
+    assert (code, len(left)) == (0, 1), said
+
+
+def test_a_process_that_a_script_paused(folder: Folder) -> None:
+    """A process in `touches` that a script has paused, or ended, goes on afterwards."""
+    port = free_port()
+    serves = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port), "--directory", "."]
+    target = {"start": {"command": serves}, "port": port, "ready": {"tcp": port, "within": "30s"}}
+    url = f"http://127.0.0.1:{port}"
+    answers = {"within": "10s", "http": {"target": "web", "path": "/prodgate.yml", "status": 200}}
+    for number in ("STOP", "KILL"):
+        script = folder.program("breaks", f"pkill -{number} -f 'http.server .* {port} '")
+        item = drill(script={"command": script, "touches": ["web"]}, steady=[answers])
+        folder.write({**item, "requires": ["web"]}, web={"url": url, **target})
+        code, said = folder.run()
+        assert (code, folder.left()) == (0, []), said
+
+
+def test_a_paused_process_without_a_port(folder: Folder) -> None:
+    """A process of which no port is known can be paused: the kernel says so, and that it goes on."""
+    worker = {"start": {"command": ["sleep", "600"]}}
+    folder.write({**drill(fault={"pause": "worker"}, observe=[{"within": "1s", **HOLDS}]), "requires": ["worker"]},
+                 worker=worker)  # fmt: skip
+    code, said = folder.run()
+    assert (code, folder.left()) == (0, []), said
+
+
+def test_a_fault_that_was_refused(folder: Folder) -> None:
+    """Where nothing was done, nothing has to be taken back: an ERROR, and the next drill runs."""
+    own = {"run": {"command": "true", "undo": "false", "proof": "true"}}
+    folder.write(drill(fault=own, observe=[NEVER]), drill("next", script={"command": "touch second"}))
+    folder.run()
+    assert [outcome["status"] for outcome in folder.outcomes()] == ["error", "pass"]
+    assert ((folder.path / "second").exists(), folder.left()) == (True, [])
