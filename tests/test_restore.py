@@ -141,6 +141,20 @@ def test_commands_of_items_are_ended(folder: Folder) -> None:
     assert (code, folder.left()) == (0, []), said
 
 
+def test_a_run_that_is_still_alive(folder: Folder) -> None:
+    """`restore` says that a run is alive, and lets it be; with `--end` it ends it after a while, and restores."""
+    folder.write(drill(fault={"run": {"command": "touch begun", "undo": "touch undone"}}, observe=[NEVER]))
+    gate = folder.start()
+    folder.wait_for("begun")
+    gate.send_signal(signal.SIGSTOP)
+    code, said = folder.run("restore")
+    assert (code, "is still alive" in said, (folder.path / "undone").exists()) == (0, True, False), said
+    code, said = folder.run("restore", "--end", "1s")
+    assert (code, (folder.path / "undone").exists(), folder.left()) == (0, True, []), said
+    assert gate.wait(10) == -signal.SIGKILL
+    gate.communicate()
+
+
 def test_a_script_is_ended_before_anything_is_put_back(folder: Folder) -> None:
     """After SIGKILL, `restore` ends the script and what it started: nothing breaks staging after the restoration."""
     script = folder.program("breaks", sleeps(folder), "touch begun", "sleep 600")

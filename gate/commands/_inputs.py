@@ -27,6 +27,8 @@ MERGING = {"expect": "--expect"}
 """Inputs of `mode: merge` alone."""
 APART = ("mode", "reports", "github-token", "services", "job-status")
 """Inputs that are no option: words of their own, secret, or what only the runner knows."""
+PATIENCE = "60s"
+"""How long the post step waits for a cancelled run whose container lives on: it restores by itself, in most cases."""
 _POST = ("publish", "status", "context")
 
 
@@ -58,8 +60,11 @@ def _told(options: Sequence[str]) -> None:
 
 
 def post_words(environment: Mapping[str, str]) -> list[str]:
-    """The call of the post step: puts back whatever a killed run left broken, its commit status too."""
-    return ["restore", *_options(environment, {name: PUBLISHING[name] for name in _POST})]
+    """The call of the post step: puts back whatever a killed run left broken, its commit status too.
+
+    No step of the job is run beside it: whatever is still alive has been cancelled.
+    """
+    return ["restore", f"--end={PATIENCE}", *_options(environment, {name: PUBLISHING[name] for name in _POST})]
 
 
 def _options(environment: Mapping[str, str], options: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from gate.commands._options import seconds
 from gate.commands._publishing import add_context, left, tell, wished
 
 SUMMARY = "undo what a run that was killed has left behind"
@@ -13,20 +14,26 @@ SUMMARY = "undo what a run that was killed has left behind"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command: on a runner, of which commit status a leftover `pending` becomes an error."""
     add_context(parser)
+    parser.add_argument(
+        "--end", type=seconds, metavar="1m", help="wait so long for runs that are still alive, then end them, too"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    """0 where nothing is left, 3 where something could not be undone."""
+    """0 where nothing is left but what living runs will undo, 3 where something could not be undone."""
     from gate.publish.status import leftover
     from gate.staging.undo import restore
 
-    done, failed = restore()
-    for line in done:
+    found = restore(patience=options.end)
+    for line in found.done:
         print(f"undone: {line}")
-    for line in failed:
+    for line in found.failed:
         print(f"prodgate: NOT undone: {line}", file=sys.stderr)
-    if not done and not failed:
+    for run_id in found.alive:
+        print(f"prodgate: run {run_id} is still alive: what it has broken was let be", file=sys.stderr)
+    if not (found.done or found.failed or found.alive):
         print("nothing was left behind")
     notices = leftover(wished(options), left())
     tell(notices)
-    return 3 if failed or any(notice.untold for notice in notices) else 0
+    broken = found.failed or (found.alive and options.end is not None)
+    return 3 if broken or any(notice.untold for notice in notices) else 0

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gate.messages import Message, say
@@ -45,15 +46,21 @@ def _short(error: Exception) -> str:
     return beginning_of(str(error).split("\n", 1)[0], 200)
 
 
+def hostname() -> str | None:
+    """The name by which an engine knows the container that the gate runs in; None where it runs in none."""
+    return socket.gethostname() if Path("/.dockerenv").exists() else None
+
+
 @cache
 def own_container() -> Any | None:
     """The container that the gate itself runs in, or None: a container's hostname is its short id."""
     from docker.errors import APIError, NotFound
 
-    if not os.path.exists("/.dockerenv"):  # noqa: PTH110
+    name = hostname()
+    if name is None:
         return None
     try:
-        return client().containers.get(socket.gethostname())
+        return client().containers.get(name)
     except (NotFound, APIError):
         return None
 

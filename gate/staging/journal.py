@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gate.staging.process import MARK, group_of
+from gate.staging.engine import hostname
+from gate.staging.process import MARK, Group, group_of
 
 _SUFFIX = ".journal"
 
@@ -54,10 +55,10 @@ class Journal:
         begun = base / f"{run_id}.begun"
         self._file = begun.open("wb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        begun.rename(self.path)  # nobody may find it before it is locked
         self._lock = threading.Lock()
         self._number = 0
-        self._write({"run": run_id})
+        self._write({"run": run_id, "container": hostname(), "gate": group_of(os.getpid())})
+        begun.rename(self.path)  # nobody may find it before it is locked
 
     @property
     def mark(self) -> dict[str, str]:
@@ -112,27 +113,47 @@ class Left:
     """The time (seconds since the epoch) from which on nothing that it asked for is under way any more."""
 
 
+@dataclass(frozen=True)
+class Alive:
+    """A run that still goes on: the container that it is in, or None, and the gate's own process."""
+
+    run_id: str
+    container: str | None
+    gate: Group
+
+
 @contextmanager
-def dead_runs(where: Path | None = None) -> Iterator[list[Left]]:
-    """The runs that are dead, locked for as long as the context lasts, so that two cannot restore the same."""
+def runs(where: Path | None = None) -> Iterator[tuple[list[Left], list[Alive]]]:
+    """The runs that are dead, locked for as long as the context lasts, so that two cannot restore the same; and those
+    that are alive."""
     base = where or folder()
-    files, found = [], []
+    files, dead, alive = [], [], []
     for path in sorted(base.glob(f"*{_SUFFIX}")) if base.is_dir() else []:
         file = path.open("rb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.close()
+            with file:
+                alive += _alive(file.readline())
             continue
         files.append(file)
         if path.exists():
             acts, settled = _open_acts(file.read())
-            found.append(Left(path.name.removesuffix(_SUFFIX), path, acts, settled))
+            dead.append(Left(path.name.removesuffix(_SUFFIX), path, acts, settled))
     try:
-        yield found
+        yield dead, alive
     finally:
         for file in files:
             file.close()
+
+
+def _alive(line: bytes) -> list[Alive]:
+    """Who goes on, by the first line of a journal; none where it has not been written yet."""
+    try:
+        first = json.loads(line)
+    except ValueError:
+        return []
+    return [Alive(first["run"], first["container"], first["gate"])]
 
 
 def _open_acts(raw: bytes) -> tuple[tuple[Act, ...], float]:

@@ -247,6 +247,16 @@ def end_group(group: Group) -> list[int]:
     return _end(lambda: _members(group))
 
 
+def is_here(group: Group) -> bool:
+    """Whether the leader of a group is a process that is seen from here, and still the same."""
+    return group["machine"] == _machine() and _started(group["group"]) == group["started"]
+
+
+def kill(group: Group) -> None:
+    """Ends the leader of a group at once."""
+    _signal(group["group"], signal.SIGKILL)
+
+
 def _end(living: Callable[[], list[int]]) -> list[int]:
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in living():

@@ -126,10 +126,10 @@ class Stage:
 
     def _restore_others(self) -> None:
         """Undoes what runs before this one have left, if they are dead."""
-        done, failed = restore()
-        for line in done:
+        restored = restore()
+        for line in restored.done:
             self.note(f"left by another run, undone: {line}")
-        for line in failed:
+        for line in restored.failed:
             self.note(f"left by another run, NOT undone: {line}")
 
     def _close_journal(self, journal: Journal) -> None:

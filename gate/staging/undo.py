@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gate.process import Born
 from gate.staging import script
-from gate.staging.engine import RUN_LABEL, client
-from gate.staging.journal import Act, Left, dead_runs
-from gate.staging.process import Group, end_marked
+from gate.staging.engine import RUN_LABEL, NoEngine, client
+from gate.staging.journal import Act, Alive, Left, runs
+from gate.staging.process import Group, end_marked, is_here, kill
 from gate.staging.process import end_group as end_members
 
 _LONGEST = 15.0
+_AGAIN = 0.2
+_DIES = 5.0
+"""Seconds in which a run is dead after SIGKILL."""
 
 
 def undo(act: Act, born: Born | None = None) -> None:
@@ -120,17 +125,59 @@ WAYS: dict[str, Callable[..., None]] = {
 }
 
 
-def restore(where: Path | None = None) -> tuple[list[str], list[str]]:
-    """Undoes what dead runs left. Returns what was done, and what could not be, in words; runs that live are let be."""
+@dataclass(frozen=True)
+class Restored:
+    """What was done and what could not be, in words, and the runs that are still alive."""
+
+    done: list[str]
+    failed: list[str]
+    alive: list[str]
+
+
+def restore(where: Path | None = None, patience: float | None = None) -> Restored:
+    """Undoes what dead runs left. Runs that live are let be, or with `patience` are ended after so many seconds."""
     done: list[str] = []
     failed: list[str] = []
-    with dead_runs(where) as runs:
-        for run in runs:
+    if patience is not None:
+        _await_end(where, patience, done)
+    with runs(where) as (dead, alive):
+        for run in dead:
             problems = _undo_all(run, done)
             if not problems:
                 run.path.unlink(missing_ok=True)
             failed += problems
-    return done, failed
+    return Restored(done, failed, [each.run_id for each in alive])
+
+
+def _await_end(where: Path | None, patience: float, done: list[str]) -> None:
+    """Waits for the runs that are alive: one that is being cancelled restores by itself. Then ends them."""
+    left = _alive_after(where, patience)
+    for run in left:
+        with contextlib.suppress(NoEngine):
+            _end(run)
+        done.append(f"run {run.run_id}: still alive, ended")
+    if left:
+        _alive_after(where, _DIES)
+
+
+def _alive_after(where: Path | None, patience: float) -> list[Alive]:
+    end = time.monotonic() + patience
+    while True:
+        with runs(where) as (_, alive):
+            pass
+        if not alive or time.monotonic() > end:
+            return alive
+        time.sleep(_AGAIN)
+
+
+def _end(run: Alive) -> None:
+    """Ends a run by SIGKILL; with its container, and all that is in there, where that is another than this one."""
+    if is_here(run.gate):
+        kill(run.gate)
+        return
+    found = _container(run.container) if run.container else None
+    if found is not None:
+        found.kill()
 
 
 def _undo_all(run: Left, done: list[str]) -> list[str]:
