@@ -10,9 +10,11 @@ import math
 from collections import Counter
 from datetime import date, datetime
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from gate.messages import Message
 
@@ -31,6 +33,19 @@ class Refers:
 
 TargetName = Annotated[str, Refers()]
 """The name of a target of the checklist. One that does not exist is an error of the checklist."""
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise PydanticCustomError("path", "expected a path inside the checkout, without '..'")
+    if "\0" in value:
+        raise PydanticCustomError("path", "expected a path without NUL")
+    return value
+
+
+CheckoutPath = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
+"""A path relative to the checkout. It may not lead out of it: neither absolute, nor by `..`, nor by a symbolic link."""
 
 
 class Severity(StrEnum):

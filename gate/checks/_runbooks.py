@@ -7,10 +7,10 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from gate.checks._paths import CheckoutPath, find
+from gate.checks._paths import find
 from gate.checks.world import World
 from gate.messages import Message, say
-from gate.model import Model
+from gate.model import CheckoutPath, Model
 from gate.prometheus.rules import Rule
 from gate.secrets import beginning_of
 

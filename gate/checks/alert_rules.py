@@ -9,14 +9,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from gate.checks._paths import CheckoutPath, shell_pattern
+from gate.checks._paths import shell_pattern
 from gate.checks._prometheus import ReadFile, no_files, rule_files
 from gate.checks._runbooks import ANNOTATIONS, RunbookWish
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import MISSING, Matcher, TextMatcher, unlike
 from gate.messages import Message, say
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 from gate.prometheus.rules import Group, Rule
 from gate.secrets import beginning_of
 

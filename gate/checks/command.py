@@ -11,11 +11,12 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate import process
-from gate.checks._paths import CheckoutPath, find
+from gate.checks._paths import find
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
+from gate.model import CheckoutPath
 from gate.quantities import Size, duration, size
 from gate.secrets import beginning_of
 

@@ -11,12 +11,12 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate import markdown
-from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 
 _SHOWN = 50
 

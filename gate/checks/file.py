@@ -10,12 +10,12 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import Matcher, SizeMatcher, TextMatcher, unlike
 from gate.messages import Message, say, together
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 from gate.quantities import size
 from gate.secrets import beginning_of
 

@@ -15,13 +15,13 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate import http
-from gate.checks._paths import CheckoutPath, find
+from gate.checks._paths import find
 from gate.checks.base import Attachment, CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, as_bytes
 from gate.matchers import MISSING, DurationMatcher, Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
-from gate.model import Model
+from gate.model import CheckoutPath, Model
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import beginning_of, torn
 from gate.staging.spec import HttpUrl

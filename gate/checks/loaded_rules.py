@@ -10,12 +10,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from gate.checks._paths import CheckoutPath
 from gate.checks._prometheus import ReadFile, asking, no_files, rule_files
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 from gate.prometheus import expressions
 from gate.prometheus.api import LoadedGroup, LoadedRule
 from gate.prometheus.rules import Group, Rule

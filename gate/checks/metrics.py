@@ -14,13 +14,13 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate.checks._numbers import number_unlike
-from gate.checks._paths import CheckoutPath, find, shown
+from gate.checks._paths import find, shown
 from gate.checks._scrape import Scrape, scrape, scrape_file
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, describe, unlike
 from gate.messages import Message, say, together
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 from gate.prometheus.exposition import Exposition, Family, Problem, Sample
 from gate.quantities import Size
 from gate.secrets import beginning_of

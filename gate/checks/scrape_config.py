@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from gate.checks._paths import CheckoutPath, find, shown
+from gate.checks._paths import find, shown
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 from gate.prometheus.config import BadConfig, Config, Job, read
 from gate.prometheus.tree import FILE_LIMIT
 from gate.quantities import Duration, duration

@@ -14,12 +14,12 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate import code, patterns
-from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import Matcher
 from gate.messages import Message, say
-from gate.model import Location
+from gate.model import CheckoutPath, Location
 from gate.secrets import beginning_of
 
 _SHOWN = 50

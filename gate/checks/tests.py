@@ -14,13 +14,13 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gate import process
-from gate.checks._paths import CheckoutPath, find, read_text, shell_pattern, shown
+from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Attachment, CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.command import Argument, Command
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, FILES_EACH, as_bytes
 from gate.messages import Message, say, together
-from gate.model import Evidence, Location, Model, Row, Status
+from gate.model import CheckoutPath, Evidence, Location, Model, Row, Status
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import torn
 from gate.testresults import results as testresults

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gate.checks._paths import CheckoutPath, find, shown
+from gate.checks._paths import find, shown
 from gate.checks._prometheus import ReadFile, asking, exposed, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
@@ -23,7 +23,7 @@ from gate.checks.document import Document
 from gate.checks.loaded_rules import differences
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import Evidence, Link, LinkName, Location, Row, Status
+from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.rules import Rule
 

@@ -92,8 +92,19 @@ class Run:
             self._tell_targets()
             self.world = self._world(stage)
             run_all(self.selected, self._ask, self._tell, self.options.workers)
+            self._keep_logs(stage)
         self.progress.end()
         return self.report()
+
+    def _keep_logs(self, stage: Stage) -> None:
+        """The last words of the targets that an item names which was not as it has to be."""
+        blamed = {name for item in self.selected if self._bad(item) for name in _names(item)}
+        logs = stage.logs(name for name in self.targets if name in blamed)
+        self.targets = {name: replace(each, log=logs.get(name, each.log)) for name, each in self.targets.items()}
+
+    def _bad(self, item: Item) -> bool:
+        result = self.results.get(item.id)
+        return result is not None and result.outcome.status in (Status.FAIL, Status.ERROR)
 
     def _stage(self) -> Stage:
         known = self.checklist.targets
@@ -199,8 +210,8 @@ class Run:
 
     def report(self) -> Report:
         """The report of what has been found so far; what has no outcome is an error."""
-        sections = self._sections()
         artifacts, targets = self._checklists(), tuple(self._target(staged) for staged in self.targets.values())
+        sections = self._sections({target.name: target.artifacts for target in targets})
         waivers, left_out = tuple(self.waivers.values()), self._left_out()
         verdict = decide(
             sections,
@@ -266,11 +277,11 @@ class Run:
         problem = self.options.evidence.problem if self.options.evidence else None
         return (Reason(message=problem),) if problem else ()
 
-    def _sections(self) -> tuple[SectionResult, ...]:
+    def _sections(self, logs: Mapping[str, tuple[Artifact, ...]]) -> tuple[SectionResult, ...]:
         chosen = {item.id for item in self.selected}
         made = []
         for section in self.checklist.sections:
-            items = tuple(self._found(item) for item in section.items if item.id in chosen)
+            items = tuple(self._found(item, logs) for item in section.items if item.id in chosen)
             if items:
                 made.append(SectionResult(id=section.id, title=section.title, items=items))
         return tuple(made)
@@ -279,9 +290,21 @@ class Run:
         chosen = {item.id for item in self.selected}
         return tuple(item.id for item in self.checklist.items if item.id not in chosen)
 
-    def _found(self, item: Item) -> ItemResult:
+    def _found(self, item: Item, logs: Mapping[str, tuple[Artifact, ...]]) -> ItemResult:
+        """What became of an item, with the logs of its targets where it was not as it has to be."""
         unasked = _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
-        return self.results.get(item.id) or self._result(item, unasked)
+        found = self.results.get(item.id) or self._result(item, unasked)
+        if not self._bad(item):
+            return found
+        more = tuple(artifact for name in _names(item) for artifact in logs.get(name, ()))
+        evidence = found.outcome.evidence
+        shown = evidence.model_copy(update={"artifacts": (*evidence.artifacts, *more)})
+        return found.model_copy(update={"outcome": found.outcome.model_copy(update={"evidence": shown})})
+
+
+def _names(item: Item) -> list[str]:
+    """The targets that an item requires or talks to, each once."""
+    return list(dict.fromkeys([*item.requires, *(name for _, name in named_targets(item))]))
 
 
 def _about(source: Source) -> tuple[Message, ...]:

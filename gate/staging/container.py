@@ -37,6 +37,11 @@ class Container:
         return str(self.handle.attrs["State"]["Status"])
 
     @property
+    def exit_code(self) -> int | None:
+        """What it exited with; None while it has not, asked anew."""
+        return int(self.handle.attrs["State"]["ExitCode"]) if self.state in ("exited", "dead") else None
+
+    @property
     def endpoint(self) -> dict[str, Any]:
         """Its place on the shared network, asked anew; empty where it is not on it."""
         self.handle.reload()
@@ -167,9 +172,12 @@ def pulled(engine: Any, image: str, note: Callable[[str], None]) -> None:
 
 def _build(name: str, start: Start, root: Path, run_id: str, note: Callable[[str], None]) -> str:
     """Builds an image, with its progress; the image carries the run's label and goes with it."""
+    folder = root / (start.build or ".")
+    if not folder.is_dir():
+        raise NoEngine(say("{path} is no folder of the checkout", path=start.build or ""))
     tag = f"prodgate-{run_id}-{name}".lower()
     steps = client().api.build(
-        path=str(root / (start.build or ".")),
+        path=str(folder),
         dockerfile=start.dockerfile,
         tag=tag,
         buildargs=start.args,

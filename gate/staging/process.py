@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, TypedDict
 
 from gate.process import Born, spawn
-
 from gate.secrets import REACH, end_of, known
 
 MARK = "PRODGATE_RUN"

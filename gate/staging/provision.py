@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import tarfile
+import threading
+import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gate.messages import say
+from gate.staging.asking import NoAnswer, status
 from gate.staging.engine import NoEngine
 from gate.staging.spec import Provision
 from gate.staging.staged import Staged
 
 _LIMIT = 64 * 2**20
-_TRY = 10.0
+_AGAIN = 0.2
 
 
-def provision(entry: Provision, staged: Staged, root: Path) -> None:
-    """Copies and reloads. Raises NoEngine with the reason where that can't be done."""
+def provision(entry: Provision, staged: Staged, root: Path, patience: float, cancelled: threading.Event) -> None:
+    """Copies and reloads. Raises NoEngine with the reason where that can't be done.
+
+    A container that was just started does not answer yet: for `patience` seconds it is asked again.
+    """
     from docker.errors import DockerException
 
     container = staged.container
     assert container is not None
     try:
-        container.handle.put_archive(entry.to, _archive(root / entry.source))
+        container.handle.put_archive(entry.to, _archive(entry.source, root))
         if entry.signal:
             container.handle.kill(signal=entry.signal)
         if entry.restart:
@@ -32,20 +36,23 @@ def provision(entry: Provision, staged: Staged, root: Path) -> None:
     except (DockerException, OSError) as error:
         raise NoEngine(say("{source} cannot be put into it: {why}", source=entry.source, why=str(error))) from error
     if entry.post:
-        _post(staged.base_url, entry.post)
+        _post(staged.base_url, entry.post, patience, cancelled)
 
 
-def _archive(source: Path) -> bytes:
+def _archive(name: str, root: Path) -> bytes:
     """A file, or what is in a folder, as a tar archive; owned by root, readable by all."""
+    source = root / name
+    if not source.resolve().is_relative_to(root.resolve()):
+        raise NoEngine(say("{path} leads out of the checkout", path=name))
     if not source.exists():
-        raise NoEngine(say("{source} does not exist in the checkout", source=str(source)))
+        raise NoEngine(say("{source} does not exist in the checkout", source=name))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         entries = sorted(source.iterdir()) if source.is_dir() else [source]
         for path in entries:
             archive.add(path, arcname=path.name, filter=_plain)
             if buffer.tell() > _LIMIT:
-                raise NoEngine(say("{source} is larger than 64 MiB", source=str(source)))
+                raise NoEngine(say("{source} is larger than 64 MiB", source=name))
     return buffer.getvalue()
 
 
@@ -56,15 +63,17 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-def _post(url: str, path: str) -> None:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_TRY)
-    try:
-        connection.request("POST", path)
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        raise NoEngine(say("{path} cannot be asked to reload: {why}", path=path, why=str(error))) from error
-    finally:
-        connection.close()
-    if status >= 300:
-        raise NoEngine(say("{path} answered the reload with {status}", path=path, status=status))
+def _post(url: str, path: str, patience: float, cancelled: threading.Event) -> None:
+    """Asks once more as long as there is no answer, or one that says that the server is at fault (5xx)."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            code = status("POST", url.rstrip("/") + path)
+            if code < 300:
+                return
+            why = say("{path} answered the reload with {status}", path=path, status=code)
+            final = code < 500
+        except NoAnswer as error:
+            why, final = say("{path} cannot be asked to reload: {why}", path=path, why=str(error)), False
+        if final or time.monotonic() + _AGAIN > end or cancelled.wait(_AGAIN):
+            raise NoEngine(why)

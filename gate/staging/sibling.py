@@ -14,7 +14,7 @@ from gate.messages import say
 from gate.process import Ended, Finished, Kept
 from gate.secrets import beginning_of
 from gate.staging.container import pulled
-from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, own_container
+from gate.staging.engine import RUN_LABEL, NoEngine, client, own_container
 from gate.staging.stage import Stage
 
 WORKSPACE = "/github/workspace"
@@ -52,7 +52,7 @@ def run(
             name=name,
             environment=dict(environment),
             labels={RUN_LABEL: stage.run_id},
-            network=job_network(),
+            network=stage.network,
             volumes={_on_the_host(stage.root): {"bind": WORKSPACE, "mode": "rw"}},
             working_dir=str(Path(WORKSPACE) / folder.resolve().relative_to(stage.root.resolve())),
             init=True,

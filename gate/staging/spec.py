@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from gate.matchers import Matcher
 from gate.messages import Message, say
-from gate.model import Model, TargetName
+from gate.model import CheckoutPath, Model, TargetName
 from gate.quantities import Duration, duration
 
 
@@ -90,7 +90,9 @@ class Start(Model):
 class Provision(Model):
     """Files of the checkout that a container gets, and how it is told to read them again."""
 
-    source: str = Field(alias="copy", description="A file or folder of the checkout; of a folder, what is in it.")
+    source: CheckoutPath = Field(
+        alias="copy", description="A file or folder of the checkout; of a folder, what is in it."
+    )
     to: str = Field(description="The folder in the container where it goes.", pattern="^/")
     signal: str | None = Field(None, description="A signal sent to the container afterwards.", examples=["HUP"])
     post: str | None = Field(None, description="A path of the target's URL that is asked with POST afterwards.")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import re
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +18,13 @@ from urllib.parse import urlsplit
 from gate.messages import Message, say
 from gate.quantities import duration
 from gate.secrets import Secrets
+from gate.staging.asking import NoAnswer, status
 from gate.staging.container import Container, find, launch
-from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, own_container
+from gate.staging.engine import RUN_LABEL, NoEngine, client, hostname, job_network, own_container
 from gate.staging.journal import Act, Journal
 from gate.staging.process import Process
 from gate.staging.provision import provision
-from gate.staging.spec import REFERENCE, Start, Target
+from gate.staging.spec import REFERENCE, Ready, Start, Target
 from gate.staging.staged import Staged, host_of
 from gate.staging.undo import restore, undo
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _PAUSE = 0.2
 _TRY = 5.0
+_READY = Ready(path="/")
+"""How long what says nothing of its readiness has to answer a reload."""
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LATE = 3.0
 """Seconds that what is just being started has to notice that the run is over."""
 
@@ -143,6 +146,10 @@ class Stage:
                 clean = False
         journal.close(clean=clean)
 
+    def logs(self, names: Iterable[str]) -> dict[str, str]:
+        """The last lines of what some targets have written."""
+        return {name: _log(self.staged[name]) for name in names}
+
     def not_restored(self) -> None:
         """Says that a fault could not be taken back: the journal is kept, for `prodgate restore`."""
         self._failed = True
@@ -198,7 +205,7 @@ class Stage:
         placed = replace(staged, base_url=base, host=host, container=container)
         self._put_or_end(placed)
         for entry in target.provision:
-            provision(entry, placed, self.root)
+            provision(entry, placed, self.root, (target.ready or _READY).within, self.cancelled)
 
     def _await_others(self, target: Target) -> None:
         for name in target.awaits:
@@ -250,6 +257,11 @@ class Stage:
             cancelled=self.cancelled,
         )
 
+    @property
+    def network(self) -> str | None:
+        """The network on which everything else is: the job's, or this run's own, if it has one."""
+        return self._network or job_network()
+
     def _shared_network(self) -> str:
         """The network of what is started: the job's, or one of this run's own, which the gate's container joins."""
         with self._network_lock:
@@ -265,6 +277,7 @@ class Stage:
         return name
 
     def _process(self, name: str, target: Target, start: Start, staged: Staged) -> None:
+        _must_be_free(target)
         proxy = _proxy(target)
         number = getattr(signal, f"SIG{start.stop_signal}")
         process = Process(
@@ -289,12 +302,36 @@ class Stage:
         end = time.monotonic() + ready.within
         while True:
             why = _asked(staged, target)
+            code = _exit_code(staged)
+            if code is not None:
+                return say("it has exited with {code}", code=str(code))
             if why is None:
                 return None
-            if staged.process and not staged.process.running:
-                return say("it has exited with {code}", code=str(staged.process.exit_code))
             if time.monotonic() + _PAUSE > end or self.cancelled.wait(_PAUSE):
                 return say("{why} (for {within})", why=why, within=duration(ready.within))
+
+
+def _must_be_free(target: Target) -> None:
+    """Raises NoEngine where another program has a port of a process: its answers would be taken for the process's."""
+    host = host_of(target.url or "") or "127.0.0.1"
+    for port in [target.port] if target.listen else target.ports:
+        if port and host in _LOOPBACK and _accepts(host, port):
+            raise NoEngine(say("another program has its port {port} already", port=port))
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=_TRY).close()
+    except OSError:
+        return False
+    return True
+
+
+def _exit_code(staged: Staged) -> int | None:
+    """What a target that the gate has started has exited with; None while it runs."""
+    if staged.process:
+        return None if staged.process.running else staged.process.exit_code
+    return staged.container.exit_code if staged.container and staged.container.started else None
 
 
 def _not_yet(name: str, target: Target) -> Staged:
@@ -319,12 +356,15 @@ def _log(staged: Staged) -> str:
 
 
 def reachable(url: str) -> str:
-    """The URL with the runner's own address for `host.docker.internal`, where that name leads nowhere."""
+    """The URL with the runner's own address for `host.docker.internal`, where that name leads nowhere.
+
+    From a container that is its gateway; a gate that is in none of this engine is on the host itself.
+    """
     host = host_of(url)
     if host != "host.docker.internal" or _resolves(host):
         return url
-    gateway = _gateway()
-    return url.replace(host, gateway, 1) if gateway else url
+    address = _gateway() if _in_container() else "127.0.0.1"
+    return url.replace(host, address, 1) if address else url
 
 
 def _resolves(host: str) -> bool:
@@ -332,6 +372,13 @@ def _resolves(host: str) -> bool:
         return bool(socket.getaddrinfo(host, None))
     except OSError:
         return False
+
+
+def _in_container() -> bool:
+    try:
+        return own_container() is not None
+    except NoEngine:
+        return hostname() is not None
 
 
 def _gateway() -> str | None:
@@ -356,20 +403,16 @@ def _proxy(target: Target) -> ProxyThread | None:
 def _asked(staged: Staged, target: Target) -> Message | None:
     ready = target.ready
     assert ready is not None
-    parts = urlsplit(staged.base_url)
-    host = (staged.host if ready.tcp else parts.hostname) or staged.host
+    base = staged.base_url or f"http://{staged.host}"
+    parts = urlsplit(base)
     port = ready.tcp or parts.port or (443 if parts.scheme == "https" else 80)
+    host = (staged.host if ready.tcp else parts.hostname) or staged.host
     try:
         if ready.path is None:
             socket.create_connection((host, port), timeout=_TRY).close()
             return None
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(host, port, timeout=_TRY)
-        connection.request("GET", parts.path.rstrip("/") + ready.path)
-        status = connection.getresponse().status
-        connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        why = str(error) or type(error).__name__
-        return say("{host}:{port} does not answer: {why}", host=host, port=port, why=why)
-    mismatch = ready.status.mismatch(status)
+        answered = status("GET", base.rstrip("/") + ready.path)
+    except (OSError, NoAnswer) as error:
+        return say("{host}:{port} does not answer: {why}", host=host, port=port, why=str(error) or type(error).__name__)
+    mismatch = ready.status.mismatch(answered)
     return say("{path} answers with another status: {why}", path=ready.path, why=mismatch) if mismatch else None

@@ -1,0 +1,155 @@
+"""Targets that the gate starts or provisions: what it waits for, what it refuses, and what it says of their end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts import engine, images
+from tests.parts.folder import Folder
+from tests.parts.services import free_port
+from tests.parts.staging import SERVES
+
+on_engine = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def image() -> str:
+    """An image with Python."""
+    engine.up()
+    return images.base()
+
+
+def target(folder: Folder, name: str) -> dict[str, Any]:
+    """What became of a target."""
+    report = json.loads((folder.path / "out" / "report.json").read_text())
+    (found,) = [each for each in report["targets"] if each["name"] == name]
+    return dict(found)
+
+
+def item(**check: Any) -> dict[str, Any]:
+    return {"id": "i", "title": "I", "requires": ["web"], **check}
+
+
+def serve(port: int) -> list[str]:
+    return [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+
+
+def test_a_port_that_another_program_has(folder: Folder) -> None:
+    """A process is not started where another program has its port: that one's answers would be taken for its own."""
+    port = free_port()
+    ready = {"tcp": port, "within": "30s"}
+    with subprocess.Popen(serve(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        folder.write(item(tcp={"target": "web"}), web={"url": f"http://127.0.0.1:{port}", "ready": ready})
+        assert folder.run()[0] == 0
+        folder.write(item(tcp={"target": "web"}), web={"start": {"command": serve(port)}, "ready": ready})
+        code, said = folder.run()
+        other.kill()
+    assert (code, "another program has its port" in said) == (1, True), said
+
+
+def test_the_log_of_a_target_whose_item_fails(folder: Folder) -> None:
+    """The last words of a process are evidence of an item that fails, and of none that passes."""
+    port = free_port()
+    serves = f"{sys.executable} -m http.server --bind 127.0.0.1 {port}"
+    script = folder.program("tells", "echo a telling line", f"exec {serves}")
+    web = {"url": f"http://127.0.0.1:{port}", "start": {"command": script}, "ready": {"path": "/", "within": "30s"}}
+    bad = item(http={"target": "web", "path": "/", "status": 418})
+    good = {**item(http={"target": "web", "path": "/", "status": 200}), "id": "good"}
+    folder.write(bad, good, web=web)
+    assert folder.run()[0] == 1
+    kept = [[each["path"] for each in outcome["evidence"]["artifacts"]] for outcome in folder.outcomes()]
+    assert ["evidence/target.web.log" in paths for paths in kept] == [True, False]
+    assert "a telling line" in (folder.path / "out" / "evidence" / "target.web.log").read_text()
+    assert "a telling line" in target(folder, "web")["log"]
+    folder.write(good, web=web)
+    assert folder.run()[0] == 0
+    assert target(folder, "web")["log"] == ""
+
+
+def test_the_host_of_a_gate_that_is_on_it(folder: Folder) -> None:
+    """A gate that runs in no container finds host.docker.internal at 127.0.0.1, and asks no router."""
+    port = free_port()
+    with subprocess.Popen(serve(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        url = f"http://host.docker.internal:{port}"
+        folder.write(item(http={"target": "web", "path": "/", "status": 200}),
+                     web={"url": url, "ready": {"path": "/", "within": "20s"}})  # fmt: skip
+        code, said = folder.run()
+        other.kill()
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../secret"])
+def test_provisioning_from_outside(folder: Folder, path: str) -> None:
+    """Only files of the checkout are copied: another path is an error of the checklist."""
+    web = {"container": "web", "provision": [{"copy": path, "to": "/srv"}]}
+    folder.write(item(tcp={"target": "web", "port": 1}), web=web)
+    code, said = folder.run("validate")
+    assert (code, "expected a path inside the checkout" in said) == (2, True), said
+
+
+class TestContainers:
+    """With an engine."""
+
+    pytestmark = on_engine
+
+    def run(self, folder: Folder, *items: dict[str, Any], **web: Any) -> str:
+        """Runs items on a container: why it is not ready, or an empty text."""
+        folder.write(*items, web=web)
+        code, said = folder.run()
+        assert folder.journals() == [], said
+        return "" if code == 0 else said
+
+    def test_one_that_exits_at_once(self, folder: Folder, image: str) -> None:
+        """A container that exits is not waited for any longer, and its exit code is said."""
+        start = {"image": image, "command": ["sh", "-c", "echo no database; exit 7"]}
+        said = self.run(folder, item(tcp={"target": "web"}), start=start, ready={"tcp": 80, "within": "10m"})
+        assert "it has exited with 7" in said
+        assert "no database" in target(folder, "web")["log"]
+
+    def test_a_folder_that_is_not_there(self, folder: Folder, image: str) -> None:
+        """A folder to build from that is not there is named."""
+        said = self.run(folder, item(tcp={"target": "web"}), start={"build": "nowhere"}, ready={"tcp": 80})
+        assert "nowhere is no folder of the checkout" in said
+
+    def test_a_command_in_an_image_beside_what_was_started(self, folder: Folder, image: str) -> None:
+        """A command with an image reaches what the gate has started, where there is no job's network."""
+        connects = ["python3", "-c", "import socket; socket.create_connection(('web', 5432), 5)"]
+        asks = item(command={"image": image, "run": connects})
+        start = {"image": image, "command": list(SERVES)}
+        assert self.run(folder, asks, start=start, port=5432, ready={"tcp": 5432, "within": "30s"}) == ""
+
+    def test_a_reload_before_the_server_is_up(self, folder: Folder, image: str) -> None:
+        """A container that does not answer yet is asked again to reload, as long as it may take to be ready."""
+        (folder.path / "late.py").write_text(
+            "import http.server, time\n"
+            "class Handler(http.server.BaseHTTPRequestHandler):\n"
+            " def do_POST(self): self.send_response(200); self.end_headers()\n"
+            " do_GET = do_POST\n"
+            "time.sleep(3)\n"
+            "http.server.HTTPServer(('', 5432), Handler).serve_forever()\n"
+        )
+        wait = "until [ -f /srv/late.py ]; do sleep 0.1; done; exec python3 /srv/late.py"
+        provision = [{"copy": "late.py", "to": "/srv", "post": "/-/reload"}]
+        asks = item(tcp={"target": "web"})
+        start = {"image": image, "command": ["sh", "-c", wait]}
+        ready = {"path": "/", "within": "40s"}
+        assert self.run(folder, asks, start=start, port=5432, provision=provision, ready=ready) == ""
+
+    def test_a_link_out_of_the_checkout(self, folder: Folder, image: str) -> None:
+        """A symbolic link that leads out of the checkout is not copied."""
+        (folder.path / "etc").symlink_to("/etc")
+        start = {"image": image, "command": list(SERVES)}
+        provision = [{"copy": "etc", "to": "/srv"}]
+        said = self.run(folder, item(tcp={"target": "web", "port": 1}), start=start, provision=provision)
+        assert "etc leads out of the checkout" in said
