@@ -114,6 +114,8 @@ class Job:
         self.github["workspace"] = str(self.workspace)
         self.reaches_github = "api_url" in (github or {})
         self.cli: subprocess.Popen[bytes] | None = None
+        self.log = Log()
+        self.container = ""
         self.own()
 
     def own(self) -> None:
@@ -226,7 +228,7 @@ class Job:
         files = Files(self.temp / "_runner_file_commands", RUNNER_USER)
         environment = self._environment(files)
         self.cancelled = self.timed_out = False
-        log = Log(self.masks)
+        self.log = log = Log(self.masks)
         command = self._command(environment, entrypoint)
         self.cli = cli = subprocess.Popen(
             command,
@@ -258,8 +260,9 @@ class Job:
         return Stage(name, code, log, told, self.cancelled, self.timed_out)
 
     def _command(self, environment: dict[str, str], entrypoint: str | None) -> list[str]:
-        name = f"{_sanitized(self.image)}_{secrets.token_hex(3)}"
-        command = ["docker", "run", "--name", name, "--label", self.label, "--workdir", "/github/workspace", "--rm"]
+        self.container = f"{_sanitized(self.image)}_{secrets.token_hex(3)}"
+        command = ["docker", "run", "--name", self.container, "--label", self.label]
+        command += ["--workdir", "/github/workspace", "--rm"]
         command += [word for key in environment for word in ("-e", key)] + ["-e", "GITHUB_ACTIONS=true"]
         command += [] if "CI" in environment else ["-e", "CI=true"]
         command += ["--entrypoint", entrypoint] if entrypoint else []
