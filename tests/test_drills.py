@@ -161,12 +161,26 @@ def test_a_proxy_in_front_of_a_process(staging: Staging, fault: dict[str, Any]) 
     assert (code, outcome["status"], staging.left()) == (0, "pass", []), outcome["evidence"]["answer"]
 
 
-def test_without_a_proxy(staging: Staging) -> None:
-    """A process that nothing of ours stands in front of can't be slowed: an ERROR with the reason."""
-    staging.write(drill({"slow": {"target": "database", "latency": "2s"}}))
-    code, outcome = staging.run()
-    assert (code, outcome["status"], staging.left()) == (1, "error", [])
-    assert "has no `listen`" in json.dumps(outcome["message"])
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"slow": {"target": "database", "latency": "2s"}}, "nothing of ours stands in front of this process"),
+        ({"impersonate": {"target": "database", "close": True}}, "nothing of ours stands in front of this process"),
+        ({"disconnect": "database"}, "'disconnect' can't be done to a process"),
+        ({"stop": "elsewhere"}, "nothing else can be broken"),
+        ({"kill": "worker"}, "the fault is proved there"),
+    ],
+    ids=["slow", "impersonate", "disconnect", "url", "port"],
+)
+def test_a_fault_that_cannot_be_done(staging: Staging, fault: dict[str, Any], why: str) -> None:
+    """A fault that can't be done to its target is an error of the checklist, found before anything is run."""
+    staging.write(drill(fault))
+    text = json.loads((staging.folder / "prodgate.yml").read_text())
+    text["targets"] |= {"elsewhere": {"url": "http://127.0.0.1:1"}, "worker": {"start": {"command": "sleep 9"}}}
+    (staging.folder / "prodgate.yml").write_text(json.dumps(text))
+    said, _ = staging.start().communicate(timeout=60)
+    assert why in said
+    assert staging.left() == []
 
 
 def test_a_fault_that_nobody_notices(staging: Staging) -> None:

@@ -21,6 +21,7 @@ from gate.staging.spec import Target
 def references(checklist: Checklist, places: Mapping[Path_, Place]) -> list[Problem]:
     """Every broken reference and duplicate id, with its place."""
     found = [*_duplicates(checklist), *_targets(checklist), *_needs(checklist), *_waivers(checklist)]
+    found += _unfit(checklist)
     return [Problem(_place(path, places), text) for path, text in found]
 
 
@@ -63,6 +64,14 @@ def _targets(checklist: Checklist) -> Found:
         for where, name in named_targets(item):
             if name not in known:
                 yield (*path, *where), _unknown("target", name, known)
+
+
+def _unfit(checklist: Checklist) -> Found:
+    """Targets to which it can't be done what an item does."""
+    for path, item in _item_paths(checklist):
+        places = {name: where for where, name in named_targets(item)}
+        for name, why in item.check.unfit(checklist.targets):  # type: ignore[attr-defined]
+            yield (*path, *places[name]), f"target '{name}': {why}"
 
 
 def _befores(checklist: Checklist) -> Found:

@@ -6,6 +6,7 @@ Retries, time limits, evidence and ids are not a check's business: `gate.checks.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -15,6 +16,7 @@ from gate.model import Location, Model, Refers, Row, Status, TargetName, Timelin
 
 if TYPE_CHECKING:
     from gate.checks.asked import Asked
+    from gate.staging.spec import Target
 
 Seen = TypeVar("Seen")
 
@@ -148,6 +150,10 @@ class Check(Model, Generic[Seen]):
     def afterwards(self) -> Check[Any] | None:
         """What must hold again once the cause is gone, such as an alert that resolves; None where it is nothing."""
         return None
+
+    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str]]:
+        """The names of targets with which it can't be done what this check does, and why: errors of the checklist."""
+        yield from ()
 
     def simplest(self) -> str | None:
         """None, or why this check expects nothing (`expected at least one of ...`): an error of the checklist."""

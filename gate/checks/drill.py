@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -22,7 +23,8 @@ from gate.messages import Message, say
 from gate.model import Row, Status
 from gate.quantities import Duration, duration
 from gate.staging.engine import NoEngine
-from gate.staging.faults.base import NoFault
+from gate.staging.faults.base import NoFault, TargetFault
+from gate.staging.spec import Target
 
 _PROOFS = 30.0
 """Seconds that putting in, proving and taking back may take in all, for the plan."""
@@ -96,6 +98,15 @@ class Drill(Check[Seen]):
             "throughout": [*self.throughout],
             "recover": [*self.recover],
         }
+
+    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str]]:
+        fault = self.fault.fault if self.fault else None
+        if isinstance(fault, TargetFault) and fault.target in targets:
+            why = fault.unfit(targets[fault.target])
+            yield from [(fault.target, why)] if why else []
+        for name in self.script.touches if self.script else ():
+            if name in targets and not (targets[name].container or targets[name].start):
+                yield name, "expected a target with a 'container' or a 'start': nothing else can be put back"
 
     def worst(self, asked: Asked) -> float:
         observed = max((each.patience for each in self.noticed), default=0.0)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,7 @@ from gate.staging.undo import undo
 if TYPE_CHECKING:
     from gate.staging.container import Container
     from gate.staging.process import Process
+    from gate.staging.spec import Target
     from gate.staging.staged import Staged
 
 PROOF_PATIENCE = 10.0
@@ -132,12 +133,30 @@ class Fault(Model):
 class TargetFault(Fault):
     """A fault done to one target. `stop: database` is short for `stop: {target: database}`."""
 
+    needs_port: ClassVar[bool] = True
+    """Whether it is proved on a port."""
+    of_process: ClassVar[Literal["yes", "behind", "no"]] = "yes"
+    """Whether it can be done to a process: `behind` only where ours stands in front of it."""
+
     target: TargetName = Field(description="The target it is done to.")
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"target": value} if isinstance(value, str) else value
+
+    def unfit(self, target: Target) -> str | None:
+        """Why it can't be done to such a target, for an error of the checklist; None where it can."""
+        if not (target.container or target.start):
+            return "expected a target with a 'container' or a 'start': nothing else can be broken"
+        process = target.start is not None and target.start.kind == "command"
+        if process and self.of_process == "no":
+            return f"expected a target that is a container: '{self.kind}' can't be done to a process"
+        if process and self.of_process == "behind" and not target.listen:
+            return "expected a target with a 'listen': nothing of ours stands in front of this process"
+        if self.needs_port and not target.ports:
+            return "expected a target with a 'port', a 'ready: {tcp: ...}' or a 'url': the fault is proved there"
+        return None
 
     def effect(self) -> Message:
         return say("{fault} {target}, and put it back", fault=self.kind, target=self.target)
@@ -165,7 +184,5 @@ def open_port(site: Site, timeout: float = 1.0) -> int | None:
 
 
 def ports(site: Site) -> str:
-    """The target's ports, for a sentence. Raises NoFault where none is known: a fault could not be proved."""
-    if not site.staged.ports:
-        raise NoFault(say("no port of {target} is known: say `port` or `ready: tcp`", target=site.staged.name))
+    """The target's ports, for a sentence."""
     return ", ".join(map(str, site.staged.own_ports))

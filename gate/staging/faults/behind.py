@@ -11,7 +11,7 @@ from typing import Any
 from gate.messages import say
 from gate.secrets import end_of
 from gate.staging.engine import RUN_LABEL, NoEngine, client, own_container, own_image
-from gate.staging.faults.base import NoFault, Site, ports
+from gate.staging.faults.base import NoFault, Site
 from gate.staging.proxy import PROBE, Mode
 
 PYTHON = ("/opt/prodgate/bin/python", "-I", "-m")
@@ -23,11 +23,8 @@ BEHIND = "prodgate-behind"
 
 def put(site: Site, mode: Mode) -> None:
     """Puts a proxy or stub in the target's place. Raises NoFault where that can't be done."""
-    ports(site)
     if site.staged.proxy is not None:
         site.staged.proxy.change(mode)
-    elif site.process:
-        raise NoFault(say("{target} has no `listen`: nothing of ours stands in front of it", target=site.staged.name))
     else:
         _take_name(site, mode)
 

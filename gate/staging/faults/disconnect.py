@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from gate.messages import Message, say
 from gate.staging.engine import client
-from gate.staging.faults.base import NoFault, Site, TargetFault, open_port, ports
+from gate.staging.faults.base import NoFault, Site, TargetFault, open_port
 from gate.staging.faults.stop import up
 
 
@@ -15,11 +15,9 @@ class Disconnect(TargetFault):
 
     kind: ClassVar[str] = "disconnect"
     summary: ClassVar[str] = "the network to the dependency is gone"
+    of_process: ClassVar[Literal["yes", "behind", "no"]] = "no"
 
     def inject(self, site: Site) -> None:
-        ports(site)
-        if site.process:
-            raise NoFault(say("{target} is a process: it has no network of its own to take it off", target=self.target))
         container = site.container
         if container.network is None:
             raise NoFault(say("{target} shares no network with the gate", target=self.target))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,6 +22,7 @@ class Impersonate(TargetFault):
 
     kind: ClassVar[str] = "impersonate"
     summary: ClassVar[str] = "a stub answers in the dependency's place"
+    of_process: ClassVar[Literal["yes", "behind", "no"]] = "behind"
 
     status: int | None = Field(None, ge=100, le=599, description="The HTTP status that every request is answered with.")
     delay: Duration = Field(0.0, description="How long an answer takes.")

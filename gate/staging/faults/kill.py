@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gate.messages import Message
-from gate.staging.faults.base import Site, TargetFault, ports
+from gate.staging.faults.base import Site, TargetFault
 from gate.staging.faults.stop import down, stays, up_again
 
 
@@ -16,7 +16,6 @@ class Kill(TargetFault):
     summary: ClassVar[str] = "the dependency dies at once"
 
     def inject(self, site: Site) -> None:
-        ports(site)
         if site.process:
             site.process.kill()
             return

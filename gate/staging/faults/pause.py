@@ -15,6 +15,7 @@ class Pause(TargetFault):
 
     kind: ClassVar[str] = "pause"
     summary: ClassVar[str] = "the dependency hangs"
+    needs_port: ClassVar[bool] = False
 
     def inject(self, site: Site) -> None:
         if site.process:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,7 @@ class Slow(TargetFault):
 
     kind: ClassVar[str] = "slow"
     summary: ClassVar[str] = "the way to the dependency is slow, or breaks"
+    of_process: ClassVar[Literal["yes", "behind", "no"]] = "behind"
 
     latency: Duration = Field(0.0, description="How much later everything arrives, each way.")
     jitter: Duration = Field(0.0, description="How much more or less than that it may be.")

@@ -17,7 +17,6 @@ class Stop(TargetFault):
     summary: ClassVar[str] = "the dependency is shut down"
 
     def inject(self, site: Site) -> None:
-        ports(site)
         if site.process:
             site.process.stop(patience=_GRACE)
             return
