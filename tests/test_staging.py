@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.parts import engine, images
-from tests.parts.folder import Folder
+from tests.parts.folder import Folder, until
 from tests.parts.services import free_port
 from tests.parts.staging import SERVES
 
@@ -96,6 +96,21 @@ def test_provisioning_from_outside(folder: Folder, path: str) -> None:
     folder.write(item(tcp={"target": "web", "port": 1}), web=web)
     code, said = folder.run("validate")
     assert (code, "expected a path inside the checkout" in said) == (2, True), said
+
+
+def test_no_engine(folder: Folder) -> None:
+    """Where there is no engine nothing is started, and so nothing is left that could never be undone."""
+    folder.environment["DOCKER_HOST"] = "unix:///nowhere.sock"
+    in_image = {"id": "c", "title": "C", "command": {"image": "alpine", "run": "true"}}
+    start = {"image": "alpine"}
+    folder.write(item(tcp={"target": "web"}), in_image, web={"start": start, "ready": {"tcp": 80, "within": "5s"}})
+    gate = folder.start()
+    until(lambda: gate.poll() is not None or bool(folder.journals()))
+    folder.kill(gate)
+    code, said = folder.run("restore")
+    assert (code, "NOT undone" in said, folder.journals()) == (0, False, []), said
+    code, said = folder.run()
+    assert (code, [outcome["status"] for outcome in folder.outcomes()], folder.journals()) == (1, ["skip", "error"], [])
 
 
 class TestContainers:

@@ -181,9 +181,10 @@ def _end(run: Alive) -> None:
 
 
 def _undo_all(run: Left, done: list[str]) -> list[str]:
-    """Undoes all acts of a dead run, adds to what was done, and returns what could not be. Scripts are the latest acts:
+    """Undoes all acts of a dead run, the latest first; adds to what was done, and returns what could not be.
 
-    when they have ended, nothing more is asked of the engine, and it is waited for.
+    A script that was under way is the latest act: once it has ended, nothing more is asked of the engine, which is
+    waited for before anything else is undone.
     """
     problems = []
     for act in run.acts:
