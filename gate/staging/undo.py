@@ -186,10 +186,10 @@ def _undo_all(run: Left, done: list[str]) -> list[str]:
     A script that was under way is the latest act: once it has ended, nothing more is asked of the engine, which is
     waited for before anything else is undone.
     """
-    problems = []
+    problems, settled = [], min(run.settled, time.time() + _LONGEST)
     for act in run.acts:
         if act.undo != end_group.__name__:
-            time.sleep(min(_LONGEST, max(0.0, run.settled - time.time())))
+            time.sleep(max(0.0, settled - time.time()))
         words = f"run {run.run_id}: {act.undo} {next(iter(act.what.values()))}"
         try:
             undo(act)
