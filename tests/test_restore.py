@@ -37,6 +37,12 @@ def drill(id: str = "drill", **more: Any) -> dict[str, Any]:
     return {"id": id, "title": "Drill", "drill": {"steady": [HOLDS], "stays": "0s", **more}}
 
 
+def own(folder: Folder, breaks: tuple[str, ...] = (), mends: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """A fault of the user's own, with shell lines for its command and for its way back, and a proof."""
+    command, undo = folder.program("breaks", "touch broken", *breaks), folder.program("mends", *mends, "rm -f broken")
+    return {"run": {"command": command, "undo": undo, "proof": "test -e broken", **more}}
+
+
 def sleeps(folder: Folder) -> str:
     """A shell line that leaves a process with the word behind, which does not end by itself."""
     return f"{sys.executable} -c 'import time; time.sleep(600)' {folder.word} &"
@@ -72,7 +78,7 @@ def test_commands_of_items_are_ended(folder: Folder) -> None:
 
 def test_a_run_that_is_still_alive(folder: Folder) -> None:
     """`restore` says that a run is alive, and lets it be; with `--end` it ends it after a while, and restores."""
-    folder.write(drill(fault={"run": {"command": "touch begun", "undo": "touch undone"}}, observe=[NEVER]))
+    folder.write(drill(fault=own(folder, ("touch begun",), ("touch undone",)), observe=[NEVER]))
     gate = folder.start()
     folder.wait_for("begun")
     gate.send_signal(signal.SIGSTOP)
@@ -110,10 +116,10 @@ def test_a_script_that_takes_too_long(folder: Folder) -> None:
 @pytest.mark.parametrize("kind", ["script", "run"])
 def test_the_deadline_ends_a_drills_commands(folder: Folder, kind: str) -> None:
     """A script, and the command of `run`, do not outlast the run's deadline, and `undo` is run after it."""
-    slow = folder.program("slow", "touch begun", "sleep 600")
-    own = {"run": {"command": slow, "undo": "touch undone", "timeout": "10m"}}
-    how = {"script": {"command": slow}} if kind == "script" else {"fault": own, "observe": [NEVER]}
-    folder.write(drill(**how))
+    lines = (sleeps(folder), "touch begun", "sleep 600")
+    fault = own(folder, lines, ("touch undone",), timeout="10m")
+    script = {"script": {"command": folder.program("slow", *lines)}}
+    folder.write(drill(**(script if kind == "script" else {"fault": fault, "observe": [NEVER]})))
     folder.run("run", "--out", "out", "--deadline", "3s")
     assert (folder.path / "begun").exists()
     assert (folder.path / "undone").exists() == (kind == "run")
@@ -122,8 +128,8 @@ def test_the_deadline_ends_a_drills_commands(folder: Folder, kind: str) -> None:
 
 def test_a_second_ctrl_c_of_a_terminal(folder: Folder) -> None:
     """A terminal sends SIGINT to the whole group, also while `undo` is under way: that is run to its end."""
-    undo = folder.program("undo", "touch undoing", "sleep 2", "touch undone")
-    folder.write(drill(fault={"run": {"command": "touch begun", "undo": undo}}, observe=[NEVER]))
+    fault = own(folder, ("touch begun",), ("touch undoing", "sleep 2", "touch undone"))
+    folder.write(drill(fault=fault, observe=[NEVER]))
     gate = folder.start(start_new_session=True)
     folder.wait_for("begun")
     os.killpg(gate.pid, signal.SIGINT)
@@ -135,9 +141,8 @@ def test_a_second_ctrl_c_of_a_terminal(folder: Folder) -> None:
 
 def test_the_time_that_an_undo_has(folder: Folder) -> None:
     """`undo` has the fault's `timeout`: one that takes longer was not done, also for `restore`."""
-    undo = folder.program("undo", "test -e patient || sleep 600")
-    own = {"run": {"command": "true", "undo": undo, "timeout": "1s"}}
-    folder.write(drill(fault=own, observe=[{"within": "1s", **HOLDS}]))
+    fault = own(folder, mends=("test -e patient || sleep 600",), timeout="3s")
+    folder.write(drill(fault=fault, observe=[{"within": "1s", **HOLDS}]))
     assert folder.run()[0] == 1
     (outcome,) = folder.outcomes()
     assert outcome["cause"].startswith("unrestored")
@@ -149,19 +154,17 @@ def test_the_time_that_an_undo_has(folder: Folder) -> None:
 
 def test_what_a_command_of_run_leaves(folder: Folder) -> None:
     """What breaks staging from the background is not ended before `undo` has run, and is with the run."""
-    breaks = folder.program("breaks", sleeps(folder), "echo $! >pid")
     proof = folder.program("proof", 'kill -0 "$(cat pid)"')
-    gone = folder.program("gone", "rm pid")
-    own = {"run": {"command": breaks, "undo": gone, "proof": proof}}
-    folder.write(drill(fault=own, observe=[{"within": "1s", "command": {"run": proof}}]))
+    fault = own(folder, (sleeps(folder), "echo $! >pid"), ("rm pid",), proof=proof)
+    folder.write(drill(fault=fault, observe=[{"within": "1s", "command": {"run": proof}}]))
     code, said = folder.run()
     assert (code, folder.left()) == (0, []), said
 
 
 def test_what_an_undo_brings_back(folder: Folder) -> None:
     """A service that `undo` starts in the background goes on after the run."""
-    undo = folder.program("undo", f"{sleeps(folder)[:-1]} >/dev/null 2>&1 &", "echo $! >pid")
-    folder.write(drill(fault={"run": {"command": "true", "undo": undo}}, observe=[{"within": "1s", **HOLDS}]))
+    fault = own(folder, mends=(f"{sleeps(folder)[:-1]} >/dev/null 2>&1 &", "echo $! >pid"))
+    folder.write(drill(fault=fault, observe=[{"within": "1s", **HOLDS}]))
     code, said = folder.run()
     left = folder.left()
     os.kill(int((folder.path / "pid").read_text()), signal.SIGKILL)
@@ -194,8 +197,8 @@ def test_a_paused_process_without_a_port(folder: Folder) -> None:
 
 def test_a_fault_that_was_refused(folder: Folder) -> None:
     """Where nothing was done, nothing has to be taken back: an ERROR, and the next drill runs."""
-    own = {"run": {"command": "true", "undo": "false", "proof": "true"}}
-    folder.write(drill(fault=own, observe=[NEVER]), drill("next", script={"command": "touch second"}))
+    fault = own(folder, mends=("exit 1",), proof="true")
+    folder.write(drill(fault=fault, observe=[NEVER]), drill("next", script={"command": "touch second"}))
     folder.run()
     assert [outcome["status"] for outcome in folder.outcomes()] == ["error", "pass"]
     assert ((folder.path / "second").exists(), folder.left()) == (True, [])

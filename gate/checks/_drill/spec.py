@@ -98,4 +98,4 @@ class Script(Model):
 
     command: Words = Field(description="The command; it has to exit with 0.")
     timeout: Duration = Field(300.0, description="How long it may take.")
-    touches: list[TargetName] = Field([], description="The targets that it stops: started again where it does not.")
+    touches: list[TargetName] = Field([], description="The targets that it breaks: put back as they were.")
