@@ -350,7 +350,8 @@ def test_no_trace_after_a_kill(tmp_path: Path) -> None:
             for n, (each, moments) in enumerate(zip(ON_PROCESSES, PROCESS_MOMENTS, strict=True))
         ]
         found = [work.result() for work in [*on_containers, *on_processes]]
-    assert [line for each in found for line in each.wrong] == []
+    wrong = [line for each in found for line in each.wrong]
+    assert not wrong, "\n".join(wrong)
     assert sum(each.in_mid_drill for each in found) >= IN_MID_DRILL
     assert sum(each.open_acts for each in found[: len(ON_CONTAINERS)]) >= WITH_OPEN_ACTS
 
