@@ -292,10 +292,13 @@ def kill_after(gate: Gate, seconds: float) -> None:
 
 
 def wait_for(gate: Gate, word: str) -> None:
-    """Returns when a run has said a word."""
+    """Returns when a run has said a word. One that ends without it fails the test."""
     end = time.monotonic() + 120
+    over = False
     while word not in gate.said():
+        assert not over, gate.said()
         assert time.monotonic() < end, gate.said()
+        over = gate.over()
         time.sleep(0.005)
 
 
