@@ -33,6 +33,8 @@ BODY_LIMIT = 1024 * 1024
 """Bytes of a body that are read, where nothing else is said. They are counted after decompression."""
 _CHUNK = 64 * 1024
 _SLACK = 0.01
+_LONGEST_WAIT = 10.0**6
+"""Seconds: a socket counts them in 31 bits of milliseconds."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HARMLESS = ("accept", "accept-language", "user-agent")
 _URL_SAFE = "%/:=&?~+!$,;'@()*[]|"
@@ -427,7 +429,7 @@ def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return left
+    return min(left, _LONGEST_WAIT)
 
 
 def look_up(host: str, port: int, deadline: float) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from gate.checklist.models import Checklist, Item
 from gate.checklist.references import wanted
@@ -49,14 +50,16 @@ def _targets(checklist: Checklist, items: list[Item]) -> Step:
     """The targets that the items need. They come up side by side, but for those that others come after."""
     targets = {name: checklist.targets[name] for name in wanted(items, checklist.targets)}
     lines = [say("{target}: {effect}", target=name, effect=line) for name in targets for line in targets[name].plan()]
-    return Step(say("Targets"), tuple(lines), max((_until(name, targets) for name in targets), default=0.0))
+    return Step(say("Targets"), tuple(lines), _until_ready(targets))
 
 
-def _until(name: str, targets: Mapping[str, Target]) -> float:
-    """Seconds until a target is ready at the latest, those that come before it included."""
-    target = targets[name]
-    within = target.ready.within if target.ready else 0.0
-    return within + max((_until(other, targets) for other in target.awaits), default=0.0)
+def _until_ready(targets: Mapping[str, Target]) -> float:
+    """Seconds until all targets are ready at the latest, each after those that come before it."""
+    until: dict[str, float] = {}
+    for name in TopologicalSorter({name: target.awaits for name, target in targets.items()}).static_order():
+        ready, awaits = targets[name].ready, targets[name].awaits
+        until[name] = (ready.within if ready else 0.0) + max((until[other] for other in awaits), default=0.0)
+    return max(until.values(), default=0.0)
 
 
 def _here(checklist: Checklist, items: list[Item]) -> Step:

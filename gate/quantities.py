@@ -16,13 +16,21 @@ _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+"
 _SIZE = r"[0-9]+(?:\.[0-9]+)?\s*(?:B|KB|MB|GB|KiB|MiB|GiB)"
 
+LONGEST = 3650 * _SECONDS["d"]
+"""Seconds: a longer duration is a slip of the pen, and no timer could hold it."""
+LARGEST = 2**60
+"""Bytes, likewise."""
+
 
 def parse_duration(value: Any) -> float:
     """Seconds from `500ms`, `30s`, `1m30s`. Raises ValueError for anything else, a bare number included."""
     if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
         raise ValueError("expected a duration with its unit, such as 500ms, 30s or 2m")
     parts = re.findall(r"([0-9.]+)(ms|s|m|h|d|w)", value)
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > LONGEST:
+        raise ValueError("expected a duration of at most 3650d")
+    return seconds
 
 
 def parse_size(value: Any) -> int:
@@ -30,7 +38,10 @@ def parse_size(value: Any) -> int:
     found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
     if not found or not re.fullmatch(_SIZE, str(value)):
         raise ValueError("expected a size with its unit, such as 512B, 8KiB or 64MiB")
-    return int(float(found[1]) * _BYTES[found[2]])
+    count = float(found[1]) * _BYTES[found[2]]
+    if count > LARGEST:
+        raise ValueError(f"expected a size of at most {LARGEST // 2**30}GiB")
+    return int(count)
 
 
 Duration = Annotated[

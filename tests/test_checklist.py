@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from gate.checklist.load import load, load_text
 from gate.checklist.problems import ChecklistError
@@ -262,49 +259,6 @@ def test_anchors() -> None:
         HEAD + "x-item: &item {title: A, file: {path: a, exists: true}}\n" + SECTIONS + "      - {id: s.a, <<: *item}\n"
     )
     assert load_text(text, "f.yml", {}).checklist.items[0].title == "A"
-
-
-_WORDS = [
-    *["version", "1", ":", "-", " ", "\n", "  ", "{", "}", "[", "]", "&a", "*a", "!!", "|", ">", "'", '"', "${", "$$"],
-    *["sections", "items", "id", "title", "http", "file", "drill", "targets", "within", "3s", "#", "\t", "?", "<<"],
-    *["\ufeff", "\x00", chr(0xD800), "\x85", "%", "@", "---", "...", "\\", "tests", "requires"],
-]
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(_WORDS), max_size=60).map("".join)))
-@example("? ? ? ?")
-@example("%YAML 9.9\n---\n")
-@example("a: !<tag:yaml.org,2002:int> 3")
-@example("version: 0x" + "f" * 5000)
-@example("version: " + "9" * 5000)
-def test_no_input_breaks_it(text: str) -> None:
-    """No text whatever gives anything but a checklist or its errors."""
-    assert loads_or_says_why(text)
-
-
-_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(_WORDS)
-_KEYS = st.sampled_from(
-    ["id", "title", "items", "http", "file", "drill", "target", "status", "json", "within", "steady",
-                         "fault", "observe", "path", "valid", "ready", "url", "start", "metrics", "x"])  # fmt: skip
-_VALUES = st.recursive(
-    _LEAVES,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=4)),
-    max_leaves=12,
-)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_VALUES, _VALUES, st.sampled_from(["http", "metrics", "drill", "file", "command", "alert_rules", "tests"]))
-def test_no_shape_breaks_it(target: object, value: object, kind: str) -> None:
-    """No value in the place of a target or a check gives anything but a checklist or its errors."""
-    shape = {
-        "version": 1,
-        "service": "s",
-        "targets": {"api": target},
-        "sections": [{"id": "s", "title": "S", "items": [{"id": "a", "title": "A", kind: value}]}],
-    }
-    assert loads_or_says_why(json.dumps(shape))
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,12 @@ def test_an_answer() -> None:
     assert timings.tls is None
 
 
+def test_a_deadline_of_years() -> None:
+    """A deadline further away than a socket can count is one."""
+    with serving({"/": Reply(200, "hello")}) as web:
+        assert fetch(web.url + "/", within=3650 * 86400.0).status == 200
+
+
 def test_what_is_sent() -> None:
     """Method, headers, body and a path with spaces and accents arrive; nothing else is added but what is needed."""
     with serving({"/a%20%C3%A9": Reply()}) as web:

@@ -65,7 +65,7 @@ class WaiverPolicy(Model):
     """How far waivers may go."""
 
     max: int | None = Field(None, ge=0, description="How many there may be.")
-    max_days: int | None = Field(None, ge=1, description="How many days from today one may reach.")
+    max_days: int | None = Field(None, ge=1, le=36500, description="How many days from today one may reach.")
 
 
 class Checklist(Model):
