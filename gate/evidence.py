@@ -19,6 +19,8 @@ from gate.quantities import size
 from gate.secrets import Secrets
 
 FOLDER = "evidence"
+SUMS = "SHA256SUMS"
+"""Is empty while a run makes the folder of evidence, and after one that was killed: the next run may empty it."""
 FILE_LIMIT = 4 * 2**20
 """Bytes of one file; of a longer one both ends are kept."""
 TOTAL_LIMIT = 256 * 2**20
@@ -41,12 +43,14 @@ class Store:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Makes the folder; an older report's evidence goes, because it proves nothing about this run."""
-        folder = self.out / FOLDER
+        """Makes the folder; an older run's evidence goes, because it proves nothing about this one."""
+        folder, sums = self.out / FOLDER, self.out / SUMS
         try:
-            if folder.is_dir() and not folder.is_symlink() and (self.out / "report.json").is_file():
+            if folder.is_dir() and not folder.is_symlink() and is_open(self.out):
                 shutil.rmtree(folder)
-            folder.mkdir(parents=True, exist_ok=True)
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                sums.write_bytes(b"")
         except OSError as error:
             self._fails(error)
 
@@ -126,6 +130,12 @@ def _write(descriptor: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
+
+
+def is_open(out: Path) -> bool:
+    """Whether a folder of reports is one that a run has begun and not sealed."""
+    sums = out / SUMS
+    return sums.is_file() and sums.stat().st_size == 0
 
 
 def cut_bytes(content: bytes, limit: int = FILE_LIMIT) -> bytes:

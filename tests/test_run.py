@@ -189,7 +189,8 @@ def test_a_wrong_checklist(gate: Gate) -> None:
 @pytest.mark.parametrize(
     "words",
     [["run", "--file", "no.yml"], ["run", "--deadline", "3"], ["nonsense"], ["render", "no.json", "--format", "md"],
-     ["run", "--baseline", "no.json"], ["validate", "--no-such-option"]],
+     ["run", "--baseline", "no.json"], ["validate", "--no-such-option"],
+     ["run", "--out", ""], ["run", "--deadline", "99999999999h"]],
     ids=" ".join,
 )  # fmt: skip
 def test_a_wrong_call(gate: Gate, words: list[str]) -> None:
@@ -197,6 +198,59 @@ def test_a_wrong_call(gate: Gate, words: list[str]) -> None:
     gate.write(there("a"))
     code, _, err = gate.run(*words)
     assert (code, "Traceback" in err, err != "") == (2, False, True)
+
+
+STALE = {
+    "report.json",
+    "report.md",
+    "report.html",
+    "junit.xml",
+    "predicate.json",
+    "statement.intoto.json",
+}
+
+
+@pytest.mark.parametrize(
+    ("then", "words", "code"),
+    [
+        ("servise: x", [], 2),
+        ("", ["--baseline", "no.json"], 2),
+        ("", ["--only", "no"], 2),
+        ("", ["--policy", "base"], 2),
+    ],
+)
+def test_an_old_go_does_not_outlive_its_run(gate: Gate, then: str, words: list[str], code: int) -> None:
+    """A run that ends without a verdict leaves no report of the run before it."""
+    gate.write(there("a"))
+    assert gate.run()[0] == 0
+    out = gate.folder / "prodgate-out"
+    assert {path.name for path in out.iterdir()} >= STALE
+    if then:
+        (gate.folder / "prodgate.yml").write_text(then)
+    assert gate.run("run", *words)[0] == code
+    assert STALE & {path.name for path in out.iterdir()} == set()
+    assert (out / "SHA256SUMS").read_bytes() == b""
+
+
+def test_an_old_go_does_not_outlive_a_killed_run(gate: Gate, silent: str) -> None:
+    """A run that is killed leaves no report, and the next one keeps its own evidence only."""
+    gate.write(there("a"), {"id": "b", "http": {"url": silent, "status": 200}, "timeout": "60s"})
+    assert gate.run("run", "--only", "a")[0] == 0
+    started, out = gate.start("run"), gate.folder / "prodgate-out"
+    while not list((out / "evidence").glob("a.*")) or (out / "report.json").exists():
+        time.sleep(0.05)
+    started.kill()
+    started.communicate()
+    assert STALE & {path.name for path in out.iterdir()} == set()
+    assert (gate.run("run", "--only", "a")[0], gate.run("verify", "prodgate-out")[0]) == (0, 0)
+
+
+def test_a_baseline_may_stand_where_the_reports_go(gate: Gate) -> None:
+    """The last report can be the baseline of the next."""
+    gate.write(there("a"))
+    gate.run()
+    assert gate.run("run", "--baseline", "prodgate-out/report.json")[0] == 0
+    assert gate.report["changes"]["baseline_decision"] == "GO"
 
 
 def test_reports_that_cannot_be_written(gate: Gate) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "prodgate.yml"
 WORKERS = 20
 """Items asked at a time, where nothing is said: enough to be quick, and no load test of the service."""
+DEFAULT_OUT = "prodgate-out"
 
 
 class _Files(argparse.Action):
@@ -32,6 +33,19 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the checklist; several are merged, later ones override (default: {DEFAULT_FILE})",
     )
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """`--out`."""
+    parser.add_argument(
+        "-o", "--out", type=_folder, default=DEFAULT_OUT, metavar="DIR", help="where the reports go (%(default)s)"
+    )
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, such as . or prodgate-out")
+    return text
 
 
 def add_only(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gate.commands._options import add_out
 from gate.commands._publishing import add_publishing, announced, noted, wished
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("reports", nargs="*", metavar="REPORT", help="report.json files, or folders with such files")
     parser.add_argument("--expect", action="append", default=[], metavar="NAME", help="a part that must be there")
-    parser.add_argument("-o", "--out", default="prodgate-out", metavar="DIR", help="where the reports go (%(default)s)")
+    add_out(parser)
     parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: that of the first part)")
     add_publishing(parser)
 
@@ -44,13 +45,16 @@ def main(options: argparse.Namespace) -> int:
 def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.commands._finish import finish, tell_step
     from gate.publish import outputs
+    from gate.render.folder import clear
     from gate.report.merge import NotOneRun, merge, nothing
     from gate.report.source import source
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
     notes = noted(wishes)
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
-    now, parts = datetime.now(UTC), _read([Path(path) for path in options.reports], bool(expected))
+    files = _files([Path(path) for path in options.reports], bool(expected))
+    clear(Path(options.out), keep=files)
+    now, parts = datetime.now(UTC), _read(files)
     none = expected and not parts
     report = nothing(expected, source(Path.cwd()), now) if none else merge(parts, expected, now.date())
     if wishes.wished and report.source.commit != wishes.commit:
@@ -64,17 +68,22 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     return finish(report, Path(options.out), wishes)
 
 
-def _read(paths: list[Path], expected: bool) -> dict[str, Report]:
-    """The reports by the name of their part: the folder of a `report.json`, or the file's own name.
+def _files(paths: list[Path], expected: bool) -> list[Path]:
+    """The files that some paths stand for.
 
     Where parts are expected, a path at which nothing stands has none of them, and what is missing is told by name.
     """
+    there = [path for path in paths if path.exists() or not expected]
+    return [file for path in there for file in (_in_folder(path) if path.is_dir() else [path])]
+
+
+def _read(files: list[Path]) -> dict[str, Report]:
+    """The reports by the name of their part: the folder of a `report.json`, or the file's own name."""
     from gate.report.document import read
     from gate.report.merge import NotOneRun
 
     found: dict[str, Report] = {}
-    there = [path for path in paths if path.exists() or not expected]
-    for path in [file for given in there for file in (_in_folder(given) if given.is_dir() else [given])]:
+    for path in files:
         name = path.parent.name if path.name == "report.json" else path.stem
         if name in found:
             raise NotOneRun(f"two reports are called {name}, expected each part in a folder of its own name")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.commands._base import BY_API, compared
 from gate.commands._baseline import baseline
 from gate.commands._finish import finish, tell_step
-from gate.commands._options import add_files, add_only, add_workers, chosen, image, seconds
+from gate.commands._options import add_files, add_only, add_out, add_workers, chosen, image, seconds
 from gate.commands._publishing import add_publishing, announced, noted, wished
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ SUMMARY = "run the checklist, write the reports, exit with the verdict"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     add_files(parser)
-    parser.add_argument("-o", "--out", default="prodgate-out", metavar="DIR", help="where the reports go (%(default)s)")
+    add_out(parser)
     parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: as the checklist says)")
     add_only(parser)
     parser.add_argument("--deadline", type=seconds, metavar="10m", help="end the whole run after this long")
@@ -82,12 +84,13 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.run.runner import Options, Run
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
-    found = compared(load(options.file), options.compare, options.policy, wishes)
-    loaded = found.loaded
+    with _afresh(Path(options.out), options.baseline):
+        found = compared(load(options.file), options.compare, options.policy, wishes)
+        loaded = found.loaded
+        items = tuple(chosen(loaded.checklist, options.only))
+        before = baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes)
     secrets = wishes.secrets
     language = options.language or loaded.checklist.language
-    items = tuple(chosen(loaded.checklist, options.only))
-    before = baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes)
     judged = source(Path.cwd()).model_copy(update={"images": tuple(options.image), "context": wishes.context})
     settings = Options(
         root=Path.cwd(),
@@ -107,11 +110,35 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     return finish(before.on(report, wishes), Path(options.out), wishes)
 
 
+@contextmanager
+def _afresh(out: Path, baseline: str | None) -> Iterator[None]:
+    """Without an earlier run's reports: whatever becomes of this one, they don't speak for it.
+
+    The baseline may be one of them, and goes once it is read. Raises NoPlace where they can't go.
+    """
+    from gate.render.folder import clear
+
+    with _as_place(out):
+        clear(out, keep=[Path(baseline)] if baseline else [])
+    try:
+        yield
+    finally:
+        with _as_place(out):
+            clear(out)
+
+
 def _needs_place(out: Path) -> None:
     """Raises NoPlace where no report can be written: found now, and not after the drills."""
-    try:
+    with _as_place(out):
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
+
+
+@contextmanager
+def _as_place(out: Path) -> Iterator[None]:
+    """Raises NoPlace for what can't be done in the folder of the reports."""
+    try:
+        yield
     except OSError as error:
         why = error.strerror or str(error)
         raise NoPlace(f"{out} can't hold the reports: {why}; nothing was run") from error

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from gate.evidence import SUMS, is_open
 from gate.model import Report
 from gate.render import FORMATS
 from gate.report.document import from_json, to_json
-from gate.report.proof import seal
+from gate.report.proof import PREDICATE, STATEMENT, seal
 
 FILES = {"json": "report.json", "md": "report.md", "junit": "junit.xml", "html": "report.html"}
+
+
+def clear(folder: Path, keep: Collection[Path] = ()) -> None:
+    """Removes what an earlier run has left: it must not speak for one that breaks. Raises OSError where it can't.
+
+    Files of `keep` stay.
+    """
+    kept = {path.resolve() for path in keep}
+    if (folder / FILES["json"]).is_file():
+        (folder / SUMS).write_bytes(b"")
+    elif not is_open(folder):
+        (folder / SUMS).unlink(missing_ok=True)
+    for name in [*FILES.values(), PREDICATE, STATEMENT]:
+        if (folder / name).resolve() not in kept:
+            (folder / name).unlink(missing_ok=True)
 
 
 def write(report: Report, folder: Path) -> dict[str, Path]:

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gate.evidence import FOLDER
+from gate.evidence import FOLDER, SUMS
 from gate.model import Artifact, Decision, Report, Severity, Status
 from gate.verdict import decide
 
-STATEMENT, PREDICATE, SUMS, REPORT = "statement.intoto.json", "predicate.json", "SHA256SUMS", "report.json"
+STATEMENT, PREDICATE, REPORT = "statement.intoto.json", "predicate.json", "report.json"
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 _RESULTS = {Decision.GO: "PASSED", Decision.GO_WITH_RESERVATIONS: "WARNED", Decision.NO_GO: "FAILED"}
