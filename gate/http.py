@@ -35,6 +35,8 @@ _CHUNK = 64 * 1024
 _SLACK = 0.01
 _LONGEST_WAIT = 10.0**6
 """Seconds: a socket counts them in 31 bits of milliseconds."""
+_ENCODINGS = 3
+"""Encodings that a body may have, one on top of the other."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HARMLESS = ("accept", "accept-language", "user-agent")
 _URL_SAFE = "%/:=&?~+!$,;'@()*[]|"
@@ -72,6 +74,13 @@ class TooLarge(HttpFailure):
     def __init__(self, limit: int) -> None:
         super().__init__("body", say("it is larger than the limit of {limit}", limit=size(limit)))
         self.limit = limit
+
+
+class Unreadable(HttpFailure):
+    """A body in an encoding that nobody here can undo. None of it was read."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__("body", say("its Content-Encoding can't be undone here: {name}", name=beginning_of(encoding, 100)))
 
 
 @dataclass
@@ -113,7 +122,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `truncated`: the body was longer than the limit, and `body` is its beginning."""
+    """What came back. `truncated`: the body was longer than the limit, and `body` is its beginning.
+
+    `unread`: why the body could not be read at all; `body` is empty then.
+    """
 
     url: str
     status: int
@@ -127,6 +139,7 @@ class Answer:
     """As `ssl.SSLSocket.getpeercert` has it; empty without TLS or verification."""
     history: tuple[str, ...] = ()
     """The addresses that led here by redirects, the first one asked first."""
+    unread: Message | None = None
 
     def header(self, name: str) -> str | None:
         """A header's value, several of one name joined with commas as in RFC 9110; None where there is none."""
@@ -177,13 +190,15 @@ def parse_json(body: bytes | str) -> Any:
 def fetch(request: Request, deadline: float) -> Answer:
     """Asks, and reads the body up to the limit. `deadline` is in `time.monotonic()` seconds. Raises HttpFailure."""
     with open_stream(request, deadline) as stream:
-        body, truncated = bytearray(), False
+        body, truncated, unread = bytearray(), False, None
         try:
             for chunk in stream.chunks():
                 body += chunk
         except TooLarge:
             truncated, body = True, bytearray(torn(body))
-        return replace(stream.head, body=bytes(body), truncated=truncated, timings=stream.head.timings)
+        except Unreadable as failure:
+            unread = failure.message
+        return replace(stream.head, body=bytes(body), truncated=truncated, unread=unread)
 
 
 @contextmanager
@@ -244,13 +259,20 @@ def _cut_short(got: int, wanted: int) -> HttpFailure:
 
 
 def _decoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Pieces without their gzip or deflate, each of bounded size however well it was packed."""
-    name = encoding.strip().lower()
-    if name not in ("gzip", "x-gzip", "deflate"):
-        yield from chunks
-        return
-    unpack = zlib.decompressobj(47 if name != "deflate" else zlib.MAX_WBITS)
+    """Pieces without their encodings, the last one undone first (RFC 9110, section 8.4). Raises Unreadable."""
+    names = [name for name in (part.strip().lower() for part in encoding.split(",")) if name not in ("", "identity")]
+    if len(names) > _ENCODINGS or not set(names) <= {"gzip", "x-gzip", "deflate"}:
+        raise Unreadable(encoding)
+    for name in reversed(names):
+        chunks = _unpacked(chunks, name)
+    return chunks
+
+
+def _unpacked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Pieces without their gzip or deflate, each of bounded size however well it was packed. Nothing stays nothing."""
+    unpack, nothing = zlib.decompressobj(47 if name != "deflate" else zlib.MAX_WBITS), True
     for chunk in chunks:
+        nothing = False
         while chunk:
             if unpack.eof:
                 if not unpack.unused_data and not chunk.strip(b"\0"):
@@ -260,7 +282,7 @@ def _decoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             if piece:
                 yield piece
             chunk = unpack.unconsumed_tail or unpack.unused_data
-    if not unpack.eof:
+    if not unpack.eof and not nothing:
         raise zlib.error("it ends too early")
 
 
@@ -418,6 +440,8 @@ def _why(error: Exception) -> Message:
         return say("the connection was closed without an answer")
     if isinstance(error, http.client.IncompleteRead):
         return say("the connection was closed in the middle of it")
+    if isinstance(error, http.client.UnknownProtocol):
+        return say("the answer is in {version}, expected HTTP/1", version=beginning_of(str(error), 100))
     if isinstance(error, http.client.BadStatusLine):
         return say("what came back is no HTTP: {line}", line=beginning_of(str(error), 100))
     text = error.strerror if isinstance(error, OSError) else str(error)

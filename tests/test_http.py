@@ -243,6 +243,36 @@ def test_compressed(encoding: str) -> None:
         assert fetch(f"{web.url}/").body == b"hello" * 50_000
 
 
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "identity, gzip, identity, GZIP"])
+def test_compressed_twice(encoding: str) -> None:
+    """Encodings on top of one another are all undone."""
+    with serving({"/": Reply(200, gzip.compress(gzip.compress(b"hello")), {"Content-Encoding": encoding})}) as web:
+        assert fetch(f"{web.url}/").body == b"hello"
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, br", "br, gzip", "gzip, gzip, gzip, gzip", "gzip;q=1"])
+def test_an_encoding_that_cannot_be_undone(encoding: str) -> None:
+    """A body that cannot be read is not taken as it came: there is the head, no body, and why."""
+    with serving({"/": Reply(200, gzip.compress(b"ready"), {"Content-Encoding": encoding})}) as web:
+        answer = fetch(f"{web.url}/")
+    assert (answer.status, answer.body) == (200, b"")
+    assert str(answer.unread) == f"The body broke: its Content-Encoding can't be undone here: {encoding}"
+
+
+def test_nothing_is_nothing_in_any_encoding() -> None:
+    """The answer to HEAD has no body, whatever its headers say."""
+    with serving({"/": send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n")}) as web:
+        answer = fetch(f"{web.url}/", method="HEAD")
+    assert (answer.status, answer.body, answer.unread) == (200, b"", None)
+
+
+def test_another_http() -> None:
+    """An answer in another version of HTTP is said to be one."""
+    with serving({"/": send(b"HTTP/2 200 OK\r\n\r\n")}) as web:
+        found = failure(f"{web.url}/")
+    assert str(found.message).endswith("did not come: the answer is in HTTP/2, expected HTTP/1")
+
+
 def test_gzip_in_several_members() -> None:
     """A gzip body of several members is all of them, as RFC 1952 has it."""
     body = gzip.compress(b"one", mtime=0) + gzip.compress(b"two")
