@@ -112,7 +112,7 @@ def test_mistakes(name: str) -> None:
 
 ITEM_MISTAKES = {
     "two checks": (
-        "      - {id: s.a, title: A, file: {path: a, exists: true}, tcp: {target: b, port: 1}}\n",
+        "      - {id: s.a, title: A, file: {path: a, exists: true}, tcp: {host: b, port: 1}}\n",
         "7:60: expected exactly one check, got file and tcp",
     ),
     "an id that stands twice": (ITEM + ITEM, "8:14: item 's.a' stands twice, expected every id once"),
@@ -187,6 +187,62 @@ def test_all_at_once() -> None:
     """All errors of a file come at once, in the order of the file."""
     found = errors("version: 2\nservice: ''\nsections:\n  - {id: s, titel: S, items: [{title: 3}]}\n")
     assert [error.split(" ", 1)[0] for error in found] == ["1:10:", "2:10:", "4:5:", "4:13:", "4:31:", "4:31:", "4:39:"]
+
+
+def test_a_mistake_hides_no_other() -> None:
+    """What the schema refuses hides no broken reference and no id that stands twice, in no part of the file."""
+    found = errors(
+        "version: 1\nservise: shop\ntargets: {api: {urk: 'http://x', after: [apj]}}\nsections:\n"
+        "  - {id: s, title: S, items: []}\n"
+        "  - id: s\n    title: S\n    items:\n"
+        "      - {id: a, title: A, requires: [apj], http: {target: apii, status: 200, bogus: 1}}\n"
+        "      - {id: a, title: A, needs: [zz], file: {path: x, exists: true}, within: 3}\n"
+        "      - {id: c, title: C, drill: {steady: [{tcp: {target: apk}}], fault: {stop: api}}}\n"
+        "waivers:\n  - {item: nope, reason: r, owner: o, expires: 2999-01-01}\nwaiver_policy: {max_days: 9}\n"
+    )
+    assert [error.split(",")[0].split(": ", 1) for error in found if "missing" not in error] == [
+        ["2:1", "unknown key 'servise'"],
+        ["3:17", "unknown key 'urk'"],
+        ["3:42", "unknown target 'apj'"],
+        ["5:30", "expected at least one entry"],
+        ["6:9", "section 's' stands twice"],
+        ["9:38", "unknown target 'apj'"],
+        ["9:59", "unknown target 'apii'"],
+        ["9:78", "unknown key 'bogus'"],
+        ["10:14", "item 'a' stands twice"],
+        ["10:35", "unknown item 'zz'"],
+        ["10:79", "expected a duration with its unit"],
+        ["11:34", "expected at least one criterion under 'observe'"],
+        ["11:59", "unknown target 'apk'"],
+        ["13:12", "unknown item 'nope'"],
+        ["13:48", "reaches until 2999-01-01"],
+    ]
+
+
+def test_two_checks_hide_no_mistake() -> None:
+    """Where two checks stand in an item, what is wrong inside each is said, too."""
+    found = items(
+        "      - {id: s.a, title: A, http: {url: 'http://x', status: 1, bogus: 1}, tcp: {hosst: a, port: 1}}\n"
+    )
+    assert [error.split(",")[0] for error in found] == [
+        "7:64: unknown key 'bogus'",
+        "7:75: expected exactly one check",
+        "7:81: unknown key 'hosst'",
+    ]
+
+
+def test_a_file_hides_no_other(tmp_path: Path) -> None:
+    """A file that can't be read hides no mistake of another; what may stand in it is not said to be missing."""
+    base, over = tmp_path / "a.yml", tmp_path / "b.yml"
+    over.write_text("servise: x\nsections:\n  - id: s\n    items:\n      - {id: s.a, requires: [api], within: 3}\n")
+    for text in (None, "version: [", "- a"):
+        if text is not None:
+            base.write_text(text)
+        with pytest.raises(ChecklistError) as caught:
+            load([base, over], {})
+        found = [str(problem).removeprefix(str(tmp_path)) for problem in caught.value.problems]
+        assert [error.split(":")[0] for error in found] == ["/a.yml", "/b.yml", "/b.yml"]
+        assert ["unknown key 'servise'" in found[1], "expected a duration" in found[2]] == [True, True]
 
 
 def test_aliases_without_end() -> None:

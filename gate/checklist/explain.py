@@ -40,11 +40,16 @@ _ALONE = {"missing", "no_check", "two_checks", "extra_forbidden"}
 
 
 def explain(
-    error: ValidationError, data: Any, values: Mapping[Path_, Place], keys: Mapping[Path_, Place]
+    error: ValidationError, values: Mapping[Path_, Place], keys: Mapping[Path_, Place], *, whole: bool = True
 ) -> list[Problem]:
-    """A problem for each error, several of one place (a union's members) made one."""
+    """A problem for each error, several of one place (a union's members) made one.
+
+    Where a part of the checklist could not be read, and it is not `whole`, nothing is said of what may stand there.
+    """
     found: dict[tuple[Place, Path_, str], list[str]] = {}
     for entry in error.errors(include_url=False):
+        if not whole and _of_something_missing(entry):
+            continue
         path = _known(entry["loc"], values)
         place, text = _explained(entry, path, values, keys)
         alone = text if entry["type"] in _ALONE else ""
@@ -52,6 +57,11 @@ def explain(
         if text not in texts:
             texts.append(text)
     return [Problem(place, _joined(texts)) for (place, _, _), texts in found.items()]
+
+
+def _of_something_missing(entry: Any) -> bool:
+    """Whether an error speaks of a mapping as a whole: something is missing from it."""
+    return entry["type"] not in ("extra_forbidden", "two_checks") and isinstance(entry["input"], dict | None)
 
 
 def _joined(texts: list[str]) -> str:

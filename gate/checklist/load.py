@@ -45,18 +45,19 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
     tree: Tree = trees[0]
     for over in trees[1:]:
         tree = merge(tree, over)
-    return _validated(tree, problems, names)
+    return _validated(tree, problems, names, whole=len(trees) == len(names))
 
 
 def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> Loaded:
     """As `load`, from a text."""
     known = os.environ if environment is None else environment
     tree, problems = parse(text, name, lambda value: interpolate(value, known))
-    return _validated(tree, problems, (name,))
+    return _validated(tree, problems, (name,), whole=True)
 
 
 def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Problem]]:
-    trees, problems, broken = [], [], False
+    """The trees of the files that can be read, and the problems of all."""
+    trees, problems = [], []
     for name in names:
         try:
             tree, found = parse(read(Path(name), name), name, lambda value: interpolate(value, known))
@@ -64,19 +65,21 @@ def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[Mapp
             problems += found
         except ChecklistError as error:
             problems += error.problems
-            broken = True
-    return ([] if broken else trees), problems
+    return trees, problems
 
 
-def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...]) -> Loaded:
+def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...], *, whole: bool) -> Loaded:
+    """`whole`: no file is missing from the tree, so that what is not in it is nowhere."""
     data, values, keys = flatten(tree)
     data = _without_extensions(data)
+    checklist = None
     try:
         checklist = Checklist.model_validate(data)
     except ValidationError as error:
-        raise ChecklistError([*problems, *explain(error, data, values, keys)]) from error
-    problems += references(checklist, values)
-    if problems:
+        problems = [*problems, *explain(error, values, keys, whole=whole)]
+    if whole:
+        problems = [*problems, *references(data, checklist, values)]
+    if problems or checklist is None:
         raise ChecklistError(problems)
     return Loaded(checklist, values, names)
 

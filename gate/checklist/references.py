@@ -4,24 +4,41 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from gate.checklist.document import Path_
-from gate.checklist.models import Checklist, Item
+from gate.checklist.models import Checklist, Item, WaiverPolicy
 from gate.checklist.problems import Place, Problem, nearest
+from gate.checks import CHECKS
 from gate.checks.asked import Asked
 from gate.checks.base import Refers
 from gate.staging.spec import Target
 
 
-def references(checklist: Checklist, places: Mapping[Path_, Place]) -> list[Problem]:
-    """Every broken reference and duplicate id, with its place."""
-    found = [*_duplicates(checklist), *_targets(checklist), *_needs(checklist), *_waivers(checklist)]
-    found += _unfit(checklist)
+@dataclass(frozen=True)
+class Line:
+    """What an item says of others, and where it stands. `targets` are those that its check names."""
+
+    path: Path_
+    id: str
+    requires: list[tuple[Path_, str]]
+    needs: list[tuple[Path_, str]]
+    targets: list[tuple[Path_, str]]
+
+
+def references(data: Any, checklist: Checklist | None, places: Mapping[Path_, Place]) -> list[Problem]:
+    """Every broken reference and duplicate id, with its place.
+
+    Read from the plain data, so that nothing else that is wrong with a checklist hides them: `checklist` is None then.
+    """
+    lines = list(_lines(data, checklist))
+    found = [*_duplicates(data, lines), *_targets(data, checklist, lines), *_needs(lines), *_waivers(data, lines)]
+    found += _unfit(checklist) if checklist else []
     return [Problem(_place(path, places), text) for path, text in found]
 
 
@@ -34,59 +51,97 @@ def _place(path: Path_, places: Mapping[Path_, Place]) -> Place:
 Found = Iterator[tuple[Path_, str]]
 
 
-def _item_paths(checklist: Checklist) -> Iterator[tuple[Path_, BaseModel]]:
-    for number, section in enumerate(checklist.sections):
-        for position, item in enumerate(section.items):
-            yield ("sections", number, "items", position), item
+def _entries(data: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
+    """The mappings of a list under a key, with their numbers; none where no such list is."""
+    found = data.get(key) if isinstance(data, dict) else None
+    return [(n, entry) for n, entry in enumerate(found) if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def _duplicates(checklist: Checklist) -> Found:
-    seen: set[str] = set()
-    for number, section in enumerate(checklist.sections):
-        if section.id in seen:
-            yield ("sections", number, "id"), f"section '{section.id}' stands twice, expected every id once"
-        seen.add(section.id)
-    seen = set()
-    for path, item in _item_paths(checklist):
-        name = item.id  # type: ignore[attr-defined]
-        if name in seen:
-            yield (*path, "id"), f"item '{name}' stands twice, expected every id once"
-        seen.add(name)
+def _names(data: dict[str, Any], path: Path_, key: str) -> list[tuple[Path_, str]]:
+    found = data.get(key)
+    names = enumerate(found) if isinstance(found, list) else ()
+    return [((*path, key, number), name) for number, name in names if isinstance(name, str)]
 
 
-def _targets(checklist: Checklist) -> Found:
-    known = checklist.targets
-    yield from _befores(checklist)
-    for path, item in _item_paths(checklist):
-        for number, name in enumerate(item.requires):  # type: ignore[attr-defined]
+def _lines(data: Any, checklist: Checklist | None) -> Iterator[Line]:
+    for number, section in _entries(data, "sections"):
+        for position, item in _entries(section, "items"):
+            path: Path_ = ("sections", number, "items", position)
+            named = named_targets(checklist.sections[number].items[position]) if checklist else _named_anyway(item)
+            yield Line(
+                path,
+                item["id"] if isinstance(item.get("id"), str) else "",
+                _names(item, path, "requires"),
+                _names(item, path, "needs"),
+                [((*path, *where), name) for where, name in named],
+            )
+
+
+def _named_anyway(asked: Any) -> Iterator[tuple[Path_, str]]:
+    """The targets that an item's check names, as far as they can be told where it, or another part, is wrong."""
+    for kind in [key for key in asked if key in CHECKS.names()] if isinstance(asked, dict) else []:
+        model, given = CHECKS.load(kind), asked[kind]
+        try:
+            yield from named_targets(model.model_validate(given), (kind,))
+        except ValidationError:
+            for name, value in given.items() if isinstance(given, dict) else ():
+                if isinstance(value, str) and any(key == name and refers for _, key, refers in _fields(model)):
+                    yield (kind, name), value
+                for number, entry in enumerate(value) if isinstance(value, list) else ():
+                    yield from (((kind, name, number, *where), target) for where, target in _named_anyway(entry))
+
+
+def _duplicates(data: Any, lines: list[Line]) -> Found:
+    sections = [(("sections", number, "id"), section.get("id")) for number, section in _entries(data, "sections")]
+    for word, ids in (("section", sections), ("item", [((*line.path, "id"), line.id) for line in lines])):
+        seen: set[str] = set()
+        for path, name in ids:
+            if not isinstance(name, str) or not name:
+                continue
+            if name in seen:
+                yield path, f"{word} '{name}' stands twice, expected every id once"
+            seen.add(name)
+
+
+def _targets(data: Any, checklist: Checklist | None, lines: list[Line]) -> Found:
+    known = data.get("targets", {}) if isinstance(data, dict) else {}
+    if not isinstance(known, dict):
+        return
+    yield from _befores(known, checklist)
+    for line in lines:
+        for path, name in [*line.requires, *line.targets]:
             if name not in known:
-                yield (*path, "requires", number), _unknown("target", name, known)
-        for where, name in named_targets(item):
+                yield path, _unknown("target", name, known)
+
+
+def _befores(known: Mapping[str, Any], checklist: Checklist | None) -> Found:
+    before = {name: list(_before(name, entry, checklist)) for name, entry in known.items()}
+    steps = {name: [other for _, other in names] for name, names in before.items()}
+    for target, names in before.items():
+        for path, name in names:
             if name not in known:
-                yield (*path, *where), _unknown("target", name, known)
+                yield path, _unknown("target", name, known)
+            elif _reaches(name, target, steps):
+                yield path, f"'{name}' comes after this target: expected no circle"
 
 
 def _unfit(checklist: Checklist) -> Found:
-    """Targets to which it can't be done what an item does."""
-    for path, item in _item_paths(checklist):
-        places = {name: where for where, name in named_targets(item)}
-        for name, why in item.check.unfit(checklist.targets):  # type: ignore[attr-defined]
-            yield (*path, *places[name]), f"target '{name}': {why}"
+    """Targets to which it can't be done what an item does: told once all that is said of both can be read."""
+    for number, section in enumerate(checklist.sections):
+        for position, item in enumerate(section.items):
+            places = {name: where for where, name in named_targets(item)}
+            for name, why in item.check.unfit(checklist.targets):
+                yield ("sections", number, "items", position, *places[name]), f"target '{name}': {why}"
 
 
-def _befores(checklist: Checklist) -> Found:
-    known = {name: target.awaits for name, target in checklist.targets.items()}
-    for target, names in known.items():
-        for number, name in enumerate(names):
-            if name not in known:
-                yield _before(checklist, target, number), _unknown("target", name, known)
-            elif _reaches(name, target, known):
-                yield _before(checklist, target, number), f"'{name}' comes after this target: expected no circle"
-
-
-def _before(checklist: Checklist, target: str, number: int) -> Path_:
-    named = number < len(checklist.targets[target].after)
-    return ("targets", target, "after", number) if named else ("targets", target, "start", "environment")
+def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tuple[Path_, str]]:
+    """The targets that come before one: those of its `after`, and those whose address it gets."""
+    path: Path_ = ("targets", target)
+    named = _names(entry, path, "after") if isinstance(entry, dict) else []
+    yield from named
+    for name in checklist.targets[target].awaits if checklist else ():
+        if name not in [other for _, other in named]:
+            yield (*path, "start", "environment"), name
 
 
 def named_targets(value: object, path: Path_ = ()) -> Iterator[tuple[Path_, str]]:
@@ -142,14 +197,14 @@ def _refers(parts: Iterable[Any]) -> bool:
     )
 
 
-def _needs(checklist: Checklist) -> Found:
-    items = {item.id: item.needs for item in checklist.items}
-    for path, item in _item_paths(checklist):
-        for number, name in enumerate(item.needs):  # type: ignore[attr-defined]
+def _needs(lines: list[Line]) -> Found:
+    items = {line.id: [name for _, name in line.needs] for line in lines if line.id}
+    for line in lines:
+        for path, name in line.needs:
             if name not in items:
-                yield (*path, "needs", number), _unknown("item", name, items)
-            elif _reaches(name, item.id, items):  # type: ignore[attr-defined]
-                yield (*path, "needs", number), f"needs '{name}', which needs this item: expected no circle"
+                yield path, _unknown("item", name, items)
+            elif _reaches(name, line.id, items):
+                yield path, f"needs '{name}', which needs this item: expected no circle"
 
 
 def _reaches(start: str, goal: str, steps: Mapping[str, list[str]]) -> bool:
@@ -164,24 +219,42 @@ def _reaches(start: str, goal: str, steps: Mapping[str, list[str]]) -> bool:
     return False
 
 
-def _waivers(checklist: Checklist) -> Found:
-    items = {item.id: item for item in checklist.items}
+def _waivers(data: Any, lines: list[Line]) -> Found:
+    items = {line.id: line for line in lines if line.id}
+    waivers = _entries(data, "waivers")
     seen: set[str] = set()
-    for number, waiver in enumerate(checklist.waivers):
-        if waiver.item not in items:
-            yield ("waivers", number, "item"), _unknown("item", waiver.item, items)
-        if waiver.item in seen:
-            yield ("waivers", number, "item"), f"item '{waiver.item}' is waived twice, expected it once"
-        seen.add(waiver.item)
-    days = checklist.waiver_policy.max_days
-    latest = date.today() + timedelta(days=days) if days is not None else date.max
-    for number, waiver in enumerate(checklist.waivers):
-        if waiver.expires > latest:
-            text = f"reaches until {waiver.expires}, expected {latest} at the latest: {days} days (waiver_policy)"
+    for number, waiver in waivers:
+        name, path = waiver.get("item"), ("waivers", number, "item")
+        if not isinstance(name, str):
+            continue
+        if name not in items:
+            yield path, _unknown("item", name, items)
+        if name in seen:
+            yield path, f"item '{name}' is waived twice, expected it once"
+        seen.add(name)
+    yield from _against_policy(data, waivers)
+
+
+def _against_policy(data: dict[str, Any], waivers: list[tuple[int, dict[str, Any]]]) -> Found:
+    try:
+        policy = WaiverPolicy.model_validate(data.get("waiver_policy", {}))
+    except ValidationError:
+        return
+    latest = date.today() + timedelta(days=policy.max_days) if policy.max_days is not None else date.max
+    for number, waiver in waivers:
+        expires = _day(waiver.get("expires"))
+        if expires is not None and expires > latest:
+            text = f"reaches until {expires}, expected {latest} at the latest: {policy.max_days} days (waiver_policy)"
             yield ("waivers", number, "expires"), text
-    most = checklist.waiver_policy.max
-    if most is not None and len(checklist.waivers) > most:
-        yield ("waivers",), f"{len(checklist.waivers)} waivers stand here, expected at most {most} (waiver_policy)"
+    if policy.max is not None and len(waivers) > policy.max:
+        yield ("waivers",), f"{len(waivers)} waivers stand here, expected at most {policy.max} (waiver_policy)"
+
+
+def _day(value: Any) -> date | None:
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _unknown(word: str, name: str, known: Mapping[str, object]) -> str:

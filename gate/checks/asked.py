@@ -53,6 +53,7 @@ class Asked(Model):
             errors.append(InitErrorDetails(type="extra_forbidden", loc=("check",), input=rest["check"]))
         if len(kinds) != 1:
             errors += [] if not kinds and _unknown(errors) else [_count_error(kinds)]
+            errors += [error for kind in kinds for error in _load(kind, value[kind])[1]]
             raise ValidationError.from_exception_data(cls.__name__, errors)
         check, found = _load(kinds[0], value[kinds[0]])
         if errors or found:
