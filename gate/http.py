@@ -80,7 +80,8 @@ class Unreadable(HttpFailure):
     """A body in an encoding that nobody here can undo. None of it was read."""
 
     def __init__(self, encoding: str) -> None:
-        super().__init__("body", say("its Content-Encoding can't be undone here: {name}", name=beginning_of(encoding, 100)))
+        name = beginning_of(encoding, 100)
+        super().__init__("body", say("its Content-Encoding can't be undone here: {name}", name=name))
 
 
 @dataclass

@@ -17,11 +17,20 @@ from gate.model import (
     Waiver,
 )
 
-_ENDED = {
-    "deadline": say("The run reached its overall deadline before every item had run"),
-    "cancelled": say("The run was cancelled before every item had run"),
-    "broken": say("The gate itself broke before every item had run"),
+ENDED = {
+    "deadline": Reason(
+        message=say("The run reached its overall deadline before every item had run"),
+        advice=say("Give the run more time, or its items less"),
+    ),
+    "cancelled": Reason(
+        message=say("The run was cancelled before every item had run"), advice=say("Let the run come to its end")
+    ),
+    "broken": Reason(
+        message=say("The gate itself broke before every item had run"),
+        advice=say("Report what its log says, and run it again"),
+    ),
 }
+"""What a run that ended before its time says, by how it ended."""
 _ORDER = (Status.FAIL, Status.ERROR, Status.SKIP)
 
 
@@ -47,7 +56,9 @@ def decide(
     items that were not chosen to run.
     """
     items = [item for section in sections for item in section.items]
-    reasons = [*_about_the_run(sections, ended), *against, *_against(items)]
+    cut_off = [item for item in items if _is_cut_off(item, ended)]
+    whole = [item for item in items if not _is_cut_off(item, ended)]
+    reasons = [*_about_the_run(sections, ended, cut_off), *against, *_against(whole)]
     held = [
         *reservations,
         *about_the_part(len(items), left_out),
@@ -89,8 +100,15 @@ def _ends(items: Iterable[ItemResult]) -> tuple[_Ends, _Ends]:
     return waived, quarantined
 
 
-def _about_the_run(sections: Sequence[SectionResult], ended: str) -> list[Reason]:
-    found = [Reason(message=_ENDED[ended])] if ended in _ENDED else []
+def _is_cut_off(item: ItemResult, ended: str) -> bool:
+    return ended in ENDED and item.outcome.cause == f"ended:{ended}"
+
+
+def _about_the_run(sections: Sequence[SectionResult], ended: str, cut_off: Iterable[ItemResult]) -> list[Reason]:
+    found = []
+    if ended in ENDED:
+        ids = tuple(item.id for item in cut_off if _blocks(item))
+        found.append(ENDED[ended].model_copy(update={"items": ids}))
     if not any(section.items for section in sections):
         return [*found, Reason(message=say("Nothing was checked: nothing to check is no GO"))]
     empty = [section.title for section in sections if not section.items]

@@ -121,6 +121,10 @@ def test_a_target_that_never_comes(gate: Gate) -> None:
     assert (gate.run()[0], gate.statuses) == (1, {"a": "skip", "b": "fail"})
     (reason,) = gate.report["verdict"]["reasons"]
     assert reason["items"] == ["a", "b"]
+    items = gate.report["sections"][0]["items"]
+    shown = [(item["outcome"]["evidence"]["asked"], item["outcome"]["evidence"]["reproduce"]) for item in items]
+    assert shown == [("GET http://127.0.0.1:9/", "curl -sS -i http://127.0.0.1:9/")] * 2
+    assert (gate.folder / "prodgate-out/report.md").read_text().count("curl -sS -i http://127.0.0.1:9/") >= 2
 
 
 def test_needs(gate: Gate) -> None:
@@ -147,6 +151,10 @@ def test_deadline(gate: Gate, silent: str) -> None:
     code, _, _ = gate.run("run", "--deadline", "2s")
     assert (code, gate.statuses) == (1, {"a": "error", "b": "error", "c": "pass"})
     assert (gate.report["ended"], time.monotonic() - began < 40) == ("deadline", True)
+    (reason,) = gate.report["verdict"]["reasons"]
+    assert reason["items"] == ["a", "b"]
+    text = (gate.folder / "prodgate-out/report.md").read_text()
+    assert (text.count("The run reached its overall deadline"), "Give the run more time" in text) == (3, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 8 * 1024
 """Characters of an answer that the evidence keeps."""
+CUT_OFF = "ended"
+"""The cause of whatever the end of the run has cut off."""
 CHECK_REF = "x-check"
 """Stands in a JSON Schema where that of a check belongs, until `gate.checklist.schema` puts them all together."""
 _PAUSE = 0.25
@@ -146,6 +148,8 @@ def ask(asked: Asked, world: World) -> Outcome:
     took = time.monotonic() - began
     if judgement.status is Status.FAIL and world.cancelled.is_set() and took < (asked.within or 0.0):
         judgement = unobserved(say("The run ended before this check did"), answer=judgement.answer)
+    if judgement.status is Status.ERROR and world.cancelled.is_set() and judgement.cause is None:
+        judgement = replace(judgement, cause=CUT_OFF)
     return _outcome(asked, world, judgement, tries, started, took)
 
 
@@ -203,7 +207,7 @@ def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, start
     over = asked.within is not None and took + _PAUSE >= asked.within
     if over and tries > 1 and judgement.status is not Status.PASS:
         message = say("{message} (still so after {within})", message=message, within=duration(asked.within or 0.0))
-    question, command = _described(asked.check.asked, world), _described(asked.check.reproduce, world)
+    question, command = described(asked.check, world)
     evidence = Evidence(
         asked=question,
         answer=cut(judgement.answer),
@@ -233,6 +237,11 @@ def _kept(world: World, question: str, command: str, judgement: Judgement) -> tu
     request = {} if "request.txt" in attached else {"request.txt": as_bytes(f"{question}\n\n$ {command}\n")}
     answer = {} if "answer.txt" in attached else {"answer.txt": as_bytes(judgement.answer)}
     return world.evidence.keep_all({**request, **answer, **attached})
+
+
+def described(check: Check[Any], world: World) -> tuple[str, str]:
+    """What a check asks, and the command that asks it by hand."""
+    return _described(check.asked, world), _described(check.reproduce, world)
 
 
 def _described(method: Any, world: World) -> str:

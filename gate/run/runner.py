@@ -13,7 +13,7 @@ import gate
 from gate.checklist.load import Loaded
 from gate.checklist.models import Item, WaiverSpec
 from gate.checklist.references import named_targets, wanted
-from gate.checks.asked import ask
+from gate.checks.asked import CUT_OFF, ask, described
 from gate.checks.world import Memo, World
 from gate.evidence import Store, as_bytes
 from gate.masked import masked
@@ -38,7 +38,7 @@ from gate.run.schedule import run_all
 from gate.secrets import Secrets
 from gate.staging.stage import Stage
 from gate.staging.staged import Staged
-from gate.verdict import decide, in_force
+from gate.verdict import ENDED, decide, in_force
 
 _FOREVER = float("inf")
 
@@ -150,12 +150,14 @@ class Run:
             store = self.options.evidence
             world = replace(self.world, evidence=store.of(item.id) if store else None)
             outcome = self._with_cause(item, ask(item, world))
+        else:
+            outcome = self._with_question(item, outcome)
         return self._result(item, masked(outcome, self.secrets))
 
     def _not_asked(self, item: Item) -> Outcome | None:
         """Why an item is not asked at all, if it is not."""
         if self.ending.event.is_set():
-            return _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
+            return self._cut_off(_unasked(Status.ERROR, say("Not run: the run ended before"), CUT_OFF))
         for name in item.requires:
             if not self.targets[name].ready:
                 return self._target_down(Status.SKIP, self.targets[name])
@@ -178,7 +180,9 @@ class Run:
         )
 
     def _with_cause(self, item: Item, outcome: Outcome) -> Outcome:
-        """An outcome that has a target behind it that never came up belongs to that root cause."""
+        """An outcome that has the run's end, or a target that never came up, behind it belongs to that root cause."""
+        if outcome.cause == CUT_OFF:
+            return self._cut_off(outcome)
         if outcome.status not in (Status.FAIL, Status.ERROR) or outcome.cause:
             return outcome
         for _, name in named_targets(item):
@@ -187,6 +191,21 @@ class Run:
                 changes = {"cause": down.cause, "cause_message": down.cause_message, "advice": down.advice}
                 return outcome.model_copy(update=changes)
         return outcome
+
+    def _cut_off(self, outcome: Outcome) -> Outcome:
+        """One line for all that the end of the run has cut off, begun or not."""
+        why = ENDED.get(self.ending.how, ENDED["broken"])
+        changes = {"cause": f"ended:{self.ending.how}", "cause_message": why.message, "advice": why.advice}
+        return outcome.model_copy(update=changes)
+
+    def _with_question(self, item: Item, outcome: Outcome) -> Outcome:
+        """With what would have been asked, and how to ask it by hand, where the addresses are known."""
+        targets = [self.targets.get(name) for _, name in named_targets(item)]
+        if self.world is None or not all(target and (target.base_url or target.host) for target in targets):
+            return outcome
+        asked, reproduce = described(item.check, self.world)
+        evidence = outcome.evidence.model_copy(update={"asked": asked, "reproduce": reproduce})
+        return outcome.model_copy(update={"evidence": evidence})
 
     def _result(self, item: Item, outcome: Outcome) -> ItemResult:
         waiver = self.waivers.get(item.id)
@@ -292,14 +311,17 @@ class Run:
 
     def _found(self, item: Item, logs: Mapping[str, tuple[Artifact, ...]]) -> ItemResult:
         """What became of an item, with the logs of its targets where it was not as it has to be."""
-        unasked = _unasked(Status.ERROR, say("Not run: the run ended before"), f"ended:{self.ending.how}")
-        found = self.results.get(item.id) or self._result(item, unasked)
+        found = self.results.get(item.id) or self._never_asked(item)
         if not self._bad(item):
             return found
         more = tuple(artifact for name in _names(item) for artifact in logs.get(name, ()))
         evidence = found.outcome.evidence
         shown = evidence.model_copy(update={"artifacts": (*evidence.artifacts, *more)})
         return found.model_copy(update={"outcome": found.outcome.model_copy(update={"evidence": shown})})
+
+    def _never_asked(self, item: Item) -> ItemResult:
+        unasked = self._cut_off(_unasked(Status.ERROR, say("Not run: the run ended before"), CUT_OFF))
+        return self._result(item, masked(self._with_question(item, unasked), self.secrets))
 
 
 def _names(item: Item) -> list[str]:
