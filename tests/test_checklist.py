@@ -49,6 +49,14 @@ MISTAKES = {
         "version: 1\nsections:\n\t- id: a\n",
         ["3:1: a tab stands here, expected spaces: YAML is indented with spaces only"],
     ),
+    "a tab in an entry": (
+        HEAD + "sections:\n  -\tid: s\n   title: S\n",
+        ["4:4: a tab stands here, expected spaces: YAML is indented with spaces only"],
+    ),
+    "a tab that is not the mistake": (
+        HEAD + 'environment: "x\ty" z\n',
+        ["3:20: is not YAML: while parsing a block mapping did not find expected key"],
+    ),
     "duplicate key": (
         HEAD + "service: again\n" + SECTIONS + ITEM,
         ["3:1: key 'service' stands twice, expected it once: first on line 2"],

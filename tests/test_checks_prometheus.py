@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -366,6 +367,26 @@ def test_alert_rules(tmp_path: Path, fields: dict[str, Any], status: str, messag
     (tmp_path / "rules.yml").write_text(RULES)
     made = ask("alert_rules", tmp_path, urls={}, file="rules.yml", **fields)
     assert (made.status, message) == (status, message if message in str(made.message) else str(made.message))
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"valid": True}, "SUCCESS: 1 rules found"),
+        ({"groups": {"one": 1}}, "2:  - name: one\n4:      - alert: A"),
+        ({"labels": ["severity"]}, "7:          severity: page"),
+        ({"runbooks": True, "valid": True}, "9:          runbook: docs/a.md"),
+    ],
+)
+def test_alert_rules_by_hand(tmp_path: Path, fields: dict[str, Any], shown: str) -> None:
+    """The command of the evidence shows what was judged, and not only that the file is valid."""
+    (tmp_path / "rules.yml").write_text(
+        "groups:\n  - name: one\n    rules:\n      - alert: A\n        expr: up == 0\n"
+        "        labels:\n          severity: page\n        annotations:\n          runbook: docs/a.md\n"
+    )
+    line = check("alert_rules", file="rules.yml", **fields).reproduce(world(tmp_path))
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert shown in " ".join([done.stdout, done.stderr])
 
 
 def test_alert_rules_names_every_problem(tmp_path: Path) -> None:

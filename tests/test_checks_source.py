@@ -106,12 +106,23 @@ def test_no_expectation() -> None:
     assert check("source", file="a.go").simplest() is not None
 
 
+def test_reproduction_inside_a_function(root: Path) -> None:
+    """What stands in another function only is not found by hand either."""
+    line = check("source", file=HEALTH, text="alive", function="Readiness").reproduce(world(root))
+    assert subprocess.run(["bash", "-c", line], capture_output=True, cwd=root, check=False).stdout == b""
+
+
 @pytest.mark.parametrize(
     ("fields", "output"),
     [
         ({"file": "app.py", "text": "return 5"}, "app.py:2:    return 503\r\n"),
         ({"file": "**/*.go", "pattern": r"not_\w+"}, f"{HEALTH}:9:"),
         ({"file": "internal/**/*.go", "text": '"alive"'}, f"{HEALTH}:4:"),
+        ({"file": HEALTH, "pattern": '(?s)"not_ready".*"ready"'}, '"ready"'),
+        ({"file": HEALTH, "pattern": r"^\tif err[^}]+}\)$"}, "gin.H{"),
+        ({"file": HEALTH, "text": "c.JSON", "function": "Readiness"}, "3:\t\tc.JSON(http.StatusServiceUnavailable"),
+        ({"file": HEALTH, "function": "HealthHandler.Liveness"}, "func (h *HealthHandler) Liveness"),
+        ({"file": "**/*.go", "pattern": r"(?s)if err.*return", "function": "Readiness"}, "return"),
     ],
 )
 def test_reproduction(root: Path, fields: dict[str, Any], output: str) -> None:

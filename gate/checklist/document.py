@@ -118,8 +118,9 @@ def parse(text: str, name: str, interpolate: Interpolate) -> tuple[Mapping, list
 def _syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name, 1, 1)
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "\t" in line[: mark.column + 1 if mark else 0]:
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip("\t -?"))]:  # entries and keys are indented by what is before them
         place = Place(name, place.line, line.index("\t") + 1)
         return Problem(place, "a tab stands here, expected spaces: YAML is indented with spaces only")
     what = " ".join(part for part in (error.context, error.problem) if part)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -71,7 +73,20 @@ class AlertRules(Check[Seen]):
         return f"rules of {self.file}"
 
     def reproduce(self, world: World) -> str:
-        return f"promtool check rules {shell_pattern(self.file)}"
+        files, keys = shell_pattern(self.file), self._keys()
+        commands = [f"promtool check rules {files}"] if self.valid or not keys else []
+        if keys:
+            commands.append(f"grep -nE {shlex.quote('^[- ]*(' + '|'.join(map(re.escape, keys)) + '):')} {files}")
+        return " && ".join(commands)
+
+    def _keys(self) -> list[str]:
+        """The keys of a rule file that say what is expected, `valid` apart."""
+        counted = self.groups or self.group_count is not None or self.alerts is not None
+        keys = ["name", "alert"] if counted or self.labels or self.annotations or self.runbooks else []
+        keys += [name for name, _ in (*_wishes(self.labels), *_wishes(self.annotations))]
+        if self._wish:
+            keys += [self._wish.annotation] if self._wish.annotation else list(ANNOTATIONS)
+        return list(dict.fromkeys(keys))
 
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file)

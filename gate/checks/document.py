@@ -49,6 +49,8 @@ class Document(Check[Seen]):
     def _can_be(self) -> Document:
         if self.words is not None and not self.sections:
             raise PydanticCustomError("target", "expected 'sections' beside 'words'")
+        if any(isinstance(wish.spec, str) and not markdown.normal(wish.spec) for wish in self.sections):
+            raise PydanticCustomError("target", "expected the text of a heading in 'sections'")
         return self
 
     def simplest(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from gate.secrets import beginning_of
 _SHOWN = 50
 _LINE = 200
 _MOST = 100_000
+_SPANS = re.compile(r"\\[nsWDPpxC]|\[\^|\[\[:|\(\?[a-zA-Z]*s")
+"""What a regular expression has in it where it may match the end of a line."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,32 @@ class Source(Check[Seen]):
         return f"{self._what!r}{inside} in {self.file}"
 
     def reproduce(self, world: World) -> str:
-        how = "-P" if self.pattern else "-F"
-        recursive = "**" in self.file
-        if recursive:
+        parts = self._parts_by_hand(world) if self.function else []
+        if parts:
+            shows = "; ".join(f"sed -n {first},{last}p {shlex.quote(name)}" for name, first, last in parts)
+            if self.text is None and self.pattern is None:
+                return shows
+            return f"{{ {shows}; }} | {self._grep()}" if len(parts) > 1 else f"{shows} | {self._grep()}"
+        if "**" in self.file:
             base, _, name = self.file.partition("**/")
-            places = f"-r --include={shlex.quote(name)} {shell_pattern(base or '.')}"
-        else:
-            places = f"-H {shell_pattern(self.file)}"
-        return f"grep -n {how} -e {shlex.quote(self._what)} {places}"
+            return f"{self._grep()} -r --include={shlex.quote(name)} {shell_pattern(base or '.')}"
+        return f"{self._grep()} -H {shell_pattern(self.file)}"
+
+    def _grep(self) -> str:
+        """The call of grep. One that may find more than a line takes the file as one: it shows no line's number."""
+        how = "-n -F" if not self.pattern else "-zo -P" if _SPANS.search(self.pattern) else "-n -P"
+        what = f"(?m){self.pattern}" if how == "-zo -P" else self._what
+        return f"grep {how} -e {shlex.quote(what)}"
+
+    def _parts_by_hand(self, world: World) -> list[tuple[str, int, int]]:
+        """The functions of the asked name: file, first and last line."""
+        root = world.root.resolve()
+        found = []
+        for path in [path for path in find(world, self.file) if path.is_file()]:
+            with contextlib.suppress(CannotObserve):
+                parts, _ = self._parts(shown(path, root), _lines(read_text(path, root)))
+                found += [(shown(path, root), first, last) for first, last in parts]
+        return found[:_SHOWN]
 
     def observe(self, world: World) -> Seen:
         root = world.root.resolve()
