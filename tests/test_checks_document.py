@@ -85,7 +85,16 @@ def test_no_text(root: Path) -> None:
         check("document", file="binary.md", sections=["A"]).observe(world(root))
 
 
-@pytest.mark.parametrize("fields", [{"file": "../a.md", "sections": ["A"]}, {"file": "a.md", "words": 5}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"file": "../a.md", "sections": ["A"]},
+        {"file": "a.md", "words": 5},
+        {"file": "a.md", "sections": [""]},
+        {"file": "a.md", "sections": [" "]},
+        {"file": "a.md", "sections": []},
+    ],
+)
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
     with pytest.raises(ValidationError):

@@ -9,14 +9,24 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from gate.checklist.load import load_text
 from gate.checklist.problems import ChecklistError
+from gate.checklist.schema import checklist_schema
 from gate.checks import CHECKS
 from gate.plan import plan
 from gate.quantities import duration
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yml"))
+
+
+def loads(text: str) -> bool:
+    """Whether a text is a checklist."""
+    try:
+        return bool(load_text(text, "f.yml", {}).checklist.items)
+    except ChecklistError:
+        return False
 
 
 def loads_or_says_why(text: str) -> bool:
@@ -125,6 +135,18 @@ def test_every_kind_is_there() -> None:
     """Every kind of check has a whole one that a value may be put into, so that the value itself is read."""
     assert sorted(WHOLE) == sorted(CHECKS.names())
     assert [load_text(checklist(kind), "f.yml", {}).checklist.items[0].kind for kind in WHOLE] == list(WHOLE)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WHOLE if CHECKS.load(kind).expects])
+def test_the_schema_wants_an_expectation(kind: str) -> None:
+    """An editor takes a whole check, and refuses one that expects nothing, as loading does."""
+    schema = Draft202012Validator(checklist_schema())
+    wishes = [path.split(".")[0] for path in CHECKS.load(kind).expects]
+    made = yaml.safe_load(checklist(kind))
+    assert (schema.is_valid(made), loads(yaml.safe_dump(made))) == (True, True)
+    check = made["sections"][0]["items"][0][kind]
+    made["sections"][0]["items"][0][kind] = {key: check[key] for key in check if key not in wishes}
+    assert (schema.is_valid(made), loads(yaml.safe_dump(made))) == (False, False)
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -7,6 +7,7 @@ from typing import Any
 from gate.checklist.models import Checklist
 from gate.checks import CHECKS
 from gate.checks.asked import CHECK_REF
+from gate.checks.base import Check
 from gate.model import Report
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,10 +21,25 @@ def checklist_schema() -> dict[str, Any]:
     for name in CHECKS.names():
         made = CHECKS.load(name).model_json_schema(ref_template="#/$defs/{model}")
         definitions.update(made.pop("$defs", {}))
-        definitions[name] = {**made, "title": name, "description": CHECKS.load(name).summary}
+        definitions[name] = {
+            **made,
+            **_expects(CHECKS.load(name)),
+            "title": name,
+            "description": CHECKS.load(name).summary,
+        }
     schema["patternProperties"] = {"^x-": {}}
     made = {"$schema": _DRAFT, **schema, "title": "prodgate checklist"}
     return {key: _referred(value) for key, value in made.items()}
+
+
+def _expects(check: type[Check[Any]]) -> dict[str, Any]:
+    """That a check expects something: at least one of the keys that say what."""
+    return {"anyOf": [_required(path.split(".")) for path in check.expects]} if check.expects else {}
+
+
+def _required(path: list[str]) -> dict[str, Any]:
+    inside = {"properties": {path[0]: _required(path[1:])}} if path[1:] else {}
+    return {"required": [path[0]], **inside}
 
 
 def _referred(value: Any) -> Any:

@@ -54,6 +54,7 @@ class Alert(Check[Seen]):
 
     kind: ClassVar[str] = "alert"
     summary: ClassVar[str] = "the state of an alert, with its labels and annotations"
+    expects: ClassVar[tuple[str, ...]] = ("state", "labels", "annotations")
 
     target: TargetName = Field(description="The Prometheus to ask.")
     name: str = Field(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])
@@ -70,11 +71,6 @@ class Alert(Check[Seen]):
     no_data: bool = Field(
         False, description="Whether an alert is inactive, too, while metrics of its expression have no series."
     )
-
-    def simplest(self) -> str | None:
-        if self.state or self.labels or self.annotations:
-            return None
-        return "expected at least one of 'state', 'labels' and 'annotations'"
 
     def asked(self, world: World) -> str:
         return f"{world.url(self.target)}: alert {self.name}"

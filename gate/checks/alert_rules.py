@@ -41,6 +41,15 @@ class AlertRules(Check[Seen]):
 
     kind: ClassVar[str] = "alert_rules"
     summary: ClassVar[str] = "a rule file is valid, with its groups, labels, annotations and runbooks"
+    expects: ClassVar[tuple[str, ...]] = (
+        "valid",
+        "groups",
+        "group_count",
+        "alerts",
+        "labels",
+        "annotations",
+        "runbooks",
+    )
 
     file: CheckoutPath = Field(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])
     valid: Literal[True] | None = Field(None, description="Prometheus would load it: YAML, schema, PromQL, templates.")
@@ -62,12 +71,6 @@ class AlertRules(Check[Seen]):
     runbooks: Literal[True] | RunbookWish | None = Field(
         None, description="Each alert has a runbook annotation that leads to a file of the checkout."
     )
-
-    def simplest(self) -> str | None:
-        wishes = (self.valid, self.groups, self.group_count, self.alerts, self.labels, self.annotations, self.runbooks)
-        if any(wish is not None for wish in wishes):
-            return None
-        return "expected at least 'valid: true'"
 
     def asked(self, world: World) -> str:
         return f"rules of {self.file}"

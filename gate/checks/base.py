@@ -105,6 +105,9 @@ class Check(Model, Generic[Seen]):
     time_limit: ClassVar[float | None] = 10.0
     """Seconds that one try may take where the item has no `timeout`; None where the check bounds itself."""
 
+    expects: ClassVar[tuple[str, ...]] = ()
+    """The keys of which a checklist has to give at least one, as `tls.expires_in`; none where no key can be missed."""
+
     ends_itself: ClassVar[bool] = False
     """Whether it has something to put back: when the run ends early, it is waited for until it has done so."""
 
@@ -157,4 +160,16 @@ class Check(Model, Generic[Seen]):
 
     def simplest(self) -> str | None:
         """None, or why this check expects nothing (`expected at least one of ...`): an error of the checklist."""
-        return None
+        if not self.expects or any(_is_there(self, path.split(".")) for path in self.expects):
+            return None
+        *names, last = [f"'{path}'" for path in self.expects]
+        return f"expected at least one of {', '.join(names)} and {last}" if names else f"expected {last}"
+
+
+def _is_there(model: Model, path: list[str]) -> bool:
+    """Whether a checklist says something under a key, given as the path to it."""
+    (name,) = [name for name, field in type(model).model_fields.items() if path[0] in (name, field.alias)]
+    value = getattr(model, name)
+    if path[1:]:
+        return _is_there(value, path[1:])
+    return value is not None and value not in ([], {}, "")

@@ -37,10 +37,14 @@ class Document(Check[Seen]):
 
     kind: ClassVar[str] = "document"
     summary: ClassVar[str] = "Markdown documents have the required sections, none of them empty"
+    expects: ClassVar[tuple[str, ...]] = ("sections",)
 
     file: CheckoutPath = Field(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])
     sections: list[TextMatcher] = Field(
-        [], description="The headings that have to be there, each with text under it.", examples=[["Signal", "Actions"]]
+        [],
+        min_length=1,
+        description="The headings that have to be there, each with text under it.",
+        examples=[["Signal", "Actions"]],
     )
     words: Matcher | None = Field(None, description="How many words have to stand under each of these headings.")
     count: Matcher | None = Field(None, description="How many documents match the glob.")
@@ -52,9 +56,6 @@ class Document(Check[Seen]):
         if any(isinstance(wish.spec, str) and not markdown.normal(wish.spec) for wish in self.sections):
             raise PydanticCustomError("target", "expected the text of a heading in 'sections'")
         return self
-
-    def simplest(self) -> str | None:
-        return None if self.sections else "expected 'sections', at least one"
 
     def asked(self, world: World) -> str:
         return f"{self.file}: {', '.join(str(wish) for wish in self.sections)}"

@@ -45,6 +45,7 @@ class File(Check[Seen]):
 
     kind: ClassVar[str] = "file"
     summary: ClassVar[str] = "files exist, with their size, permission, number and text"
+    expects: ClassVar[tuple[str, ...]] = ("exists", "executable", "size", "count", "contains", "text")
 
     path: CheckoutPath = Field(description="A path in the checkout, or a glob.", examples=["docs/runbooks/*.md"])
     exists: bool | None = Field(None, description="Whether there is such a file.")
@@ -64,11 +65,6 @@ class File(Check[Seen]):
 
     def _wishes(self) -> tuple[object, ...]:
         return self.executable, self.size, self.count, self.contains, self.text
-
-    def simplest(self) -> str | None:
-        if any(wish is not None for wish in (self.exists, *self._wishes())):
-            return None
-        return "expected at least one of 'exists', 'executable', 'size', 'count', 'contains' and 'text'"
 
     @property
     def _texts(self) -> list[str]:

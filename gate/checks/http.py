@@ -69,6 +69,7 @@ class Http(Check[Seen]):
 
     kind: ClassVar[str] = "http"
     summary: ClassVar[str] = "status, headers, body, JSON, latency and certificate of one request"
+    expects: ClassVar[tuple[str, ...]] = ("status", "header", "text", "json", "latency", "tls.expires_in")
 
     target: TargetName | None = Field(None, description="The target to ask; `path` is added to its URL.")
     url: HttpUrl | None = Field(None, description="The address to ask, instead of a target.")
@@ -93,11 +94,6 @@ class Http(Check[Seen]):
             if not _TOKEN.fullmatch(name) or re.search(r"[\r\n\0]", value):
                 raise PydanticCustomError("target", "expected a header's name and one line of text in 'headers'")
         return self
-
-    def simplest(self) -> str | None:
-        if self.status or self.header or self.text or self.json_ or self.latency or self.tls.expires_in is not None:
-            return None
-        return "expected at least one of 'status', 'header', 'text', 'json', 'latency' and 'tls.expires_in'"
 
     def asked(self, world: World) -> str:
         return f"{self.method} {self._url(world)}"

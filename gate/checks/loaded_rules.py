@@ -38,13 +38,11 @@ class LoadedRules(Check[Seen]):
 
     kind: ClassVar[str] = "loaded_rules"
     summary: ClassVar[str] = "the running Prometheus has loaded the rules of a file, unchanged and healthy"
+    expects: ClassVar[tuple[str, ...]] = ("file", "groups")
 
     target: TargetName = Field(description="The Prometheus to ask.")
     file: CheckoutPath | None = Field(None, description="The rule file that it has to have loaded, or a glob.")
     groups: list[str] | None = Field(None, min_length=1, description="Groups that it has to have loaded.")
-
-    def simplest(self) -> str | None:
-        return None if self.file or self.groups else "expected at least one of 'file' and 'groups'"
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/rules')}"

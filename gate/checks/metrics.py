@@ -49,6 +49,7 @@ class Metrics(Check[Seen]):
 
     kind: ClassVar[str] = "metrics"
     summary: ClassVar[str] = "an exposition is valid; metrics are there, with type, labels and values"
+    expects: ClassVar[tuple[str, ...]] = ("valid", "present", "name")
 
     target: TargetName | None = Field(None, description="The target to scrape.")
     path: str = Field("/metrics", pattern="^/", description="Where the target exposes its metrics.")
@@ -77,11 +78,6 @@ class Metrics(Check[Seen]):
         if any("*" in name[:-1] or not name.rstrip("*") for name in self.present or []):
             raise PydanticCustomError("target", "expected names in 'present', or beginnings of names such as 'veza_*'")
         return self
-
-    def simplest(self) -> str | None:
-        if self.valid or self.present or self.name:
-            return None
-        return "expected at least one of 'valid: true', 'present' and 'name'"
 
     def asked(self, world: World) -> str:
         where = self.file if self.file is not None else f"GET {self._url(world)}"

@@ -29,6 +29,7 @@ class Promql(Check[Seen]):
 
     kind: ClassVar[str] = "promql"
     summary: ClassVar[str] = "the value of a query on a running Prometheus"
+    expects: ClassVar[tuple[str, ...]] = ("value", "count", "empty")
 
     target: TargetName = Field(description="The Prometheus to ask.")
     query: str = Field(
@@ -44,11 +45,6 @@ class Promql(Check[Seen]):
         if self.empty and (self.value is not None or self.count is not None):
             raise PydanticCustomError("target", "expected neither 'value' nor 'count' beside 'empty: true'")
         return self
-
-    def simplest(self) -> str | None:
-        if self.value is not None or self.count is not None or self.empty is not None:
-            return None
-        return "expected at least one of 'value', 'count' and 'empty'"
 
     def asked(self, world: World) -> str:
         return f"{world.url(self.target)}: {self.query}"

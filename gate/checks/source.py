@@ -48,6 +48,7 @@ class Source(Check[Seen]):
 
     kind: ClassVar[str] = "source"
     summary: ClassVar[str] = "a text or a pattern stands in source code, inside a function where one is named"
+    expects: ClassVar[tuple[str, ...]] = ("text", "pattern", "function")
 
     file: CheckoutPath = Field(description="A source file, or a glob.", examples=["internal/handlers/*.go"])
     text: str | None = Field(None, min_length=1, description="Text that has to stand there, as it is.")
@@ -76,11 +77,6 @@ class Source(Check[Seen]):
         if self.text is not None and self.pattern is not None:
             raise PydanticCustomError("target", "expected only one of 'text' and 'pattern'")
         return self
-
-    def simplest(self) -> str | None:
-        if self.text is None and self.pattern is None and self.function is None:
-            return "expected at least one of 'text', 'pattern' and 'function'"
-        return None
 
     @property
     def _what(self) -> str:

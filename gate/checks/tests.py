@@ -61,6 +61,7 @@ class Tests(Check[Seen]):
 
     kind: ClassVar[str] = "tests"
     summary: ClassVar[str] = "a test command, or its results; with a quarantine of tests that may fail"
+    expects: ClassVar[tuple[str, ...]] = ("run", "results")
     time_limit: ClassVar[float | None] = 600.0
     ends_itself: ClassVar[bool] = True
 
@@ -95,9 +96,6 @@ class Tests(Check[Seen]):
         if self.run is not None:
             self._command()
         return self
-
-    def simplest(self) -> str | None:
-        return "expected 'run' or 'results'" if self.run is None and self.results is None else None
 
     def _command(self) -> Command:
         names = ("run", "shell", "cwd", "env", "image")
