@@ -42,9 +42,9 @@ class Document(Check[Seen]):
     file: CheckoutPath = Field(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])
     sections: list[TextMatcher] = Field(
         [],
-        min_length=1,
         description="The headings that have to be there, each with text under it.",
         examples=[["Signal", "Actions"]],
+        json_schema_extra={"minItems": 1},
     )
     words: Matcher | None = Field(None, description="How many words have to stand under each of these headings.")
     count: Matcher | None = Field(None, description="How many documents match the glob.")
