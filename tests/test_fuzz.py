@@ -118,7 +118,7 @@ def checklist(kind: str = "file", check: Any = None, item: Any = None, target: A
     made = {
         "version": 1,
         "service": "s",
-        "targets": {"api": {"url": "http://api", **(target or {})}},
+        "targets": {"api": {"url": "http://api", "start": {"command": "true"}, **(target or {})}},
         "sections": [
             {
                 "id": "s",
