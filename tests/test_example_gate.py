@@ -76,7 +76,7 @@ def test_editors_find_what_is_wrong() -> None:
         assert not jsonschema.Draft202012Validator(checklist_schema()).is_valid(wrong), new
 
 
-def outcomes_of_tests(made: Report) -> dict[str, tuple[Status, list[str]]]:
+def of_tests(made: Report) -> dict[str, tuple[Status, list[str]]]:
     """What became of the example's own tests, with the rows of those that may fail."""
     items = next(section.items for section in made.sections if section.id == "tests")
     return {item.id: (item.status, [str(row.title) for row in item.outcome.rows]) for item in items}
@@ -90,7 +90,7 @@ def test_nothing_running(python: Path, tmp_path: Path) -> None:
     ended = run(["gate", "run"], folder, **there)
     assert (folder / "prodgate-out" / "report.json").exists(), ended.stderr
     made = report(folder)
-    assert outcomes_of_tests(made) == {
+    assert of_tests(made) == {
         "tests.unit": (Status.PASS, KNOWN_TO_FAIL),
         "tests.integration": (Status.SKIP, []),
     }
@@ -111,7 +111,7 @@ def test_demo(python: Path, tmp_path: Path) -> None:
            if item.status is not Status.PASS]  # fmt: skip
     count = sum(len(section.items) for section in made.sections[:_SEVEN])
     assert (bad, count, made.verdict.reasons, ended.returncode) == ([], 33, (), 0)
-    assert outcomes_of_tests(made) == {
+    assert of_tests(made) == {
         "tests.unit": (Status.PASS, KNOWN_TO_FAIL),
         "tests.integration": (Status.PASS, []),
     }
