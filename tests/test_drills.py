@@ -207,6 +207,44 @@ def test_something_that_does_not_hold_throughout(staging: Staging) -> None:
     assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
 
 
+def freezes_the_api(staging: Staging) -> str:
+    """A script that lets the API hang for some seconds."""
+    script = staging.folder / "freezes.sh"
+    script.write_text(
+        f"#!/bin/sh\npid=$(pgrep -f 'dependent.py {staging.api}$')\nkill -STOP $pid; sleep 4; kill -CONT $pid\n"
+    )
+    script.chmod(0o755)
+    return "./freezes.sh"
+
+
+@pytest.mark.parametrize("kind", ["script", "run"])
+def test_what_breaks_while_the_fault_goes_in(staging: Staging, kind: str) -> None:
+    """What has to hold all along is watched, and traffic is sent, from before the first act of the fault on."""
+    traffic = {"target": "api", "path": "/live", "rate": 5}
+    watched = {"throughout": [{**live(), "timeout": "1s"}], "traffic": traffic, "observe": [live() | {"within": "10s"}]}
+    if kind == "script":
+        made = drill({}, **watched, script={"command": freezes_the_api(staging)})
+        del made["fault"]
+    else:
+        breaks = ["sh", "-c", f"touch done; {freezes_the_api(staging)}"]
+        own = {"command": breaks, "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "done"]}
+        made = drill({"run": own}, **watched)
+    staging.write(made)
+    code, outcome = staging.run()
+    assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
+    assert outcome["rows"][-1]["message"]["args"]["sent"] > 10
+
+
+def test_a_script_is_observed_while_it_runs(staging: Staging) -> None:
+    """What is seen only as long as a script runs is seen, and its exit code is the proof, at its end."""
+    script = "sh -c 'touch broken; sleep 3; rm broken'"
+    seen = {"within": "2s", "file": {"path": "broken", "exists": True}}
+    staging.write({"steady": [ready(within="5s")], "script": {"command": script}, "observe": [seen], "stays": "0s"})
+    code, outcome = staging.run()
+    assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
+    assert [phase for phase, _ in phases(outcome)] == ["steady", "observe", "fault", "restore", "recover"]
+
+
 def test_no_steady_state(staging: Staging) -> None:
     """Where the steady state does not hold there is no fault: a SKIP, and a NO-GO."""
     staging.write(drill({"stop": "database"}, steady=[not_ready()]))

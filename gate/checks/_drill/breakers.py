@@ -56,6 +56,9 @@ class FaultBreaker:
             raise NoProof(say("it had no effect: {what} could not be seen", what=self.fault.effect()))
         return proof
 
+    def end(self) -> Message | None:
+        return None
+
     def take_back(self) -> Message:
         if self.refused:
             return say("nothing was done that could be taken back")
@@ -92,6 +95,7 @@ class ScriptBreaker:
     script: Script
     running: list[Site] = field(default_factory=list)
     """What it touches and ran before, and has to run again."""
+    begun: Running | None = None
     stopped: bool = False
     """Whether the script was not left to its end: nobody knows what it has put back."""
 
@@ -102,12 +106,17 @@ class ScriptBreaker:
         for each in self.sites:
             _ = each.process or each.container
 
-    def put_in(self) -> Message:
+    def put_in(self) -> Message | None:
         self.running = [each for each in self.sites if self._remember(each)]
         try:
-            done = self._begin().wait()
+            self.begun = self._begin()
         except OSError as error:
             raise NoProof(say("the script could not be run: {why}", why=str(error))) from error
+        return None
+
+    def end(self) -> Message | None:
+        assert self.begun is not None
+        done = self.begun.wait()
         self.stopped = done.ended != "exit"
         if not self.stopped:
             for each in self.running:

@@ -66,8 +66,11 @@ def _rounded(value: float | None) -> float | None:
 class Breaker(Protocol):
     """What puts the fault in, proves it, takes it back, and proves it gone: a fault of ours, or a script."""
 
-    def put_in(self) -> Message:
-        """Puts it in, and returns the proof. Raises NoProof."""
+    def put_in(self) -> Message | None:
+        """Puts it in, and returns the proof; None where there is none before `end`. Raises NoProof."""
+
+    def end(self) -> Message | None:
+        """Waits until what it has begun has ended by itself, and returns the proof of that. Raises NoProof."""
 
     def take_back(self) -> Message:
         """Takes it back, and returns the proof. Raises NoProof."""
@@ -101,14 +104,10 @@ class Course:
         if not self._steady_holds() or not self._alerts_can_prove() or self.world.cancelled.is_set():
             return self.seen
         self.seen.began, self.seen.wall = time.monotonic(), time.time()
-        watches: list[Watch] = []
-        sender: Sender | None = None
+        watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
+        sender = self.traffic() if self.traffic else None
         try:
-            proof = self._put_in()
-            if proof is not None:
-                watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
-                sender = self.traffic() if self.traffic else None
-                self._observe()
+            self._break()
         finally:
             restored = self._take_back()
         if restored and self.seen.ended is None:
@@ -155,17 +154,21 @@ class Course:
             )
             self.seen.end(Status.ERROR, message)
 
-    def _put_in(self) -> Message | None:
+    def _break(self) -> None:
+        """Puts the fault in and observes. A script is observed while it runs, and has its proof at its end."""
         self.world.drill_report(f"fault: {self.what}")
         self.seen.moments.append(Moment(at=0.0, what=self.what, kind="fault"))
         try:
-            proof = self.breaker.put_in()
+            self._proved(self.breaker.put_in())
+            self._observe()
+            self._proved(self.breaker.end())
         except NoProof as error:
             self.seen.add("fault", self.what, Status.ERROR, error.message)
             self.seen.end(Status.ERROR, say("The fault is not in place: {why}", why=error.message))
-            return None
-        self.seen.add("fault", self.what, Status.PASS, proof, self.at)
-        return proof
+
+    def _proved(self, proof: Message | None) -> None:
+        if proof is not None:
+            self.seen.add("fault", self.what, Status.PASS, proof, self.at)
 
     def _take_back(self) -> bool:
         self.world.drill_report(f"taking back: {self.what}")
