@@ -245,6 +245,22 @@ def test_a_script_is_observed_while_it_runs(staging: Staging) -> None:
     assert [phase for phase, _ in phases(outcome)] == ["steady", "observe", "fault", "restore", "recover"]
 
 
+def test_what_held_before_the_fault(staging: Staging) -> None:
+    """What is seen and was so before the fault is no detection: its row says so, and the time to detect is another's."""
+    staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}]))
+    code, outcome = staging.run()
+    assert (code, outcome["status"], outcome["timeline"].get("detect")) == (0, "pass", None)
+    assert "noticed" not in [moment["kind"] for moment in outcome["timeline"]["moments"]]
+    (row,) = [row for row in outcome["rows"] if row["phase"] == "observe"]
+    assert "so it was before the fault" in row["message"]["text"]
+    staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}, not_ready(within="10s")]))
+    _, outcome = staging.run()
+    (noticed,) = [
+        row for row in outcome["rows"] if row["phase"] == "observe" and "before" not in row["message"]["text"]
+    ]
+    assert outcome["timeline"]["detect"] == noticed["at"]
+
+
 def test_no_steady_state(staging: Staging) -> None:
     """Where the steady state does not hold there is no fault: a SKIP, and a NO-GO."""
     staging.write(drill({"stop": "database"}, steady=[not_ready()]))

@@ -28,12 +28,13 @@ groups:
       - {alert: DatabaseLongDown, expr: 'up{job="database"} == 0', for: 1h}
       - {alert: Another, expr: 'absent(up{job="database"} == 1)'}
       - {alert: Always, expr: vector(1)}
+      - {alert: Soon, expr: vector(1), for: 30s}
 """
 
 
 @pytest.fixture
 def staging(tmp_path: Path, prometheus: Callable[..., Service]) -> Staging:
-    """Two processes, and a Prometheus that scrapes the database's folder; `Always` fires before anything is done."""
+    """Two processes, and a Prometheus that scrapes the database's folder; `Always` fires, and `Soon` is pending, before anything is done."""
     made = Staging(tmp_path)
     (tmp_path / "metrics").write_text("# TYPE x gauge\nx 1\n")
     made.prometheus = prometheus(CONFIG % made.database, RULES).url
@@ -86,12 +87,13 @@ def test_a_curve_that_cannot_be_drawn(staging: Staging) -> None:
     ("alert", "within", "words"),
     [
         ("DatabaseLongDown", "20s", "is too short"),
-        ("Always", "20s", "holds before the fault"),
+        ("Always", "20s", "could prove nothing of the fault"),
+        ("Soon", "40s", "could prove nothing of the fault"),
         ("Nonexistent", "20s", "No alert"),
     ],
 )
 def test_an_alert_that_could_prove_nothing(staging: Staging, alert: str, within: str, words: str) -> None:
-    """A deadline that the alert can't meet, an alert that is there already, or none: an ERROR before the fault."""
+    """A deadline that the alert can't meet, one that is pending or firing already, or none: an ERROR before the fault."""
     until_always_fires = time.monotonic() + 8
     while time.monotonic() < until_always_fires:
         time.sleep(1)

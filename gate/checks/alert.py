@@ -185,11 +185,18 @@ class Alert(Check[Seen]):
                   scrape=duration(scrape), evaluation=duration(group.interval), wait=duration(wait))  # fmt: skip
         return scrape + group.interval + wait, why
 
+    def beforehand(self) -> Check[Any] | None:
+        return self._quiet(no_data=True)
+
     def afterwards(self) -> Check[Any] | None:
+        return self._quiet(no_data=self.no_data)
+
+    def _quiet(self, *, no_data: bool) -> Alert | None:
+        """The same alert, neither pending nor firing, where this check waits for it."""
         if not self.awaits():
             return None
         wanted: list[State] = ["inactive"]
-        return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=self.no_data)
+        return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=no_data)
 
 
 def _rule_and_group(api: Api, name: str) -> tuple[LoadedRule, LoadedGroup] | None:

@@ -150,6 +150,13 @@ class Check(Model, Generic[Seen]):
         """
         return None
 
+    def beforehand(self) -> Check[Any] | None:
+        """What must hold before the cause, such as an alert that is quiet, else this check's pass proves nothing of it.
+
+        None where it is nothing.
+        """
+        return None
+
     def afterwards(self) -> Check[Any] | None:
         """What must hold again once the cause is gone, such as an alert that resolves; None where it is nothing."""
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -15,7 +16,7 @@ from gate.checks.asked import ask
 from gate.checks.base import CannotObserve, Check
 from gate.checks.world import World
 from gate.messages import Message, say
-from gate.model import Curve, Moment, Row, Status, Timeline
+from gate.model import Curve, Moment, Outcome, Row, Status, Timeline
 from gate.quantities import duration
 
 _ASKING = 10.0
@@ -98,10 +99,14 @@ class Course:
     stays: float
     traffic: Callable[[], Sender] | None = None
     seen: Seen = field(default_factory=Seen)
+    held: list[bool] = field(default_factory=list)
 
     def go(self) -> Seen:
         """Runs it to its end."""
-        if not self._steady_holds() or not self._alerts_can_prove() or self.world.cancelled.is_set():
+        if not self._steady_holds() or not self._alerts_can_prove():
+            return self.seen
+        self.held = self._held()
+        if self.world.cancelled.is_set():
             return self.seen
         self.seen.began, self.seen.wall = time.monotonic(), time.time()
         watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
@@ -120,6 +125,14 @@ class Course:
         """Seconds since the fault."""
         return time.monotonic() - self.seen.began
 
+    def _ask(self, criterion: Criterion) -> Outcome:
+        return ask(criterion, replace(self.world, fresh=time.monotonic()))
+
+    def _ask_once(self, criterion: Criterion) -> Outcome:
+        """As it is now, however long it may take, and without evidence of its own."""
+        once = criterion.model_copy(update={"within": None})
+        return ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
+
     def _steady_holds(self) -> bool:
         for criterion in self.steady:
             outcome = ask(criterion, self.world)
@@ -132,11 +145,25 @@ class Course:
     def _alerts_can_prove(self) -> bool:
         """Whether what is waited for is not there yet, and can come in time."""
         for criterion in self.observe:
-            if criterion.check.awaits() and _holds(criterion, self.world):
-                what = criterion.heading(self.world)
-                self.seen.end(Status.ERROR, say("{what} holds before the fault: it could prove nothing", what=what))
             self._time_is_enough(criterion)
+        for criterion in self.observe if self.seen.ended is None else ():
+            self._is_not_there(criterion)
         return self.seen.ended is None
+
+    def _is_not_there(self, criterion: Criterion) -> None:
+        check = criterion.check.beforehand()
+        if check is None:
+            return
+        before = self._ask_once(criterion.model_copy(update={"check": check}))
+        if before.status is not Status.PASS:
+            what = criterion.heading(self.world)
+            message = say("{what}: it could prove nothing of the fault: {why}", what=what, why=before.message)
+            self.seen.end(Status.ERROR, message)
+
+    def _held(self) -> list[bool]:
+        """Of each observation, whether it holds without the fault: then seeing it is no detection."""
+        with ThreadPoolExecutor(max(1, len(self.observe))) as pool:
+            return [outcome.status is Status.PASS for outcome in pool.map(self._ask_once, self.observe)]
 
     def _time_is_enough(self, criterion: Criterion) -> None:
         try:
@@ -184,14 +211,19 @@ class Course:
         return True
 
     def _observe(self) -> None:
-        rows = _together([partial(self._observed, criterion) for criterion in self.observe])
+        pairs = list(zip(self.observe, self.held, strict=True))
+        rows = _together([partial(self._observed, *pair) for pair in pairs])
         self.seen.rows += rows
-        times = [found.at for found in rows if found.status is Status.PASS and found.at is not None]
+        news = [found for found, (_, held) in zip(rows, pairs, strict=True) if not held]
+        times = [found.at for found in news if found.status is Status.PASS and found.at is not None]
         self.seen.detect = min(times, default=None)
 
-    def _observed(self, criterion: Criterion) -> Row:
-        outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
+    def _observed(self, criterion: Criterion, held: bool) -> Row:
+        outcome = self._ask(criterion)
         at = self.at
+        if outcome.status is Status.PASS and held:
+            message = say("{message} (so it was before the fault: no detection)", message=outcome.message)
+            return row(criterion, outcome.model_copy(update={"message": message}), "observe", self.world, at)
         made = row(criterion, outcome, "observe", self.world, at)
         if outcome.status is Status.PASS:
             self.seen.moments.append(
@@ -212,16 +244,14 @@ class Course:
         self.seen.rows += _together([partial(self._resolved, *pair) for pair in self._alerts()])
 
     def _recovered(self, criterion: Criterion) -> Row:
-        outcome = ask(criterion, replace(self.world, fresh=time.monotonic()))
+        outcome = self._ask(criterion)
         return row(criterion, outcome, "recover", self.world, self.at)
 
     def _stays(self) -> None:
         end = time.monotonic() + self.stays
         while time.monotonic() < end and not self.world.cancelled.wait(min(0.5, self.stays)):
             for criterion in self.recover:
-                outcome = ask(
-                    criterion.model_copy(update={"within": None}), replace(self.world, fresh=time.monotonic())
-                )
+                outcome = self._ask_once(criterion)
                 if outcome.status is not Status.PASS:
                     message = say("It recovered, and did not stay so: {why}", why=outcome.message)
                     self.seen.add("recover", criterion.heading(self.world), Status.FAIL, message, self.at)
@@ -235,15 +265,10 @@ class Course:
         patience = max([RECOVERY, criterion.patience, *(each.patience for each in self.recover if each.within)])
         what = say("{what}: resolved", what=criterion.heading(self.world))
         after = Named.model_construct(check=check, within=patience, timeout=criterion.timeout, words=what)
-        outcome = ask(after, replace(self.world, fresh=time.monotonic()))
+        outcome = self._ask(after)
         if outcome.status is Status.PASS:
             self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=what, kind="resolved"))
         return row(after, outcome, "recover", self.world, self.at)
-
-
-def _holds(criterion: Criterion, world: World) -> bool:
-    once = criterion.model_copy(update={"within": None})
-    return ask(once, replace(world, fresh=time.monotonic())).status is Status.PASS
 
 
 def _patient(criterion: Criterion) -> Criterion:
