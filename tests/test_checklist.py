@@ -118,7 +118,17 @@ def test_mistakes(name: str) -> None:
     assert errors(text) == expected
 
 
+HOLDS = "{within: 1s, file: {path: a, exists: true}}"
+SCRIPT = f"drill: {{steady: [{HOLDS}], script: {{command: 'true'}}}}"
 ITEM_MISTAKES = {
+    "a drill that is repeated": (
+        f"      - {{id: s.a, title: A, within: 60s, {SCRIPT}}}\n",
+        "7:37: expected no 'within' beside a drill: it is done once, and its criteria have their own, got \"60s\"",
+    ),
+    "a drill in a drill": (
+        f"      - {{id: s.a, title: A, drill: {{steady: [{HOLDS}], script: {{command: 'true'}}, throughout: [{{{SCRIPT}}}]}}}}\n",
+        "7:36: expected no drill in a drill: drills run one at a time",
+    ),
     "two checks": (
         "      - {id: s.a, title: A, file: {path: a, exists: true}, tcp: {host: b, port: 1}}\n",
         "7:60: expected exactly one check, got file and tcp",

@@ -29,6 +29,8 @@ CUT_OFF = "ended"
 """The cause of whatever the end of the run has cut off."""
 CHECK_REF = "x-check"
 """Stands in a JSON Schema where that of a check belongs, until `gate.checklist.schema` puts them all together."""
+ONCE = "drill"
+"""The check that is asked once: tried again until it passes, it would break staging again and again."""
 _PAUSE = 0.25
 _GRACE = 2.0
 
@@ -58,6 +60,8 @@ class Asked(Model):
             errors += [error for kind in kinds for error in _load(kind, value[kind])[1]]
             raise ValidationError.from_exception_data(cls.__name__, errors)
         check, found = _load(kinds[0], value[kinds[0]])
+        if kinds[0] == ONCE and "within" in rest:
+            found.append(_repeated(rest["within"]))
         if errors or found:
             raise ValidationError.from_exception_data(cls.__name__, errors + found)
         return handler({**rest, "check": check})
@@ -69,7 +73,8 @@ class Asked(Model):
         resolved["properties"].pop("check", None)
         for name in CHECKS.names():
             resolved["properties"][name] = {CHECK_REF: name}
-        resolved["oneOf"] = [{"required": [name]} for name in CHECKS.names()]
+        once = {"required": [ONCE], "properties": {"within": False}}
+        resolved["oneOf"] = [once if name == ONCE else {"required": [name]} for name in CHECKS.names()]
         return made
 
     @property
@@ -116,6 +121,11 @@ def _count_error(kinds: list[str]) -> InitErrorDetails:
     text = "expected exactly one check, got {kinds}"
     kind = PydanticCustomError("two_checks", text, {"kinds": " and ".join(kinds)})
     return InitErrorDetails(type=kind, loc=(kinds[1],), input=None)
+
+
+def _repeated(within: Any) -> InitErrorDetails:
+    text = "expected no 'within' beside a drill: it is done once, and its criteria have their own"
+    return InitErrorDetails(type=PydanticCustomError("repeated", text), loc=("within",), input=within)
 
 
 def _load(kind: str, value: Any) -> tuple[Check[Any] | None, list[InitErrorDetails]]:

@@ -65,6 +65,8 @@ class Drill(Check[Seen]):
             raise PydanticCustomError("no_expectation", "expected at least one criterion under 'observe'")
         if any(each.within is None for each in self.noticed):
             raise PydanticCustomError("no_expectation", "expected a 'within' in every criterion under 'observe'")
+        if any(each.kind == self.kind for each in (*self.steady, *self.noticed, *self.throughout, *self.recover)):
+            raise PydanticCustomError("no_expectation", "expected no drill in a drill: drills run one at a time")
         return self
 
     @property
