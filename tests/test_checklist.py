@@ -126,7 +126,7 @@ ITEM_MISTAKES = {
         "7:37: expected no 'within' beside a drill: it is done once, and its criteria have their own, got \"60s\"",
     ),
     "a drill in a drill": (
-        f"      - {{id: s.a, title: A, drill: {{steady: [{HOLDS}], script: {{command: 'true'}}, throughout: [{{{SCRIPT}}}]}}}}\n",
+        f"      - {{id: s.a, title: A, {SCRIPT[:-1]}, throughout: [{{{SCRIPT}}}]}}}}\n",
         "7:36: expected no drill in a drill: drills run one at a time",
     ),
     "two checks": (
@@ -174,6 +174,31 @@ def test_item_mistakes(name: str) -> None:
     """Mistakes inside an item have their places inside the item."""
     text, expected = ITEM_MISTAKES[name]
     assert items(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("slow: {target: d, latency: 1s, jitter: 1s}", "expected 'jitter' below 'latency', else nothing need be late"),
+        ("slow: {target: d, jitter: 1s, cut: 2s}", "expected 'jitter' below 'latency', else nothing need be late"),
+        (
+            "slow: {target: d, latency: 2s, cut: 1ms}",
+            "expected 'cut' above 'latency' and 'jitter', else nothing is late",
+        ),
+        (
+            "slow: {target: d, latency: 2s, reset: true}",
+            "expected 'reset' alone: what is reset at once is not late, nor cut",
+        ),
+        ("slow: {target: d, cut: 0s}", "expected greater than 0"),
+        ("run: {command: 'true', undo: 'true'}", "key 'proof' is missing, expected it here"),
+    ],
+)
+def test_faults_without_effect(fault: str, said: str) -> None:
+    """A fault that could be proved in place while it does nothing is an error."""
+    target = "targets: {d: {start: {command: d}, port: 1, listen: 2}}\n"
+    drill = f"{{steady: [{HOLDS}], fault: {{{fault}}}, observe: [{HOLDS}]}}"
+    (error,) = errors(HEAD + target + SECTIONS + f"      - {{id: s.a, title: A, drill: {drill}}}\n")
+    assert said in error
 
 
 def test_waiver_policy() -> None:

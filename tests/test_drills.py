@@ -183,6 +183,39 @@ def test_a_fault_that_cannot_be_done(staging: Staging, fault: dict[str, Any], wh
     assert staging.left() == []
 
 
+CLOSES = """
+import socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1])), reuse_port=True) as server:
+    while True:
+        server.accept()[0].close()
+"""
+
+
+def test_a_connection_that_somebody_else_ends(staging: Staging) -> None:
+    """A connection that the service itself ends before its time is no proof that ours cuts it: an ERROR."""
+    fault = {"slow": {"target": "database", "cut": "30s"}}
+    staging.write(
+        drill(fault, steady=[live()], observe=[{**live(), "within": "1s"}], recover=[live()]), listen=free_port()
+    )
+    path = staging.folder / "prodgate.yml"
+    checklist = json.loads(path.read_text())
+    checklist["targets"]["database"]["start"]["command"] = [sys.executable, "-c", CLOSES, str(staging.database)]
+    path.write_text(json.dumps(checklist))
+    code, outcome = staging.run()
+    assert (code, outcome["status"], staging.left()) == (1, "error", [])
+    assert "had no effect" in json.dumps(outcome["message"])
+
+
+def test_late_and_cut(staging: Staging) -> None:
+    """Where connections are late and cut, both are proved."""
+    staging.write(drill({"slow": {"target": "database", "latency": "1s", "cut": "1500ms"}}), listen=free_port())
+    code, outcome = staging.run()
+    assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
+    (proof,) = [line for line in outcome["evidence"]["answer"].splitlines() if line.startswith("fault")]
+    assert "a probe through the proxy took 1" in proof
+    assert "was broken after 1.5" in proof
+
+
 def test_a_fault_that_nobody_notices(staging: Staging) -> None:
     """A service that does not look at its database fails the drill, and the database comes back."""
     staging.write(drill({"stop": "database"}, observe=[not_ready(within="1s")]), environment={"BLIND": "1"})
@@ -246,7 +279,7 @@ def test_a_script_is_observed_while_it_runs(staging: Staging) -> None:
 
 
 def test_what_held_before_the_fault(staging: Staging) -> None:
-    """What is seen and was so before the fault is no detection: its row says so, and the time to detect is another's."""
+    """What is seen and was so before the fault is no detection: its row says so, and another one's time counts."""
     staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}]))
     code, outcome = staging.run()
     assert (code, outcome["status"], outcome["timeline"].get("detect")) == (0, "pass", None)
@@ -290,7 +323,7 @@ def test_a_fault_of_the_users_own(staging: Staging) -> None:
 
 def test_a_fault_that_cannot_be_taken_back(staging: Staging) -> None:
     """A fault that can't be taken back is a NO-GO that says so first, and its journal is kept for `restore`."""
-    own = {"run": {"command": ["true"], "undo": ["false"]}}
+    own = {"run": {"command": ["touch", "done"], "undo": ["false"], "proof": ["test", "-f", "done"]}}
     staging.write(drill(own, observe=[ready(within="1s")]))
     code, outcome = staging.run()
     assert (code, outcome["status"], outcome["cause"].split(":")[0]) == (1, "fail", "unrestored")

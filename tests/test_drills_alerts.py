@@ -34,7 +34,7 @@ groups:
 
 @pytest.fixture
 def staging(tmp_path: Path, prometheus: Callable[..., Service]) -> Staging:
-    """Two processes, and a Prometheus that scrapes the database's folder; `Always` fires, and `Soon` is pending, before anything is done."""
+    """Two processes, and a Prometheus that scrapes the database's folder; `Always` fires, `Soon` is pending."""
     made = Staging(tmp_path)
     (tmp_path / "metrics").write_text("# TYPE x gauge\nx 1\n")
     made.prometheus = prometheus(CONFIG % made.database, RULES).url
@@ -93,7 +93,7 @@ def test_a_curve_that_cannot_be_drawn(staging: Staging) -> None:
     ],
 )
 def test_an_alert_that_could_prove_nothing(staging: Staging, alert: str, within: str, words: str) -> None:
-    """A deadline that the alert can't meet, one that is pending or firing already, or none: an ERROR before the fault."""
+    """An alert that can't come in time, is pending or firing already, or is none: an ERROR before the fault."""
     until_always_fires = time.monotonic() + 8
     while time.monotonic() < until_always_fires:
         time.sleep(1)

@@ -2,7 +2,8 @@
 
 It runs inside the gate in front of a process, and as `python -m gate.staging.proxy` in a container of our own image
 that has taken a dependency's name. It prints one line of JSON for each connection; a connection that begins with
-`PROBE` is answered by the proxy itself, through the same delay, so that the delay can be measured from outside.
+`PROBE` is answered by the proxy itself, through the same delay, so that the delay can be measured from outside. One
+that it cuts or resets has a line of its own, so that nobody else's doing is taken for it.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ class Mode:
 
 
 class Proxy:
-    """A proxy for one port. In a container of its own it says in its log how many connections it has handled."""
+    """A proxy for one port. In a container of its own it says in its log what it has handled, and what broken."""
 
     def __init__(self, upstream: tuple[str, int], *, logs: bool = False) -> None:
         self.upstream = upstream
         self.logs = logs
         self.mode = Mode()
         self.served = 0
+        self.broken = 0
         self._open: set[asyncio.StreamWriter] = set()
 
     def change(self, mode: Mode) -> None:
@@ -78,15 +80,31 @@ class Proxy:
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mode = self.mode
         self.served += 1
-        if self.logs:
-            _say(json.dumps({"served": self.served}))
+        self._tell(served=self.served)
         if mode.reset:
-            _reset(writer)
+            self._break(writer)
         elif mode.stub:
             await _stub(mode, reader, writer)
         else:
-            async with asyncio.timeout(mode.cut):
+            await self._until_cut(mode, reader, writer)
+
+    async def _until_cut(self, mode: Mode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(mode.cut) as limit:
                 await self._forward(mode, reader, writer)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._break(writer)
+
+    def _break(self, writer: asyncio.StreamWriter) -> None:
+        _reset(writer)
+        self.broken += 1
+        self._tell(broken=self.broken)
+
+    def _tell(self, **count: int) -> None:
+        if self.logs:
+            _say(json.dumps(count))
 
     async def _forward(self, mode: Mode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = b""

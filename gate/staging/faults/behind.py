@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from gate.messages import say
 from gate.secrets import end_of
@@ -17,6 +17,7 @@ from gate.staging.proxy import PROBE, Mode
 PYTHON = ("/opt/prodgate/bin/python", "-I", "-m")
 """How the image of the gate runs one of its modules."""
 _SHOWN = 500
+_LOOK = 0.2
 BEHIND = "prodgate-behind"
 """The suffix of the name under which the real dependency is reached while ours has its name."""
 
@@ -38,10 +39,19 @@ def take_away(site: Site) -> None:
 
 def served(site: Site) -> int:
     """How many connections ours has handled."""
+    return _count(site, "served")
+
+
+def broken(site: Site) -> int:
+    """How many connections ours has cut or reset."""
+    return _count(site, "broken")
+
+
+def _count(site: Site, what: Literal["served", "broken"]) -> int:
     if site.staged.proxy is not None:
-        return site.staged.proxy.proxy.served
+        return int(getattr(site.staged.proxy.proxy, what))
     found = _ours(site)
-    return 0 if found is None else bytes(found.logs()).count(b'"served"')
+    return 0 if found is None else bytes(found.logs()).count(f'"{what}"'.encode())
 
 
 def probe(site: Site, timeout: float) -> float | None:
@@ -57,16 +67,25 @@ def probe(site: Site, timeout: float) -> float | None:
 
 
 def lifetime(site: Site, timeout: float) -> float | None:
-    """Seconds after which an idle connection is ended from there; None where it outlives `timeout`."""
+    """Seconds after which an idle connection is ended from there; None where it outlives `timeout`, or the run."""
     began = time.monotonic()
     try:
         with connect(site, timeout) as connection:
-            connection.recv(1)
-    except TimeoutError:
-        return None
+            connection.settimeout(_LOOK)
+            while not _is_ended(connection):
+                if time.monotonic() - began > timeout or site.cancelled.is_set():
+                    return None
     except OSError:
-        return time.monotonic() - began
+        pass
     return time.monotonic() - began
+
+
+def _is_ended(connection: socket.socket) -> bool:
+    """Whether it has come to its end; what the other side says, such as a greeting, is passed over."""
+    try:
+        return connection.recv(_SHOWN) == b""
+    except TimeoutError:
+        return False
 
 
 def connect(site: Site, timeout: float) -> socket.socket:

@@ -16,7 +16,7 @@ from gate.staging.spec import Words
 
 
 class Run(Fault):
-    """Runs a command. Its proof is the exit code 0 of `proof`, where there is one, and its own otherwise.
+    """Runs a command. Its proof is the exit code 0 of `proof`: that of `command` says only that it was run.
 
     What it leaves running is ended with the run.
     """
@@ -26,11 +26,11 @@ class Run(Fault):
 
     command: Words = Field(description="What puts the fault in.")
     takes_back: Words = Field(alias="undo", description="What takes it back. It has to work more than once.")
-    proof: Words | None = Field(None, description="A command that exits with 0 while the fault is in place only.")
+    proof: Words = Field(description="A command that exits with 0 while the fault is in place only.")
     timeout: Duration = Field(30.0, description="How long each command may take.")
 
     def inject(self, site: Site) -> None:
-        if self.proof and _succeeds(self._done(self.proof, site, site.cancelled)):
+        if _succeeds(self._done(self.proof, site, site.cancelled)):
             raise NoFault(say("`proof` holds before the fault is in place: it proves nothing"))
         site.will("run_command", command=self.takes_back, folder=str(site.root), timeout=self.timeout)
         why = trouble(self.command[0], self._done(self.command, site, site.cancelled, leaves=True))
@@ -38,13 +38,9 @@ class Run(Fault):
             raise NoFault(why)
 
     def holds(self, site: Site) -> Message | None:
-        if self.proof is None:
-            return say("the command has exited with 0")
         return say("`proof` exits with 0") if _succeeds(self._done(self.proof, site, site.cancelled)) else None
 
     def gone(self, site: Site) -> Message | None:
-        if self.proof is None:
-            return say("`undo` has exited with 0")
         done = self._done(self.proof, site, threading.Event())
         return say("`proof` no longer exits with 0") if done.ended == "exit" and done.code != 0 else None
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gate.messages import Message, say
+from gate.messages import Message, say, together
 from gate.quantities import Duration, duration
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.behind import away, lifetime, probe, put, take_away
+from gate.staging.faults.behind import away, broken, lifetime, probe, put, served, take_away
 from gate.staging.faults.stop import up
 from gate.staging.proxy import Mode
 
@@ -27,30 +27,42 @@ class Slow(TargetFault):
 
     latency: Duration = Field(0.0, description="How much later everything arrives, each way.")
     jitter: Duration = Field(0.0, description="How much more or less than that it may be.")
-    cut: Duration | None = Field(None, description="How long a connection lasts before it is cut.")
+    cut: Duration | None = Field(None, gt=0, description="How long a connection lasts before it is cut.")
     reset: bool = Field(False, description="Whether connections are reset at once.")
 
     @model_validator(mode="after")
     def _something(self) -> Slow:
         if not (self.latency or self.cut or self.reset):
             raise PydanticCustomError("no_expectation", "expected at least one of 'latency', 'cut' and 'reset'")
+        if self.reset and (self.latency or self.cut):
+            raise PydanticCustomError("no_effect", "expected 'reset' alone: what is reset at once is not late, nor cut")
+        if self.jitter and self.jitter >= self.latency:
+            raise PydanticCustomError("no_effect", "expected 'jitter' below 'latency', else nothing need be late")
+        if self.cut and self.cut <= self.latency + self.jitter:
+            raise PydanticCustomError("no_effect", "expected 'cut' above 'latency' and 'jitter', else nothing is late")
         return self
 
     def inject(self, site: Site) -> None:
         put(site, Mode(latency=self.latency, jitter=self.jitter, cut=self.cut, reset=self.reset))
 
     def holds(self, site: Site) -> Message | None:
-        return self._broken(site) if self.reset or self.cut is not None else self._late(site)
+        proofs = [self._late] if self.latency else []
+        proofs += [self._broken] if self.reset or self.cut else []
+        found = [message for message in (proof(site) for proof in proofs) if message]
+        return together(found) if len(found) == len(proofs) else None
 
     def _broken(self, site: Site) -> Message | None:
-        lasted = lifetime(site, (self.cut or 0.0) + _MORE)
-        if lasted is None:
+        """An idle connection lasts as long as it should, and ours has counted that it has ended it."""
+        before, cut = broken(site), self.cut or 0.0
+        lasted = lifetime(site, cut + _MORE)
+        if lasted is None or lasted < cut or broken(site) <= before:
             return None
         return say("a connection to {target} was broken after {lasted}", target=self.target, lasted=duration(lasted))
 
     def _late(self, site: Site) -> Message | None:
+        before = served(site)
         took = probe(site, self.latency + self.jitter + _MORE)
-        if took is None or took < self.latency - self.jitter:
+        if took is None or took < self.latency - self.jitter or served(site) <= before:
             return None
         return say("a probe through the proxy took {took}", took=duration(took))
 
