@@ -294,6 +294,20 @@ def test_what_held_before_the_fault(staging: Staging) -> None:
     assert outcome["timeline"]["detect"] == noticed["at"]
 
 
+@pytest.mark.parametrize(("rate", "within", "status"), [(40, "4s", "pass"), (200, "10s", "error")])
+def test_traffic_to_what_hangs(staging: Staging, rate: int, within: str, status: str) -> None:
+    """Traffic keeps its rate where nothing answers; where it is far below, the row says so and is an ERROR."""
+    traffic = {"target": "api", "path": "/live", "rate": rate}
+    seen = {"within": within, "timeout": within, "http": {"target": "api", "path": "/live", "status": 503}}
+    staging.write(
+        drill({"pause": "api"}, steady=[live()], throughout=[], observe=[seen], recover=[live()], traffic=traffic)
+    )
+    _, outcome = staging.run()
+    (row,) = [row for row in outcome["rows"] if row["phase"] == "traffic"]
+    assert row["status"] == status, row["message"]
+    assert (row["message"]["args"]["achieved"] > rate / 2) == (status == "pass")
+
+
 def test_no_steady_state(staging: Staging) -> None:
     """Where the steady state does not hold there is no fault: a SKIP, and a NO-GO."""
     staging.write(drill({"stop": "database"}, steady=[not_ready()]))

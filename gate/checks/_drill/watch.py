@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -14,9 +14,14 @@ from gate.checks.asked import ask
 from gate.checks.world import World
 from gate.messages import say
 from gate.model import Outcome, Row, Status
+from gate.quantities import duration
 
 _EVERY = 0.5
 _ANSWER = 5.0
+_IN_FLIGHT = 256
+"""Requests that may wait for their answer at one time. Those that would be more are not sent, also not later."""
+_ENOUGH = 0.5
+"""The part of the requests that has to have been sent."""
 
 
 def row(criterion: Criterion, outcome: Outcome, phase: str, world: World, at: float | None) -> Row:
@@ -83,7 +88,7 @@ def once_limit(criterion: Criterion) -> float:
 
 @dataclass
 class Sender:
-    """Sends requests at a rate, whatever becomes of them, until it is ended."""
+    """Sends requests at a rate, whatever becomes of them, until it is ended. One that hangs delays none after it."""
 
     traffic: Traffic
     world: World
@@ -92,24 +97,26 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
-        workers = max(1, min(16, int(self.traffic.rate * 2)))
-        self._due = threading.Semaphore(0)
+        self._free = threading.Semaphore(_IN_FLIGHT)
         self._lock = threading.Lock()
-        targets: list[Callable[[], None]] = [self._tick, *[self._send] * workers]
-        for target in targets:
-            threading.Thread(target=target, daemon=True).start()
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._keep_rate, daemon=True)
+        self._thread.start()
 
-    def _tick(self) -> None:
-        while not self._over.wait(1.0 / self.traffic.rate) and not self.world.cancelled.is_set():
-            self._due.release()
+    def _keep_rate(self) -> None:
+        for number in itertools.count():
+            due = self._began + number / self.traffic.rate
+            if self._over.wait(max(0.0, due - time.monotonic())) or self.world.cancelled.is_set():
+                return
+            if self._free.acquire(blocking=False):
+                self.sent += 1
+                threading.Thread(target=self._send, daemon=True).start()
 
     def _send(self) -> None:
-        while not self._over.is_set():
-            if self._due.acquire(timeout=0.2):
-                answered = self._one()
-                with self._lock:
-                    self.sent += 1
-                    self.answered += answered
+        answered = self._one()
+        self._free.release()
+        with self._lock:
+            self.answered += answered
 
     def _one(self) -> bool:
         parts = urlsplit(self.world.url(self.traffic.target, self.traffic.path))
@@ -125,14 +132,22 @@ class Sender:
         return True
 
     def end(self) -> Row:
-        """Ends it and says how much was sent."""
+        """Ends it and says how much was sent. Far less than was wanted is an ERROR: it may have been too little."""
+        took = time.monotonic() - self._began
         self._over.set()
-        message = say("{sent} requests were sent, {answered} answered", sent=self.sent, answered=self.answered)
-        status = Status.PASS if self.sent else Status.ERROR
+        self._thread.join(_ANSWER)
+        message = say(
+            "{sent} requests were sent in {took}, {achieved} a second; {answered} were answered",
+            sent=self.sent,
+            took=duration(took),
+            achieved=round(self.sent / took, 1),
+            answered=self.answered,
+        )
+        enough = self.sent >= _ENOUGH * self.traffic.rate * took
         what = say(
             "{method} {path}, {rate} a second",
             method=self.traffic.method,
             path=self.traffic.path,
             rate=self.traffic.rate,
         )
-        return Row(title=what, status=status, message=message, phase="traffic")
+        return Row(title=what, status=Status.PASS if enough else Status.ERROR, message=message, phase="traffic")
