@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -63,17 +64,17 @@ class Staging:
         }
         (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *options: str) -> subprocess.Popen[str]:
         """Starts the gate."""
         environment = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
-            [sys.executable, "-m", "gate", "run", "--out", "out"],
+            [sys.executable, "-m", "gate", "run", "--out", "out", *options],
             cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def run(self) -> tuple[int, dict[str, Any]]:
+    def run(self, *options: str) -> tuple[int, dict[str, Any]]:
         """Runs the gate to its end: its exit code and the drill's outcome."""
-        done = self.start()
+        done = self.start(*options)
         said, _ = done.communicate(timeout=120)
         assert (self.folder / "out" / "report.json").exists(), said
         report = json.loads((self.folder / "out" / "report.json").read_text())
@@ -313,6 +314,15 @@ def test_no_steady_state(staging: Staging) -> None:
     staging.write(drill({"stop": "database"}, steady=[not_ready()]))
     code, outcome = staging.run()
     assert (code, outcome["status"], phases(outcome)) == (1, "skip", [("steady", "fail")])
+
+
+def test_the_command_that_drills_again(staging: Staging) -> None:
+    """The evidence of a drill has the command that runs it again."""
+    staging.write(drill({"stop": "database"}, steady=[not_ready()]))
+    _, outcome = staging.run()
+    _, *words = shlex.split(outcome["evidence"]["reproduce"])
+    code, again = staging.run(*words[1:])
+    assert (words[0], code, again["status"]) == ("run", 1, "skip")
 
 
 def test_a_fault_without_effect(staging: Staging) -> None:

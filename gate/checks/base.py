@@ -131,6 +131,10 @@ class Check(Model, Generic[Seen]):
         """What asking changes in staging, in order, for `prodgate plan`. Most checks change nothing."""
         return []
 
+    def hopeless(self, world: World) -> Message | None:
+        """Why asking it could prove nothing, found before any drill breaks anything; None where it could."""
+        return None
+
     def worst(self, asked: Asked) -> float:
         """Seconds that asking takes at most, tries and putting back included."""
         return asked.patience

@@ -88,7 +88,7 @@ class Drill(Check[Seen]):
     def reproduce(self, world: World) -> str:
         if self.script is not None:
             return shlex.join(self.script.command)
-        return "prodgate run --only ID-OF-THIS-ITEM"
+        return world.again
 
     def effects(self) -> list[Message]:
         return [self.fault.fault.effect() if self.fault else self.what]
@@ -109,6 +109,10 @@ class Drill(Check[Seen]):
         for name in self.script.touches if self.script else ():
             if name in targets and not (targets[name].container or targets[name].start):
                 yield name, "expected a target with a 'container' or a 'start': nothing else can be put back"
+
+    def hopeless(self, world: World) -> Message | None:
+        found = (_too_short(criterion, world) for criterion in self.noticed)
+        return next((why for why in found if why), None)
 
     def worst(self, asked: Asked) -> float:
         observed = max((each.patience for each in self.noticed), default=0.0)
@@ -180,6 +184,23 @@ class Drill(Check[Seen]):
             stays=self.stays,
             traffic=(lambda: Sender(traffic, world)) if traffic else None,
         )
+
+
+def _too_short(criterion: Criterion, world: World) -> Message | None:
+    """Why what is waited for can't come in time, as far as that can be known beforehand."""
+    try:
+        least = criterion.check.least_wait(world)
+    except CannotObserve as error:
+        return error.message
+    if least is None or criterion.patience >= least[0]:
+        return None
+    return say(
+        "{what}: `within: {within}` is too short, it takes up to {least}: {why}",
+        what=criterion.heading(world),
+        within=duration(criterion.patience),
+        least=duration(least[0]),
+        why=least[1],
+    )
 
 
 def _ended(message: Message) -> Seen:

@@ -80,6 +80,8 @@ class World:
     """When the run began (monotonic)."""
     run_id: str = ""
     """Names this run of the gate, also in the labels of what it starts."""
+    again: str = ""
+    """The command that asks the item again, for a check that nothing but the gate can ask."""
     evidence: Keeper | None = None
     """Where the item that is asked keeps its raw evidence; None where nothing is kept."""
     drill_report: Callable[[str], None] = lambda text: None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import gate
@@ -41,6 +43,8 @@ from gate.staging.staged import Staged
 from gate.verdict import ENDED, decide, in_force
 
 _FOREVER = float("inf")
+_ASKING = 30.0
+"""Seconds in which all drills together have to find out whether they could prove anything."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +152,15 @@ class Run:
         outcome = self._not_asked(item)
         if outcome is None:
             store = self.options.evidence
-            world = replace(self.world, evidence=store.of(item.id) if store else None)
+            world = replace(self.world, again=self._again(item), evidence=store.of(item.id) if store else None)
             outcome = self._with_cause(item, ask(item, world))
         else:
             outcome = self._with_question(item, outcome)
         return self._result(item, masked(outcome, self.secrets))
+
+    def _again(self, item: Item) -> str:
+        files = [word for name in self.loaded.files for word in ("--file", name)]
+        return shlex.join(["prodgate", "run", *files, "--only", item.id])
 
     def _not_asked(self, item: Item) -> Outcome | None:
         """Why an item is not asked at all, if it is not."""
@@ -165,10 +173,26 @@ class Run:
             needed = self.results.get(name)
             if needed is None or needed.status is not Status.PASS:
                 return _needs(name, needed)
-        if item.check.phase == "drill" and self.unrestored:
+        return self._not_drilled(item) if item.check.phase == "drill" else None
+
+    def _not_drilled(self, item: Item) -> Outcome | None:
+        if item.id in self._hopeless:
+            return self._with_cause(item, Outcome(status=Status.ERROR, message=self._hopeless[item.id]))
+        if self.unrestored:
             message = say("Not run: an earlier drill could not be put back")
             return _unasked(Status.SKIP, message, self.unrestored.cause or "unrestored")
         return None
+
+    @cached_property
+    def _hopeless(self) -> dict[str, Message]:
+        """The drills that could prove nothing, found and said before the first of them breaks anything."""
+        assert self.world is not None
+        world = self.world.until(time.monotonic() + _ASKING)
+        drills = [item for item in self.selected if item.check.phase == "drill"]
+        found = {item.id: why for item in drills if (why := item.check.hopeless(world))}
+        for name, why in found.items():
+            self.progress.note(f"{name} will not be run: {why}")
+        return found
 
     def _target_down(self, status: Status, staged: Staged) -> Outcome:
         message = say("{target} is not ready: {why}", target=staged.name, why=staged.why_not or "")

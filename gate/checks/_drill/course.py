@@ -13,14 +13,11 @@ from typing import Protocol
 from gate.checks._drill.spec import Criterion, Named
 from gate.checks._drill.watch import Sender, Watch, row
 from gate.checks.asked import ask
-from gate.checks.base import CannotObserve, Check
+from gate.checks.base import Check
 from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Curve, Moment, Outcome, Row, Status, Timeline
 from gate.quantities import duration
-
-_ASKING = 10.0
-"""Seconds in which Prometheus has to say at what intervals it works."""
 
 RECOVERY = 30.0
 """Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
@@ -103,7 +100,7 @@ class Course:
 
     def go(self) -> Seen:
         """Runs it to its end."""
-        if not self._steady_holds() or not self._alerts_can_prove():
+        if not self._steady_holds() or not self._alerts_are_quiet():
             return self.seen
         self.held = self._held()
         if self.world.cancelled.is_set():
@@ -142,11 +139,9 @@ class Course:
                 self.seen.end(Status.SKIP, message)
         return self.seen.ended is None
 
-    def _alerts_can_prove(self) -> bool:
-        """Whether what is waited for is not there yet, and can come in time."""
+    def _alerts_are_quiet(self) -> bool:
+        """Whether what is waited for is not there yet."""
         for criterion in self.observe:
-            self._time_is_enough(criterion)
-        for criterion in self.observe if self.seen.ended is None else ():
             self._is_not_there(criterion)
         return self.seen.ended is None
 
@@ -164,22 +159,6 @@ class Course:
         """Of each observation, whether it holds without the fault: then seeing it is no detection."""
         with ThreadPoolExecutor(max(1, len(self.observe))) as pool:
             return [outcome.status is Status.PASS for outcome in pool.map(self._ask_once, self.observe)]
-
-    def _time_is_enough(self, criterion: Criterion) -> None:
-        try:
-            least = criterion.check.least_wait(self.world.until(time.monotonic() + _ASKING))
-        except CannotObserve as error:
-            self.seen.end(Status.ERROR, error.message)
-            return
-        if least is not None and criterion.patience < least[0]:
-            message = say(
-                "{what}: `within: {within}` is too short, it takes up to {least}: {why}",
-                what=criterion.heading(self.world),
-                within=duration(criterion.patience),
-                least=duration(least[0]),
-                why=least[1],
-            )
-            self.seen.end(Status.ERROR, message)
 
     def _break(self) -> None:
         """Puts the fault in and observes. A script is observed while it runs, and has its proof at its end."""
