@@ -14,7 +14,8 @@ import pytest
 from gate.checks import alert
 from gate.checks.base import CannotObserve, Judgement
 from gate.model import Status
-from gate.prometheus.api import LoadedRule
+from gate.prometheus.api import LoadedGroup, LoadedRule
+from gate.prometheus.recording import Recording
 from tests.parts.services import Service, prometheus_running
 from tests.parts.web import Reply, serving, trickle
 from tests.parts.worlds import check, world
@@ -255,6 +256,36 @@ def test_an_alert_needs_its_time(server: Service) -> None:
     assert pending is not None
     assert (firing[0], pending[0]) == (4.0, 2.0)
     assert check("alert", target="prometheus", name="SelfDown", state="inactive").least_wait(here) is None
+
+
+def loaded(name: str, interval: float, *rules: tuple[str, str]) -> LoadedGroup:
+    """A group of recording rules, each with its expression, but for the alert `A`."""
+    made = (LoadedRule(rule, rule == "A", expr, 0.0, {}, {}, "ok", "", "") for rule, expr in rules)
+    return LoadedGroup(name, f"{name}.yml", interval, tuple(made))
+
+
+@pytest.mark.parametrize(
+    ("groups", "metrics", "wait"),
+    [
+        ([loaded("g", 5.0, ("A", "x > 1 and y > 1"))], {"x", "y"}, 0.0),
+        ([loaded("g", 5.0, ("r", "x"), ("A", "r > 1"))], {"x"}, 0.0),
+        ([loaded("g", 5.0, ("A", "r > 1"), ("r", "x"))], {"x"}, 5.0),
+        ([loaded("g", 5.0, ("A", "r > 1")), loaded("h", 7.0, ("r", "x"))], {"x"}, 7.0),
+        ([loaded("g", 5.0, ("A", "r > s")), loaded("h", 7.0, ("r", "x")), loaded("i", 9.0, ("s", "r"))], {"x"}, 16.0),
+        (
+            [loaded("g", 5.0, ("A", "r > 1")), loaded("h", 7.0, ("r", "x")), loaded("i", 2.0, ("r", "y"))],
+            {"x", "y"},
+            2.0,
+        ),
+        ([loaded("g", 5.0, ("A", "r > 1")), loaded("h", 7.0, ("r", "r offset 1m"))], {"r"}, 7.0),
+    ],
+    ids=["none", "before it in its group", "after it", "another group", "two in a row", "two for one", "of itself"],
+)
+def test_what_recording_rules_take(groups: list[LoadedGroup], metrics: set[str], wait: float) -> None:
+    """Each recording rule on the way to an alert costs its interval, unless it stands before the alert in its group."""
+    (rule,) = [rule for rule in groups[0].rules if rule.alerting]
+    before = Recording(groups).before(rule, groups[0])
+    assert (set(before.metrics), before.wait) == (metrics, wait)
 
 
 def test_what_an_alert_leaves_to_wait_for() -> None:

@@ -29,7 +29,14 @@ groups:
       - {alert: Another, expr: 'absent(up{job="database"} == 1)'}
       - {alert: Always, expr: vector(1)}
       - {alert: Soon, expr: vector(1), for: 30s}
+      - {alert: RecordedDown, expr: 'job:up:min{job="database"} == 0'}
+  - name: recorded
+    interval: 3s
+    rules:
+      - {record: 'job:up:min', expr: min by (job) (up)}
 """
+
+ANOTHER = 'count(ALERTS{alertname="Another",alertstate="firing"})'
 
 
 @pytest.fixture
@@ -100,13 +107,40 @@ def test_an_alert_that_is_there_already(staging: Staging, alert: str, within: st
     assert "could prove nothing of the fault" in json.dumps(outcome["message"])
 
 
-@pytest.mark.parametrize(("alert", "words"), [("DatabaseLongDown", "is too short"), ("Nonexistent", "No alert")])
-def test_an_alert_that_cannot_come(staging: Staging, alert: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("alert", "within", "words"),
+    [
+        ("DatabaseLongDown", "20s", "is too short"),
+        ("RecordedDown", "4s", "recording rules"),
+        ("Nonexistent", "20s", "No alert"),
+    ],
+)
+def test_an_alert_that_cannot_come(staging: Staging, alert: str, within: str, words: str) -> None:
     """An alert that can't come in time, or is none, is an ERROR of its drill, found before anything is broken."""
-    write(staging, alert, {"id": "first", "title": "First", "drill": drill({"stop": "database"})})
+    write(staging, alert, {"id": "first", "title": "First", "drill": drill({"stop": "database"})}, within=within)
     said, _ = staging.start().communicate(timeout=120)
     report = json.loads((staging.folder / "out" / "report.json").read_text())
     first, late = (item["outcome"] for item in report["sections"][0]["items"])
     assert (first["status"], late["status"], late["rows"]) == ("pass", "error", [])
     assert words in json.dumps(late["message"])
     assert said.index("drill will not be run: ") < said.index("fault: stop database")
+
+
+@pytest.mark.parametrize(
+    ("allow", "status"), [([], "fail"), (["Another", 'one "more" \\d (.*)', "RecordedDown"], "pass"), ([".*"], "fail")]
+)
+def test_other_alerts(staging: Staging, allow: list[str], status: str) -> None:
+    """An alert that begins to fire in a drill fails it, unless it is awaited, allowed by its name, or fired before."""
+    quiet = {"within": "30s", "promql": {"target": "prometheus", "query": ANOTHER, "empty": True}}
+    late = {"within": "20s", "promql": {"target": "prometheus", "query": ANOTHER, "value": 1}}
+    others = {"target": "prometheus", "allow": allow}
+    write(staging, "DatabaseDown", other_alerts=others)
+    path = staging.folder / "prodgate.yml"
+    checklist = json.loads(path.read_text())
+    made = checklist["sections"][0]["items"][0]["drill"]
+    made["steady"].append(quiet)
+    made["observe"].append(late)
+    path.write_text(json.dumps(checklist))
+    _, outcome = staging.run()
+    (row,) = [row for row in outcome["rows"] if row["phase"] == "throughout" and "no other" in row["title"]["text"]]
+    assert (outcome["status"], row["status"]) == (status, status), outcome["evidence"]["answer"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -17,6 +17,7 @@ from gate.matchers import MISSING, TextMatcher, describe
 from gate.messages import Message, say, together
 from gate.prometheus import config, expressions
 from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
+from gate.prometheus.recording import Recording
 from gate.quantities import duration
 from gate.secrets import beginning_of
 
@@ -171,19 +172,23 @@ class Alert(Check[Seen]):
         return self.state is not None and "inactive" not in self.state
 
     def least_wait(self, world: World) -> tuple[float, Message] | None:
-        """Scrape interval, evaluation interval and, unless pending is enough, the rule's `for`."""
+        """Scrape interval, evaluation intervals and, unless pending is enough, the rule's `for`."""
         if not self.awaits():
             return None
         with asking(world, self.target) as api:
-            found = _rule_and_group(api, self.name)
+            groups = api.rules()
+            found = _rule_and_group(groups, self.name)
             if found is None:
                 raise CannotObserve(self._not_loaded(()))
             rule, group = found
-            scrape = _scrape_interval(api, rule)
+            before = Recording(groups).before(rule, group)
+            scrape = _scrape_interval(api, before.metrics)
         wait = 0.0 if "pending" in (self.state or []) else rule.wait
         why = say("scrape interval {scrape}, evaluation interval {evaluation}, 'for' {wait}",
                   scrape=duration(scrape), evaluation=duration(group.interval), wait=duration(wait))  # fmt: skip
-        return scrape + group.interval + wait, why
+        if before.wait:
+            why = say("{why}, recording rules {recording}", why=why, recording=duration(before.wait))
+        return scrape + before.wait + group.interval + wait, why
 
     def beforehand(self) -> Check[Any] | None:
         return self._quiet(no_data=True)
@@ -199,20 +204,20 @@ class Alert(Check[Seen]):
         return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=no_data)
 
 
-def _rule_and_group(api: Api, name: str) -> tuple[LoadedRule, LoadedGroup] | None:
+def _rule_and_group(groups: list[LoadedGroup], name: str) -> tuple[LoadedRule, LoadedGroup] | None:
     """The loaded alert of that name; of several, the one that waits least."""
-    found = [(rule, group) for group in api.rules() for rule in group.rules if rule.alerting and rule.name == name]
+    found = [(rule, group) for group in groups for rule in group.rules if rule.alerting and rule.name == name]
     return min(found, key=lambda pair: pair[0].wait + pair[1].interval, default=None)
 
 
-def _scrape_interval(api: Api, rule: LoadedRule) -> float:
-    """Seconds between two scrapes of the metrics of a rule, as far as Prometheus tells which job they come from."""
+def _scrape_interval(api: Api, metrics: Iterable[str]) -> float:
+    """Seconds between two scrapes of some metrics, as far as Prometheus tells which job they come from."""
     try:
         loaded = config.read(api.config().encode())
     except config.BadConfig as bad:
         raise CannotObserve(bad.reason) from bad
     intervals = {job.name: job.interval for job in loaded.jobs}
-    names = [name for name in expressions.metrics(rule.expr) if not name.startswith("~")]
+    names = [name for name in metrics if not name.startswith("~")]
     jobs = {series.labels.get("job", "") for name in names for series in api.query(_jobs_of(name))}
     known = [intervals[job] for job in jobs if job in intervals]
     return max(known) if known else min(intervals.values(), default=loaded.scrape_interval)

@@ -126,11 +126,7 @@ class Drill(Check[Seen]):
             breaker = self._breaker(world)
         except (NoFault, NoEngine) as error:
             return _ended(error.message)
-        try:
-            throughout = [*self.throughout, *self._alone(world)]
-        except CannotObserve as error:
-            return _ended(error.message)
-        seen = self._course(world, breaker, throughout).go()
+        seen = self._course(world, breaker).go()
         if seen.wall and not world.cancelled.is_set():
             self._draw(seen, world.until(time.monotonic() + _DRAWING))
         if seen.unrestored is not None and world.stage is not None:
@@ -171,7 +167,7 @@ class Drill(Check[Seen]):
         awaited = [str(each.check.name) for each in self.noticed if each.check.awaits()]
         return [no_other_alert(self.other_alerts, awaited, world.until(time.monotonic() + _DRAWING))]
 
-    def _course(self, world: World, breaker: Breaker, throughout: list[Criterion]) -> Course:
+    def _course(self, world: World, breaker: Breaker) -> Course:
         traffic = self.traffic
         return Course(
             world=world,
@@ -179,9 +175,10 @@ class Drill(Check[Seen]):
             breaker=breaker,
             steady=self.steady,
             observe=self.noticed,
-            throughout=throughout,
+            throughout=self.throughout,
             recover=self.recover or self.steady,
             stays=self.stays,
+            alone=lambda: self._alone(world),
             traffic=(lambda: Sender(traffic, world)) if traffic else None,
         )
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from gate.checks._drill.spec import Criterion, Named
 from gate.checks._drill.watch import Sender, Watch, row
 from gate.checks.asked import ask
-from gate.checks.base import Check
+from gate.checks.base import CannotObserve, Check
 from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Curve, Moment, Outcome, Row, Status, Timeline
@@ -94,16 +94,15 @@ class Course:
     throughout: list[Criterion]
     recover: list[Criterion]
     stays: float
+    alone: Callable[[], list[Criterion]]
+    """What must hold throughout, too, as far as it does before the fault. May raise CannotObserve."""
     traffic: Callable[[], Sender] | None = None
     seen: Seen = field(default_factory=Seen)
     held: list[bool] = field(default_factory=list)
 
     def go(self) -> Seen:
         """Runs it to its end."""
-        if not self._steady_holds() or not self._alerts_are_quiet():
-            return self.seen
-        self.held = self._held()
-        if self.world.cancelled.is_set():
+        if not self._may_begin() or self.world.cancelled.is_set():
             return self.seen
         self.seen.began, self.seen.wall = time.monotonic(), time.time()
         watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
@@ -129,6 +128,17 @@ class Course:
         """As it is now, however long it may take, and without evidence of its own."""
         once = criterion.model_copy(update={"within": None})
         return ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
+
+    def _may_begin(self) -> bool:
+        """Whether something could be proved; looks at everything as it is without the fault."""
+        if not self._steady_holds() or not self._alerts_are_quiet():
+            return False
+        self.held = self._held()
+        try:
+            self.throughout = [*self.throughout, *self.alone()]
+        except CannotObserve as error:
+            self.seen.end(Status.ERROR, error.message)
+        return self.seen.ended is None
 
     def _steady_holds(self) -> bool:
         for criterion in self.steady:
