@@ -14,6 +14,7 @@ from tests.parts import engine, images
 from tests.parts.folder import Folder, until
 from tests.parts.services import free_port
 from tests.parts.staging import SERVES
+from tests.parts.web import serving, trickle
 
 on_engine = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -56,6 +57,16 @@ def test_a_port_that_another_program_has(folder: Folder) -> None:
         code, said = folder.run()
         other.kill()
     assert (code, "another program has its port" in said) == (1, True), said
+
+
+@pytest.mark.parametrize(("head", "ready"), [(b"", False), (b"Content-Type: text/plain\r\n\r\n", True)])
+def test_a_target_that_answers_without_end(folder: Folder, head: bytes, ready: bool) -> None:
+    """A head that never ends is no answer: the target is not ready after its `within`. A body that does not is one."""
+    with serving({"/live": trickle(b"HTTP/1.1 200 OK\r\n" + head)}) as web:
+        checked = {"path": "/live", "within": "3s"}
+        folder.write(item(file={"path": "prodgate.yml", "exists": True}), web={"url": web.url, "ready": checked})
+        folder.run()
+        assert target(folder, "web")["ready"] == ready
 
 
 def test_the_log_of_a_target_whose_item_fails(folder: Folder) -> None:

@@ -1,27 +1,19 @@
-"""Asks a target over HTTP whether it is there, in the one way that needs nothing to be loaded first."""
+"""Asks a target over HTTP whether it is there."""
 
 from __future__ import annotations
 
-import http.client
-from urllib.parse import urlsplit
+import time
 
-_TRY = 5.0
+from gate.http import Request, open_stream
 
-
-class NoAnswer(Exception):
-    """There was no answer. Its text says why."""
+TRY = 5.0
+"""Seconds that one try may take."""
 
 
-def status(method: str, url: str) -> int:
-    """The status that a request is answered with. Raises NoAnswer, after 5 s at most of silence."""
-    try:
-        parts = urlsplit(url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=_TRY)
-        try:
-            connection.request(method, parts.path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswer(str(error) or type(error).__name__) from error
+def status(method: str, url: str, end: float) -> int:
+    """The status that a request is answered with. Raises HttpFailure, at `end` (monotonic) or after 5 s at the latest.
+
+    The body is left alone: a page that never ends is an answer, too.
+    """
+    with open_stream(Request(url=url, method=method), min(end, time.monotonic() + TRY)) as stream:
+        return stream.head.status

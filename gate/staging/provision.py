@@ -8,8 +8,9 @@ import threading
 import time
 from pathlib import Path
 
+from gate.http import HttpFailure
 from gate.messages import say
-from gate.staging.asking import NoAnswer, status
+from gate.staging.asking import status
 from gate.staging.engine import NoEngine
 from gate.staging.spec import Provision
 from gate.staging.staged import Staged
@@ -68,12 +69,12 @@ def _post(url: str, path: str, patience: float, cancelled: threading.Event) -> N
     end = time.monotonic() + patience
     while True:
         try:
-            code = status("POST", url.rstrip("/") + path)
+            code = status("POST", url.rstrip("/") + path, end)
             if code < 300:
                 return
             why = say("{path} answered the reload with {status}", path=path, status=code)
             final = code < 500
-        except NoAnswer as error:
-            why, final = say("{path} cannot be asked to reload: {why}", path=path, why=str(error)), False
+        except HttpFailure as error:
+            why, final = say("{path} cannot be asked to reload: {why}", path=path, why=error.message), False
         if final or time.monotonic() + _AGAIN > end or cancelled.wait(_AGAIN):
             raise NoEngine(why)

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from gate.http import HttpFailure
 from gate.messages import Message, say
 from gate.quantities import duration
 from gate.secrets import Secrets
-from gate.staging.asking import NoAnswer, status
+from gate.staging.asking import TRY, status
 from gate.staging.container import Container, find, launch
 from gate.staging.engine import RUN_LABEL, NoEngine, client, hostname, job_network, own_container
 from gate.staging.journal import Act, Journal
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from gate.staging.proxy import ProxyThread
 
 _PAUSE = 0.2
-_TRY = 5.0
 _READY = Ready(path="/")
 """How long what says nothing of its readiness has to answer a reload."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -301,7 +301,7 @@ class Stage:
             return None
         end = time.monotonic() + ready.within
         while True:
-            why = _asked(staged, target)
+            why = _asked(staged, target, end)
             code = _exit_code(staged)
             if code is not None:
                 return say("it has exited with {code}", code=str(code))
@@ -321,7 +321,7 @@ def _must_be_free(target: Target) -> None:
 
 def _accepts(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), timeout=_TRY).close()
+        socket.create_connection((host, port), timeout=TRY).close()
     except OSError:
         return False
     return True
@@ -400,19 +400,24 @@ def _proxy(target: Target) -> ProxyThread | None:
     return ProxyThread(target.listen, target.port)
 
 
-def _asked(staged: Staged, target: Target) -> Message | None:
+def _asked(staged: Staged, target: Target, end: float) -> Message | None:
     ready = target.ready
     assert ready is not None
     base = staged.base_url or f"http://{staged.host}"
     parts = urlsplit(base)
     port = ready.tcp or parts.port or (443 if parts.scheme == "https" else 80)
     host = (staged.host if ready.tcp else parts.hostname) or staged.host
+    why: Message | str
     try:
         if ready.path is None:
-            socket.create_connection((host, port), timeout=_TRY).close()
+            socket.create_connection((host, port), timeout=max(_PAUSE, min(TRY, end - time.monotonic()))).close()
             return None
-        answered = status("GET", base.rstrip("/") + ready.path)
-    except (OSError, NoAnswer) as error:
-        return say("{host}:{port} does not answer: {why}", host=host, port=port, why=str(error) or type(error).__name__)
-    mismatch = ready.status.mismatch(answered)
-    return say("{path} answers with another status: {why}", path=ready.path, why=mismatch) if mismatch else None
+        answered = status("GET", base.rstrip("/") + ready.path, end)
+    except HttpFailure as error:
+        why = error.message
+    except OSError as error:
+        why = str(error) or type(error).__name__
+    else:
+        mismatch = ready.status.mismatch(answered)
+        return say("{path} answers with another status: {why}", path=ready.path, why=mismatch) if mismatch else None
+    return say("{host}:{port} does not answer: {why}", host=host, port=port, why=why)
