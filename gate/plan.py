@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from gate.checklist.models import Checklist, Item
+from gate.checklist.order import Order, by_phase
 from gate.checklist.references import wanted
+from gate.checks.base import LOOKING
 from gate.messages import Message, say
 from gate.staging.engine import NoEngine, client, own_image
 from gate.staging.spec import Target
-
-_PHASES = ("main", "drill", "after")
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ class Plan:
 def plan(checklist: Checklist, items: list[Item], workers: int) -> Plan:
     """The plan of a run of some items of a checklist, `workers` at a time."""
     steps = [_here(checklist, items), _targets(checklist, items)]
-    for name in _PHASES:
-        group = [item for item in items if item.check.phase == name]
-        if group:
-            steps.append(_phase(name, group, 1 if name == "drill" else workers))
+    steps += [_phase(name, group, workers) for name, group in by_phase(items).items() if group]
     return Plan(tuple(steps))
 
 
@@ -50,6 +47,8 @@ def _targets(checklist: Checklist, items: list[Item]) -> Step:
     """The targets that the items need. They come up side by side, but for those that others come after."""
     targets = {name: checklist.targets[name] for name in wanted(items, checklist.targets)}
     lines = [say("{target}: {effect}", target=name, effect=line) for name in targets for line in targets[name].plan()]
+    if any(target.is_fetched for target in targets.values()) or any(item.check.needs_engine for item in items):
+        lines.append(say("pulling and building images is not counted: how long it takes is not known"))
     return Step(say("Targets"), tuple(lines), _until_ready(targets))
 
 
@@ -57,14 +56,14 @@ def _until_ready(targets: Mapping[str, Target]) -> float:
     """Seconds until all targets are ready at the latest, each after those that come before it."""
     until: dict[str, float] = {}
     for name in TopologicalSorter({name: target.awaits for name, target in targets.items()}).static_order():
-        ready, awaits = targets[name].ready, targets[name].awaits
-        until[name] = (ready.within if ready else 0.0) + max((until[other] for other in awaits), default=0.0)
+        until[name] = targets[name].takes + max((until[other] for other in targets[name].awaits), default=0.0)
     return max(until.values(), default=0.0)
 
 
 def _here(checklist: Checklist, items: list[Item]) -> Step:
     """The rights that it takes, and what can't be had here. Asks the engine for its version, and nothing else."""
     needing = [name for name in wanted(items, checklist.targets) if checklist.targets[name].needs_engine]
+    needing += [item.id for item in items if item.check.needs_engine]
     if not needing:
         return Step(say("Rights"), (say("none: no container engine is needed"),), 0.0)
     names = ", ".join(needing)
@@ -74,23 +73,38 @@ def _here(checklist: Checklist, items: list[Item]) -> Step:
     except NoEngine as error:
         lines.append(say("not here: {targets}: {why}", targets=names, why=error.message))
         return Step(say("Rights"), tuple(lines), 0.0)
-    if own_image() is None and any(_behind(item) for item in items):
+    if own_image() is None and any(_behind(item, checklist.targets) for item in items):
         lines.append(say("not here: a proxy or stub in the place of a container: set PRODGATE_IMAGE"))
     return Step(say("Rights"), tuple(lines), 0.0)
 
 
-def _behind(item: Item) -> bool:
-    return (
-        item.kind == "drill" and item.check.fault is not None and item.check.fault.fault.kind in ("slow", "impersonate")
-    )
+def _behind(item: Item, targets: Mapping[str, Target]) -> bool:
+    """Whether something of ours takes a container's place."""
+    fault = item.check.fault.fault if item.kind == "drill" and item.check.fault else None
+    return fault is not None and fault.kind in ("slow", "impersonate") and targets[fault.target].needs_engine
 
 
 def _phase(name: str, items: list[Item], workers: int) -> Step:
-    longest = [item.check.worst(item) for item in items]
+    drills = sum(item.check.phase == "drill" for item in items)
     title = {
         "main": say("{count} items, {workers} at a time", count=len(items), workers=workers),
-        "drill": say("{count} drills, one at a time", count=len(items)),
+        "drill": say("{count} drills, one at a time", count=drills),
         "after": say("{count} items after the drills", count=len(items)),
     }[name]
+    if name == "drill" and len(items) > drills:
+        title = say("{drills}, and {count} items that need one", drills=title, count=len(items) - drills)
     lines = [say("{item}: {effect}", item=item.id, effect=effect) for item in items for effect in item.check.effects()]
-    return Step(title, tuple(lines), sum(longest) / workers + max(longest) if workers > 1 else sum(longest))
+    at_once = 1 if name == "drill" else workers
+    looking = LOOKING if drills else 0.0
+    return Step(title, tuple(lines), looking + _takes(items, at_once))
+
+
+def _takes(items: list[Item], workers: int) -> float:
+    """Seconds that items take at most: their share of the work, and what has to come one after the other."""
+    worst: dict[str, float] = {item.id: item.check.worst(item) for item in items}
+    if workers == 1:
+        return sum(worst.values())
+    until: dict[str, float] = {}
+    for item in Order(items):
+        until[item.id] = worst[item.id] + max((until[name] for name in item.needs if name in until), default=0.0)
+    return sum(worst.values()) / workers + max(until.values())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 TARGETS: dict[str, Any] = {
@@ -18,7 +21,7 @@ TARGETS: dict[str, Any] = {
         "provision": [{"copy": "conf", "to": "/etc/api", "signal": "HUP"}],
         "ready": {"path": "/live", "within": "20s"},
     },
-    "worker": {"start": {"command": ["touch", "was-started"]}, "port": 1},
+    "worker": {"start": {"command": ["touch", "was-started"]}, "port": 1, "listen": 2},
 }
 DRILL = {
     "steady": [{"tcp": {"target": "api"}}],
@@ -61,3 +64,50 @@ def test_nothing_is_touched(tmp_path: Path) -> None:
     assert "  - worker: `touch was-started` is started, and ended at the end\n" in said
     assert "none: no container engine is needed" in said
     assert [path.name for path in tmp_path.iterdir()] == ["prodgate.yml"]
+
+
+def test_a_command_in_an_image(tmp_path: Path) -> None:
+    """An item with an image of its own needs the engine, and nobody knows how long pulling it takes."""
+    said = plan(tmp_path, [{"id": "i", "title": "I", "command": {"run": "true", "image": "alpine"}}])
+    assert "  - i: the right to use the container engine (/var/run/docker.sock)\n" in said
+    assert "  - not here: i: there is no container engine here: " in said
+    assert "  - pulling and building images is not counted: how long it takes is not known\n" in said
+
+
+def test_how_long_something_is_broken(tmp_path: Path) -> None:
+    """A drill says for how long something is broken at worst, and what a script may have to be helped with."""
+    script = {"script": {"command": "./drill.sh", "timeout": "90s", "touches": ["database", "api"]}}
+    said = plan(tmp_path, [{"id": "d", "title": "D", "drill": {"steady": DRILL["steady"], **script}}])
+    assert "  - d: run ./drill.sh\n" in said
+    assert "  - d: database, api: put back as before, where the script does not\n" in said
+    assert "  - d: broken for 2 min 21 s at worst\n" in said
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        ({"run": {"command": "x", "undo": "x", "proof": "x", "timeout": "2m"}}, 5 * 120),
+        ({"slow": {"target": "worker", "cut": "3m"}}, 180),
+        ({"impersonate": {"target": "worker", "status": 503, "delay": "4m"}}, 240),
+    ],
+)
+def test_how_long_a_fault_takes(tmp_path: Path, fault: dict[str, Any], seconds: int) -> None:
+    """The worst case has room for all commands of a fault, and for the proof of a slow one."""
+    said = plan(tmp_path, [{"id": "d", "title": "D", "drill": {**DRILL, "fault": fault}}])
+    found = re.search(r"1 drills, one at a time  \(at worst (?:(\d+) min )?([\d.]+) s\)", said)
+    assert found
+    assert 60 * int(found[1] or 0) + float(found[2]) > seconds
+
+
+def test_items_that_need_a_drill(tmp_path: Path) -> None:
+    """An item that needs a drill runs with the drills; an item and one that it needs run one after the other."""
+    asks = {"tcp": {"target": "worker"}, "timeout": "40s"}
+    items = [
+        {"id": "a", "title": "A", **asks},
+        {"id": "b", "title": "B", "needs": ["a"], **asks},
+        {"id": "d", "title": "D", "drill": DRILL},
+        {"id": "e", "title": "E", "needs": ["d"], **asks},
+    ]
+    said = plan(tmp_path, items)
+    assert "2 items, 20 at a time  (at worst 1 min 24 s)\n" in said
+    assert "1 drills, one at a time, and 1 items that need one  (at worst " in said

@@ -6,7 +6,8 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from gate.run.schedule import by_phase, run_all
+from gate.checklist.order import by_phase
+from gate.run.schedule import run_all
 
 
 def item(name: str, *needs: str, phase: str = "main") -> Any:

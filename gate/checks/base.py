@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gate.staging.spec import Target
 
 Seen = TypeVar("Seen")
+LOOKING = 30.0
+"""Seconds in which all drills together have to find out whether they could prove anything."""
 
 
 __all__ = [
@@ -110,6 +112,11 @@ class Check(Model, Generic[Seen]):
 
     ends_itself: ClassVar[bool] = False
     """Whether it has something to put back: when the run ends early, it is waited for until it has done so."""
+
+    @property
+    def needs_engine(self) -> bool:
+        """Whether it can't be asked without a container engine."""
+        return False
 
     @abstractmethod
     def asked(self, world: World) -> str:

@@ -59,6 +59,10 @@ class Command(Check[process.Finished]):
             raise PydanticCustomError("target", "expected a command after 'run'")
         return self
 
+    @property
+    def needs_engine(self) -> bool:
+        return self.image is not None
+
     def argv(self) -> list[str]:
         """The command as its arguments. Raises ValueError where a quote is not closed."""
         if isinstance(self.run, list):

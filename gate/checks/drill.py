@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, site
+from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, putting_back, site
 from gate.checks._drill.course import RECOVERY, Breaker, Course, Seen
 from gate.checks._drill.prometheus import draw, draw_alert, no_other_alert
 from gate.checks._drill.spec import Criterion, Curves, FaultSpec, Others, Script, Traffic
@@ -23,11 +23,9 @@ from gate.messages import Message, say
 from gate.model import Row, Status
 from gate.quantities import Duration, duration
 from gate.staging.engine import NoEngine
-from gate.staging.faults.base import NoFault, TargetFault
+from gate.staging.faults.base import Fault, NoFault, TargetFault
 from gate.staging.spec import Target
 
-_PROOFS = 30.0
-"""Seconds that putting in, proving and taking back may take in all, for the plan."""
 _DRAWING = 10.0
 """Seconds for asking Prometheus about what went on around the drill."""
 _BAD = (Status.FAIL, Status.ERROR)
@@ -65,7 +63,7 @@ class Drill(Check[Seen]):
             raise PydanticCustomError("no_expectation", "expected at least one criterion under 'observe'")
         if any(each.within is None for each in self.noticed):
             raise PydanticCustomError("no_expectation", "expected a 'within' in every criterion under 'observe'")
-        if any(each.kind == self.kind for each in (*self.steady, *self.noticed, *self.throughout, *self.recover)):
+        if any(each.kind == self.kind for each in self._criteria):
             raise PydanticCustomError("no_expectation", "expected no drill in a drill: drills run one at a time")
         return self
 
@@ -90,8 +88,21 @@ class Drill(Check[Seen]):
             return shlex.join(self.script.command)
         return world.again
 
+    @property
+    def needs_engine(self) -> bool:
+        return any(each.check.needs_engine for each in self._criteria)
+
+    @property
+    def _criteria(self) -> list[Criterion]:
+        return [*self.steady, *self.noticed, *self.throughout, *self.recover]
+
     def effects(self) -> list[Message]:
-        return [self.fault.fault.effect() if self.fault else self.what]
+        made = [self.fault.fault.effect() if self.fault else self.what]
+        if self.script is not None and self.script.touches:
+            made.append(
+                say("{targets}: put back as before, where the script does not", targets=", ".join(self.script.touches))
+            )
+        return [*made, say("broken for {time} at worst", time=duration(self._broken))]
 
     def criteria(self) -> dict[str, list[Asked]]:
         return {
@@ -114,12 +125,24 @@ class Drill(Check[Seen]):
         found = (_too_short(criterion, world) for criterion in self.noticed)
         return next((why for why in found if why), None)
 
-    def worst(self, asked: Asked) -> float:
+    @property
+    def _broken(self) -> float:
+        """Seconds from the first act of the fault until it is taken back, at most."""
         observed = max((each.patience for each in self.noticed), default=0.0)
+        if self.script is not None:
+            return max(observed, self.script.timeout) + putting_back(self.script)
+        assert self.fault is not None
+        fault: Fault = self.fault.fault
+        return fault.takes() + observed
+
+    def worst(self, asked: Asked) -> float:
         recovery = max([RECOVERY, *(each.patience for each in [*self.recover, *self.noticed] if each.within)])
-        steady = sum(each.patience for each in self.steady)
-        script = self.script.timeout if self.script else 0.0
-        return steady + observed + 2 * recovery + self.stays + _PROOFS + script
+        before = sum(each.patience for each in self.steady) + 2 * max(
+            (each.try_limit for each in self.noticed), default=0.0
+        )
+        after = 2 * recovery + self.stays + sum(each.try_limit for each in self._criteria)
+        drawn = _DRAWING if self.curves or self.other_alerts else 0.0
+        return before + self._broken + after + drawn
 
     def observe(self, world: World) -> Seen:
         try:

@@ -16,6 +16,7 @@ from gate.checklist.load import Loaded
 from gate.checklist.models import Item, WaiverSpec
 from gate.checklist.references import named_targets, wanted
 from gate.checks.asked import CUT_OFF, ask, described
+from gate.checks.base import LOOKING
 from gate.checks.world import Memo, World
 from gate.evidence import Store, as_bytes
 from gate.masked import masked
@@ -43,8 +44,6 @@ from gate.staging.staged import Staged
 from gate.verdict import ENDED, decide, in_force
 
 _FOREVER = float("inf")
-_ASKING = 30.0
-"""Seconds in which all drills together have to find out whether they could prove anything."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ class Run:
     def _hopeless(self) -> dict[str, Message]:
         """The drills that could prove nothing, found and said before the first of them breaks anything."""
         assert self.world is not None
-        world = self.world.until(time.monotonic() + _ASKING)
+        world = self.world.until(time.monotonic() + LOOKING)
         drills = [item for item in self.selected if item.check.phase == "drill"]
         found = {item.id: why for item in drills if (why := item.check.hopeless(world))}
         for name, why in found.items():

@@ -149,7 +149,23 @@ class Target(Model):
     @property
     def needs_engine(self) -> bool:
         """Whether it can't be had without a container engine."""
-        return bool(self.container) or bool(self.start and self.start.kind != "command")
+        return bool(self.container) or self.is_fetched
+
+    @property
+    def patience(self) -> float:
+        """Seconds that it may take to answer, as a whole service or to a reload."""
+        return self.ready.within if self.ready else Ready(path="/").within
+
+    @property
+    def takes(self) -> float:
+        """Seconds from its start until it is ready at most. Pulling and building have no end of their own."""
+        reloads = sum(entry.post is not None for entry in self.provision)
+        return reloads * self.patience + (self.ready.within if self.ready else 0.0)
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether an image is pulled or built for it."""
+        return self.start is not None and self.start.kind != "command"
 
     def plan(self) -> list[Message]:
         """What a run will do for it, and undo, in order."""

@@ -25,7 +25,7 @@ from gate.staging.engine import RUN_LABEL, NoEngine, client, hostname, job_netwo
 from gate.staging.journal import Act, Journal
 from gate.staging.process import Process
 from gate.staging.provision import provision
-from gate.staging.spec import REFERENCE, Ready, Start, Target
+from gate.staging.spec import REFERENCE, Start, Target
 from gate.staging.staged import Staged, host_of
 from gate.staging.undo import restore, undo
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from gate.staging.proxy import ProxyThread
 
 _PAUSE = 0.2
-_READY = Ready(path="/")
-"""How long what says nothing of its readiness has to answer a reload."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LATE = 3.0
 """Seconds that what is just being started has to notice that the run is over."""
@@ -205,7 +203,7 @@ class Stage:
         placed = replace(staged, base_url=base, host=host, container=container)
         self._put_or_end(placed)
         for entry in target.provision:
-            provision(entry, placed, self.root, (target.ready or _READY).within, self.cancelled)
+            provision(entry, placed, self.root, target.patience, self.cancelled)
 
     def _await_others(self, target: Target) -> None:
         for name in target.awaits:

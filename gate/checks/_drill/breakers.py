@@ -14,7 +14,7 @@ from gate.messages import Message, say
 from gate.process import Running
 from gate.staging import script
 from gate.staging.engine import NoEngine
-from gate.staging.faults.base import Fault, NoFault, Site, wait_for
+from gate.staging.faults.base import PROOF_PATIENCE, Fault, NoFault, Site, wait_for
 from gate.staging.faults.stop import up_again
 from gate.staging.staged import Staged
 
@@ -23,6 +23,11 @@ _PATIENCE = 10.0
 _UNDER_WAY = 11.0
 """Seconds that an engine may still be busy with what a script has asked of it that was stopped: `docker stop` takes 10.
 """
+
+
+def putting_back(made: Script) -> float:
+    """Seconds that it takes at most to end what a script has begun, and to put back what it touches."""
+    return _UNDER_WAY + len(made.touches) * 2 * PROOF_PATIENCE
 
 
 def site(world: World, target: str | None) -> Site:

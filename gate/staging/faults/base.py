@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PROOF_PATIENCE = 10.0
 """Seconds that a fault may take to be in place, or gone."""
+_TAKES = 15.0
+"""Seconds that putting in and taking back take at most, an engine's way of stopping a container included."""
 SETTLES = 2.0
 """Seconds that an engine takes at most for something that it does at once."""
 
@@ -124,6 +126,10 @@ class Fault(Model):
     @abstractmethod
     def gone(self, site: Site) -> Message | None:
         """The proof that it is gone, or None as long as it isn't."""
+
+    def takes(self) -> float:
+        """Seconds that putting in, proving, taking back and proving gone take at most, in all."""
+        return _TAKES + 2 * PROOF_PATIENCE
 
     @abstractmethod
     def effect(self) -> Message:

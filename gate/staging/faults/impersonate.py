@@ -56,6 +56,9 @@ class Impersonate(TargetFault):
             return self.close
         return answer == b"" if self.close else answer.startswith(f"HTTP/1.1 {self.status} ".encode())
 
+    def takes(self) -> float:
+        return super().takes() + self.delay + _PROBE
+
     def undo(self, site: Site) -> None:
         take_away(site)
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from gate.messages import Message, say
 from gate.process import Finished
 from gate.quantities import Duration
-from gate.staging.faults.base import Fault, NoFault, Site
+from gate.staging.faults.base import PROOF_PATIENCE, Fault, NoFault, Site
 from gate.staging.script import begin, trouble
 from gate.staging.spec import Words
 
@@ -43,6 +43,10 @@ class Run(Fault):
     def gone(self, site: Site) -> Message | None:
         done = self._done(self.proof, site, threading.Event())
         return say("`proof` no longer exits with 0") if done.ended == "exit" and done.code != 0 else None
+
+    def takes(self) -> float:
+        """Each proof is asked for once at least, and may begin at the last moment: five commands in all."""
+        return 5 * self.timeout + 2 * PROOF_PATIENCE
 
     def effect(self) -> Message:
         return say(

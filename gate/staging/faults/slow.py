@@ -66,6 +66,9 @@ class Slow(TargetFault):
             return None
         return say("a probe through the proxy took {took}", took=duration(took))
 
+    def takes(self) -> float:
+        return super().takes() + self.latency + self.jitter + (self.cut or 0.0) + 2 * _MORE
+
     def undo(self, site: Site) -> None:
         take_away(site)
 
