@@ -93,8 +93,8 @@ class Drill(Check[Seen]):
         return any(each.check.needs_engine for each in self._criteria)
 
     @property
-    def _criteria(self) -> list[Criterion]:
-        return [*self.steady, *self.noticed, *self.throughout, *self.recover]
+    def _criteria(self) -> list[Asked]:
+        return [each for group in self.criteria().values() for each in group]
 
     def effects(self) -> list[Message]:
         made = [self.fault.fault.effect() if self.fault else self.what]
@@ -137,12 +137,10 @@ class Drill(Check[Seen]):
 
     def worst(self, asked: Asked) -> float:
         recovery = max([RECOVERY, *(each.patience for each in [*self.recover, *self.noticed] if each.within)])
-        before = sum(each.patience for each in self.steady) + 2 * max(
-            (each.try_limit for each in self.noticed), default=0.0
-        )
+        quiet = 2 * max((each.try_limit for each in self.noticed), default=0.0)
+        before = sum(each.patience for each in self.steady) + quiet
         after = 2 * recovery + self.stays + sum(each.try_limit for each in self._criteria)
-        drawn = _DRAWING if self.curves or self.other_alerts else 0.0
-        return before + self._broken + after + drawn
+        return before + self._broken + after + 2 * _DRAWING
 
     def observe(self, world: World) -> Seen:
         try:
