@@ -183,6 +183,7 @@ def _build(name: str, start: Start, root: Path, run_id: str, note: Callable[[str
         buildargs=start.args,
         labels={RUN_LABEL: run_id},
         network_mode=start.build_network,
+        nocache=True,  # what a run that ends has just removed, another one may have found there
         rm=True,
         forcerm=True,
         decode=True,
