@@ -98,6 +98,21 @@ def test_a_container_that_would_not_come_back(job: Job, image: str) -> None:
         staging.docker("rm", "-f", name)
 
 
+def test_a_name_that_cannot_be_taken(job: Job) -> None:
+    """A container whose name is its hostname, too, keeps it: half of all connections would bypass ours. An ERROR."""
+    name = f"{job.network}-keeps"
+    staging.docker("run", "-d", "--name", name, "--network", job.network, "--network-alias", "keeps",
+                   "--hostname", "keeps", images.base(), *staging.SERVES)  # fmt: skip
+    try:
+        targets = {**staging.targets(), "database": {"container": "keeps", "ready": {"tcp": 5432}}}
+        before = look(name)
+        found = run(job, drill({"slow": {"target": "database", "reset": True}}), targets=targets)
+        assert (found["status"], look(name)) == ("error", before)
+        assert "would keep the name {name}" in json.dumps(found["message"])
+    finally:
+        staging.docker("rm", "-f", name)
+
+
 def test_no_such_container(job: Job) -> None:
     """A container that is not there makes its items a SKIP with the reason, and the verdict a NO-GO."""
     targets = {**staging.targets(), "database": {"container": "postgres", "ready": {"tcp": 5432}}}

@@ -13,7 +13,7 @@ from tests.runner.job import Job, Service, Stage
 
 DEPENDENT = Path(__file__).with_name("dependent.py")
 SERVES = ("python3", "-u", "-m", "http.server", "5432")
-DATABASE_OPTIONS = "--stop-signal INT --network-alias pg --hostname database"
+DATABASE_OPTIONS = "--stop-signal INT --network-alias pg --hostname db-host"
 
 
 def job(work: Path, image: str, **more: Service) -> Job:

@@ -130,6 +130,10 @@ def _take_name(site: Site, mode: Mode) -> None:
         raise NoFault(say("{target} shares no network with the gate", target=site.staged.name))
     if image is None:
         raise NoFault(say("no image of the gate is known to start a proxy from: set PRODGATE_IMAGE"))
+    if container.alias in (container.handle.attrs["Config"]["Hostname"], container.handle.name):
+        # for these the engine's DNS goes on to answer with the real one, too: half of all would bypass ours
+        raise NoFault(say("{target} would keep the name {name}: it is its hostname, or the container's own name",
+                          target=site.staged.name, name=container.alias))  # fmt: skip
     names, behind = container.aliases, f"{site.staged.name}-{BEHIND}"
     network = client().networks.get(container.network)
     try:
