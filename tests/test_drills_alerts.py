@@ -123,6 +123,7 @@ def test_an_alert_that_cannot_come(staging: Staging, alert: str, within: str, wo
     first, late = (item["outcome"] for item in report["sections"][0]["items"])
     assert (first["status"], late["status"], late["rows"]) == ("pass", "error", [])
     assert words in json.dumps(late["message"])
+    assert late["evidence"]["reproduce"] == "prodgate run --file prodgate.yml --only drill"
     assert said.index("drill will not be run: ") < said.index("fault: stop database")
 
 

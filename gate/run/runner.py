@@ -226,7 +226,7 @@ class Run:
         targets = [self.targets.get(name) for _, name in named_targets(item)]
         if self.world is None or not all(target and (target.base_url or target.host) for target in targets):
             return outcome
-        asked, reproduce = described(item.check, self.world)
+        asked, reproduce = described(item.check, replace(self.world, again=self._again(item)))
         evidence = outcome.evidence.model_copy(update={"asked": asked, "reproduce": reproduce})
         return outcome.model_copy(update={"evidence": evidence})
 
