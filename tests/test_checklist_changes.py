@@ -28,7 +28,7 @@ sections:
         title: D
         drill:
           steady: [{http: {target: api, path: /readyz, status: 200}}]
-          fault: {run: {command: 'true', undo: 'true'}}
+          fault: {run: {command: 'true', undo: 'true', proof: 'true'}}
           observe: [{within: 10s, http: {target: api, path: /readyz, status: 503}}]
       - {id: e, title: E, needs: [d], requires: [api], command: {run: [sh, x.sh], exit: [0, 3], stdout: {not: [a, b]}}}
       - {id: g, title: G, tests: {results: a.xml, max_age: 1h}}
@@ -58,8 +58,9 @@ CHANGES = {
     "changed": ("status: 200, json", "status: [200, 503], json", ["a: status is [200, 503], was 200"]),
     "longer in a drill": ("[{within: 10s", "[{within: 60s", ["d: observe[0].within is 1 min, was 10.0 s"]),
     "other fault": ("command: 'true'", "command: 'false'", ['d: fault.fault.command[0] is "false", was "true"']),
-    "another kind of fault": ("{run: {command: 'true', undo: 'true'}}", "{pause: db}", [
-        'd: fault.fault is {"pause": {"target": "db"}}, was {"run": {"command": ["true"], "undo": ["true"]}}']),
+    "another kind of fault": ("{run: {command: 'true', undo: 'true', proof: 'true'}}", "{pause: db}", [
+        'd: fault.fault is {"pause": {"target": "db"}}, '
+        'was {"run": {"command": ["true"], "proof": ["true"], "undo": ["true"]}}']),
     "more observed": ("status: 503}}]", "status: 503}}, {within: 1s, http: {target: api, path: /, status: 200}}]", []),
     "not observed": ("[{http: {target: api, path: /readyz, status: 200}}]", "[{tcp: {target: api, port: 80}}]", [
         'd: steady[0] is "tcp", was "http"']),
