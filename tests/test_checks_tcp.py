@@ -50,9 +50,9 @@ def test_a_port_that_listens_and_one_that_does_not() -> None:
 def test_the_port_of_a_target() -> None:
     """Without a port, the target's own is asked: that of its URL, or the usual one of its scheme."""
     made = check("tcp", target="api")
-    assert made.asked(world(api="http://127.0.0.1:8080/base")) == "connect to 127.0.0.1:8080"
-    assert made.asked(world(api="https://api.example")) == "connect to api.example:443"
-    assert check("tcp", target="api", port=99).asked(world(api="http://api:80")) == "connect to api:99"
+    assert made.asked(world(api="http://127.0.0.1:8080/base")) == "tcp://127.0.0.1:8080"
+    assert made.asked(world(api="https://api.example")) == "tcp://api.example:443"
+    assert check("tcp", target="api", port=99).asked(world(api="http://api:80")) == "tcp://api:99"
 
 
 NO_PLACES: list[dict[str, Any]] = [

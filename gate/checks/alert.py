@@ -74,7 +74,7 @@ class Alert(Check[Seen]):
     )
 
     def asked(self, world: World) -> str:
-        return f"{world.url(self.target)}: alert {self.name}"
+        return f"GET {world.url(self.target, '/api/v1/rules?type=alert')}: {self.name}"
 
     def reproduce(self, world: World) -> str:
         return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules?type=alert")])

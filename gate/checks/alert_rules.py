@@ -73,7 +73,7 @@ class AlertRules(Check[Seen]):
     )
 
     def asked(self, world: World) -> str:
-        return f"rules of {self.file}"
+        return self.file
 
     def reproduce(self, world: World) -> str:
         files, keys = shell_pattern(self.file), self._keys()
@@ -217,4 +217,5 @@ def _listing(files: tuple[ReadFile, ...]) -> str:
 
 
 def _line(file: ReadFile, group: Group) -> str:
-    return f"{file.path}:{group.line}: {group.name}: {len(group.alerts)} alerts, {len(group.rules)} rules"
+    alerts = len(group.alerts)
+    return f"{file.path}:{group.line}: {group.name}: alert: {alerts}, record: {len(group.rules) - alerts}"

@@ -32,7 +32,7 @@ class ScrapeTarget(Check[Seen]):
     count: Matcher | None = Field(None, description="How many targets it has.", examples=[{"ge": 2}])
 
     def asked(self, world: World) -> str:
-        return f"{world.url(self.target)}: targets of job {self.job}"
+        return f"GET {world.url(self.target, '/api/v1/targets?state=active')}: {self.job}"
 
     def reproduce(self, world: World) -> str:
         return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/targets?state=active")])

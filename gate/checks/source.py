@@ -83,8 +83,8 @@ class Source(Check[Seen]):
         return self.text or self.pattern or self.function or ""
 
     def asked(self, world: World) -> str:
-        inside = f" in {self.function}()" if self.function and self._what != self.function else ""
-        return f"{self._what!r}{inside} in {self.file}"
+        inside = f"{self.function}(): " if self.function and self._what != self.function else ""
+        return f"{self.file}: {inside}{self._what!r}"
 
     def reproduce(self, world: World) -> str:
         parts = self._parts_by_hand(world) if self.function else []

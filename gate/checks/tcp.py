@@ -46,7 +46,7 @@ class Tcp(Check[Seen]):
 
     def asked(self, world: World) -> str:
         host, port = self._place(world)
-        return f"connect to {host}:{port}"
+        return f"tcp://{host}:{port}"
 
     def reproduce(self, world: World) -> str:
         host, port = self._place(world)

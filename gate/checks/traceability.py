@@ -115,7 +115,7 @@ class Traceability(Check[Seen]):
     runbooks: CheckoutPath | None = Field(None, description="A glob of all runbooks: an alert has to lead to each.")
 
     def asked(self, world: World) -> str:
-        return f"the alerts of {self.file} on {world.url(self.target)}"
+        return f"GET {world.url(self.target, '/api/v1/rules?type=alert')}: {self.file}"
 
     def reproduce(self, world: World) -> str:
         return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules?type=alert")])

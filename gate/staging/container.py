@@ -93,9 +93,10 @@ def find(name: str) -> Container:
     found = [handle for handle in _neighbours(engine, network) if _called(handle, name, network)]
     if len(found) == 1:
         return Container(found[0], name, network or _its_network(found[0], name))
-    where = say("the network {name}", name=network) if network else say("any network")
     if not found:
-        raise NoEngine(say("no container is called {name} on {network}", name=name, network=where))
+        if network:
+            raise NoEngine(say("no container is called {name} on the network {network}", name=name, network=network))
+        raise NoEngine(say("no container of this machine is called {name}", name=name))
     names = ", ".join(sorted(handle.name for handle in found))
     raise NoEngine(say("several containers are called {name}: {names}", name=name, names=names))
 
