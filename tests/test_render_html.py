@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gate.model import Curve, Report, Timeline
+from gate.language import language
+from gate.messages import say
+from gate.model import Curve, Moment, Report, Timeline
+from gate.render._timeline import svg
 from gate.render.html import render
 from tests.parts import reports
 from tests.parts.browser import Browser, complaints, requests
@@ -353,3 +356,10 @@ def test_only_web_addresses_become_links(url: str) -> None:
     assert "noopener" not in render(report, "en")
     good = reports.go().source.model_copy(update={"url": "https://github.com/o/r/actions/runs/1"})
     assert 'href="https://github.com/o/r/actions/runs/1"' in render(report.model_copy(update={"source": good}), "en")
+
+
+def test_a_drawing_has_no_marks_of_code() -> None:
+    """Backticks mean code in texts, and nothing in a drawing."""
+    moments = (Moment(at=0.5, what=say("`/readyz` answers 503")),)
+    picture = svg(Timeline(moments=moments), "`/readyz`", language("en"))
+    assert "+0.5 s  /readyz answers 503</text>" in picture

@@ -79,7 +79,8 @@ def _scale(moments: Sequence[Moment], curves: Sequence[Curve]) -> _Scale:
 
 
 def _label(moment: Moment, words: Language) -> str:
-    return f"{words.seconds(moment.at)}  {words.message(moment.what)}"[:_LABEL]
+    """Without the marks of code, which a drawing has no other letters for."""
+    return f"{words.seconds(moment.at)}  {words.message(moment.what).replace('`', '')}"[:_LABEL]
 
 
 def _lanes(moments: Sequence[Moment], scale: _Scale, words: Language) -> list[int]:
