@@ -170,10 +170,19 @@ def test_reports_that_cannot_be_written(
     action: Action, github: GitHub, item: dict[str, Any], code: int, state: str
 ) -> None:
     """Without its reports a GO is none, for GitHub as for the exit code; a NO-GO stays one."""
-    action.checklist(item)
-    (action.workspace / "prodgate-out" / "report.md").mkdir(parents=True)
+    spoils = {"id": "z", "title": "Z", "command": {"run": "mkdir prodgate-out/report.md", "exit": 0}}
+    action.checklist(item, spoils)
     found, log = action.run()
     assert (found, states(github)) == (code, ["pending", state]), log
+
+
+def test_a_folder_that_cannot_hold_reports(action: Action, github: GitHub) -> None:
+    """What stands in the place of a report and can't be removed is found before anything is run."""
+    action.checklist(THERE)
+    (action.workspace / "prodgate-out" / "report.md").mkdir(parents=True)
+    code, log = action.run()
+    assert (code, states(github)) == (2, ["pending", "error"]), log
+    assert "can't hold the reports" in log
 
 
 def test_a_checklist_that_is_not_there(action: Action, github: GitHub) -> None:
