@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -451,6 +452,37 @@ def test_a_group_that_is_gone_from_the_file(server: Service, tmp_path: Path) -> 
     (tmp_path / "rules.yml").write_text(RULES.partition("  - name: recorded")[0])
     made = ask("loaded_rules", tmp_path, urls={"prometheus": server.url}, target="prometheus", file="rules.yml")
     assert (made.status, "recorded is loaded from" in str(made.message)) == ("fail", True)
+
+
+def test_loaded_files_of_one_base_name(tmp_path: Path) -> None:
+    """Each of two files with one base name is compared with its own: the other's groups are none of its business."""
+    group = "- name: {name}\n  rules: [{{alert: {alert}, expr: up == 0}}]\n"
+    files = {
+        "rules.yml": "groups:\n" + group.format(name="api", alert="ApiDown"),
+        "b/rules.yml": "groups:\n" + group.format(name="api", alert="Down") + group.format(name="db", alert="DbDown"),
+    }
+    config = "global: {evaluation_interval: 1s}\nrule_files: [rules.yml, b/rules.yml]\n"
+    with prometheus_running(config) as service:
+        for folder in (service.folder, tmp_path / "ops"):
+            (folder / "b").mkdir(parents=True)
+            for name, text in files.items():
+                (folder / name).write_text(text)
+        request = urllib.request.Request(f"{service.url}/-/reload", method="POST")
+        urllib.request.urlopen(request, timeout=20).close()
+
+        def told(file: str) -> str:
+            end = time.monotonic() + 30
+            while True:
+                asked = {"target": "prometheus", "file": file}
+                message = str(ask("loaded_rules", tmp_path, urls={"prometheus": service.url}, **asked).message)
+                if "not evaluated yet" not in message or time.monotonic() > end:
+                    return message
+                time.sleep(0.2)
+
+        assert told("ops/rules.yml") == "1 groups with 1 rules are loaded and healthy"
+        assert told("ops/b/rules.yml") == "2 groups with 2 rules are loaded and healthy"
+        (tmp_path / "ops/b/rules.yml").write_text("groups:\n" + group.format(name="api", alert="Down"))
+        assert told("ops/b/rules.yml").startswith("ops/b/rules.yml:1: db is loaded from ")
 
 
 def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> None:

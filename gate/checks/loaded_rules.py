@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import ClassVar
 
@@ -63,13 +64,20 @@ class LoadedRules(Check[Seen]):
         if wrong:
             places = tuple(where for where, _ in wrong[:_SHOWN] if where)
             return failed(together([_placed(*each) for each in wrong]), answer=answer, locations=places)
-        names = self._names(seen)
-        rules = sum(len(group.rules) for group in seen.loaded if group.name in names)
-        return passed(say("{groups} groups with {rules} rules are loaded and healthy", groups=len(names), rules=rules),
+        groups = self._compared(seen)
+        rules = sum(len(group.rules) for group in groups)
+        return passed(say("{groups} groups with {rules} rules are loaded and healthy", groups=len(groups), rules=rules),
                       answer=answer)  # fmt: skip
 
-    def _names(self, seen: Seen) -> set[str]:
-        return {group.name for file in seen.files for group in file.content.groups} | set(self.groups or [])
+    def _compared(self, seen: Seen) -> list[LoadedGroup]:
+        """The loaded groups that the item is about."""
+        found = [
+            _loaded(seen.loaded, group.name, _loaded_file(seen.loaded, file))
+            for file in seen.files
+            for group in file.content.groups
+        ]
+        found += [_loaded(seen.loaded, name, None) for name in self.groups or []]
+        return list({(group.file, group.name): group for group in found if group}.values())
 
     def _wrong(self, seen: Seen) -> Iterator[Wrong]:
         for file in seen.files:
@@ -77,12 +85,13 @@ class LoadedRules(Check[Seen]):
                 yield file.at(problem.line, problem.column), problem.reason
             if not file.content.rules and not file.content.problems:
                 yield file.at(1), say("There is no rule in it")
+            came_from = _loaded_file(seen.loaded, file)
             for group in file.content.groups:
-                yield from _compare(file, group, _loaded(seen.loaded, group.name, file.path))
+                yield from _compare(file, group, _loaded(seen.loaded, group.name, came_from))
         yield from _no_longer(seen)
         compared = {group.name for file in seen.files for group in file.content.groups}
         for name in self.groups or []:
-            found = _loaded(seen.loaded, name, "")
+            found = _loaded(seen.loaded, name, None)
             if found is None:
                 yield None, say("The group {name} is not loaded", name=name)
             elif name not in compared:
@@ -91,20 +100,53 @@ class LoadedRules(Check[Seen]):
 
 
 def _no_longer(seen: Seen) -> Iterator[Wrong]:
-    """Groups that are loaded from a file of that name and no longer stand in it: Prometheus has an older one."""
-    names = {file.path: {group.name for group in file.content.groups} for file in seen.files}
-    for group in seen.loaded:
-        same = [path for path in names if PurePosixPath(path).name == PurePosixPath(group.file).name]
-        if same and not any(group.name in names[path] for path in same):
-            place = Location(file=same[0], line=1)
-            yield place, say("{group} is loaded from {file}, but is not in the file", group=group.name, file=group.file)
+    """Groups that are loaded from a file of the checkout and no longer stand in it: Prometheus has an older one."""
+    for file in seen.files:
+        came_from = _loaded_file(seen.loaded, file)
+        known = {
+            group.name for each in seen.files if _base(each.path) == _base(file.path) for group in each.content.groups
+        }
+        for group in seen.loaded:
+            if group.file == came_from and group.name not in known:
+                yield file.at(1), say("{group} is loaded from {file}, but is not in the file", group=group.name,
+                                      file=group.file)  # fmt: skip
 
 
-def _loaded(groups: tuple[LoadedGroup, ...], name: str, path: str) -> LoadedGroup | None:
-    """The loaded group of that name; of several, the one from a file of that name."""
+def _loaded_file(groups: tuple[LoadedGroup, ...], file: ReadFile) -> str | None:
+    """The loaded file that is this one of the checkout, by its base name; or None where that can't be told.
+
+    Several have the same base name where each team has its `alerts.yml`: it is one that holds groups of the file, and
+    of those the one whose path ends like the file's, and whose groups are most like the file's.
+    """
+    named: dict[str, set[str]] = {}
+    for group in groups:
+        if _base(group.file) == _base(file.path):
+            named.setdefault(group.file, set()).add(group.name)
+    wanted = {group.name for group in file.content.groups}
+    if len(named) > 1:
+        named = {path: names for path, names in named.items() if names & wanted or _alike(path, file.path) > 1}
+
+    def nearness(path: str) -> tuple[bool, int, int, int]:
+        shared = named[path] & wanted
+        return bool(shared), _alike(path, file.path), len(shared), -len(named[path])
+
+    return max(named, key=nearness, default=None)
+
+
+def _base(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _alike(one: str, other: str) -> int:
+    """How many parts at their ends two paths have in common."""
+    pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _loaded(groups: tuple[LoadedGroup, ...], name: str, path: str | None) -> LoadedGroup | None:
+    """The loaded group of that name; of several, the one from that loaded file."""
     same = [group for group in groups if group.name == name]
-    wanted = PurePosixPath(path).name
-    return next((group for group in same if PurePosixPath(group.file).name == wanted), same[0] if same else None)
+    return next((group for group in same if group.file == path), same[0] if same else None)
 
 
 def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None) -> Iterator[Wrong]:
