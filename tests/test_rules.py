@@ -194,6 +194,9 @@ def test_a_bad_configuration_is_refused(text: bytes) -> None:
         ("up # limitk(1, up)", None),
         ("rate(info_total[5m])", None),
         ("x:info", None),
+        ("LIMITK(1, up)", "limitk"),
+        ("up @  end()", None),
+        ("up @ # of the range\nend()", None),
     ],
 )
 def test_functions_behind_a_flag(expression: str, function: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,31 +17,33 @@ TERM_LIMIT = 1000
 
 _TERM = re.compile(r"[-+*/%^(]|(?<!\w)(?:and|or|unless|atan2)(?!\w)", re.IGNORECASE)
 _TOKEN = re.compile(
-    r"""(?P<skip>[\s]+|\#[^\n]*|\[[^\]]*\])
-    |(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)
+    r"""(?P<skip>\s+|\#[^\n]*)
+    |(?P<range>\[[^\]]*\])
+    |(?P<text>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*'|`[^`]*`)
     |(?P<number>(?:[0-9]+[a-zA-Z0-9_.]*|\.[0-9]+[a-zA-Z0-9_]*))
     |(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)
-    |(?P<sign>.)""",
+    |(?P<sign>=~|!~|.)""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTES = ('"', "'", "`")
 _LABEL_LISTS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
 _WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", *_LABEL_LISTS))
 _COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))
-_BEHIND = re.compile(r"\s*(\(|(?:by|without)\b)?", re.IGNORECASE)
-"""What makes a name a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
-_NAME_MATCHER = re.compile(r"""__name__\s*(=~|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""")
-_BRACES = re.compile(r"""\{(?:[^{}"'`]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)*\}""")
-_STRING = re.compile(r"""(=~|!~)?(\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|\#[^\n]*""", re.DOTALL)
-"""A string, with the operator before it that makes it a regular expression; or a comment, which may look like one."""
-_FLAGGED = re.compile(
-    r"(?<![\w:@])(?<!@ )(double_exponential_smoothing|end|first_over_time|histogram_quantiles|info|integral|limitk"
-    r"|limit_ratio|mad_over_time|range|sort_by_label|sort_by_label_desc|start|step"
-    r"|ts_of_(?:first|last|max|min)_over_time)\s*(?:\(|(?:by|without)\b)"
-)
+_AGGREGATES = frozenset(("(", "by", "without"))
+"""What makes the name before it a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
+_FLAGGED = frozenset(
+    (
+        "double_exponential_smoothing", "end", "first_over_time", "histogram_quantiles", "info", "integral", "limitk",
+        "limit_ratio", "mad_over_time", "range", "sort_by_label", "sort_by_label_desc", "start", "step",
+        "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
+    )
+)  # fmt: skip
+_MAY_BE_QUOTED = re.compile(r"""[{,](?:\s|\#[^\n]*)*["'`]""")
+"""What stands where a selector names its metric in quotes: most have no need to be looked at."""
+_MAY_BE_FLAGGED = re.compile("|".join(sorted(_FLAGGED)), re.IGNORECASE)
 _ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 """What RE2 has and Go's own engine has not."""
 FLAG = "promql-experimental-functions"
-_QUOTED_NAME = re.compile(r"""[{,]\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(?=[,}])""")
 
 
 def problem(text: str) -> Message | None:
@@ -54,7 +56,7 @@ def problem(text: str) -> Message | None:
         promql_parser.parse(_plain(text))
     except ValueError as error:
         return say("The expression does not parse: {why}", why=" ".join(str(error).split()))
-    if _named_twice(text):
+    if _MAY_BE_QUOTED.search(text) and any(len(_quoted_names(selector)) > 1 for selector in _selectors(text)):
         return say("The expression does not parse: {why}", why="metric name must not be set twice")
     return None
 
@@ -64,8 +66,33 @@ def flagged(text: str) -> str | None:
 
     https://prometheus.io/docs/prometheus/latest/feature_flags/#experimental-promql-functions
     """
-    found = _FLAGGED.search(_STRING.sub('""', text))
-    return found[1] if found else None
+    tokens = _tokens(text) if _MAY_BE_FLAGGED.search(text) else ()
+    for before, token, after in zip((None, *tokens), tokens, tokens[1:], strict=False):
+        name = token[0].lower()
+        if name in _FLAGGED and after[0].lower() in _AGGREGATES and not (before and before[0] == "@"):
+            return name
+    return None
+
+
+@lru_cache(maxsize=64)
+def _tokens(text: str) -> tuple[re.Match[str], ...]:
+    """What an expression consists of, without blanks and comments. A quote without an end is a sign."""
+    return tuple(token for token in _TOKEN.finditer(text) if token.lastgroup != "skip")
+
+
+def _with_strings(text: str, written: Callable[[str, str], str]) -> str:
+    """The expression with each string as it is to be written, made of the token before it and of its literal."""
+    if not any(quote in text for quote in _QUOTES):
+        return text
+    parts, at, before = [], 0, ""
+    for token in _tokens(text):
+        if token.lastgroup == "text":
+            parts += [text[at : token.start()], written(before, token[0])]
+            at = token.end()
+        elif token[0] in _QUOTES:
+            raise ValueError(f"unterminated quoted string {text[token.start() :][:100]}")
+        before = token[0]
+    return "".join([*parts, text[at:]])
 
 
 def _plain(text: str) -> str:
@@ -74,20 +101,17 @@ def _plain(text: str) -> str:
     Its strings in back quotes have escapes, which Prometheus's have not; and its regular expressions are not RE2's, so
     they are looked at here, and it gets one that is like them in the one thing that it looks at: matching nothing.
     """
-    return _STRING.sub(_plain_string, text) if _STRING.search(text) else text
+    return _with_strings(text, _plain_string)
 
 
-def _plain_string(found: re.Match[str]) -> str:
-    operator, space, literal = found.groups()
-    if literal is None:
-        return found[0]
+def _plain_string(before: str, literal: str) -> str:
     try:
         value = golang.unquote(literal)
     except ValueError as error:
         raise ValueError(f"unknown escape sequence {error} in {literal[:100]}") from None
-    if operator:
-        return f"{operator}{space}{json.dumps('.*' if _matches_nothing(value) else 'x')}"
-    return f"{space}{json.dumps(value, ensure_ascii=False)}" if literal[0] == "`" else found[0]
+    if before in ("=~", "!~"):
+        return json.dumps(".*" if _matches_nothing(value) else "x")
+    return _in_double_quotes(before, literal)
 
 
 def _matches_nothing(pattern: str) -> bool:
@@ -100,19 +124,13 @@ def _matches_nothing(pattern: str) -> bool:
         raise ValueError(f"bad regular expression {pattern[:100]!r}: {bad}") from None
 
 
-def _named_twice(text: str) -> bool:
-    """Whether a selector names its metric twice in quotes: `{"up", "down"}`."""
-    return any(len(_QUOTED_NAME.findall(braces)) > 1 for braces in _BRACES.findall(text)) if '"' in text else False
-
-
 def _with_double_quotes(text: str) -> str:
-    """The expression without back quotes, whose strings the parser misreads."""
+    """The expression without back quotes, whose strings the parser misreads. Raises ValueError for a bad one."""
+    return _with_strings(text, _in_double_quotes) if "`" in text else text
 
-    def quoted(found: re.Match[str]) -> str:
-        literal = found[3] or ""
-        return f"{found[1] or ''}{found[2]}{json.dumps(literal[1:-1])}" if literal.startswith("`") else found[0]
 
-    return _STRING.sub(quoted, text) if "`" in text else text
+def _in_double_quotes(_before: str, literal: str) -> str:
+    return json.dumps(literal[1:-1], ensure_ascii=False) if literal[0] == "`" else literal
 
 
 def _too_long(text: str) -> bool:
@@ -173,23 +191,41 @@ def metrics(text: str) -> tuple[str, ...]:
 
 
 def _names(text: str) -> Iterator[str]:
-    at = 0
-    while found := _TOKEN.match(text, at):
-        at = found.end()
-        braces = _BRACES.match(text, found.start()) if found[0] == "{" else None
-        if braces:
-            at = braces.end()
-            yield from _named_in(braces[0])
-        elif found.lastgroup == "name":
-            word, behind = found[0].lower(), _BEHIND.match(text, at)
-            if word in _LABEL_LISTS and behind and behind[1] == "(":
-                at = max(behind.end(), text.find(")", at)) + 1
-            elif word not in _WORDS and not (behind and behind[1]):
-                yield found[0]
+    for selector in _selectors(text):
+        yield from _named_in(selector)
+    tokens, at = _tokens(text), 0
+    while at < len(tokens):
+        word, after = tokens[at][0].lower(), tokens[at + 1][0].lower() if at + 1 < len(tokens) else ""
+        if word == "{":
+            at = _closing(tokens, at, "}")
+        elif word in _LABEL_LISTS and after == "(":
+            at = _closing(tokens, at, ")")
+        elif tokens[at].lastgroup == "name" and word not in _WORDS and after not in _AGGREGATES:
+            yield tokens[at][0]
+        at += 1
 
 
-def _named_in(braces: str) -> Iterator[str]:
-    for sign, quoted in _NAME_MATCHER.findall(braces):
-        yield ("~" if sign == "=~" else "") + quoted[1:-1]
-    for quoted in _QUOTED_NAME.findall(braces):
-        yield quoted[1:-1]
+def _closing(tokens: Sequence[re.Match[str]], at: int, sign: str) -> int:
+    """Where the next such sign stands; the end where there is none."""
+    return next((place for place in range(at, len(tokens)) if tokens[place][0] == sign), len(tokens))
+
+
+def _selectors(text: str) -> Iterator[list[str]]:
+    """What stands in each pair of braces, these included."""
+    tokens = _tokens(text) if "{" in text else ()
+    for at, token in enumerate(tokens):
+        if token[0] == "{":
+            yield [each[0] for each in tokens[at : _closing(tokens, at, "}") + 1]]
+
+
+def _quoted_names(selector: list[str]) -> list[str]:
+    """The metrics that a selector names in quotes: `{"my.metric", a="b"}`."""
+    around = zip(selector, selector[1:], selector[2:], strict=False)
+    return [text[1:-1] for before, text, after in around if text[0] in _QUOTES and before in "{," and after in ",}"]
+
+
+def _named_in(selector: list[str]) -> Iterator[str]:
+    yield from _quoted_names(selector)
+    for label, sign, text in zip(selector, selector[1:], selector[2:], strict=False):
+        if label == "__name__" and sign in ("=", "=~"):
+            yield ("~" if sign == "=~" else "") + text[1:-1]

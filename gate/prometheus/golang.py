@@ -10,7 +10,10 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}
 _WHOLE = re.compile(r"[+-]?(?:0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0[bB]_?[01]+(?:_[01]+)*|0[oO]?_?[0-7]+(?:_[0-7]+)*"
                     r"|0|[1-9][0-9]*(?:_[0-9]+)*)")  # fmt: skip
 _DIGITS = "[0-9]+(?:_[0-9]+)*"
-_BROKEN = re.compile(rf"[+-]?(?:{_DIGITS}\.(?:{_DIGITS})?|\.{_DIGITS}|{_DIGITS}(?=[eE]))(?:[eE][+-]?{_DIGITS})?")
+_HEX = "[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*"
+_FLOAT = re.compile(rf"[+-]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
+_HEX_FLOAT = re.compile(rf"[+-]?0[xX](?:_?{_HEX}\.?(?:{_HEX})?|\.{_HEX})[pP][+-]?{_DIGITS}")
+_COMPLEX = re.compile(r"(.*[^eEpP])([+-].*)i")
 
 
 def unquote(literal: str) -> str:
@@ -48,12 +51,23 @@ def _escaped(found: re.Match[str], quote: str) -> bytes:
 
 def is_number(text: str) -> bool:
     """Whether a template of Go's can hold this number: `08` is none, and none is as large as 2^64."""
+    if both := _COMPLEX.fullmatch(text):
+        return _is_float(both[1]) and _is_float(both[2])
     if text.endswith("i"):
-        text = text[:-1]
-        return is_number(text) or re.fullmatch(r"[+-]?[0-9]+", text) is not None
+        return _is_float(text[:-1])
     if _WHOLE.fullmatch(text):
         plain = text.replace("_", "").lstrip("+")
         octal = re.fullmatch(r"-?0[0-7]+", plain)
         value = int(plain, 8 if octal else 0)
         return -(2**63) <= value < 2**64
-    return _BROKEN.fullmatch(text) is not None and math.isfinite(float(text))
+    return any(mark in text for mark in ".eEpP") and _is_float(text)
+
+
+def _is_float(text: str) -> bool:
+    if _HEX_FLOAT.fullmatch(text):
+        try:
+            float.fromhex(text.replace("_", ""))
+        except OverflowError:
+            return False
+        return True
+    return _FLOAT.fullmatch(text) is not None and math.isfinite(float(text))

@@ -30,11 +30,15 @@ _USUAL = re.compile(
     r"(?:\s*\|\s*(?:humanize|humanize1024|humanizeDuration|humanizePercentage|humanizeTimestamp|title|toUpper|toLower))*\s*"
 )
 """Actions that need no parser: nearly all there are."""
+_NUMBER = (
+    r"[+-]?(?:0[xX][0-9a-fA-F_]*\.?[0-9a-fA-F_]*(?:[pP][+-]?[0-9_]+)?|0[bB][01_]+|0[oO][0-7_]+"
+    r"|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?)i?"
+)
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\n]+(?!-\}\}))
+    rf"""(?P<space>[ \t\r\n]+(?!-\}}\}}))
     |(?P<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)
     |(?P<char>'(?:[^'\\\n]|\\.)+')
-    |(?P<number>[+-]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)i?(?![\w.]))
+    |(?P<number>{_NUMBER}(?:[+-]{_NUMBER}(?<=i))?(?![\w.]))
     |(?P<field>\.[^\W\d]\w*)
     |(?P<variable>\$\w*)
     |(?P<word>[^\W\d]\w*)
