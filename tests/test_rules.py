@@ -231,6 +231,7 @@ def test_what_would_not_be_loaded(old: str, new: str, reason: str) -> None:
         ('up{job="api"} == 0', 'up{job="api"}'),
         ("5 < rate(e[1m]) / rate(r[1m])", "rate(e[1m]) / rate(r[1m])"),
         ("((a > 1) and on (x) b > 2)", "a"),
+        (r"rate(a{h=~`/api/\w+`}[1m]) > 1", r'rate(a{h=~"/api/\\w+"}[1m])'),
         ("a > b", None),
         ("absent(up)", None),
         ("1 > 0", None),

@@ -160,7 +160,7 @@ def compared(text: str) -> str | None:
     if len(text) > TERM_LIMIT and _too_long(text):
         return None
     try:
-        node = promql_parser.parse(text)
+        node = promql_parser.parse(_with_double_quotes(text))
     except ValueError:
         return None
     while True:
