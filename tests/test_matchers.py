@@ -63,14 +63,18 @@ class Holder(BaseModel):
 
 @pytest.mark.parametrize("spec", [[], {}, {"gt": "x"}, {"gt": True}, {"matches": "("}, {"matches": 5}, {"contains": ""},
                                   {"a": []}, {"not": {}}, {"a": {"lt": None}}, {"matches": ""}, {"matches": ".*"},
-                                  {"matches": "^ok?|x*"}, {"not": {"matches": "a*"}}])  # fmt: skip
+                                  {"matches": "^ok?|x*"}, {"not": {"matches": "a*"}}, {"matches": "$"},
+                                  {"matches": "(^|nowhere)"}, {"matches": r"\z"}, {"matches": "(?m)^x|$"},
+                                  {"matches": "(?s)^.*$"}, {"matches": r"\A"}])  # fmt: skip
 def test_matchers_that_can_not_fail_or_not_work(spec: Any) -> None:
     """A matcher that matches anything or nothing, or can't be understood, is an error when loaded."""
     with pytest.raises(ValidationError):
         Holder(value=spec)
 
 
-@pytest.mark.parametrize("pattern", ["^$", r"\Aok|", r"ok\z|", "^[^<]*$", "x+", r"\b", "^ok"])
+@pytest.mark.parametrize(
+    "pattern", ["^$", r"\Aok\z|^$", "^.*$", r"\n|^$", "^[^<]*$", "^[^é]*$", "(?s)^.{0,1000}$", "x+", r"\b", "^ok"]
+)
 def test_patterns_that_can_fail(pattern: str) -> None:
     """A pattern that looks at where it stands is no empty promise, even where it matches an empty text."""
     assert Matcher({"matches": pattern}).spec == {"matches": pattern}
