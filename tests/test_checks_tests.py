@@ -28,6 +28,7 @@ OK = Case("p", "ok", "passed", 1.0)
 BAD = Case("p", "bad", "failed", 0.5, "boom", "p.py", 7)
 WORSE = Case("p", "worse", "failed")
 SUB = Case("p", "bad/sub", "failed", subtest=True)
+BROKEN = Case("q", "", "failed", output="import x\nNo module named 'x'\n")
 SKIPPED = Case("p", "later", "skipped")
 
 
@@ -80,6 +81,13 @@ JUDGED = [
     ({}, seen(OK, listed=(entry("zzz"),)), Status.ERROR, "zzz is in quarantine, but does not exist"),
     ({}, seen(OK, BAD, listed=(entry("p::bat"),)), Status.ERROR,
      "p::bat is in quarantine, but does not exist; p::bad does"),
+    ({}, seen(OK, BROKEN, BAD, listed=(entry("q::T"), entry("zzz"))), Status.FAIL,
+     "q broke outside of its tests: No module named 'x'; p::bad fails"),
+    ({}, seen(OK, BROKEN, replace(BROKEN, group="r"), listed=(entry("q.Class::t"),)), Status.FAIL,
+     "2 groups broke outside of their tests, q first: No module named 'x'"),
+    ({}, seen(OK, replace(BROKEN, output="")), Status.FAIL, "q broke outside of its tests"),
+    ({}, seen(OK, BROKEN, listed=(entry("q"), entry("q::T"))), Status.PASS, None),
+    ({}, seen(OK, BROKEN, listed=(entry("q"), entry("zzz"))), Status.ERROR, "zzz is in quarantine, but does not exist"),
     ({"max_failures": 1}, seen(OK, BAD, WORSE, listed=(entry("p"),)), Status.FAIL, "2 tests fail, expected at most 1"),
     ({}, seen(OK, code=0), Status.PASS, None),
     ({}, seen(OK, code=1), Status.FAIL, "the command ended with exit code 1 although no test fails"),
@@ -258,6 +266,21 @@ def test_a_real_test_program(tmp_path: Path) -> None:
     (tmp_path / "Q.md").write_text(f"| test | owner | reason | expires |\n|---|---|---|---|\n{row}\n")
     judged = observe(tmp_path, run=run, results="r.xml", quarantine={"file": "Q.md"})
     assert str(judged.message) == "2 of 4 tests passed, 1 were skipped, 1 that fail are in quarantine"
+
+
+def test_a_test_program_that_can_not_collect(tmp_path: Path) -> None:
+    """A pytest that can't import a module: that is the reason, not a quarantined test that it did not reach."""
+    (tmp_path / "unit_checks.py").write_text("import is_not_there\n" + PYTEST)
+    (tmp_path / "more_checks.py").write_text(PYTEST)
+    names = ["unit_checks.py", "more_checks.py"]
+    run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=r.xml", *names]
+    listed = [
+        {"test": f"{name}::test_sum[2]", "owner": "me", "reason": "known", "expires": "2999-01-31"}
+        for name in ("unit_checks", "more_checks")
+    ]
+    judged = observe(tmp_path, run=run, results="r.xml", quarantine=listed)
+    told = "unit_checks broke outside of its tests: E ModuleNotFoundError: No module named 'is_not_there'"
+    assert (judged.status, str(judged.message)) == (Status.FAIL, told)
 
 
 def test_a_command_that_hides_its_failures(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ class Tests(Check[Seen]):
         """Why the results can't be judged."""
         if not seen.results.cases:
             return say("No test was collected: nothing to check is no pass")
-        if verdicts.unknown:
+        if verdicts.unknown and not verdicts.broken:
             name = verdicts.unknown[0].test
             near = get_close_matches(name, {case.id for case in seen.results.cases}, n=1)
             if near:
@@ -214,8 +214,10 @@ class Tests(Check[Seen]):
 
     def _problems(self, seen: Seen, verdicts: Verdicts) -> Iterator[Message]:
         failing = len(verdicts.failing) + len(verdicts.tolerated)
-        if verdicts.failing:
-            yield _names(verdicts.failing)
+        if verdicts.broken:
+            yield _broken(verdicts.broken)
+        if others := [case for case in verdicts.failing if not case.is_group]:
+            yield _names(others)
         for entry, case in verdicts.expired:
             yield say("the quarantine of {test} ended on {day}", test=case.id, day=entry.expires.isoformat())
         if seen.finished is not None:
@@ -239,6 +241,11 @@ class Verdicts:
     expired: tuple[tuple[Entry, Case], ...]
     stale: tuple[Entry, ...]
     unknown: tuple[Entry, ...]
+
+    @property
+    def broken(self) -> list[Case]:
+        """The failing groups: with one of them, nobody knows which tests there are."""
+        return [case for case in self.failing if case.is_group]
 
     def rows(self) -> Iterator[Row]:
         """A row for each failing test and each entry that is not needed."""
@@ -269,8 +276,13 @@ def _sorted(seen: Seen) -> Verdicts:
         else:
             expired.append((entry, case))
     stale = tuple(entry for entry in seen.quarantine if _is_stale(entry, seen.results.cases))
-    unknown = tuple(entry for entry in seen.quarantine if not any(map(entry.names, seen.results.cases)))
+    unknown = tuple(entry for entry in seen.quarantine if not any(_may_be(entry, case) for case in seen.results.cases))
     return Verdicts(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown)
+
+
+def _may_be(entry: Entry, case: Case) -> bool:
+    """Whether an entry names a case, or a test of a group that broke before it came to its tests."""
+    return entry.names(case) or (case.is_group and entry.test.startswith((f"{case.group}::", f"{case.group}.")))
 
 
 def _is_stale(entry: Entry, cases: Sequence[Case]) -> bool:
@@ -295,6 +307,17 @@ def _excuse(entry: Entry) -> Message:
         owner=entry.owner,
         reason=entry.reason,
     )
+
+
+def _broken(groups: Sequence[Case]) -> Message:
+    first = groups[0]
+    why = " ".join(first.output.strip().rpartition("\n")[2].split())
+    if len(groups) > 1:
+        return say("{count} groups broke outside of their tests, {group} first: {why}", count=len(groups),
+                   group=first.id, why=why or "-")  # fmt: skip
+    if why:
+        return say("{group} broke outside of its tests: {why}", group=first.id, why=why)
+    return say("{group} broke outside of its tests", group=first.id)
 
 
 def _names(cases: Sequence[Case]) -> Message:

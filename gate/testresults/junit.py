@@ -58,6 +58,7 @@ class _Open:
 
     attributes: dict[str, str]
     ending: Ending = "passed"
+    error: bool = False
     said: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -154,10 +155,14 @@ class _Reader:
             self.open.append(_Open({"classname": self.suites[-1].title or "testsuite"}))
         if self.open:
             self.open[-1].ends("failed" if name in _BROKEN else "skipped")
+            self.open[-1].error |= name == "error"
             self.open[-1].add(attributes.get("message", "") + "\n")
 
     def _finish(self, case: _Open) -> None:
+        """Ends a case. One with an error and without a class is a group: pytest's module that can't be imported."""
         group, name = case.attributes.get("classname", ""), case.attributes.get("name", "")
+        if case.error and not group:
+            group, name = name, ""
         self.cases.append(
             Case(
                 group=group,

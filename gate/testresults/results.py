@@ -43,6 +43,11 @@ class Case:
         """What a quarantine names."""
         return f"{self.group}::{self.name}" if self.group and self.name else self.group or self.name
 
+    @property
+    def is_group(self) -> bool:
+        """Whether it is a group that broke outside of its tests: those may not have been reached."""
+        return self.ending == "failed" and not self.name
+
 
 @dataclass(frozen=True)
 class Results:
