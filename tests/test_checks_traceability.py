@@ -147,6 +147,28 @@ def test_a_severity_that_no_alert_has(running: Service, checkout: Path) -> None:
     assert str(outcome.message) == "0 of 0 none alerts were seen firing, expected 1 %"
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("groups: [", "more.yml:2:1: "),
+        (
+            "groups:\n  - name: h\n    rules:\n      - {expr: up}\n",
+            "more.yml:4:9: A rule has either 'alert' or 'record'",
+        ),
+        ("groups: []\n", "There is no alert in more.yml"),
+    ],
+    ids=["no YAML", "without a name", "without alerts"],
+)
+def test_a_file_that_prometheus_would_not_load(running: Service, checkout: Path, text: str, why: str) -> None:
+    """What is wrong with a rule file is said with its place, and no alert of it has a row that says nothing."""
+    (checkout / "more.yml").write_text(text)
+    outcome = asking(running, checkout, file="more.yml", links=["loaded"])
+    assert (outcome.status, str(outcome.message).startswith(why), outcome.rows) == (Status.FAIL, True, ())
+    outcome = asking(running, checkout, file="*.yml", links=["loaded"])
+    assert len(outcome.rows) == 5
+    assert outcome.status is (Status.PASS if "no alert" in why else Status.FAIL)
+
+
 def test_orphans(running: Service, checkout: Path) -> None:
     """A runbook that no alert leads to is named."""
     outcome = asking(running, checkout, links=["loaded"], runbooks="docs/*.md")

@@ -80,8 +80,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Seen:
-    """The chains of all alerts, and runbooks that no alert leads to."""
+    """The rule files, what is wrong with them, the chains of all alerts, and runbooks that no alert leads to."""
 
+    files: tuple[str, ...]
+    problems: tuple[tuple[Location, Message], ...]
     chains: tuple[Chain, ...]
     orphans: tuple[str, ...]
 
@@ -123,14 +125,16 @@ class Traceability(Check[Seen]):
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file)
         with asking(world, self.target) as api:
-            names = {name for file in files for rule in file.content.alerts for name in rule.metrics}
+            names = {name for file in files for rule in _named(file) for name in rule.metrics}
             known = Known(tuple(api.rules()), exposed(api, names), _fired(api, world))
         chains, linked = [], set()
         for file in files:
-            for rule in file.content.alerts:
+            for rule in _named(file):
                 chains.append(self._chain(file, rule, dict(self._broken(rule, known, world))))
                 linked |= self._linked(rule, world)
-        return Seen(tuple(chains), tuple(self._orphans(linked, world)))
+        problems = [(file.at(each.line, each.column), each.reason) for file in files for each in file.content.problems]
+        paths = tuple(file.path for file in files)
+        return Seen(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, world)))
 
     def _chain(self, file: ReadFile, rule: Rule, broken: dict[LinkName, Message]) -> Chain:
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
@@ -182,14 +186,17 @@ class Traceability(Check[Seen]):
         links = tuple(self.links)
         rows = tuple(_row(chain, links) for chain in seen.chains)
         evidence: dict[str, Any] = {"rows": rows, "answer": _table(seen)}
-        if not seen.chains:
+        if not seen.files:
             return failed(no_files(self.file), **evidence)
+        if not seen.chains and not seen.problems:
+            return failed(say("There is no alert in {files}", files=", ".join(seen.files[:_SHOWN])), **evidence)
         broken = [(chain, why) for chain in seen.chains if (why := chain.first(links))]
-        problems = [say("{alert}: {why}", alert=chain.name, why=why) for chain, why in broken]
+        problems = [say("{place}: {reason}", place=str(place), reason=why) for place, why in seen.problems]
+        problems += [say("{alert}: {why}", alert=chain.name, why=why) for chain, why in broken]
         problems += [*self._coverage(seen), *(say("no alert leads to {path}", path=path) for path in seen.orphans)]
         if problems:
-            places = tuple(chain.place for chain, _ in broken[:_SHOWN])
-            return failed(together(problems), locations=places, **evidence)
+            places = (*(place for place, _ in seen.problems), *(chain.place for chain, _ in broken))
+            return failed(together(problems), locations=places[:_SHOWN], **evidence)
         message = say(
             "{count} alerts, and of each these links hold: {links}; {fired} seen firing in a drill",
             count=len(seen.chains),
@@ -210,6 +217,11 @@ class Traceability(Check[Seen]):
                     severity=severity,
                     least=least,
                 )
+
+
+def _named(file: ReadFile) -> list[Rule]:
+    """The alerts of a file; one without a name is a problem of the file."""
+    return [rule for rule in file.content.alerts if rule.name]
 
 
 def _not_loaded(rule: Rule, known: Known) -> Message | None:
