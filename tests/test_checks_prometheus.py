@@ -248,6 +248,21 @@ def test_an_alert_that_the_next_evaluation_brings_is_not_inactive() -> None:
     assert other.status == "pass"
 
 
+def test_an_alert_that_fires_without_a_metric_can_be_inactive() -> None:
+    """What stands to the right of `unless` need have no series for `inactive` to hold."""
+    rules = "groups: [{name: g, rules: [{alert: Down, expr: vector(1) == 0 unless on() maintenance == 1}]}]"
+    with prometheus_running("global: {evaluation_interval: 1s}\nrule_files: [rules.yml]\n", rules) as service:
+        evaluated = check("loaded_rules", target="prometheus", groups=["g"])
+        end = time.monotonic() + 30
+        while (
+            time.monotonic() < end
+            and evaluated.observe(world(prometheus=service.url)).loaded[0].rules[0].health != "ok"
+        ):
+            time.sleep(0.1)
+        made = ask("alert", urls={"prometheus": service.url}, target="prometheus", name="Down", state="inactive")
+    assert (made.status, str(made.message)) == ("pass", "Down is inactive")
+
+
 def test_an_alert_needs_its_time(server: Service) -> None:
     """What an alert takes at least: scrape interval, evaluation interval and `for`, the last one only to fire."""
     here = world(prometheus=server.url)

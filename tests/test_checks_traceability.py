@@ -169,6 +169,18 @@ def test_a_file_that_prometheus_would_not_load(running: Service, checkout: Path,
     assert outcome.status is (Status.PASS if "no alert" in why else Status.FAIL)
 
 
+def test_metrics_that_need_not_exist(running: Service, checkout: Path) -> None:
+    """Nobody has to expose what stands to the right of `unless` or inside `absent()`: the alert fires without it."""
+    rule = "groups: [{name: h, rules: [{alert: Kept, expr: '%s'}]}]"
+    for expression, status in (
+        ("vector(1) unless on() maintenance == 1", Status.PASS),
+        ("absent(heartbeat)", Status.PASS),
+        ("maintenance == 1 unless on() vector(1)", Status.FAIL),
+    ):
+        (checkout / "more.yml").write_text(rule % expression)
+        assert asking(running, checkout, file="more.yml", links=["exposed"]).status is status
+
+
 def test_orphans(running: Service, checkout: Path) -> None:
     """A runbook that no alert leads to is named."""
     outcome = asking(running, checkout, links=["loaded"], runbooks="docs/*.md")

@@ -228,8 +228,8 @@ def _jobs_of(name: str) -> str:
 
 
 def _without_series(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
-    """The metrics of the rules' expressions that nobody exposes now."""
-    names = {name for rule in rules for name in expressions.metrics(rule.expr)}
+    """The metrics that the rules' expressions need and that nobody exposes now."""
+    names = {name for rule in rules for name in expressions.needed(rule.expr)}
     return tuple(sorted(names - exposed(api, names)))
 
 

@@ -125,7 +125,7 @@ class Traceability(Check[Seen]):
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file)
         with asking(world, self.target) as api:
-            names = {name for file in files for rule in _named(file) for name in rule.metrics}
+            names = {name for file in files for rule in _named(file) for name in rule.needed}
             known = Known(tuple(api.rules()), exposed(api, names), _fired(api, world))
         chains, linked = [], set()
         for file in files:
@@ -142,7 +142,7 @@ class Traceability(Check[Seen]):
     def _broken(self, rule: Rule, known: Known, world: World) -> Iterator[tuple[LinkName, Message]]:
         if why := _not_loaded(rule, known):
             yield "loaded", why
-        missing = [name for name in rule.metrics if name not in known.there]
+        missing = [name for name in rule.needed if name not in known.there]
         if missing:
             yield "exposed", say("nobody exposes {metrics}", metrics=", ".join(missing))
         if why := _not_fired(rule, known):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,8 @@ _TOKEN = re.compile(
 )
 _QUOTES = ('"', "'", "`")
 _LABEL_LISTS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
+_JOINS = frozenset(("and", "or", "unless", ","))
+_ABSENCES = frozenset(("absent", "absent_over_time"))
 _WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", *_LABEL_LISTS))
 _COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))
 _AGGREGATES = frozenset(("(", "by", "without"))
@@ -56,7 +58,7 @@ def problem(text: str) -> Message | None:
         promql_parser.parse(_plain(text))
     except ValueError as error:
         return say("The expression does not parse: {why}", why=" ".join(str(error).split()))
-    if _MAY_BE_QUOTED.search(text) and any(len(_quoted_names(selector)) > 1 for selector in _selectors(text)):
+    if _MAY_BE_QUOTED.search(text) and any(len(_quoted_names(selector)) > 1 for selector in _selectors(_tokens(text))):
         return say("The expression does not parse: {why}", why="metric name must not be set twice")
     return None
 
@@ -187,13 +189,50 @@ def metrics(text: str) -> tuple[str, ...]:
 
     A selector that names its metric with a pattern (`{__name__=~"veza_.*"}`) gives that pattern: `~veza_.*`.
     """
-    return tuple(sorted(set(_names(text))))
+    return tuple(sorted(set(_names(_tokens(text)))))
 
 
-def _names(text: str) -> Iterator[str]:
-    for selector in _selectors(text):
+@lru_cache(maxsize=4096)
+def needed(text: str) -> tuple[str, ...]:
+    """Those of the metrics that must have data for a good expression to have a result.
+
+    What stands to the right of `unless`, and inside `absent()` and `absent_over_time()`, need not.
+    """
+    return tuple(sorted(set(_names(_with_data(_tokens(text))))))
+
+
+def _with_data(tokens: Sequence[re.Match[str]]) -> list[re.Match[str]]:
+    """The tokens without those of the parts that need no data."""
+    kept: list[re.Match[str]] = []
+    at = 0
+    while at < len(tokens):
+        word = tokens[at][0].lower()
+        if word in _ABSENCES and at + 1 < len(tokens) and tokens[at + 1][0] == "(":
+            at = _end_of_part(tokens, at + 2) + 1
+        elif word == "unless":
+            at = _end_of_part(tokens, at + 1, _JOINS)
+        else:
+            after = _closing(tokens, at, "}") + 1 if word == "{" else at + 1
+            kept += tokens[at:after]
+            at = after
+    return kept
+
+
+def _end_of_part(tokens: Sequence[re.Match[str]], at: int, ends: Collection[str] = ()) -> int:
+    """Where the brackets around a place close, or the first of some tokens stands that is in no others."""
+    depth = 0
+    for place in range(at, len(tokens)):
+        word = tokens[place][0].lower()
+        if depth == 0 and (word == ")" or word in ends):
+            return place
+        depth += (word in ("(", "{")) - (word in (")", "}"))
+    return len(tokens)
+
+
+def _names(tokens: Sequence[re.Match[str]]) -> Iterator[str]:
+    for selector in _selectors(tokens):
         yield from _named_in(selector)
-    tokens, at = _tokens(text), 0
+    at = 0
     while at < len(tokens):
         word, after = tokens[at][0].lower(), tokens[at + 1][0].lower() if at + 1 < len(tokens) else ""
         if word == "{":
@@ -210,9 +249,8 @@ def _closing(tokens: Sequence[re.Match[str]], at: int, sign: str) -> int:
     return next((place for place in range(at, len(tokens)) if tokens[place][0] == sign), len(tokens))
 
 
-def _selectors(text: str) -> Iterator[list[str]]:
+def _selectors(tokens: Sequence[re.Match[str]]) -> Iterator[list[str]]:
     """What stands in each pair of braces, these included."""
-    tokens = _tokens(text) if "{" in text else ()
     for at, token in enumerate(tokens):
         if token[0] == "{":
             yield [each[0] for each in tokens[at : _closing(tokens, at, "}") + 1]]

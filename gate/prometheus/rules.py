@@ -52,9 +52,9 @@ class Rule:
     group: str = ""
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics that its expression reads."""
-        return expressions.metrics(self.expr)
+    def needed(self) -> tuple[str, ...]:
+        """The metrics that must have data for it to fire."""
+        return expressions.needed(self.expr)
 
 
 @dataclass(slots=True)
