@@ -120,7 +120,7 @@ def test_reproduction_inside_a_function(root: Path) -> None:
         ({"file": "internal/**/*.go", "text": '"alive"'}, f"{HEALTH}:4:"),
         ({"file": HEALTH, "pattern": '(?s)"not_ready".*"ready"'}, '"ready"'),
         ({"file": HEALTH, "pattern": r"^\tif err[^}]+}\)$"}, "gin.H{"),
-        ({"file": HEALTH, "text": "c.JSON", "function": "Readiness"}, "3:\t\tc.JSON(http.StatusServiceUnavailable"),
+        ({"file": HEALTH, "text": "c.JSON", "function": "Readiness"}, "9:\t\tc.JSON(http.StatusServiceUnavailable"),
         ({"file": HEALTH, "function": "HealthHandler.Liveness"}, "func (h *HealthHandler) Liveness"),
         ({"file": "**/*.go", "pattern": r"(?s)if err.*return", "function": "Readiness"}, "return"),
     ],

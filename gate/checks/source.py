@@ -89,14 +89,24 @@ class Source(Check[Seen]):
     def reproduce(self, world: World) -> str:
         parts = self._parts_by_hand(world) if self.function else []
         if parts:
-            shows = "; ".join(f"sed -n {first},{last}p {shlex.quote(name)}" for name, first, last in parts)
-            if self.text is None and self.pattern is None:
-                return shows
-            return f"{{ {shows}; }} | {self._grep()}" if len(parts) > 1 else f"{shows} | {self._grep()}"
+            return self._inside_by_hand(parts)
         if "**" in self.file:
             base, _, name = self.file.partition("**/")
             return f"{self._grep()} -r --include={shlex.quote(name)} {shell_pattern(base or '.')}"
         return f"{self._grep()} -H {shell_pattern(self.file)}"
+
+    def _inside_by_hand(self, parts: list[tuple[str, int, int]]) -> str:
+        """Searches whole files and keeps what is in the functions: the numbers of lines are those of the files."""
+        shows = [f"sed -n {first},{last}p {shlex.quote(name)}" for name, first, last in parts]
+        if self.text is None and self.pattern is None:
+            return "; ".join(shows)
+        if self.pattern and _SPANS.search(self.pattern):
+            return f"{{ {'; '.join(shows)}; }} | {self._grep()}"
+        finds = [
+            f"{self._grep()} {shlex.quote(name)} | awk -F: '$1 >= {first} && $1 <= {last}'"
+            for name, first, last in parts
+        ]
+        return "; ".join(finds)
 
     def _grep(self) -> str:
         """The call of grep. One that may find more than a line takes the file as one: it shows no line's number."""
