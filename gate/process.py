@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from gate.secrets import known
+from gate.secrets import REACH, end_of_bytes, known
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of each output that are kept, half from each end."""
@@ -61,8 +61,8 @@ class Kept:
         room = self._half - len(self._head)
         self._head += data[:room]
         self._tail += data[room:] if room < len(data) else b""
-        if len(self._tail) > 2 * self._half:
-            del self._tail[: len(self._tail) - self._half]
+        if len(self._tail) > 2 * (self._half + REACH):
+            del self._tail[: -self._half - REACH]
 
     @property
     def cut(self) -> int:
@@ -71,12 +71,12 @@ class Kept:
 
     def text(self) -> str:
         """What was kept, as UTF-8, with a line where something is missing."""
-        head, tail = bytes(self._head), bytes(self._tail[-self._half :])
         if not self.cut:
-            whole = (head + tail).decode("utf-8", "replace")
+            whole = (self._head + self._tail).decode("utf-8", "replace")
             return known().beginning(whole) if self.broken_off else whole
-        first = known().beginning(head.decode("utf-8", "replace"))
-        last = known().ending(tail.decode("utf-8", "replace"))
+        first = known().beginning(self._head.decode("utf-8", "replace"))
+        last = end_of_bytes((self._head + self._tail)[-self._half - REACH :], self._half)
+        last = known().beginning(last) if self.broken_off else last
         return f"{first}\n[... {self.cut} bytes cut ...]\n{last}"
 
 

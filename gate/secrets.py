@@ -16,6 +16,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -24,6 +25,7 @@ _NAMES = re.compile(
     r"|(?:^|(?<!PUBLIC)_)KEYS?$|(?:^|_)PASS$|_(?:PWD|PAT)$"
 )
 _SHORTEST = 4
+_PLAIN = str.maketrans("-_", "+/")
 _APOSTROPHES = ("'", "&#x27;", "&#39;", "&apos;")
 _WORDS = frozenset(("true", "false", "null", "none"))
 """Values that say that there is a secret, or none, and are not one."""
@@ -128,14 +130,17 @@ class Secrets:
             return text[:torn] + MASK
         return _URL_TORN.sub(rf"\1{MASK}", text)
 
-    def ending(self, text: str) -> str:
-        """What came last of something longer, from the first whole line on, or without what its start has torn."""
-        line = text.find("\n", 0, REACH)
-        if line >= 0:
-            return self.hide(text[line + 1 :])
-        mirrored = self.hide(text)[::-1]
-        torn = min((_torn(mirrored, value[::-1]) for value in self._ordered), default=len(mirrored))
-        return (mirrored[:torn] + MASK if torn < len(mirrored) else mirrored)[::-1]
+    def ending(self, text: str, at: int) -> str:
+        """What stands from a place on, without any secret in it, also without the one that is torn there.
+
+        What stands before it is only asked: a secret that begins there is hidden in the whole text and not in its rest,
+        so that what both end with has nothing of it.
+        """
+        whole, rest = self.hide(text), self.hide(text[at:])
+        if whole.endswith(rest):
+            return rest
+        pairs = zip(reversed(whole), reversed(rest), strict=False)
+        return MASK + rest[len(rest) - sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) :]
 
     def first(self, text: str, limit: int) -> str:
         """At most `limit` characters from the beginning of a text, hidden before it is cut."""
@@ -148,8 +153,7 @@ class Secrets:
         """At most `limit` characters from the end of a text, likewise."""
         if len(text) <= limit:
             return text
-        window = text[-limit - REACH :]
-        return (self.hide(text) if window == text else self.ending(window))[-limit:]
+        return self.ending(text[-limit - REACH :], -limit)[-limit:]
 
 
 @cache
@@ -166,6 +170,12 @@ def beginning_of(text: str, limit: int) -> str:
 def end_of(text: str, limit: int) -> str:
     """The end of a text from outside, cut likewise."""
     return known().last(text, limit)
+
+
+def end_of_bytes(raw: bytes | bytearray, limit: int) -> str:
+    """The last `limit` bytes of something from outside, as UTF-8, cut likewise: it should have REACH bytes more."""
+    text, before = raw.decode("utf-8", "replace"), raw[:-limit].decode("utf-8", "replace")
+    return known().ending(text, len(before))
 
 
 def torn(raw: bytes | bytearray) -> bytes:
@@ -221,9 +231,11 @@ def _without_text(found: re.Match[str]) -> str:
 
 
 def _without_login(found: re.Match[str]) -> str:
-    """Whether it is a user and a password that stand behind `Basic`, and not a word."""
+    """Whether it is a user and a password that stand behind `Basic`, torn or not, and not a word."""
+    given = found[2].rstrip("=").translate(_PLAIN)
+    whole = given[:-1] if len(given) % 4 == 1 else given
     try:
-        login = base64.b64decode(found[2] + "=" * (-len(found[2]) % 4), altchars=b"-_" if "-" in found[2] else None)
+        login = base64.b64decode(whole + "=" * (-len(whole) % 4))
     except (binascii.Error, ValueError):
         return found[0]
     return found[1] + MASK if b":" in login else found[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -213,3 +214,24 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
     for _ in range(5):
         go("true", tmp_path)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("before", [90, 9000])
+def test_no_secret_is_left_at_the_start_of_an_end(before: int) -> None:
+    """Wherever the end that is kept begins in an address, in a text without lines, its password is hidden."""
+    address = "https://ünter:JJJJABCDEF@db/"
+    for after in range(500 - len(address), 520):
+        kept = Kept(1000)
+        said = ("x" * 500 + "é" * before + address + "y" * after).encode()
+        for at in range(0, len(said), 333):
+            kept.add(said[at : at + 333])
+        assert not re.search("JJ|AB|CD|EF", kept.text()), after
+        assert kept.text().endswith("y" * min(after, 480))
+
+
+def test_an_end_that_was_broken_off() -> None:
+    """Of a long output that was broken off, the end has no secret that its own end has torn."""
+    kept = Kept(1000)
+    kept.add(b"x" * 2000 + b" https://me:JJJJABC")
+    kept.broken_off = True
+    assert kept.text().endswith(" https://***")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import shlex
 import xml.sax.saxutils
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from gate.secrets import Secrets
+from gate.secrets import REACH, Secrets
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,9 @@ def test_no_part_is_left_at_a_cut(at: int) -> None:
     secrets = Secrets([value, "other-5ecret"])
     text = "." * 5000 + value + "." * 5000
     assert secrets.first(text, 5000 + at) == secrets.hide(text)[: 5000 + at]
-    assert secrets.last(text, 5000 + at) == secrets.hide(text)[-5000 - at :]
+    assert secrets.last(text, 5000 + at) == ("***" + "." * 5000)[-5000 - at :]
     assert secrets.beginning(text[: 5000 + at]) == "." * 5000 + (value[:at] if at < 4 else "***")
-    assert secrets.ending(text[5000 + at :]) == (value[at:] if at > 11 else "***") + "." * 5000
+    assert secrets.ending(text, 5000 + at) == "***" + "." * 5000
 
 
 def test_credentials_at_a_cut() -> None:
@@ -146,9 +147,40 @@ def test_credentials_at_a_cut() -> None:
     assert Secrets().first("see postgres://me:p4ss@db/x", 20) == "see postgres://***@d"
 
 
-def test_an_end_begins_with_a_line() -> None:
-    """Of an output only whose end is known, the line that is torn is left out: a header's value may be its rest."""
-    assert Secrets().ending("rer abc\nHost: h") == "Host: h"
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "https://app:JJJJABCDEF@db/", "https://JJJJABCDEF@db/", "?x=1&access_token=JJJJABCDEF&y=2",
+        "?key=JJJJABCDEF#top",
+        '{"password":"JJJJABCDEF","a":1}', r'"{\"password\": \"JJJJABCDEF\"}"', "DB_PASSWORD=JJJJABCDEF psql",
+        "Authorization: Bearer JJJJABCDEF\nHost: h", '{"Authorization": "Bearer JJJJABCDEF"}', "Cookie: a=JJJJABCDEF\n",
+        "curl -u me:JJJJABCDEF http://h/\n", "sent Bearer JJJJABCDEF", "sent Basic bWU6SkpKSkFCQ0RFRg==",
+        "X-Vault-Token: JJJJABCDEF\n", "it is known-JJJJABCDEF!",
+    ],
+)  # fmt: skip
+def test_no_shape_is_left_at_the_start_of_an_end(shape: str) -> None:
+    """Wherever the end of a text begins, no shape that it tears, its name cut off, is known by the rest alone."""
+    secrets = Secrets(["known-JJJJABCDEF"])
+    for before, after in ((5000, 5000), (100, 9000)):
+        text = "x" * before + " " + shape + " " + "y" * after
+        for limit in range(after - 20, after + len(shape) + 20):
+            for shown in (secrets.last(text, limit), secrets.ending(text[-limit - REACH :], -limit)):
+                assert not re.search("JJ|AB|CD|EF|Skp|CQ0", shown), limit
+                assert shown.endswith("y" * min(limit - 3, after))
+
+
+def test_an_end_has_no_more_than_it_had() -> None:
+    """What stands before an end is not shown where the end is shorter for what was hidden in it."""
+    text = "before " + "tok-5ecret-aaaa " * 900
+    assert set(Secrets(["tok-5ecret-aaaa"]).last(text, 9000).split()) == {"***"}
+
+
+@pytest.mark.parametrize(
+    "login", ["dTpwYXNzd29yZA==", "dTpwYXNzd29yZA", "dTpwYXNzd29yZ", "dTpwYXNzd29y", "dTpwY", "dT8_dTpw"]
+)
+def test_logins_that_are_torn(login: str) -> None:
+    """A login in base64 is hidden however much of it is there, and in both alphabets."""
+    assert Secrets().beginning(f"Basic {login}") == "Basic ***"
 
 
 def test_bytes_that_are_no_text() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TypedDict
 
 from gate.process import Born, spawn
-from gate.secrets import REACH, end_of, known
+from gate.secrets import REACH, end_of_bytes, known
 
 MARK = "PRODGATE_RUN"
 """The environment variable that every process started by a run carries, with the run's id."""
@@ -125,7 +125,7 @@ class Process:
         """The last 4 KiB of what it wrote, standard output and error together."""
         if self._reader is not None and not self.running:
             self._reader.join(_AGAIN)
-        return known().beginning(end_of(bytes(self._tail).decode("utf-8", "replace"), _TAIL))
+        return known().beginning(end_of_bytes(self._tail, _TAIL))
 
     def close(self) -> None:
         """Ends it for good."""
