@@ -29,6 +29,10 @@ _PLAIN = str.maketrans("-_", "+/")
 _APOSTROPHES = ("'", "&#x27;", "&#39;", "&apos;")
 _WORDS = frozenset(("true", "false", "null", "none"))
 """Values that say that there is a secret, or none, and are not one."""
+_PLAIN_WORD = re.compile(r"[a-z]{4,12}|[0-9]{4,12}")
+"""What ordinary texts have in the middle of words and numbers: as a value, it is hidden where it stands alone."""
+_BESIDE = r"(?:(?<!\w)|(?<=\\[nrt])|(?<=\\u[0-9a-fA-F]{4})|(?<=%[0-9a-fA-F]{2})|(?<=\dm))"
+"""Where a word begins, also behind what JSON, an address or a terminal's colour ends with a letter or a digit."""
 REACH = 4096
 """Characters on the far side of a cut that are hidden with it, because a secret may reach there."""
 
@@ -103,9 +107,21 @@ class Secrets:
             for part in {value, *value.splitlines()}:
                 if len(part.strip()) >= _SHORTEST and part.strip().lower() not in _WORDS:
                     self._values |= _forms(part) | _forms(part.strip())
+        self._arrange()
+
+    def show(self, *names: str) -> None:
+        """Names that everybody may read, such as a checklist's ids: an ordinary word that stands in one is no secret.
+
+        Where it was hidden, two of them could not be told apart.
+        """
+        text = "\n".join(names)
+        self._values = {value for value in self._values if value not in text or not _PLAIN_WORD.fullmatch(value)}
+        self._arrange()
+
+    def _arrange(self) -> None:
         self._ordered = sorted(self._values, key=len)
         self._lengths = [len(value) for value in self._ordered]
-        self._pattern = re.compile("|".join(map(re.escape, reversed(self._ordered))))
+        self._pattern = re.compile("|".join(map(_pattern_of, reversed(self._ordered))))
 
     def hide(self, text: str) -> str:
         """The text without any secret in it."""
@@ -197,6 +213,10 @@ def _forms(value: str) -> set[str]:
     once = {form for plain in found for form in _in_json(plain)}
     twice = {json.dumps(form, ensure_ascii=False)[1:-1] for form in once}
     return found | once | twice | {_in_base64(value, before) for before in range(3)}
+
+
+def _pattern_of(value: str) -> str:
+    return rf"{_BESIDE}{value}(?!\w)" if _PLAIN_WORD.fullmatch(value) else re.escape(value)
 
 
 def _in_json(value: str) -> Iterator[str]:

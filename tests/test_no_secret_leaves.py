@@ -179,6 +179,31 @@ def planted(folder: Path, github: GitHub) -> Runner:
     return runner
 
 
+def test_words_of_ids_as_passwords(tmp_path: Path, github: GitHub) -> None:
+    """Items and targets keep their names in all that leaves where a password is an ordinary word of them."""
+    failing = {"title": "postgres is up", "command": {"run": ["false"]}}
+    ids = ("postgres.up", "redis.up")
+    runner = Runner(tmp_path, github, *({"id": each, **failing} for each in ids))
+    runner.environment.update(POSTGRES_PASSWORD="postgres", REDIS_PASSWORD="redis", DB_PASSWORD="test")
+    code, log = runner.run()
+    junit = (tmp_path / "prodgate-out" / "junit.xml").read_text()
+    assert "postgres is up" in github.comments[-1]["body"]
+    for each in ids:
+        assert code == 1
+        assert all(each in text for text in (log, junit, json.dumps(runner.report)))
+        runner.run("run", "--publish=none", f"--only={each}", f"--out=parts/{each}")
+    code, log = runner.run("merge", f"--expect={' '.join(ids)}", "parts")
+    assert code == 1, log
+    assert [item["id"] for section in runner.report["sections"] for item in section["items"]] == [*ids]
+
+
+def test_a_secret_filled_into_an_id(tmp_path: Path, github: GitHub) -> None:
+    """An id that a variable was filled into does not make the variable's value known to everybody."""
+    runner = Runner(tmp_path, github, {"id": "a.${API_TOKEN}", "title": "T", "command": {"run": ["false"]}})
+    runner.environment.update(API_TOKEN="harmless")
+    assert "harmless" not in runner.run()[1]
+
+
 def test_a_run(tmp_path: Path, github: GitHub) -> None:
     """Nothing leaves with what a run writes, says and asks, nor with the commands that read the same files."""
     answer = json.dumps({"status": "error", "error": LEAKS + DENSE[:9000]})

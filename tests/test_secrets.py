@@ -197,3 +197,25 @@ def test_short_values() -> None:
 def test_longest_first() -> None:
     """A secret that begins with another one is hidden whole."""
     assert Secrets(["abcd", "abcdefgh"]).hide("abcdefgh") == "***"
+
+
+@pytest.mark.parametrize("text", ["latest tests/test_api.py", "contest", "4543212", "test1", "a_test"])
+def test_words_as_values(text: str) -> None:
+    """A value that is an ordinary word or number is no part of others."""
+    assert Secrets(["test", "5432"]).hide(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["test", "'test'", "a\\ntest\\n", "%2Ftest%2F", "\\u003ctest\\u003e", "\x1b[31mtest\x1b[0m", "p=test&"]
+)
+def test_words_alone(text: str) -> None:
+    """Where it stands alone it is hidden, also behind the letters that end an escape."""
+    assert Secrets(["test"]).hide(text) == text.replace("test", "***")
+
+
+def test_names_are_shown() -> None:
+    """A word that stands in a name that everybody may read is no secret; its shapes and other values are."""
+    secrets = Secrets(["postgres", "hunter22", "redis"])
+    secrets.show("postgres.up", "hunter22.up")
+    text = "postgres.up: POSTGRES_PASSWORD=postgres hunter22 redis"
+    assert secrets.hide(text) == "postgres.up: POSTGRES_PASSWORD=*** *** ***"

@@ -18,6 +18,7 @@ from gate.checklist.merge import merge
 from gate.checklist.models import Checklist
 from gate.checklist.problems import ChecklistError, Place, Problem
 from gate.checklist.references import references
+from gate.secrets import known as known_secrets
 
 
 @dataclass(frozen=True)
@@ -39,33 +40,43 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
     names = tuple(str(file) for file in files)
     if not names:
         raise ChecklistError([Problem(Place("prodgate"), "no checklist was named, expected at least one --file")])
-    trees, problems = _parsed(names, known)
+    trees, problems, text = _parsed(names, known)
     if not trees:
         raise ChecklistError(problems)
     tree: Tree = trees[0]
     for over in trees[1:]:
         tree = merge(tree, over)
-    return _validated(tree, problems, names, whole=len(trees) == len(names))
+    return _shown(_validated(tree, problems, names, whole=len(trees) == len(names)), text)
 
 
 def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> Loaded:
     """As `load`, from a text."""
     known = os.environ if environment is None else environment
     tree, problems = parse(text, name, lambda value: interpolate(value, known))
-    return _validated(tree, problems, (name,), whole=True)
+    return _shown(_validated(tree, problems, (name,), whole=True), text)
 
 
-def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Problem]]:
-    """The trees of the files that can be read, and the problems of all."""
-    trees, problems = [], []
+def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Problem], str]:
+    """The trees of the files that can be read, the problems of all, and their text."""
+    trees, problems, texts = [], [], []
     for name in names:
         try:
-            tree, found = parse(read(Path(name), name), name, lambda value: interpolate(value, known))
+            texts.append(read(Path(name), name))
+            tree, found = parse(texts[-1], name, lambda value: interpolate(value, known))
             trees.append(tree)
             problems += found
         except ChecklistError as error:
             problems += error.problems
-    return trees, problems
+    return trees, problems, "\n".join(texts)
+
+
+def _shown(loaded: Loaded, text: str) -> Loaded:
+    """The same. Its ids and the names of its targets are no secrets, unless a variable was filled into them."""
+    found = loaded.checklist
+    names = [*found.targets, *(section.id for section in found.sections)]
+    names += [item.id for section in found.sections for item in section.items]
+    known_secrets().show(*(name for name in names if name in text))
+    return loaded
 
 
 def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...], *, whole: bool) -> Loaded:

@@ -41,10 +41,8 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
 
 def wished(options: argparse.Namespace) -> Settings:
     """What is to be published; nothing where this is no runner."""
-    known = os.environ
-    told = options.publish != "none" and known.get("GITHUB_ACTIONS") == "true"
+    told = options.publish != "none" and os.environ.get("GITHUB_ACTIONS") == "true"
     return settings(
-        known,
         status=told and options.status != "false",
         comment=getattr(options, "comment", "off") if told else "off",
         context=options.context,

@@ -15,6 +15,7 @@ from gate.messages import Message
 from gate.publish.budget import Budget
 from gate.report.source import event, judged_commit
 from gate.secrets import Secrets
+from gate.secrets import known as known_secrets
 
 CONTEXT = "prodgate"
 MODES = ("always", "changes", "problems", "off")
@@ -87,7 +88,7 @@ def settings(
     run = (_number(known.get("GITHUB_RUN_ID")), _number(known.get("GITHUB_RUN_ATTEMPT")) or 1)
     server = known.get("GITHUB_SERVER_URL") or "https://github.com"
     token = token_of(known)
-    secrets = Secrets.from_environment(known)
+    secrets = known_secrets() if environment is None else Secrets.from_environment(known)
     secrets.add(token)
     return Settings(
         token=token,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from gate.model import Report
+from gate.secrets import known
 
 
 class NotAReport(Exception):
@@ -35,8 +36,12 @@ def from_json(text: str, name: str) -> Report:
 
 
 def read(path: Path) -> Report:
-    """The report of a file. Raises NotAReport, also for a file that cannot be read."""
+    """The report of a file, whose names are shown as they are. Raises NotAReport, also where it cannot be read."""
     try:
-        return from_json(path.read_text(encoding="utf-8"), str(path))
+        report = from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise NotAReport(f"{path} cannot be read: {error}") from error
+    sections = report.sections
+    ids = [section.id for section in sections] + [item.id for section in sections for item in section.items]
+    known().show(*ids, *(target.name for target in report.targets))
+    return report

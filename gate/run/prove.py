@@ -31,7 +31,7 @@ from gate.matchers import Matcher
 from gate.messages import say
 from gate.model import Status
 from gate.quantities import duration
-from gate.secrets import Secrets
+from gate.secrets import known
 from gate.staging.staged import Staged
 
 
@@ -63,7 +63,7 @@ def _nothing_there(checklist: Checklist) -> Iterator[World]:
         yield World(
             root=Path(folder),
             targets={name: _refusing(name, address) for name in checklist.targets},
-            secrets=Secrets.from_environment(),
+            secrets=known(),
             deadline=float("inf"),
             fresh=time.monotonic(),
             cancelled=threading.Event(),
