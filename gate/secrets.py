@@ -60,13 +60,15 @@ _HEADER = re.compile(
 )
 _FIELD = re.compile(
     r"""(?x)
-    ( (?: (?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|(?:API|PRIVATE|ACCESS|SECRET)_?KEY) (?:\\*["'])?
+    ( (?: (?P<flow>[{\[,][ \t]*) (?:[A-Z0-9]{1,32}_){0,8} )?
+      (?: (?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|(?:API|PRIVATE|ACCESS|SECRET)_?KEY) (?:\\*["'])?
         | (?i: token|password|passwd|passphrase|secret|(?:api|private|access|secret)_?key )
           \\*["'] (?=[ \t]*:[ \t]*\\*["']) )
       [ \t]* (?: :(?!:) | = ) [ \t]* )
     (?! [-?$ \t] | (?:\\?\*){3} )  # `${TOKEN:-default}` and `$TOKEN` are names
-    (?: (["']) (?: \\. | (?!\2)[^\\\r\n] )*
-      | (\\+(["'])) (?: (?!\\+\4)[^\r\n] )*
+    (?: (?P<plain>["']) (?: \\. | (?!(?P=plain))[^\\\r\n] )*
+      | (?P<inner>\\+(?P<mark>["'])) (?: (?!\\+(?P=mark))[^\r\n] )*
+      | (?<=:[ \t]) (?(flow) [^\r\n"'`\\,}\]]+ | [^\r\n"'`\\]+ )  # in a mapping of YAML up to what ends the value
       | [^\s"'`\\]+ )
     """
 )
@@ -247,7 +249,7 @@ def _without_value(found: re.Match[str]) -> str:
 
 
 def _without_text(found: re.Match[str]) -> str:
-    return found[1] + (found[2] or found[3] or "") + MASK
+    return found[1] + (found["plain"] or found["inner"] or "") + MASK
 
 
 def _without_login(found: re.Match[str]) -> str:

@@ -68,6 +68,10 @@ def test_other_variables(name: str) -> None:
         ("DB_PASSWORD=hunter22 psql", "DB_PASSWORD=*** psql"),
         ("say `DB_PASSWORD=hunter22`, or `?key=abc`", "say `DB_PASSWORD=***`, or `?key=***`"),
         ("  POSTGRES_PASSWORD: hunter22", "  POSTGRES_PASSWORD: ***"),
+        ("DB_PASSWORD: correct horse battery staple\nA: b", "DB_PASSWORD: ***\nA: b"),
+        ("env: {POSTGRES_PASSWORD: test}}", "env: {POSTGRES_PASSWORD: ***}}"),
+        ("{A: b, DB_PASSWORD: my horse, B_TOKEN: x, C: d}", "{A: b, DB_PASSWORD: ***, B_TOKEN: ***, C: d}"),
+        ("[DB_PASSWORD: test]", "[DB_PASSWORD: ***]"),
         ('{"access_token": "abc", "a": 1}', '{"access_token": "***", "a": 1}'),
     ],
 )
