@@ -20,12 +20,16 @@ from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-_NAMES = re.compile(
-    r"(?i)(?:TOKEN|PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|CREDENTIALS?|(?:API|PRIVATE)KEYS?)$"
-    r"|(?:^|(?<!PUBLIC)_)KEYS?$|(?:^|_)PASS$|_(?:PWD|PAT)$"
+_NAME = (
+    r"(?:TOKEN|PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|CREDENTIALS?|(?:API|PRIVATE|ACCESS)_?KEYS?|SECRET_KEY_BASE"
+    r"|(?<=_)(?<!PUBLIC_)KEYS?|(?<=_)(?:PASS|PWD|PAT))"
 )
+"""How the names of what is secret end, in an environment as in a text."""
+_NAMES = re.compile(rf"(?i)(?:{_NAME}|^KEYS?|^PASS)$")
 _SHORTEST = 4
 _PLAIN = str.maketrans("-_", "+/")
+_IN_ADDRESSES = str.maketrans("+/", "-_")
+"""The two alphabets of base64 (RFC 4648, sections 4 and 5)."""
 _APOSTROPHES = ("'", "&#x27;", "&#39;", "&apos;")
 _WORDS = frozenset(("true", "false", "null", "none"))
 """Values that say that there is a secret, or none, and are not one."""
@@ -43,7 +47,7 @@ _URL = re.compile(
 _URL_USER = re.compile(r"(?i)(https?:\\?/\\?/)[^\s/?#\"'<>:]{1,1024}@")
 _URL_TORN = re.compile(r"(?<=[A-Za-z0-9])(:\\?/\\?/)[^\s/@\"'<>]{1,1024}\Z")
 _PARAMETER = re.compile(
-    r"(?i)([?&;](?:[\w.-]{0,64}?(?:token|secret|password|passwd|passphrase|signature|credential|(?:api|access|private)_?key)"
+    r"(?i)([?&;#](?:[\w.-]{0,64}?(?:token|secret|password|passwd|passphrase|signature|credential|(?:api|access|private)_?key)"
     r"|key|sig|pass|pwd|auth)=)[^&\s\"'`<>#;]+"
 )
 _HEADER = re.compile(
@@ -61,7 +65,9 @@ _HEADER = re.compile(
 _FIELD = re.compile(
     r"""(?x)
     ( (?: (?P<flow>[{\[,][ \t]*) (?:[A-Z0-9]{1,32}_){0,8} )?
-      (?: (?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|(?:API|PRIVATE|ACCESS|SECRET)_?KEY) (?:\\*["'])?
+      (?: """
+    + _NAME
+    + r""" (?:\\*["'])?
         | (?i: token|password|passwd|passphrase|secret|(?:api|private|access|secret)_?key )
           \\*["'] (?=[ \t]*:[ \t]*\\*["']) )
       [ \t]* (?: :(?!:) | = ) [ \t]* )
@@ -81,7 +87,26 @@ _CURL = re.compile(r"(?:\b|(?<=\\n))curl\b[^\r\n]*")
 _LOGIN = re.compile(
     r"([ \t](?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user)[ \t=]*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s:\"']{0,256}:\S+)"
 )
-_HINTS = ("authorization", "cookie", "token", "secret", "pass", "key", "credential", "bearer", "basic", "curl")
+_FORMATS = re.compile(
+    r"\b(?:gh[opsur]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
+    r"|(?<=PRIVATE KEY-----)(?:(?!-----END)[\s\S])+"
+)
+"""Tokens and keys that are known by how they look: of GitHub and AWS, JSON Web Tokens, and private keys in PEM."""
+_MARKS = ("gh", "AKIA", "ASIA", "eyJ", "PRIVATE KEY-----")
+_HINTS = (
+    "authorization",
+    "cookie",
+    "token",
+    "secret",
+    "pass",
+    "key",
+    "pwd",
+    "_pat",
+    "credential",
+    "bearer",
+    "basic",
+    "curl",
+)
 """What stands in every text, in small letters, that one of the last five patterns finds something in."""
 
 
@@ -133,6 +158,8 @@ class Secrets:
             text = _URL_USER.sub(rf"\1{MASK}@", _URL.sub(rf"\1{MASK}@", text))
         if "=" in text:
             text = _PARAMETER.sub(rf"\1{MASK}", text)
+        if any(map(text.__contains__, _MARKS)):
+            text = _FORMATS.sub(MASK, text)
         small = text.lower()
         if any(map(small.__contains__, _HINTS)):
             text = _FIELD.sub(_without_text, _HEADER.sub(_without_value, text))
@@ -208,13 +235,15 @@ def _forms(value: str) -> set[str]:
     shown = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     found = {value, shown, repr(value)[1:-1], quote(value, safe="", errors="surrogateescape")}
     found |= {put(value, errors="surrogateescape") for put in (quote, quote_plus)}
+    found |= {re.sub("%..", lambda byte: byte[0].lower(), form) for form in found if "%" in form and form != value}
     found |= {value.replace("'", mark) for mark in ("'\"'\"'", "'\\''")}
     found |= {
         page.replace('"', double).replace("'", single) for double in ('"', "&quot;", "&#34;") for single in _APOSTROPHES
     }
     once = {form for plain in found for form in _in_json(plain)}
     twice = {json.dumps(form, ensure_ascii=False)[1:-1] for form in once}
-    return found | once | twice | {_in_base64(value, before) for before in range(3)}
+    encoded = {_in_base64(value, before) for before in range(3)}
+    return found | once | twice | encoded | {form.translate(_IN_ADDRESSES) for form in encoded}
 
 
 def _pattern_of(value: str) -> str:

@@ -21,6 +21,7 @@ from gate.secrets import REACH, Secrets
         "GITHUB_TOKEN", "DB_PASSWORD", "JWT_SECRET", "API_KEY", "INPUT_GITHUB-TOKEN", "AWS_PRIVATE_KEY", "TOKEN",
         "AWS_SECRET_ACCESS_KEY", "ENCRYPTION_KEY", "JWT_SECRET_KEY", "SSH_KEY", "STRIPE_KEY", "PGPASSWORD", "DB_PASS",
         "MYSQL_PWD", "GITHUB_PAT", "APITOKEN", "npm_config__authToken", "GOOGLE_CREDENTIALS", "SIGNING_KEYS",
+        "SECRET_KEY_BASE", "KEY", "PASS",
     ],
 )  # fmt: skip
 def test_names(name: str) -> None:
@@ -72,6 +73,16 @@ def test_other_variables(name: str) -> None:
         ("env: {POSTGRES_PASSWORD: test}}", "env: {POSTGRES_PASSWORD: ***}}"),
         ("{A: b, DB_PASSWORD: my horse, B_TOKEN: x, C: d}", "{A: b, DB_PASSWORD: ***, B_TOKEN: ***, C: d}"),
         ("[DB_PASSWORD: test]", "[DB_PASSWORD: ***]"),
+        ("http://h/cb#access_token=abc&x=1", "http://h/cb#access_token=***&x=1"),
+        ("DB_PASS=abc; STRIPE_KEY=abc x", "DB_PASS=*** STRIPE_KEY=*** x"),
+        ("MYSQL_PWD=abc GITHUB_PAT=abc SECRET_KEY_BASE=abc", "MYSQL_PWD=*** GITHUB_PAT=*** SECRET_KEY_BASE=***"),
+        ("sent ghp_0123456789abcdefghijABCDEFGHIJklmnop.", "sent ***."),
+        ("sent github_pat_11ABCDEFG0abc_0123456789, AKIAIOSFODNN7EXAMPLE", "sent ***, ***"),
+        ("sent eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcd-efgh!", "sent ***!"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
+        ),
         ('{"access_token": "abc", "a": 1}', '{"access_token": "***", "a": 1}'),
     ],
 )
@@ -89,7 +100,7 @@ def test_shapes(text: str, shown: str) -> None:
         "bearer token is missing", "Bearer authentication required", "token: 5 of 6 left", "password is wrong: no",
         '"token": 5', "docker run -u 1000:1000 x", "a secret: none", "variable API_TOKEN is not set",
         "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
-        "::error title=Sends a cookie::x",
+        "::error title=Sends a cookie::x", "SSH_PUBLIC_KEY=abc", "ghosts", "PASS: 5, FAIL: 3",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:
@@ -123,7 +134,9 @@ VALUE = "pa55\"wo\\rd<&>/é'bb"
         json.dumps(VALUE), json.dumps(VALUE, ensure_ascii=False), json.dumps(VALUE).replace("/", "\\/"), repr(VALUE),
         json.dumps(VALUE).replace("<", "\\u003c").replace("&", "\\u0026").replace(">", "\\u003e"), quote(VALUE),
         html.escape(VALUE), html.escape(VALUE, quote=False), xml.sax.saxutils.quoteattr(VALUE), shlex.quote(VALUE),
-        quote_plus(VALUE), *(base64.b64encode(f"{before}{VALUE}:x".encode()).decode() for before in ("", "a", "me")),
+        quote_plus(VALUE), re.sub("%..", lambda byte: byte[0].lower(), quote(VALUE)),
+        *(base64.urlsafe_b64encode(f"{before}{VALUE}:x".encode()).decode() for before in ("", "a", "me")),
+        *(base64.b64encode(f"{before}{VALUE}:x".encode()).decode() for before in ("", "a", "me")),
     ],
 )  # fmt: skip
 def test_forms(written: str) -> None:
