@@ -89,7 +89,7 @@ _LOGIN = re.compile(
 )
 _FORMATS = re.compile(
     r"\b(?:gh[opsur]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
-    r"|(?<=PRIVATE KEY-----)(?:(?!-----END)[\s\S])+"
+    r"|(?<=PRIVATE KEY-----)(?:(?:(?!-----END)[\s\S]){1,8192}(?=-----END)|[\sA-Za-z0-9+/=\\]{4,})"
 )
 """Tokens and keys that are known by how they look: of GitHub and AWS, JSON Web Tokens, and private keys in PEM."""
 _MARKS = ("gh", "AKIA", "ASIA", "eyJ", "PRIVATE KEY-----")

@@ -83,6 +83,8 @@ def test_other_variables(name: str) -> None:
             "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
             "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
         ),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE\nabc", "-----BEGIN PRIVATE KEY-----***"),
+        ("no '-----BEGIN PRIVATE KEY-----' in it", "no '-----BEGIN PRIVATE KEY-----' in it"),
         ('{"access_token": "abc", "a": 1}', '{"access_token": "***", "a": 1}'),
     ],
 )
