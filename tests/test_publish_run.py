@@ -422,3 +422,14 @@ def test_no_right_to_read_is_not_an_empty_base(tmp_path: Path, github: GitHub) -
     """404 for everything is GitHub's word for no right: no checklist is not concluded from it."""
     github.faults += [Fault("GET", "contents|branches", status=404, message="Not Found", times=99)]
     assert Runner(tmp_path, github, GO).run("run", "--compare=base", "--policy=base")[0] == 1
+
+
+def test_a_schedule_is_on_the_base(tmp_path: Path, github: GitHub) -> None:
+    """A run every night is of the base itself, though its payload names no branch: nothing is to be compared."""
+    runner = Runner(tmp_path, github, GO)
+    runner.write("event.json", json.dumps({"schedule": "0 5 * * *"}))
+    del runner.environment["GITHUB_BASE_REF"]
+    runner.environment |= {"GITHUB_EVENT_NAME": "schedule", "GITHUB_SHA": HEAD, "GITHUB_REF_NAME": "main"}
+    assert runner.run("run", "--compare=base", "--policy=base")[0] == 0
+    assert runner.report["verdict"]["decision"] == "GO"
+    assert [note["args"]["branch"] for note in runner.report["notes"]] == ["main"]

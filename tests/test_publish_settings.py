@@ -16,9 +16,10 @@ PULL = {"number": 12, "head": {"sha": HEAD}, "base": {"ref": "release/2", "sha":
 
 
 def made(folder: Path, name: str, payload: dict[str, Any], **more: str) -> Settings:
-    """The settings of a run that an event has started."""
+    """The settings of a run that an event has started. All payloads but that of a schedule tell of the repository."""
     path = folder / "event.json"
-    path.write_text(json.dumps({"repository": REPOSITORY, **payload}))
+    known = {"schedule": "0 5 * * *"} if name == "schedule" else {"repository": REPOSITORY}
+    path.write_text(json.dumps({**known, **payload}))
     given = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_NAME": name,

@@ -132,7 +132,7 @@ def branch(known: Mapping[str, str], payload: Any) -> str:
     if name == "merge_group":
         queue = _MERGE_QUEUE.fullmatch(ref)
         base = at(payload, "merge_group", "base_ref") or (queue[1] if queue else "")
-    if not base and name in ("push", "workflow_dispatch") and known.get("GITHUB_REF_TYPE", "branch") == "branch":
+    if not base and name in ("push", "schedule", "workflow_dispatch") and known.get("GITHUB_REF_TYPE", "branch") == "branch":
         base = ref
     return str(base or at(payload, "repository", "default_branch") or "").removeprefix("refs/heads/")
 
@@ -146,10 +146,13 @@ def base_commit(payload: Any) -> str:
 
 
 def _on_base(known: Mapping[str, str], payload: Any) -> bool:
-    """Whether the commit is one of the default branch: what others are compared with."""
-    own = known.get("GITHUB_EVENT_NAME") in ("push", "schedule", "workflow_dispatch")
-    default = at(payload, "repository", "default_branch")
-    return own and bool(default) and known.get("GITHUB_REF") == f"refs/heads/{default}"
+    """Whether the commit is one of the default branch: what others are compared with.
+
+    A schedule runs on no other branch, and its payload may be nothing but the schedule.
+    """
+    name, default = known.get("GITHUB_EVENT_NAME"), at(payload, "repository", "default_branch")
+    pushed = name in ("push", "workflow_dispatch") and default
+    return name == "schedule" or (bool(pushed) and known.get("GITHUB_REF") == f"refs/heads/{default}")
 
 
 def at(value: Any, *keys: str) -> Any:
