@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -287,14 +286,26 @@ def test_an_earlier_file_is_still_one(runner: Runner, github: GitHub, report: by
     assert [asked.path for asked in github.asked if "/actions/" in asked.path] == []
 
 
-def test_a_cancelled_run_asks_for_no_commits(tmp_path: Path, github: GitHub, report: bytes) -> None:
-    """Once cancelled, the time that is left is for the status."""
+def test_the_commits_are_asked_for_before_the_items(tmp_path: Path, github: GitHub, report: bytes) -> None:
+    """After the last item nothing is asked before the reports are written: a gate that is killed then has them."""
+    item = {"id": "a.http", "title": "Asks", "http": {"url": github.url, "path": "/user", "status": 401}}
+    runner = Runner(tmp_path, github, item)
+    runner.write("before.json", report.decode())
+    github.between[f"{BASE}...{HEAD}"] = [(HEAD, "One")]
+    assert runner.run("run", "--baseline=before.json")[0] == 0
+    assert [commit["subject"] for commit in runner.report["changes"]["commits"]] == ["One"]
+    asked = [asked.path.removeprefix(f"/repos/{REPOSITORY}") for asked in github.asked]
+    assert asked.index(f"/compare/{BASE}...{HEAD}") < asked.index("/user")
+
+
+def test_cancelled_while_it_asks_for_the_commits(tmp_path: Path, github: GitHub, report: bytes) -> None:
+    """Once cancelled, the time that is left is for the status: the commits are not waited for, and stay unknown."""
+    github.faults.append(Fault("GET", "compare", silence=60))
     runner = Runner(tmp_path, github, WAITS)
     runner.write("before.json", report.decode())
     started = runner.start("run", "--baseline=before.json")
-    until(lambda: states(github) == ["pending"])
-    time.sleep(1)
+    until(lambda: any("/compare/" in asked.path for asked in github.asked))
     started.send_signal(signal.SIGINT)
     started.communicate(timeout=60)
     assert (states(github), runner.report["changes"]["baseline"]) == (["pending", "error"], BASE)
-    assert [asked.path for asked in github.asked if "/compare/" in asked.path] == []
+    assert runner.report["changes"]["commits_unknown"] is not None

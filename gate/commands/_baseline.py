@@ -20,48 +20,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The earlier report, or why there is none; neither where none is wished."""
+    """The earlier report, and what lies between it and now; or why there is none. Nothing where none is wished."""
 
     report: Report | None = None
+    between: Between | None = None
     note: Message | None = None
 
-    def on(self, report: Report, wishes: Settings) -> Report:
+    def on(self, report: Report) -> Report:
         """The report with what has changed since the earlier one, or with the note that nothing was compared."""
         from gate.report.changes import compare
 
         if self.note:
             return report.model_copy(update={"notes": (*report.notes, self.note)})
-        if self.report is None:
+        if self.report is None or self.between is None:
             return report
-        hurried = report.ended == "cancelled"  # the runner ends what takes longer
-        between = _between(self.report.source.commit, report.source.commit, None if hurried else wishes)
-        return report.model_copy(update={"changes": compare(report, self.report, between)})
+        return report.model_copy(update={"changes": compare(report, self.report, self.between)})
 
 
-def baseline(wish: str | None, checklist: Checklist, ids: Collection[str], wishes: Settings) -> Baseline:
-    """What comes of `--baseline`. Raises NotAReport for a file that is none."""
+def baseline(wish: str | None, checklist: Checklist, ids: Collection[str], wishes: Settings, commit: str) -> Baseline:
+    """What comes of `--baseline`, with the commits up to the one that is judged. Raises NotAReport for no report.
+
+    GitHub is asked now for all of it: after the last item nothing keeps the reports from being written.
+    """
     if not wish:
         return Baseline()
     from gate.publish.baseline import NoBaseline, Wanted, found
     from gate.report.document import read
 
-    if wish != BY_API:
-        return Baseline(read(Path(wish)))
     try:
-        return Baseline(found(wishes, Wanted(checklist.service, wishes.context, ids)))
+        wanted = Wanted(checklist.service, wishes.context, ids)
+        report = found(wishes, wanted) if wish == BY_API else read(Path(wish))
     except NoBaseline as error:
         tell([Notice(error.message)])
         return Baseline(note=error.message)
+    return Baseline(report, _between(report.source.commit, commit, wishes))
 
 
-def _between(old: str, new: str, wishes: Settings | None) -> Between:
+def _between(old: str, new: str, wishes: Settings) -> Between:
     """The commits between the two: as git knows them, else as GitHub does, where it is to be asked."""
     from gate.publish.baseline import commits
     from gate.publish.github import GitHubError
     from gate.report.changes import Between, commits_between
 
     between = commits_between(Path.cwd(), old, new)
-    if between.unknown is None or not (old and new and wishes and wishes.token and wishes.repository):
+    if between.unknown is None or not (old and new and wishes.token and wishes.repository):
         return between
     try:
         return Between(commits(wishes, old, new))

@@ -84,14 +84,14 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.run.runner import Options, Run
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
+    judged = source(Path.cwd()).model_copy(update={"images": tuple(options.image), "context": wishes.context})
     with _afresh(Path(options.out), options.baseline):
         found = compared(load(options.file), options.compare, options.policy, wishes)
         loaded = found.loaded
         items = tuple(chosen(loaded.checklist, options.only))
-        before = baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes)
+        before = baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes, judged.commit)
     secrets = wishes.secrets
     language = options.language or loaded.checklist.language
-    judged = source(Path.cwd()).model_copy(update={"images": tuple(options.image), "context": wishes.context})
     settings = Options(
         root=Path.cwd(),
         workers=max(1, options.workers),
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     notes = noted(wishes)
     report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
     report = report.model_copy(update={"notes": (*report.notes, *notes)})
-    return finish(before.on(report, wishes), Path(options.out), wishes)
+    return finish(before.on(report), Path(options.out), wishes)
 
 
 @contextmanager

@@ -132,7 +132,11 @@ def branch(known: Mapping[str, str], payload: Any) -> str:
     if name == "merge_group":
         queue = _MERGE_QUEUE.fullmatch(ref)
         base = at(payload, "merge_group", "base_ref") or (queue[1] if queue else "")
-    if not base and name in ("push", "schedule", "workflow_dispatch") and known.get("GITHUB_REF_TYPE", "branch") == "branch":
+    if (
+        not base
+        and name in ("push", "schedule", "workflow_dispatch")
+        and known.get("GITHUB_REF_TYPE", "branch") == "branch"
+    ):
         base = ref
     return str(base or at(payload, "repository", "default_branch") or "").removeprefix("refs/heads/")
 
