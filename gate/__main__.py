@@ -35,14 +35,14 @@ def _main(given: list[str]) -> int:
 
 
 def _parsed(parser: argparse.ArgumentParser, given: list[str]) -> argparse.Namespace:
-    """The options. Where a gate is called wrongly, GitHub is told: an earlier success must not stand for this call."""
+    """The options. Where a gate is called wrongly, an earlier success must not stand for this call."""
     try:
         return parser.parse_args(given[1:])
     except SystemExit as error:
         if error.code and given[0] in ("run", "merge"):
-            from gate.commands._publishing import wrongly_called
+            from gate.commands._wrong_call import wrongly_called
 
-            wrongly_called(given[1:])
+            wrongly_called(given[0], given[1:])
         raise
 
 

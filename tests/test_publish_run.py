@@ -16,6 +16,7 @@ import pytest
 from gate.publish.runner_log import PER_TYPE
 from tests.github.fixtures import enterprise, github
 from tests.github.server import HEAD, READ_ONLY, REPOSITORY, TOKEN, Fault, GitHub, between
+from tests.runner import files
 from tests.runner.log import commands
 
 __all__ = ["enterprise", "github"]
@@ -433,3 +434,26 @@ def test_a_schedule_is_on_the_base(tmp_path: Path, github: GitHub) -> None:
     assert runner.run("run", "--compare=base", "--policy=base")[0] == 0
     assert runner.report["verdict"]["decision"] == "GO"
     assert [note["args"]["branch"] for note in runner.report["notes"]] == ["main"]
+
+
+def test_a_wrong_call_leaves_no_go(tmp_path: Path, github: GitHub) -> None:
+    """A call with a wrong value leaves outputs that nobody can take for a GO, an error, and no earlier report."""
+    runner = Runner(tmp_path, github, GO)
+    runner.environment["GITHUB_OUTPUT"] = str(tmp_path / "outputs")
+    assert runner.run("run", "-o", "out")[0] == 0
+    (tmp_path / "outputs").unlink()
+    assert runner.run("run", "-o", "out", "--comment=x")[0] == 2
+    told: dict[str, str] = {}
+    files.parse((tmp_path / "outputs").read_text(), told)
+    assert told == {"verdict": "", "go": "false"}
+    assert (states(github)[-1], (tmp_path / "out" / "report.json").exists()) == ("error", False)
+
+
+def test_a_wrong_merge_keeps_its_parts(tmp_path: Path, github: GitHub) -> None:
+    """What a merge was to read is there for the call that is right, also where its own report was to go."""
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run("run", "--publish=none", "--out=parts")[0] == 0
+    assert runner.run("merge", "--out=parts", "--comment=x", "parts")[0] == 2
+    assert runner.run("merge", "--out=merged", "parts")[0] == 0
+    assert runner.run("merge", "--out=merged", "--comment=x", "parts")[0] == 2
+    assert not (tmp_path / "merged" / "report.json").exists()

@@ -225,6 +225,7 @@ STALE = {
         ("", ["--baseline", "no.json"], 2),
         ("", ["--only", "no"], 2),
         ("", ["--policy", "base"], 2),
+        ("", ["--no-such-option"], 2),
     ],
 )
 def test_an_old_go_does_not_outlive_its_run(gate: Gate, then: str, words: list[str], code: int) -> None:

@@ -40,23 +40,26 @@ def words(environment: Mapping[str, str]) -> list[str]:
     mode = given(environment, "mode").strip() or "run"
     if mode not in ("run", "merge"):
         print(f"prodgate: mode: expected `run` or `merge`, got {mode!a}", file=sys.stderr)
-        _told(_options(environment, PUBLISHING))
+        _told([*_options(environment, {**REPORTS, **PUBLISHING}), *_parts(environment)])
         raise SystemExit(2)
     if mode == "merge":
-        reports = [line.strip() for line in given(environment, "reports").splitlines() if line.strip()]
-        return ["merge", *_options(environment, {**MERGING, **REPORTS, **PUBLISHING}), "--", *reports]
+        return ["merge", *_options(environment, {**MERGING, **REPORTS, **PUBLISHING}), *_parts(environment)]
     call = ["run"]
     for name, option in LINES.items():
         call += [f"{option}={line.strip()}" for line in given(environment, name).splitlines() if line.strip()]
     return [*call, *_options(environment, {**REPORTS, **VALUES, **PUBLISHING})]
 
 
-def _told(options: Sequence[str]) -> None:
-    from gate.commands._publishing import wrongly_called
+def _parts(environment: Mapping[str, str]) -> list[str]:
+    return ["--", *(line.strip() for line in given(environment, "reports").splitlines() if line.strip())]
+
+
+def _told(call: Sequence[str]) -> None:
+    from gate.commands._wrong_call import wrongly_called
     from gate.publish.runner_log import guarded
 
     with guarded():
-        wrongly_called(options)
+        wrongly_called("merge", call)  # the only one that has reports to read
 
 
 def post_words(environment: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -66,18 +66,6 @@ def announced(wishes: Settings, ending: Ending) -> Iterator[None]:
             _keep(wishes, status.end(None))
             tell(kept(wishes, lambda: status.broken(wishes, why), untold=True))
             raise
-
-
-def wrongly_called(words: Sequence[str]) -> None:
-    """Where the call has a value that an option does not have, the status says so, as far as the rest is understood."""
-    from gate.publish import status
-
-    parser = argparse.ArgumentParser(add_help=False)
-    for name, default in (("publish", "all"), ("status", "true"), ("context", CONTEXT)):
-        parser.add_argument(f"--{name}", nargs="?", default=default, const=default)
-    wishes = wished(parser.parse_known_args(list(words))[0])
-    why = "The gate was called with a wrong value, nothing was run"
-    tell(kept(wishes, lambda: status.broken(wishes, why), untold=True))
 
 
 def _why(error: BaseException) -> str:

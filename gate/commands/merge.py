@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
     notes = noted(wishes)
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
-    files = _files([Path(path) for path in options.reports], bool(expected))
+    files = report_files(map(Path, options.reports), expected=bool(expected))
     clear(Path(options.out), keep=files)
     now, parts = datetime.now(UTC), _read(files)
     none = expected and not parts
@@ -68,7 +69,7 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     return finish(report, Path(options.out), wishes)
 
 
-def _files(paths: list[Path], expected: bool) -> list[Path]:
+def report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:
     """The files that some paths stand for.
 
     Where parts are expected, a path at which nothing stands has none of them, and what is missing is told by name.

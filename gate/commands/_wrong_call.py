@@ -1,0 +1,50 @@
+"""What a wrong call leaves: no report, no output and no status of an earlier run speaks for it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gate.commands._finish import tell_step
+from gate.commands._options import DEFAULT_OUT
+from gate.commands._publishing import kept, tell, wished
+from gate.publish.settings import CONTEXT
+
+_WHY = "The gate was called with a wrong value, nothing was run"
+
+
+def wrongly_called(command: str, words: Sequence[str]) -> None:
+    """Says it where the verdict would be read, as far as the rest of the call is understood."""
+    from gate.publish import outputs, status
+
+    tell_step(lambda: outputs.write(outputs.UNDECIDED))
+    call = _understood(words)
+    _clear(call.out, call.reports if command == "merge" else [])
+    wishes = wished(call)
+    tell(kept(wishes, lambda: status.broken(wishes, _WHY), untold=True))
+
+
+def _understood(words: Sequence[str]) -> argparse.Namespace:
+    """The options that say where a verdict goes; `reports` is all that may be the name of a part's report."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for name, default in (("publish", "all"), ("status", "true"), ("context", CONTEXT)):
+        parser.add_argument(f"--{name}", nargs="?", default=default, const=default)
+    parser.add_argument("-o", "--out", nargs="?", default=DEFAULT_OUT, const="")
+    parser.add_argument("reports", nargs="*")
+    call, rest = parser.parse_known_args(list(words))
+    call.reports += rest
+    return call
+
+
+def _clear(out: str, reports: Sequence[str]) -> None:
+    """Removes an earlier run's reports, as every run does that begins, but for those that a merge was to read."""
+    from gate.commands.merge import report_files
+    from gate.render.folder import clear
+
+    try:
+        if out:
+            clear(Path(out), keep=report_files(map(Path, reports), expected=True))
+    except OSError as error:
+        print(f"prodgate: {out} still has the reports of an earlier run: {error.strerror}", file=sys.stderr)
