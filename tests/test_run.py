@@ -198,7 +198,8 @@ def test_a_wrong_checklist(gate: Gate) -> None:
     "words",
     [["run", "--file", "no.yml"], ["run", "--deadline", "3"], ["nonsense"], ["render", "no.json", "--format", "md"],
      ["run", "--baseline", "no.json"], ["validate", "--no-such-option"],
-     ["run", "--out", ""], ["run", "--deadline", "99999999999h"]],
+     ["run", "--out", ""], ["run", "--deadline", "99999999999h"], ["run", "--workers", "0"], ["plan", "--workers=-1"],
+     ["prove", "--workers", "two"]],
     ids=" ".join,
 )  # fmt: skip
 def test_a_wrong_call(gate: Gate, words: list[str]) -> None:

@@ -55,7 +55,15 @@ def add_only(parser: argparse.ArgumentParser) -> None:
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """`--workers`."""
-    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help="items asked at a time (%(default)s)")
+    parser.add_argument(
+        "--workers", type=_count, default=WORKERS, metavar="N", help="items asked at a time (%(default)s)"
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text!a}")
+    return int(text)
 
 
 def chosen(checklist: Checklist, texts: list[str]) -> list[Item]:

@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
     from gate.quantities import duration
 
     checklist = load(options.file).checklist
-    made = plan(checklist, chosen(checklist, options.only), max(1, options.workers))
+    made = plan(checklist, chosen(checklist, options.only), options.workers)
     for step in made.steps:
         print(f"{step.title}  (at worst {duration(step.worst)})")
         for line in step.lines:

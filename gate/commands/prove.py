@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
     from gate.run.prove import prove
 
     checklist = load(options.file).checklist
-    proofs = prove(checklist, chosen(checklist, options.only), max(1, options.workers))
+    proofs = prove(checklist, chosen(checklist, options.only), options.workers)
     unproven = [proof for proof in proofs if not proof.proven]
     for proof in proofs:
         if options.verbose or not proof.proven:

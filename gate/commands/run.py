@@ -94,7 +94,7 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     language = options.language or loaded.checklist.language
     settings = Options(
         root=Path.cwd(),
-        workers=max(1, options.workers),
+        workers=options.workers,
         deadline=options.deadline,
         items=items,
         language=language,
