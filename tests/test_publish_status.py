@@ -218,6 +218,23 @@ def test_a_server_that_is_not_there(github: GitHub) -> None:
     assert "refused" in str(notice.message)
 
 
+@pytest.mark.parametrize("url", ["not a url", "api.github.com", "ftp://api.github.com", "http://[", "http://x:port"])
+def test_an_address_that_is_none(github: GitHub, url: str) -> None:
+    """What no address can be is said as such, and no second try can mend it."""
+    ours = settings(github, api_url=url)
+    (notice,) = status.finished(reports.go(), ours)
+    assert (notice.untold, ours.budget.spent) == (True, 0.0)
+    assert f"'{url}' is no address of an API" in str(notice.message)
+
+
+def test_a_token_that_is_none(github: GitHub) -> None:
+    """What can't be sent is not tried again: it is no failure of the network."""
+    ours = settings(github, token="a\nb", budget=Budget(0.5))
+    (notice,) = status.finished(reports.go(), ours)
+    assert (notice.untold, ours.budget.silent, github.asked) == (True, False, [])
+    assert "InvalidHeader" in str(notice.message)
+
+
 def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
     """The post step of a run that was killed turns its pending into an error."""
     status.pending(settings(github))

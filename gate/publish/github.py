@@ -48,9 +48,11 @@ class GitHub:
     """
 
     def __init__(self, settings: Settings, at_most: float | None = None, *, optional: bool = False) -> None:
-        from github import GithubException  # not in a request's thread: two that load it at once find half of it
+        import requests  # not in a request's thread: two that load it at once find half of it
+        from github import GithubException
 
         self._refusal = GithubException
+        self._network = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
         self.settings = settings
         self.share = settings.budget.share(at_most)
         self.optional = optional
@@ -113,7 +115,12 @@ class GitHub:
                     return {}, made
 
     def _worth_asking(self, method: str, path: str) -> None:
-        """Raises GitHubError where there is no time left to ask, or where GitHub has just been given up."""
+        """Raises GitHubError where there is nowhere or no time left to ask, or where GitHub has just been given up."""
+        if not _is_address(self.settings.api_url):
+            url = self.settings.secrets.hide(self.settings.api_url)
+            raise GitHubError(
+                say("{url} is no address of an API, expected GITHUB_API_URL as the runner sets it", url=repr(url))
+            )
         if self.share.left <= 0:
             raise GitHubError(say("{method} {path} was not asked: the time for GitHub is over", **_what(method, path)))
         if self.optional and self.settings.budget.silent:
@@ -159,7 +166,8 @@ class GitHub:
             return self._refused(method, path, error.status, error.headers or {}, error.data)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the verdict stands
             why = self.settings.secrets.hide(_reason(error))[:_LONGEST]
-            return _Again(say("{method} {path} failed: {why}", why=why, **_what(method, path)), 0, None)
+            text = say("{method} {path} failed: {why}", why=why, **_what(method, path))
+            return _Again(text, 0, None) if isinstance(error, self._network) else GitHubError(text)
 
     def _requester(self) -> Any:
         if self._client is None:
@@ -219,6 +227,14 @@ def _made(method: str, path: str, answer: Any) -> dict[str, Any]:
     if type(made.get("id")) is not int:
         raise strange(method, path)
     return made
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _what(method: str, path: str) -> dict[str, str]:
