@@ -23,7 +23,7 @@ ENDED = {
         advice=say("Give the run more time, or its items less"),
     ),
     "cancelled": Reason(
-        message=say("The run was cancelled before every item had run"), advice=say("Let the run come to its end")
+        message=say("The run was cancelled before every item had run"), advice=say("Run the gate again")
     ),
     "broken": Reason(
         message=say("The gate itself broke before every item had run"),
