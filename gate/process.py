@@ -99,12 +99,17 @@ class Finished:
     @property
     def signal(self) -> str | None:
         """The name of the signal that ended it, if one did."""
-        if self.code >= 0:
-            return None
-        try:
-            return signal.Signals(-self.code).name
-        except ValueError:
-            return str(-self.code)
+        return signal_of(self.code)
+
+
+def signal_of(code: int) -> str | None:
+    """The name of the signal that ended a command with such a code, if one did."""
+    if code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return str(-code)
 
 
 def environment(more: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,7 +18,6 @@ from gate.checks.base import CannotObserve, Judgement
 from gate.checks.tests import Seen
 from gate.evidence import Store
 from gate.model import Status
-from gate.process import Finished, Kept
 from gate.secrets import Secrets
 from gate.testresults.quarantine import Entry
 from gate.testresults.results import Case, Results
@@ -37,14 +37,9 @@ def entry(test: str, days: int = 30) -> Entry:
     return Entry(test=test, owner="team", reason="known", expires=TODAY + timedelta(days=days))
 
 
-def finished(code: int) -> Finished:
-    """A command that has ended."""
-    return Finished(code, "exit", Kept(10), Kept(10), Kept(10), 1.0)
-
-
 def seen(*cases: Case, listed: tuple[Entry, ...] = (), code: int | None = None) -> Seen:
     """Results as they were seen."""
-    return Seen(Results(cases), TODAY, listed, None if code is None else finished(code))
+    return Seen(Results(cases), TODAY, listed, code)
 
 
 JUDGED = [
@@ -198,6 +193,41 @@ def test_what_can_not_be_judged(tmp_path: Path, text: str | None, fields: dict[s
         observe(tmp_path, results="r.xml", **fields)
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        ("0\n", Status.PASS, "1 of 1 tests passed, 0 were skipped"),
+        ("1\n", Status.FAIL, "the command ended with exit code 1 although no test fails"),
+        ("137", Status.FAIL, "the command ended with exit code 137: it could not be run, or was ended by a signal"),
+    ],
+)
+def test_an_exit_code_of_an_earlier_step(tmp_path: Path, text: str, status: Status, message: str) -> None:
+    """How the command of an earlier step ended is judged as that of the item's own command is."""
+    (tmp_path / "r.xml").write_text(GOOD)
+    (tmp_path / "code").write_text(text)
+    judged = observe(tmp_path, results="r.xml", exit_code="code")
+    assert (judged.status, str(judged.message)) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "why"),
+    [
+        (None, 0, "The exit code of the tests is not known: code does not exist"),
+        ("", 0, "code holds no exit code"),
+        ("-1", 0, "code holds no exit code"),
+        ("0", 7200, "code is older than this run"),
+    ],
+)
+def test_an_exit_code_that_is_not_known(tmp_path: Path, text: str | None, age: int, why: str) -> None:
+    """An exit code that is missing, is none or is old is an error."""
+    (tmp_path / "r.xml").write_text(GOOD)
+    if text is not None:
+        (tmp_path / "code").write_text(text)
+        os.utime(tmp_path / "code", (time.time() - age,) * 2)
+    with pytest.raises(CannotObserve, match=why):
+        observe(tmp_path, results="r.xml", exit_code="code")
+
+
 def test_the_age_of_a_file(tmp_path: Path) -> None:
     """A file of an earlier step may be so old, and one of this command's may not be older than it."""
     path = tmp_path / "r.xml"
@@ -301,6 +331,8 @@ def test_a_command_that_hangs(tmp_path: Path) -> None:
     [
         {"results": "a", "shell": True},
         {"results": "../a"},
+        {"exit_code": "a"},
+        {"run": "a", "results": "b", "exit_code": "c"},
         {"results": "a", "min_tests": 0},
         {"results": "a", "format": "xml"},
         {"run": "a 'b"},

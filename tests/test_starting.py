@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -439,14 +440,19 @@ def test_the_files_of_prometheus(volume: str, copied: tuple[str, str] | None, tm
 
 
 STEPS = {
-    "go": ["go test -json ./... > prodgate-tests.json"],
-    "fastapi": ["uv sync --all-extras", "uv run --with pytest python -m pytest --junitxml=prodgate-tests.xml"],
+    "go": ["code=0; go test -json ./... > prodgate-tests.json || code=$?; echo $code > prodgate-tests.go.exit"],
+    "fastapi": [
+        "uv sync --all-extras",
+        "code=0; uv run --with pytest python -m pytest --junitxml=prodgate-tests.xml || code=$?; "
+        "echo $code > prodgate-tests.pytest.exit",
+    ],
     "django": [
         "python -m pip install --upgrade pip",
         "python -m pip install -r requirements.txt unittest-xml-reporting",
-        "python manage.py test --testrunner=xmlrunner.extra.djangotestrunner.XMLTestRunner",
+        "code=0; python manage.py test --testrunner=xmlrunner.extra.djangotestrunner.XMLTestRunner || code=$?; "
+        "echo $code > prodgate-tests.django.exit",
     ],
-    "spring": ["sh ./mvnw --batch-mode --fail-at-end test"],
+    "spring": ["code=0; sh ./mvnw --batch-mode --fail-at-end test || code=$?; echo $code > prodgate-tests.maven.exit"],
 }
 
 
@@ -461,20 +467,91 @@ def test_the_steps_of_tests(layout: str, tmp_path: Path) -> None:
     )
 
 
+def left(root: Path, files: dict[str, str], **programs: str) -> tuple[int, str]:
+    """What the gate says of what the step of the only suite left, with these programs in place of the tools."""
+    _, workflow = begun(root, files)
+    (step,) = [step for step in job(workflow)["steps"] if "run" in step]
+    folder = root / "bin"
+    folder.mkdir()
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(root), "RUNNER_TEMP": str(root)}
+    where = root / step.get("working-directory", ".")
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=where, env=environment, check=False)
+    return prodgate(root, "run", "--only", "tests")
+
+
+NODE_PARENT = """const test = require('node:test')
+test('parent', async (t) => {
+  await t.test('kid', () => {})
+  throw new Error('parent broke')
+})
+"""
+
+
 @pytest.mark.parametrize(
-    ("script", "passes"),
-    [("node --test", True), ("node --test && node -e 0", True), ("node -e 'process.exit(3)'", False)],
+    ("script", "test", "passes"),
+    [
+        ("node --test", "require('node:test').test('cart is empty', () => {})\n", True),
+        ("node --test && node -e 0", "require('node:test').test('cart is empty', () => {})\n", True),
+        ("node -e 'process.exit(3)'", "", False),
+        ("node --test", NODE_PARENT, False),
+        ("node --test", "require('./not-there')\n", False),
+    ],
+    ids=["passes", "two commands", "no test program", "parent fails", "can't be loaded"],
 )
-def test_results_are_left(script: str, passes: bool, tmp_path: Path) -> None:
+def test_results_are_left(script: str, test: str, passes: bool, tmp_path: Path) -> None:
     """What the step of a suite leaves is what the item reads: a pass is one, and a failure is one."""
     package = json.dumps({"name": "cart", "scripts": {"test": script}})
-    test = "require('node:test').test('cart is empty', () => {})\n"
-    checklist, workflow = begun(tmp_path, {"web/package.json": package, "web/cart.test.js": test})
-    (step,) = [step for step in job(workflow)["steps"] if "run" in step]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUNNER_TEMP": str(tmp_path)}
-    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path / "web", env=environment, check=False)
-    code, text = prodgate(tmp_path, "run")
-    assert (ids(checklist), code) == (["tests.web.node"], 0 if passes else 1), text
+    code, text = left(tmp_path, {"web/package.json": package, "web/cart.test.js": test})
+    assert code == (0 if passes else 1), text
+
+
+EVENTS = [{"Action": "run", "Test": "T"}, {"Action": "pass", "Test": "T"}, {"Action": "pass"}]
+
+
+def tool(path: str, text: str = "<testsuite><testcase name='a'/></testsuite>") -> str:
+    """A test program that leaves a test that passes, and ends with CODE."""
+    return f"mkdir -p $(dirname {path}); echo {shlex.quote(text)} > {path}; exit CODE"
+
+
+def after(word: str, path: str) -> str:
+    """A program that does nothing for its first word, and else is a test program."""
+    return f'[ "$1" = {word} ] && exit 0; {tool(path)}'
+
+
+XML = "prodgate-tests.xml"
+UNLOADED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "go": (
+        {"go.mod": "module x\n", "x_test.go": ""},
+        {"go": tool("/dev/stdout", "\n".join(json.dumps({**event, "Package": "p"}) for event in EVENTS))},
+    ),
+    "pytest": ({"pyproject.toml": "", "uv.lock": "", "test_a.py": ""}, {"uv": after("sync", XML)}),
+    "django": ({"manage.py": "", "uv.lock": "", "tests.py": ""}, {"uv": after("sync", "TEST-a.xml")}),
+    "jest": ({"package.json": '{"scripts": {"test": "jest"}}'}, {"npm": after("install", XML)}),
+    "vitest": ({"package.json": '{"scripts": {"test": "vitest"}}'}, {"npm": after("install", XML)}),
+    "mocha": ({"package.json": '{"scripts": {"test": "mocha"}}'}, {"npm": after("install", XML)}),
+    "maven": ({"pom.xml": "", "src/test/java/A.java": ""}, {"mvn": tool("target/surefire-reports/TEST-a.xml")}),
+    "gradle": ({"build.gradle": "", "src/test/A.java": ""}, {"gradle": tool("build/test-results/test/TEST-a.xml")}),
+    "phpunit": (
+        {"composer.json": "", "phpunit.xml": ""},
+        {"composer": "mkdir -p vendor/bin; cp bin/phpunit vendor/bin", "phpunit": tool(XML)},
+    ),
+    "cargo": ({"Cargo.toml": "", "src/lib.rs": "#[test]\nfn a() {}\n"}, {"cargo": "exit CODE"}),
+    "ruby": ({"Gemfile": "", "a_spec.rb": ""}, {"bundle": "exit CODE"}),
+    "dotnet": ({"a.sln": "", "a.csproj": "Microsoft.NET.Test.Sdk"}, {"dotnet": "exit CODE"}),
+}
+"""Suites, and what stands in the place of their tools."""
+
+
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("suite", UNLOADED)
+def test_a_suite_that_is_in_no_report(suite: str, code: int, tmp_path: Path) -> None:
+    """A tool that ends badly, and leaves nothing that fails in its report, is no pass."""
+    files, programs = UNLOADED[suite]
+    found, text = left(tmp_path, files, **{name: each.replace("CODE", str(code)) for name, each in programs.items()})
+    assert found == code, text
 
 
 def test_hostile_names(package: Path, tmp_path: Path) -> None:

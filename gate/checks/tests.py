@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from gate.testresults.results import Case, NotResults, Results
 _FILE_LIMIT = 32 * 1024 * 1024
 _ROWS = 50
 _NAMED = 5
+_CODE_LIMIT = 100
+_CODE = re.compile(r"[0-9]{1,3}")
 _ZONES = timedelta(hours=14)
 """How far a time without a zone can be from UTC."""
 _SLACK = 2.0
@@ -46,12 +49,12 @@ class QuarantineFile(Model):
 
 @dataclass(frozen=True)
 class Seen:
-    """The results, the command that made them if one did, the quarantine, the day, and the raw evidence."""
+    """The results, how the command that made them ended where that is known, the quarantine, the day, raw evidence."""
 
     results: Results
     today: date
     quarantine: tuple[Entry, ...] = ()
-    finished: process.Finished | None = None
+    code: int | None = None
     files: tuple[str, ...] = ()
     kept: tuple[Attachment, ...] = ()
 
@@ -75,6 +78,9 @@ class Tests(Check[Seen]):
     results: CheckoutPath | list[CheckoutPath] | None = Field(
         None, description="The files with the results, or globs; without it, the output of `run`."
     )
+    exit_code: CheckoutPath | None = Field(
+        None, description="A file with the exit code of the command that left the results in an earlier step."
+    )
     format: Literal["auto", "junit", "gojson", "go", "tap"] = Field("auto", description="The format of the results.")
     quarantine: list[Entry] | QuarantineFile = Field([], description="Tests that may fail, here or in a file.")
     min_tests: int = Field(1, ge=1, description="How many tests there have to be, without the skipped ones.")
@@ -87,6 +93,8 @@ class Tests(Check[Seen]):
     def _can_be_asked(self) -> Tests:
         if self.run is None and (self.shell or self.env or self.image or self.cwd != "."):
             raise PydanticCustomError("target", "expected 'run' beside 'shell', 'cwd', 'env' and 'image'")
+        if self.exit_code is not None and (self.run is not None or not self._patterns):
+            raise PydanticCustomError("target", "expected 'results' and no 'run' beside 'exit_code'")
         if isinstance(self.quarantine, list):
             names = [entry.test for entry in self.quarantine]
             for name in names:
@@ -122,10 +130,11 @@ class Tests(Check[Seen]):
         oldest = began - _SLACK if finished else began - self.max_age
         try:
             found, files = self._found(world, oldest, finished, kept)
+            code = finished.code if finished else self._code(world, oldest, kept)
         except CannotObserve as error:
             error.attachments = tuple(kept)
             raise
-        return Seen(found, _today(), quarantine, finished, files, tuple(kept))
+        return Seen(found, _today(), quarantine, code, files, tuple(kept))
 
     def _found(
         self, world: World, oldest: float, finished: process.Finished | None, kept: list[Attachment]
@@ -136,6 +145,22 @@ class Tests(Check[Seen]):
         if finished is not None and not self._patterns:
             return self._of_output(finished), ()
         return self._of_files(world, oldest, finished, kept)
+
+    def _code(self, world: World, oldest: float, kept: list[Attachment]) -> int | None:
+        """What an earlier step wrote of how its command ended."""
+        if self.exit_code is None:
+            return None
+        paths = find(world, self.exit_code)
+        if not paths:
+            raise CannotObserve(
+                say("The exit code of the tests is not known: {path} does not exist", path=self.exit_code)
+            )
+        text = read_text(paths[0], world.root.resolve(), _CODE_LIMIT)
+        kept.append(Attachment("exit-code.txt", _raw(text)))
+        if not _CODE.fullmatch(text.strip()):
+            raise CannotObserve(say("{path} holds no exit code", path=self.exit_code))
+        _check_age(self.exit_code, datetime.fromtimestamp(paths[0].stat().st_mtime, UTC), None, oldest)
+        return int(text)
 
     def _quarantine(self, world: World) -> tuple[Entry, ...]:
         if not isinstance(self.quarantine, QuarantineFile):
@@ -220,8 +245,8 @@ class Tests(Check[Seen]):
             yield _names(others)
         for entry, case in verdicts.expired:
             yield say("the quarantine of {test} ended on {day}", test=case.id, day=entry.expires.isoformat())
-        if seen.finished is not None:
-            yield from _exit_problem(seen.finished, failing + len(verdicts.expired))
+        if seen.code is not None:
+            yield from _exit_problem(seen.code, failing + len(verdicts.expired))
         ran = seen.results.count("passed") + seen.results.count("failed")
         if ran < self.min_tests:
             yield say("{count} tests ran, expected at least {wish}", count=ran, wish=self.min_tests)
@@ -329,18 +354,17 @@ def _names(cases: Sequence[Case]) -> Message:
     return say("{count} tests fail, among them {tests}", count=len(cases), tests=names)
 
 
-def _exit_problem(finished: process.Finished, failing: int) -> Iterator[Message]:
+def _exit_problem(code: int, failing: int) -> Iterator[Message]:
     """A command and its results that contradict each other."""
-    if finished.code == 0 and failing:
+    signal = process.signal_of(code)
+    if code == 0 and failing:
         yield say("the command ended with exit code 0 although {count} tests fail", count=failing)
-    elif finished.signal:
-        yield say("the command was ended by signal {name}", name=finished.signal)
-    elif finished.code >= _BY_THE_SHELL:
-        yield say(
-            "the command ended with exit code {code}: it could not be run, or was ended by a signal", code=finished.code
-        )
-    elif finished.code != 0 and not failing:
-        yield say("the command ended with exit code {code} although no test fails", code=finished.code)
+    elif signal:
+        yield say("the command was ended by signal {name}", name=signal)
+    elif code >= _BY_THE_SHELL:
+        yield say("the command ended with exit code {code}: it could not be run, or was ended by a signal", code=code)
+    elif code != 0 and not failing:
+        yield say("the command ended with exit code {code} although no test fails", code=code)
 
 
 def _proof(found: Results, verdicts: Verdicts) -> Message:

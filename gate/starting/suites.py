@@ -1,6 +1,7 @@
 """Test suites of the common ecosystems: what a workflow installs and runs for each, and where it leaves its results.
 
-Where a tool has no report that the gate reads, its exit code becomes a report of one test, in TAP.
+How the command ended is left beside them: some tools leave a suite that could not be loaded out of their report. Where
+a tool has no report that the gate reads, its exit code becomes a report of one test, in TAP.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Uses = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 @dataclass(frozen=True)
 class Suite:
-    """The tests of a folder. `uses` are the workflow's steps before."""
+    """The tests of a folder. `uses` are the workflow's steps before; the last line of `run` is the test command."""
 
     tool: str
     folder: str
@@ -40,7 +41,27 @@ class Suite:
     @property
     def paths(self) -> str:
         """The results, from the root of the repository; a glob where there may be many."""
-        return posixpath.normpath(posixpath.join(self.folder, self.results))
+        return self._from_root(self.results)
+
+    @property
+    def exit_code(self) -> str:
+        """The file with the exit code, from the root of the repository; empty where the results are made of it."""
+        return "" if self.format == "tap" else self._from_root(self._code)
+
+    @property
+    def script(self) -> tuple[str, ...]:
+        """What the workflow runs: it leaves the results and the exit code, and ends well if it could."""
+        if self.format == "tap":
+            return self.run
+        *before, command = self.run
+        return (*before, f"code=0; {command} || code=$?; echo $code > {self._code}")
+
+    @property
+    def _code(self) -> str:
+        return f"prodgate-tests.{self.tool}.exit"
+
+    def _from_root(self, path: str) -> str:
+        return posixpath.normpath(posixpath.join(self.folder, path))
 
 
 def suites(files: Files) -> list[Suite]:
@@ -177,6 +198,7 @@ def _node_run(script: str, words: str) -> tuple[tuple[str, ...], str]:
     known = {
         "jest": (
             "export JEST_JUNIT_OUTPUT_FILE=" + JUNIT,
+            "export JEST_JUNIT_REPORT_TEST_SUITE_ERRORS=true",
             'export NODE_PATH="$RUNNER_TEMP/reporters/node_modules"',
             'npm install --prefix "$RUNNER_TEMP/reporters" jest-junit',
             f'{words} --ci --reporters=default --reporters="$NODE_PATH/jest-junit"',

@@ -71,7 +71,7 @@ def _suite(suite: Suite) -> Iterator[str]:
     if suite.folder != ".":
         yield f"        working-directory: {_text(suite.folder)}"
     yield "        run: |"
-    yield from (f"          {line}" for line in suite.run)
+    yield from (f"          {line}" for line in suite.script)
 
 
 def _image(service: Service) -> Iterator[str]:

@@ -256,13 +256,14 @@ def _runbooks(found: Found) -> Iterator[Item]:
 
 def _tests(suite: Suite) -> Item:
     where = "" if suite.folder == "." else f" of `{suite.folder}`"
-    by_hand = f"({f'cd {shlex.quote(suite.folder)} && ' if where else ''}{suite.run[0]})"
+    by_hand = f"({f'cd {shlex.quote(suite.folder)} && ' if where else ''}{suite.script[0]})"
+    code = f"exit_code: {quoted(suite.exit_code)}, " if suite.exit_code else ""
     return [
         f"      # The step `{step(suite)}` of the workflow runs them before the gate, which reads what they leave.",
-        *([f"      # By hand: {by_hand}"] if len(suite.run) == 1 else []),
+        *([f"      # By hand: {by_hand}"] if len(suite.script) == 1 else []),
         f"      - id: tests.{name_of(suite.tool if not where else f'{suite.folder}.{suite.tool}')}",
         f"        title: {quoted(f'Tests{where} ({suite.tool})')}",
-        f"        tests: {{results: {quoted(suite.paths)}, format: {suite.format}}}",
+        f"        tests: {{results: {quoted(suite.paths)}, {code}format: {suite.format}}}",
     ]
 
 
