@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -153,7 +156,7 @@ NOT_WHOLE = [
     ("<testsuites failures='0' errors='2'><testsuite name='s'><testcase name='a'/></testsuite></testsuites>",
      "says that 2 tests failed, but shows 0"),
     ("<testsuites failures='5'><testcase name='a'/></testsuites>", "says that 5 tests failed, but shows 0"),
-    ("<testsuite name='s' tests='50'><testcase name='a'/></testsuite>", "says that it has 50 tests, but shows 1"),
+    ("<testsuite name='s' tests='50'></testsuite>", "says that it has 50 tests, but shows none"),
     ("<testsuite>" * 300, "nested too deeply"),
     ("<?xml version='1.0'?>" + FETCHES, "document type"),
     (LAUGHS, "document type"),
@@ -195,6 +198,63 @@ def test_any_text(form: str, text: str) -> None:
     except NotResults:
         return
     assert all(case.id for case in results.cases)
+
+
+CATCH2 = """<?xml version="1.0" encoding="UTF-8"?>
+<testsuites>
+  <testsuite name="unit" errors="0" failures="2" skipped="0" tests="7" hostname="tbd" time="0.001">
+    <testcase classname="unit.global" name="sums" time="0.000" status="run"/>
+    <testcase classname="unit.global" name="products" time="0.000" status="run">
+      <failure message="2 == 3" type="CHECK">at unit.cpp:9</failure>
+      <failure message="4 == 5" type="CHECK">at unit.cpp:10</failure>
+    </testcase>
+  </testsuite>
+</testsuites>"""
+SUREFIRE = """<?xml version="1.0" encoding="UTF-8"?>
+<testsuite version="3.0" name="com.acme.FooTest" time="0.05" tests="1" errors="1" skipped="0" failures="0">
+  <testcase name="adds" classname="com.acme.FooTest" time="0.01"><error type="E">boom</error></testcase>
+</testsuite>"""
+GOTESTSUM = """<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="2" failures="1" errors="0" time="0.1">
+  <testsuite tests="2" failures="1" time="0.004" name="m/a" timestamp="2025-12-15T09:36:54Z">
+    <testcase classname="m/a" name="TestOne" time="0.000"></testcase>
+    <testcase classname="m/a" name="TestTwo" time="0.000"><failure message="Failed" type="">x</failure></testcase>
+  </testsuite>
+</testsuites>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        (CATCH2, {"unit.global::sums": "passed", "unit.global::products": "failed"}),
+        (SUREFIRE, {"com.acme.FooTest::adds": "failed"}),
+        (GOTESTSUM, {"m/a::TestOne": "passed", "m/a::TestTwo": "failed"}),
+    ],
+    ids=["Catch2", "surefire", "gotestsum"],
+)
+def test_junit_of_common_tools(text: str, ends: dict[str, str]) -> None:
+    """What tools write is read, whatever they count as tests and as failures: cases, assertions or subtests."""
+    assert endings(parse(text)) == ends
+
+
+def test_junit_of_pytest_with_subtests(tmp_path: Path) -> None:
+    """A real pytest counts subtests in its suite, and shows the test alone."""
+    source = "def test_all(subtests):\n    for n in range(4):\n        with subtests.test(n=n):\n            pass\n"
+    (tmp_path / "test_a.py").write_text(source)
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=r.xml", "test_a.py"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    text = (tmp_path / "r.xml").read_text()
+    assert 'tests="5"' in text
+    assert endings(parse(text)) == {"test_a::test_all": "passed"}
+
+
+def test_junit_more_failed_than_is_shown() -> None:
+    """What a suite says has failed, and does not show, is a failing case of its own: once, under the suite's name."""
+    suite = '<testsuite name="s" failures="3"><testcase classname="s" name="a"><failure/></testcase></testsuite>'
+    results = parse(f'<testsuites name="all" failures="3">{suite}</testsuites>')
+    assert [(case.id, case.ending, case.output) for case in results.cases] == [
+        ("s::a", "failed", ""), ("s", "failed", "suite 's' says that 3 tests failed, but shows 1"),
+    ]  # fmt: skip
 
 
 def test_junit_a_suite_that_broke() -> None:
