@@ -237,6 +237,21 @@ def test_junit_of_common_tools(text: str, ends: dict[str, str]) -> None:
     assert endings(parse(text)) == ends
 
 
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        ('<testcase name="" classname="com.acme.FooTest" time="0.1"><error/></testcase>', "com.acme.FooTest"),
+        ('<testcase name="" status="run" classname=""><failure/></testcase>', "inner"),
+        ("<testcase><failure/></testcase>", "inner"),
+    ],
+    ids=["surefire's class that broke", "empty", "without attributes"],
+)
+def test_junit_a_case_without_a_name(case: str, name: str) -> None:
+    """A case without a name has that of its class, or else that of the nearest suite which has one."""
+    text = f'<testsuites name="outer"><testsuite name="inner"><testsuite>{case}</testsuite></testsuite></testsuites>'
+    assert endings(parse(text)) == {name: "failed"}
+
+
 def test_junit_of_pytest_with_subtests(tmp_path: Path) -> None:
     """A real pytest counts subtests in its suite, and shows the test alone."""
     source = "def test_all(subtests):\n    for n in range(4):\n        with subtests.test(n=n):\n            pass\n"
