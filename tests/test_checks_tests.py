@@ -313,6 +313,38 @@ def test_a_test_program_that_can_not_collect(tmp_path: Path) -> None:
     assert (judged.status, str(judged.message)) == (Status.FAIL, told)
 
 
+BRIEF = "ok  \tm/a\t0.1s\n--- FAIL: TestOther (0.00s)\nFAIL\nFAIL\tm/b\t0.1s\n"
+VERBOSE = "=== RUN   TestA\n--- PASS: TestA (0.00s)\nPASS\nok  \tm/a\t0.1s\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "listed", "status", "message"),
+    [
+        (BRIEF, "m/a::TestFlaky", Status.FAIL, "m/b::TestOther fails"),
+        (BRIEF, "m/b::TestFlaky", Status.FAIL, "m/b::TestOther fails"),
+        (BRIEF.partition("---")[0], "m/a::TestFlaky", Status.PASS, "1 of 1 tests passed, 0 were skipped"),
+        (BRIEF, "m/c::TestFlaky", Status.ERROR, "m/c::TestFlaky is in quarantine, but does not exist"),
+        (
+            VERBOSE,
+            "m/a::TestFlaky",
+            Status.ERROR,
+            "m/a::TestFlaky is in quarantine, but does not exist; m/a::TestA does",
+        ),
+    ],
+    ids=["of a package that is ok", "of a package that fails", "all pass", "of no package", "with -v"],
+)
+def test_an_entry_that_go_test_does_not_show(
+    tmp_path: Path, text: str, listed: str, status: Status, message: str
+) -> None:
+    """Where plain `go test` shows only what fails, a test in quarantine that it does not show is a reservation."""
+    (tmp_path / "r.txt").write_text(text)
+    quarantine = [{"test": listed, "owner": "me", "reason": "known", "expires": "2999-01-31"}]
+    judged = observe(tmp_path, results="r.txt", quarantine=quarantine)
+    assert (judged.status, str(judged.message)) == (status, message)
+    waived = [str(row.title) for row in judged.rows if row.status is Status.WAIVED]
+    assert waived == ([listed] if status is not Status.ERROR else [])
+
+
 def test_a_command_that_hides_its_failures(tmp_path: Path) -> None:
     """Exit code 0 with failing tests is a FAIL."""
     judged = observe(tmp_path, run="printf '1..1\\nnot ok 1 - a\\n'; exit 0", shell=True)

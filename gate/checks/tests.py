@@ -259,13 +259,17 @@ class Tests(Check[Seen]):
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The failing tests, by what the quarantine says of each; and what it lists without need."""
+    """The failing tests, by what the quarantine says of each; and what it lists without need.
+
+    `unseen` are entries of tests in packages that show only what fails: they may have passed, been skipped, or be gone.
+    """
 
     failing: tuple[Case, ...]
     tolerated: tuple[tuple[Entry, Case], ...]
     expired: tuple[tuple[Entry, Case], ...]
     stale: tuple[Entry, ...]
     unknown: tuple[Entry, ...]
+    unseen: tuple[Entry, ...]
 
     @property
     def broken(self) -> list[Case]:
@@ -280,6 +284,9 @@ class Verdicts:
             yield _row(case, Status.WAIVED, _excuse(entry), entry.expires)
         for entry in self.stale:
             message = say("it is in quarantine until {day}, and passes: remove it", day=entry.expires.isoformat())
+            yield Row(title=say("{test}", test=entry.test), status=Status.WAIVED, message=message)
+        for entry in self.unseen:
+            message = say("it does not fail; whether it is still there the output of `go test` shows only with `-v`")
             yield Row(title=say("{test}", test=entry.test), status=Status.WAIVED, message=message)
 
     def locations(self) -> tuple[Location, ...]:
@@ -301,8 +308,10 @@ def _sorted(seen: Seen) -> Verdicts:
         else:
             expired.append((entry, case))
     stale = tuple(entry for entry in seen.quarantine if _is_stale(entry, seen.results.cases))
-    unknown = tuple(entry for entry in seen.quarantine if not any(_may_be(entry, case) for case in seen.results.cases))
-    return Verdicts(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown)
+    absent = [entry for entry in seen.quarantine if not any(_may_be(entry, case) for case in seen.results.cases)]
+    unseen = tuple(entry for entry in absent if entry.test.partition("::")[0] in seen.results.brief)
+    unknown = tuple(entry for entry in absent if entry not in unseen)
+    return Verdicts(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown, unseen)
 
 
 def _may_be(entry: Entry, case: Case) -> bool:

@@ -1,4 +1,7 @@
-"""The plain output of `go test`, with or without `-v`: without it, a package that is `ok` counts as one case."""
+"""The plain output of `go test`, with or without `-v`.
+
+Without it a package shows only those of its tests that fail; one that is `ok` counts as one case.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from gate.secrets import beginning_of
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
 
 _TEST = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)")
+_BEGINS = re.compile(r"^=== RUN\b")
 _ONLY_BEFORE_AN_END = re.compile(r"^(=== |--- |panic: |PASS$|# )")
 _PACKAGE = re.compile(r"^(ok|FAIL|---|\?)[ \t]+(\S+)(?:[ \t]+(.*))?$")
 _TOOK = re.compile(r"^([0-9.]+)s\b")
@@ -25,6 +29,7 @@ def parse(text: str) -> Results:
     cases: list[Case] = []
     waiting: list[Case] = []
     said: list[str] = []
+    brief: set[str] = set()
     lines = [line.rstrip("\r") for line in text.split("\n")]
     for line in lines:
         test = _TEST.match(line)
@@ -33,6 +38,8 @@ def parse(text: str) -> Results:
             waiting.append(Case("", test[2], _ENDINGS[test[1]], float(test[3]), subtest="/" in test[2]))
             said.append(line)
         elif package:
+            if not any(_BEGINS.match(before) for before in said):
+                brief.add(package[2])
             cases += _package(package, waiting, ending_of("\n".join(said)))
             waiting, said = [], []
         elif line.strip():
@@ -43,7 +50,7 @@ def parse(text: str) -> Results:
         raise NotResults("it says FAIL, but shows nothing that fails: the output is cut off")
     if not cases and not looks_like(text):
         raise NotResults("no package ends in it: it is no output of `go test`")
-    return Results(tuple(cases))
+    return Results(tuple(cases), brief=frozenset(brief))
 
 
 def _of_package(line: str) -> re.Match[str] | None:

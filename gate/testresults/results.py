@@ -51,10 +51,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Results:
-    """The cases of one or more runs. `written` is the latest time that the results themselves tell."""
+    """The cases of one or more runs. `written` is the latest time that the results themselves tell.
+
+    `brief` are the groups that show only those of their tests that fail.
+    """
 
     cases: tuple[Case, ...]
     written: datetime | None = None
+    brief: frozenset[str] = frozenset()
 
     def count(self, ending: Ending) -> int:
         """How many ended so."""
@@ -88,7 +92,8 @@ def together(parts: Iterable[Results]) -> Results:
     """Several results as one."""
     parts = list(parts)
     times = [part.written for part in parts if part.written]
-    return Results(tuple(case for part in parts for case in part.cases), max(times) if times else None)
+    cases = tuple(case for part in parts for case in part.cases)
+    return Results(cases, max(times) if times else None, frozenset().union(*(part.brief for part in parts)))
 
 
 def ending_of(text: str) -> str:
