@@ -124,6 +124,12 @@ def test_go() -> None:
     assert [case.name for case in leaves(results.cases)] == ["TestMock", "TestRetry/second", ""]
 
 
+@pytest.mark.parametrize("line", ["=== coverage ===", "--- done ---", "# done", "# a heading\nand more"])
+def test_go_what_follows_the_last_package(line: str) -> None:
+    """What a script writes after `go test` is no test that never ended."""
+    assert endings(parse(f"ok veza/a 0.010s\n{line}\n")) == {"veza/a": "passed"}
+
+
 def test_go_as_the_report_shows_it() -> None:
     """Lines with spaces for tabs, without any test, are packages."""
     text = "ok veza/a 0.021s\nFAIL veza/b 0.012s\nFAIL veza/c 1.617s\n"

@@ -13,7 +13,10 @@ from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Res
 
 _TEST = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)")
 _BEGINS = re.compile(r"^=== RUN\b")
-_ONLY_BEFORE_AN_END = re.compile(r"^(=== |--- |panic: |PASS$|# )")
+_ONLY_BEFORE_AN_END = re.compile(
+    r"^(?:=== (?:RUN|PAUSE|CONT|NAME)\b|--- (?:PASS|FAIL|SKIP|BENCH):|panic: |PASS$|# \S.*\n\S+\.go:\d+:)", re.MULTILINE
+)
+"""What a test, or a build that fails, says before its package ends."""
 _PACKAGE = re.compile(r"^(ok|FAIL|---|\?)[ \t]+(\S+)(?:[ \t]+(.*))?$")
 _TOOK = re.compile(r"^([0-9.]+)s\b")
 _ENDINGS: dict[str, Ending] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
@@ -44,7 +47,7 @@ def parse(text: str) -> Results:
             waiting, said = [], []
         elif line.strip():
             said.append(beginning_of(line, OUTPUT_LIMIT))
-    if waiting or any(_ONLY_BEFORE_AN_END.match(line) for line in said):
+    if waiting or _ONLY_BEFORE_AN_END.search("\n".join(said)):
         raise NotResults("its last package never ended: the output is cut off")
     if "FAIL" in lines and not any(case.ending == "failed" for case in cases):
         raise NotResults("it says FAIL, but shows nothing that fails: the output is cut off")
