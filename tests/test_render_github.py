@@ -118,3 +118,23 @@ def test_a_text_means_nothing(name: str, text: str) -> None:
     seen = read(PAGES[name](hostile(text)))
     assert seen.tags == PLAIN[name]
     assert BAIT.findall(seen.prose) == []
+
+
+UNKNOWN = say("there is no git here")
+NO_COMMITS = reports.changed().changes.model_copy(update={"commits": ()})
+REPORTS = {
+    **{name: getattr(reports, name)("en") for name in ("all_down", "go", "reserved", "changed", "traced")},
+    "no commits": reports.changed().model_copy(update={"changes": NO_COMMITS}),
+    "commits unknown": reports.changed().model_copy(
+        update={"changes": NO_COMMITS.model_copy(update={"commits_unknown": UNKNOWN})}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_no_rule_makes_a_heading(name: str) -> None:
+    """A rule of the report is one: no text above it becomes a heading."""
+    text = md.render(REPORTS[name], "en")
+    html = github_flavored_markdown_to_html(text, options=Options.CMARK_OPT_UNSAFE)
+    assert html.count("<h2>") == len(re.findall(r"(?m)^## ", text))
+    assert html.count("<hr") == len(re.findall(r"(?m)^---$", text)) > 0
