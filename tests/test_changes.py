@@ -57,6 +57,13 @@ def test_compare() -> None:
     assert (found.rate, found.rate_before) == (50, 67)
 
 
+def test_items_that_are_not_chosen_are_not_removed() -> None:
+    """An item that the checklist still has, and that this run was not to ask, was not removed."""
+    before = report(item("a", PASS), item("b", PASS), item("c", PASS))
+    after = report(item("b", PASS)).model_copy(update={"left_out": ("a",)})
+    assert compare(after, before).removed == ("c",)
+
+
 def test_drill_times() -> None:
     """A drill that both have is compared by its times."""
     before = report(item("a", PASS, Timeline(detect=0.9, recover=3.0)))

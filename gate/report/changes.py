@@ -36,7 +36,7 @@ def compare(report: Report, baseline: Report, between: Between = Between()) -> C
         newly_skipped=_ids(item for item, old in both if _skipped(item) and not _skipped(old)),
         fixed=_ids(item for item, old in both if _passed(item) and not _passed(old)),
         added=_ids(item for item in report.items if item.id not in before),
-        removed=_ids(item for item in baseline.items if item.id not in now),
+        removed=_ids(item for item in baseline.items if item.id not in now and item.id not in report.left_out),
         rate=report.counts.rate,
         rate_before=baseline.counts.rate,
         drills=tuple(times for item, old in both if (times := _times(item, old))),
