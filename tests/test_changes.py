@@ -6,6 +6,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from gate.commands.history import trend
 from gate.messages import say
 from gate.model import (
@@ -40,7 +42,7 @@ def report(*items: ItemResult, commit: str = "") -> Report:
     )  # fmt: skip
 
 
-PASS, FAIL, ERROR, SKIP = Status.PASS, Status.FAIL, Status.ERROR, Status.SKIP
+PASS, FAIL, ERROR, SKIP, WAIVED = Status.PASS, Status.FAIL, Status.ERROR, Status.SKIP, Status.WAIVED
 
 
 def test_compare() -> None:
@@ -55,6 +57,23 @@ def test_compare() -> None:
     assert (found.newly_failing, found.newly_skipped, found.fixed) == (("a",), ("c",), ("b",))
     assert (found.added, found.removed) == (("g",), ("d",))
     assert (found.rate, found.rate_before) == (50, 67)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "newly"),
+    [
+        (PASS, WAIVED, True),
+        (SKIP, WAIVED, True),
+        (FAIL, WAIVED, False),
+        (WAIVED, WAIVED, False),
+        (WAIVED, FAIL, True),
+        (SKIP, FAIL, True),
+        (ERROR, FAIL, False),
+    ],
+)
+def test_newly_failing(old: Status, new: Status, newly: bool) -> None:
+    """An item that begins to fail does so under a waiver, too; and one that loses its waiver fails anew."""
+    assert compare(report(item("a", new)), report(item("a", old))).newly_failing == (("a",) if newly else ())
 
 
 def test_items_that_are_not_chosen_are_not_removed() -> None:

@@ -32,7 +32,7 @@ def compare(report: Report, baseline: Report, between: Between = Between()) -> C
     return Changes(
         baseline=baseline.source.commit,
         baseline_decision=baseline.verdict.decision,
-        newly_failing=_ids(item for item, old in both if item.status in _BAD and old.status not in _BAD),
+        newly_failing=_ids(item for item, old in both if _fails_newly(item, old)),
         newly_skipped=_ids(item for item, old in both if _skipped(item) and not _skipped(old)),
         fixed=_ids(item for item, old in both if _passed(item) and not _passed(old)),
         added=_ids(item for item in report.items if item.id not in before),
@@ -47,6 +47,13 @@ def compare(report: Report, baseline: Report, between: Between = Between()) -> C
 
 def _ids(items: Iterable[ItemResult]) -> tuple[str, ...]:
     return tuple(item.id for item in items)
+
+
+def _fails_newly(item: ItemResult, old: ItemResult) -> bool:
+    """Whether an item fails that did not, or loses the waiver under which it did. A waiver hides no failure."""
+    if item.status is Status.WAIVED:
+        return old.status in (Status.PASS, Status.SKIP)
+    return item.status in _BAD and old.status not in _BAD
 
 
 def _skipped(item: ItemResult) -> bool:
