@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -320,6 +321,20 @@ def test_go_json_the_worst_run_counts() -> None:
     assert [(case.id, case.ending, case.took) for case in results.cases] == [
         ("p::F", "failed", 1.0), ("p::P", "passed", 1.0), ("p::N", "failed", 0.5),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["pass", "fail"])
+def test_go_json_benchmarks(ending: str) -> None:
+    """A benchmark, of which no end is told, ends as its package does."""
+    events = [
+        {"Action": "start"},
+        {"Action": "run", "Test": "BenchmarkSum"},
+        {"Action": "output", "Test": "BenchmarkSum", "Output": "BenchmarkSum-2 \t1000\t 0.29 ns/op\n"},
+        {"Action": ending},
+    ]
+    results = parse("\n".join(json.dumps({**event, "Package": "p"}) for event in events))
+    assert [(case.id, case.ending) for case in results.cases] == [("p::BenchmarkSum", f"{ending}ed")]
+    assert not any("never ended" in case.output for case in results.cases)
 
 
 BUILD_FAILS = """{"ImportPath":"m/d [m/d.test]","Action":"build-output","Output":"d.go:3:1: syntax error\\n"}
