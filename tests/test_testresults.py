@@ -337,6 +337,13 @@ def test_go_json_benchmarks(ending: str) -> None:
     assert not any("never ended" in case.output for case in results.cases)
 
 
+def test_go_json_a_line_that_is_no_event() -> None:
+    """A line that only looks like an event is one of a program beside the tests: it makes nothing unreadable."""
+    first, _, rest = GO_JSON.partition("\n")
+    strange = '{"Action" of the broker: started}\n{"Action": {}}'
+    assert parse(f'{first}\n{strange}\n{rest}\n{{"Action": 1}}') == parse(GO_JSON)
+
+
 BUILD_FAILS = """{"ImportPath":"m/d [m/d.test]","Action":"build-output","Output":"d.go:3:1: syntax error\\n"}
 {"ImportPath":"m/d [m/d.test]","Action":"build-fail"}
 {"Action":"start","Package":"m/a"}

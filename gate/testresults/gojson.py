@@ -20,28 +20,40 @@ def looks_like(text: str) -> bool:
 
 
 def parse(text: str) -> Results:
-    """The cases of all packages. Raises NotResults where there is no event, or a package never ended."""
+    """The cases of all packages. Raises NotResults where none is there, one never ended, or the last line is cut off.
+
+    A line that only looks like an event is one of a program beside the tests, but for the last one.
+    """
     reader = _Reader()
     count = 0
-    for line in text.split("\n"):
+    lines = text.rstrip().split("\n")
+    for line in lines:
         event = _event(line)
         if event is not None:
             count += 1
             reader.add(event)
+    if _looks_like_one(lines[-1]) and _json(lines[-1]) is None:
+        raise NotResults("its last line is cut off, or is no JSON")
     if not count:
         raise NotResults("there is no event of `go test -json` in it")
     return reader.results()
 
 
+def _looks_like_one(line: str) -> bool:
+    return line.lstrip().startswith("{") and '"Action"' in line
+
+
 def _event(line: str) -> dict[str, Any] | None:
-    line = line.strip()
-    if not (line.startswith("{") and '"Action"' in line):
-        return None
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        raise NotResults("a line of it is cut off, or is no JSON") from None
+    event = _json(line) if _looks_like_one(line) else None
     return event if isinstance(event, dict) and isinstance(event.get("Action"), str) else None
+
+
+def _json(line: str) -> Any:
+    """What a line says; None where it is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 class _Reader:
