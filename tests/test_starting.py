@@ -361,6 +361,20 @@ def test_what_is_left_out_is_said(layout: str, told: str, tmp_path: Path) -> Non
     assert told in (tmp_path / "prodgate.yml").read_text()
 
 
+def test_compose_files_of_several_services(tmp_path: Path) -> None:
+    """The services of all Compose files are found; one of which nothing is known to ask is named."""
+    files = {
+        "services/a/compose.yml": "services: {a: {build: ., ports: ['8080']}, cache: {image: 'redis:7'}}\n",
+        "services/a/app.py": 'app.route("/healthz")\n',
+        "services/b/compose.yml": "services: {b: {build: ., ports: ['8081']}, queue: {image: 'rabbitmq:4'}}\n",
+        "services/b/app.py": "print()\n",
+    }
+    checklist, _ = begun(tmp_path, files)
+    assert sorted(checklist.targets) == ["a", "cache", "queue"]
+    told = "#   the service b (services/b): nothing here says what it answers\n"
+    assert told in (tmp_path / "prodgate.yml").read_text()
+
+
 def test_services_of_the_workflow(tmp_path: Path) -> None:
     """The stores of the Compose file are the services, where their images are known, with passwords that start them."""
     services = job(begun(tmp_path, SHOP)[1])["services"]

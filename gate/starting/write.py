@@ -274,11 +274,14 @@ def step(suite: Suite) -> str:
 
 def _left_out(found: Found, made: Arranged) -> Iterator[str]:
     """What was found and is no part of the checklist, and what it would take."""
+    known = {*made.started, *made.containers, *(service.name for service in made.unknown)}
     for endpoint in made.unasked:
         yield f"#   {endpoint.path} ({endpoint.file}:{endpoint.line}): {_HOW if endpoint.whole else _WHERE}"
     for service in made.unknown:
         yield f"#   the service {service.name}: its image is {unknown(service)}"
     for service in found.services.values():
+        if service.build and service.name not in known:
+            yield f"#   the service {service.name} ({service.build.context}): nothing here says what it answers"
         if service.prometheus and made.prometheus is None:
             yield f"#   the service {service.name}: no configuration was found that can be put into its {CONFIG}"
     for file in found.kubernetes:
