@@ -362,16 +362,19 @@ def test_what_is_left_out_is_said(layout: str, told: str, tmp_path: Path) -> Non
 
 
 def test_compose_files_of_several_services(tmp_path: Path) -> None:
-    """The services of all Compose files are found; one of which nothing is known to ask is named."""
+    """Services side by side are each asked, also for the same path; one of which nothing is known to ask is named."""
     files = {
         "services/a/compose.yml": "services: {a: {build: ., ports: ['8080']}, cache: {image: 'redis:7'}}\n",
         "services/a/app.py": 'app.route("/healthz")\n',
         "services/b/compose.yml": "services: {b: {build: ., ports: ['8081']}, queue: {image: 'rabbitmq:4'}}\n",
-        "services/b/app.py": "print()\n",
+        "services/b/app.py": 'app.route("/healthz")\n',
+        "services/c/compose.yml": "services: {c: {build: ., ports: ['8082']}}\n",
+        "services/c/app.py": "print()\n",
     }
     checklist, _ = begun(tmp_path, files)
-    assert sorted(checklist.targets) == ["a", "cache", "queue"]
-    told = "#   the service b (services/b): nothing here says what it answers\n"
+    assert sorted(checklist.targets) == ["a", "b", "cache", "queue"]
+    assert {"health.a-healthz", "health.b-healthz"} <= set(ids(checklist))
+    told = "#   the service c (services/c): nothing here says what it answers\n"
     assert told in (tmp_path / "prodgate.yml").read_text()
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gate.starting.files import Endpoint, Files, is_test
+from gate.starting.files import Endpoint, Files, folder_of, is_test
 
 _CODE = (".go", ".py", ".js", ".mjs", ".cjs", ".ts", ".java", ".kt", ".rb", ".rs", ".cs", ".php", ".ex", ".scala")
 _PATH = (
@@ -76,12 +76,12 @@ class _Mounts:
 
 
 def endpoints(files: Files) -> list[Endpoint]:
-    """All endpoints in the order of the files, each path once in each folder of the repository."""
+    """All endpoints in the order of the files, each path once in each folder."""
     sources = {name: files.text(name) for name in files.names if name.endswith(_CODE) and not is_test(name)}
     mounts = _mounts(sources)
     found: dict[tuple[str, str], Endpoint] = {}
     for each in [*(each for name, text in sources.items() for each in _of_file(name, text, mounts)), *_actuator(files)]:
-        found.setdefault((each.path, each.file.partition("/")[0]), each)
+        found.setdefault((each.path, folder_of(each.file)), each)
     return list(found.values())
 
 
