@@ -17,6 +17,7 @@ from gate.staging.spec import Target
 BASE = """
 version: 1
 service: shop
+environment: staging
 targets: {api: {url: 'http://api', ready: {path: /live, within: 10s}}, db: {container: postgres}}
 sections:
   - id: s
@@ -50,6 +51,8 @@ CHANGES = {
     "title": ("title: A", "title: Other", []),
     "more expected": ("status: 200, json", "status: 200, latency: 1s, json", []),
     "shorter": ("A, within: 10s", "A, within: 5s", []),
+    "environment": ("environment: staging", "environment: laptop", ['environment is "laptop", was "staging"']),
+    "owner": ("{item: b, owner: o,", "{item: b, owner: p,", ["the waiver of b is answered for by p, was by o"]),
     "removed": ("      - {id: b, title: B, file: {path: README.md, exists: true}}\n", "", ["b was removed"]),
     "severity": ("title: B", "title: B, severity: advisory", ["b is advisory, was blocking"]),
     "kind": (FILE, "document: {file: README.md, sections: [A]}", ["b asks document, asked file"]),

@@ -56,7 +56,8 @@ class _Change(NamedTuple):
 def weaker(base: Checklist, changed: Checklist) -> list[Reason]:
     """Every way in which `changed` asks less than `base`, or other things: one reservation each, in base's order."""
     items = {item.id: item for item in changed.items}
-    found = [message for item in base.items for message in _item(item, items.get(item.id))]
+    found = list(_head(base, changed))
+    found += [message for item in base.items for message in _item(item, items.get(item.id))]
     found += [message for name in base.targets for message in _target(name, base, changed)]
     found += _waivers(base, changed)
     return [Reason(message=say("The checklist was changed: {what}", what=message)) for message in found]
@@ -196,6 +197,14 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
+def _head(base: Checklist, changed: Checklist) -> Iterator[Message]:
+    """What is judged, and where: another service or environment is another question."""
+    for name in ("service", "environment"):
+        before, after = getattr(base, name), getattr(changed, name)
+        if before != after:
+            yield say("{key} is {now}, was {was}", key=name, now=show(after), was=show(before))
+
+
 def _waivers(base: Checklist, changed: Checklist) -> Iterator[Message]:
     known = {waiver.item: waiver for waiver in base.waivers}
     for waiver in changed.waivers:
@@ -206,6 +215,9 @@ def _waivers(base: Checklist, changed: Checklist) -> Iterator[Message]:
         elif waiver.expires > old.expires:
             now, was = waiver.expires.isoformat(), old.expires.isoformat()
             yield say("the waiver of {item} lasts until {now}, was {was}", item=waiver.item, now=now, was=was)
+        if old is not None and waiver.owner != old.owner:
+            yield say("the waiver of {item} is answered for by {now}, was by {was}",
+                      item=waiver.item, now=waiver.owner, was=old.owner)  # fmt: skip
     for name in ("max", "max_days"):
         before, after = getattr(base.waiver_policy, name), getattr(changed.waiver_policy, name)
         if before is not None and (after is None or after > before):
