@@ -109,5 +109,5 @@ def test_items_that_need_a_drill(tmp_path: Path) -> None:
         {"id": "e", "title": "E", "needs": ["d"], **asks},
     ]
     said = plan(tmp_path, items)
-    assert "2 items, 20 at a time  (at worst 1 min 24 s)\n" in said
+    assert "2 items, 40 at a time  (at worst 1 min 22 s)\n" in said
     assert "1 drills, one at a time, and 1 items that need one  (at worst " in said
