@@ -457,10 +457,10 @@ def test_the_files_of_prometheus(volume: str, copied: tuple[str, str] | None, tm
 
 
 STEPS = {
-    "go": ["code=0; go test -json ./... > prodgate-tests.json || code=$?; echo $code > prodgate-tests.go.exit"],
+    "go": ["code=0; go test -json ./... > prodgate-tests.go.json || code=$?; echo $code > prodgate-tests.go.exit"],
     "fastapi": [
         "uv sync --all-extras",
-        "code=0; uv run --with pytest python -m pytest --junitxml=prodgate-tests.xml || code=$?; "
+        "code=0; uv run --with pytest python -m pytest --junitxml=prodgate-tests.pytest.xml || code=$?; "
         "echo $code > prodgate-tests.pytest.exit",
     ],
     "django": [
@@ -485,17 +485,19 @@ def test_the_steps_of_tests(layout: str, tmp_path: Path) -> None:
 
 
 def left(root: Path, files: dict[str, str], **programs: str) -> tuple[int, str]:
-    """What the gate says of what the step of the only suite left, with these programs in place of the tools."""
+    """What the gate says of what the steps of the suites left, with these programs in place of the tools."""
     _, workflow = begun(root, files)
-    (step,) = [step for step in job(workflow)["steps"] if "run" in step]
+    steps = [step for step in job(workflow)["steps"] if "run" in step]
+    assert steps
     folder = root / "bin"
     folder.mkdir()
     for name, script in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(root), "RUNNER_TEMP": str(root)}
-    where = root / step.get("working-directory", ".")
-    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=where, env=environment, check=False)
+    for step in steps:
+        where = root / step.get("working-directory", ".")
+        subprocess.run(["bash", "-e", "-c", step["run"]], cwd=where, env=environment, check=False)
     return prodgate(root, "run", "--only", "tests")
 
 
@@ -538,13 +540,16 @@ def after(word: str, path: str) -> str:
     return f'[ "$1" = {word} ] && exit 0; {tool(path)}'
 
 
-XML = "prodgate-tests.xml"
+XML = "prodgate-tests.node.xml"
 UNLOADED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "go": (
         {"go.mod": "module x\n", "x_test.go": ""},
         {"go": tool("/dev/stdout", "\n".join(json.dumps({**event, "Package": "p"}) for event in EVENTS))},
     ),
-    "pytest": ({"pyproject.toml": "", "uv.lock": "", "test_a.py": ""}, {"uv": after("sync", XML)}),
+    "pytest": (
+        {"pyproject.toml": "", "uv.lock": "", "test_a.py": ""},
+        {"uv": after("sync", "prodgate-tests.pytest.xml")},
+    ),
     "django": ({"manage.py": "", "uv.lock": "", "tests.py": ""}, {"uv": after("sync", "TEST-a.xml")}),
     "jest": ({"package.json": '{"scripts": {"test": "jest"}}'}, {"npm": after("install", XML)}),
     "vitest": ({"package.json": '{"scripts": {"test": "vitest"}}'}, {"npm": after("install", XML)}),
@@ -553,7 +558,7 @@ UNLOADED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "gradle": ({"build.gradle": "", "src/test/A.java": ""}, {"gradle": tool("build/test-results/test/TEST-a.xml")}),
     "phpunit": (
         {"composer.json": "", "phpunit.xml": ""},
-        {"composer": "mkdir -p vendor/bin; cp bin/phpunit vendor/bin", "phpunit": tool(XML)},
+        {"composer": "mkdir -p vendor/bin; cp bin/phpunit vendor/bin", "phpunit": tool("prodgate-tests.phpunit.xml")},
     ),
     "cargo": ({"Cargo.toml": "", "src/lib.rs": "#[test]\nfn a() {}\n"}, {"cargo": "exit CODE"}),
     "ruby": ({"Gemfile": "", "a_spec.rb": ""}, {"bundle": "exit CODE"}),
@@ -569,6 +574,13 @@ def test_a_suite_that_is_in_no_report(suite: str, code: int, tmp_path: Path) -> 
     files, programs = UNLOADED[suite]
     found, text = left(tmp_path, files, **{name: each.replace("CODE", str(code)) for name, each in programs.items()})
     assert found == code, text
+
+
+def test_two_tools_in_one_folder(tmp_path: Path) -> None:
+    """Each tool's tests leave files of their own: those that fail are not hidden by others that pass after them."""
+    files = {"Cargo.toml": "", "src/lib.rs": "#[test]\nfn a() {}\n", "Gemfile": "", "a_spec.rb": ""}
+    found, text = left(tmp_path, files, cargo="exit 1", bundle="exit 0")
+    assert found == 1, text
 
 
 def test_hostile_names(package: Path, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 from gate.starting.files import Files, folder_of, inside, mapping, word
 
-JUNIT, GO, TAP = "prodgate-tests.xml", "prodgate-tests.json", "prodgate-tests.tap"
 _SUITES = 10
 _DJANGO = "python manage.py test --testrunner=xmlrunner.extra.djangotestrunner.XMLTestRunner"
 _EXTRAS = ("test", "tests", "testing", "dev")
@@ -58,10 +57,15 @@ class Suite:
 
     @property
     def _code(self) -> str:
-        return f"prodgate-tests.{self.tool}.exit"
+        return _left(self.tool, "exit")
 
     def _from_root(self, path: str) -> str:
         return posixpath.normpath(posixpath.join(self.folder, path))
+
+
+def _left(tool: str, ending: str) -> str:
+    """A file that the tests of one tool leave in their folder, where another tool's tests may leave theirs."""
+    return f"prodgate-tests.{tool}.{ending}"
 
 
 def suites(files: Files) -> list[Suite]:
@@ -85,12 +89,11 @@ def _any(files: Files, folder: str, pattern: str) -> bool:
     return any(re.search(pattern, name) for name in files.below(folder))
 
 
-def _exit_code(command: str, *before: str) -> tuple[str, ...]:
+def _exit_code(tool: str, command: str) -> tuple[str, ...]:
     """A script that makes a report of a command's exit code."""
     return (
-        *before,
         f'{command} && verdict=ok || verdict="not ok"',
-        f"printf '1..1\\n%s 1 - {command}\\n' \"$verdict\" > {TAP}",
+        f"printf '1..1\\n%s 1 - {command}\\n' \"$verdict\" > {_left(tool, 'tap')}",
     )
 
 
@@ -99,7 +102,9 @@ def _go(files: Files) -> Iterator[Suite]:
         folder = folder_of(name)
         if posixpath.basename(name) == "go.mod" and _any(files, folder, r"_test\.go$"):
             uses = (("actions/setup-go@v6", (("go-version-file", name),)),)
-            yield Suite("go", folder, uses, (f"go test -json ./... > {GO}",), GO, "gojson")
+            yield Suite(
+                "go", folder, uses, (f"go test -json ./... > {_left('go', 'json')}",), _left("go", "json"), "gojson"
+            )
 
 
 def _python(files: Files) -> Iterator[Suite]:
@@ -121,9 +126,9 @@ def _python(files: Files) -> Iterator[Suite]:
             yield Suite("django", folder, uses, (*lines, within + _DJANGO), "TEST-*.xml", "junit")
         else:
             uses, lines, within = _python_setup(files, folder, "pytest")
-            yield Suite(
-                "pytest", folder, uses, (*lines, f"{within}python -m pytest --junitxml={JUNIT}"), JUNIT, "junit"
-            )
+            results = _left("pytest", "xml")
+            command = f"{within}python -m pytest --junitxml={results}"
+            yield Suite("pytest", folder, uses, (*lines, command), results, "junit")
 
 
 def _django_alone(files: Files, folder: str) -> bool:
@@ -177,7 +182,7 @@ def _node(files: Files) -> Iterator[Suite]:
         words = f"{manager} test" if manager != "npm" else "npm test --"
         uses = (("actions/setup-node@v5", (("node-version", "lts/*"),)),)
         run, results = _node_run(script, words)
-        yield Suite("node", folder, uses, (*prepare, *run), results, "tap" if results == TAP else "junit")
+        yield Suite("node", folder, uses, (*prepare, *run), results, "tap" if results.endswith(".tap") else "junit")
 
 
 _LOCKS = (
@@ -194,22 +199,23 @@ def _node_run(script: str, words: str) -> tuple[tuple[str, ...], str]:
         r"(?:cross-env\s+)?(?:\w+=\S+\s+)*(?:npx\s+)?(jest|vitest|mocha|node\s+--test)\b[^&|;]*", script
     )
     if tool is None:
-        return _exit_code(words.removesuffix(" --")), TAP
+        return _exit_code("node", words.removesuffix(" --")), _left("node", "tap")
+    results = _left("node", "xml")
     known = {
         "jest": (
-            "export JEST_JUNIT_OUTPUT_FILE=" + JUNIT,
+            f"export JEST_JUNIT_OUTPUT_FILE={results}",
             "export JEST_JUNIT_REPORT_TEST_SUITE_ERRORS=true",
             'export NODE_PATH="$RUNNER_TEMP/reporters/node_modules"',
             'npm install --prefix "$RUNNER_TEMP/reporters" jest-junit',
             f'{words} --ci --reporters=default --reporters="$NODE_PATH/jest-junit"',
         ),
-        "vitest": (f"{words} --run --reporter=junit --outputFile={JUNIT}",),
-        "mocha": (f"{words} --reporter xunit --reporter-option output={JUNIT}",),
+        "vitest": (f"{words} --run --reporter=junit --outputFile={results}",),
+        "mocha": (f"{words} --reporter xunit --reporter-option output={results}",),
         "node": (
-            f"NODE_OPTIONS='--test-reporter=junit --test-reporter-destination={JUNIT}' {words.removesuffix(' --')}",
+            f"NODE_OPTIONS='--test-reporter=junit --test-reporter-destination={results}' {words.removesuffix(' --')}",
         ),
     }
-    return known[tool[1].split()[0]], JUNIT
+    return known[tool[1].split()[0]], results
 
 
 def _npm_test(text: str) -> str:
@@ -226,7 +232,9 @@ def _rust(files: Files) -> Iterator[Suite]:
         if any(
             re.search(r"#\[(?:\w+::)*test\b", files.text(name)) for name in files.below(folder) if name.endswith(".rs")
         ):
-            yield Suite("cargo", folder, (), _exit_code("cargo test --workspace"), TAP, "tap")
+            yield Suite(
+                "cargo", folder, (), _exit_code("cargo", "cargo test --workspace"), _left("cargo", "tap"), "tap"
+            )
 
 
 def _java(files: Files) -> Iterator[Suite]:
@@ -253,15 +261,16 @@ def _ruby(files: Files) -> Iterator[Suite]:
         )  # fmt: skip
         if _any(files, folder, r"(?:_spec|_test|/test_\w+)\.rb$"):
             uses = (("ruby/setup-ruby@v1", (("bundler-cache", "true"), ("working-directory", folder))),)
-            yield Suite("ruby", folder, uses, _exit_code(command), TAP, "tap")
+            yield Suite("ruby", folder, uses, _exit_code("ruby", command), _left("ruby", "tap"), "tap")
 
 
 def _php(files: Files) -> Iterator[Suite]:
     for folder in _topmost(files, "composer.json"):
         if files.has(folder, "phpunit.xml") or files.has(folder, "phpunit.xml.dist"):
             uses = (("shivammathur/setup-php@v2", (("php-version", "8.3"),)),)
-            run = ("composer install --no-interaction", f"vendor/bin/phpunit --log-junit {JUNIT}")
-            yield Suite("phpunit", folder, uses, run, JUNIT, "junit")
+            results = _left("phpunit", "xml")
+            run = ("composer install --no-interaction", f"vendor/bin/phpunit --log-junit {results}")
+            yield Suite("phpunit", folder, uses, run, results, "junit")
 
 
 def _dotnet(files: Files) -> Iterator[Suite]:
@@ -269,4 +278,6 @@ def _dotnet(files: Files) -> Iterator[Suite]:
     if solutions and any(
         "Microsoft.NET.Test.Sdk" in files.text(name) for name in files.names if name.endswith(".csproj")
     ):
-        yield Suite("dotnet", folder_of(solutions[0]), (), _exit_code("dotnet test"), TAP, "tap")
+        yield Suite(
+            "dotnet", folder_of(solutions[0]), (), _exit_code("dotnet", "dotnet test"), _left("dotnet", "tap"), "tap"
+        )
