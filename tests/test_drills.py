@@ -15,14 +15,11 @@ from typing import Any
 
 import pytest
 
+from tests.parts.services import free_port
+
 ROOT = Path(__file__).parent.parent
+NOWHERE = "unix:///nowhere.sock"
 SERVICE = ROOT / "tests" / "parts" / "dependent.py"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Staging:
@@ -65,8 +62,8 @@ class Staging:
         (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        """Starts the gate."""
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(ROOT)}
+        """Starts the gate, where there is no engine: drills of processes need none."""
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(ROOT), "DOCKER_HOST": NOWHERE}
         return subprocess.Popen(
             [sys.executable, "-m", "gate", "run", "--out", "out", *options],
             cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -101,8 +101,10 @@ def away(site: Site) -> bool:
 
 
 def _address(site: Site) -> str:
-    """The target's own name where the gate is on its network, the address of ours where it is not."""
-    ours = None if own_container() is not None or site.staged.proxy is not None else _ours(site)
+    """The target's own name where it is a process, or the gate is on its network; else the address of ours."""
+    if site.staged.proxy is not None or own_container() is not None:
+        return site.host
+    ours = _ours(site)
     if ours is None:
         return site.host
     return str(ours.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"]) or site.host
