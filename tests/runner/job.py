@@ -346,9 +346,20 @@ class Job:
         words = [word for filter in (f"label={self.label}", *filters) for word in ("--filter", filter)]
         return _docker("ps", "--all", "--quiet", *words).split()
 
+    def _remove_containers(self) -> None:
+        """Ends with none left: a step's container of a cancelled step may be on its way out by itself (`--rm`)."""
+        told, until = "", time.monotonic() + 30
+        while left := self._containers():
+            if time.monotonic() > until:
+                raise RuntimeError(f"containers of the job are left: {' '.join(left)}: {told}")
+            command = ["docker", "rm", "--force", "--volumes", *left]
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            told = done.stderr
+            if done.returncode != 0:
+                time.sleep(0.2)
+
     def _tear_down(self) -> None:
-        if left := self._containers():
-            _docker("rm", "--force", "--volumes", *left)
+        self._remove_containers()
         if self.network:
             _docker("network", "rm", self.network)
         shutil.rmtree(self.temp, ignore_errors=True)
