@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,24 @@ from gate.checklist.load import load_text
 from gate.checklist.problems import ChecklistError
 from gate.checklist.schema import checklist_schema
 from gate.checks import CHECKS
+from gate.messages import say
 from gate.plan import plan
 from gate.quantities import duration
+from gate.staging.engine import NoEngine
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yml"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_engine() -> Iterator[None]:
+    """A plan asks for the engine. Whether this machine has one makes no difference to what a text is."""
+
+    def none() -> None:
+        raise NoEngine(say("there is none"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gate.plan.client", none)
+        yield
 
 
 def loads(text: str) -> bool:
