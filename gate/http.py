@@ -461,7 +461,7 @@ def look_up(host: str, port: int, deadline: float) -> list[Any]:
     """The addresses of a name, as `socket.getaddrinfo` has them. Raises OSError, and TimeoutError at the deadline."""
     try:
         ipaddress.ip_address(host)
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except ValueError:
         return _look_up_name(host, port, deadline)
 

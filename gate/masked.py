@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from functools import cache
+from operator import is_
 from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel
 
 from gate.messages import Message
+from gate.model import Decision, Severity, Status
 from gate.secrets import Secrets
 
 Data = TypeVar("Data", bound=BaseModel)
+_TELLS_NOTHING = frozenset((type(None), bool, int, float, datetime, date, Status, Severity, Decision))
+"""Types of values in which no secret can be."""
 
 
 def masked(data: Data, secrets: Secrets) -> Data:
@@ -23,21 +28,28 @@ def _masked(value: Any, secrets: Secrets) -> Any:
     """The value itself where nothing in it is secret, so that most of a report is not made anew."""
     if type(value) is str:
         return secrets.hide(value)
+    if isinstance(value, BaseModel):
+        inside = vars(value)
+        changed = _changed({name: inside[name] for name in _from_outside(type(value))}, secrets)
+        return value.model_copy(update=changed) if changed else value
     if isinstance(value, tuple):
         made = [_masked(inner, secrets) for inner in value]
-        return value if all(map(_same, made, value)) else tuple(made)
+        return value if all(map(is_, made, value)) else tuple(made)
     if isinstance(value, dict):
-        changed = {name: after for name, before in value.items() if (after := _masked(before, secrets)) is not before}
+        changed = _changed(value, secrets)
         return {**value, **changed} if changed else value
-    if isinstance(value, BaseModel):
-        found = {name: after for name in _from_outside(type(value))
-                 if (after := _masked(before := getattr(value, name), secrets)) is not before}  # fmt: skip
-        return value.model_copy(update=found) if found else value
     return value
 
 
-def _same(one: object, other: object) -> bool:
-    return one is other
+def _changed(values: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
+    """Those of some values that are not the same without their secrets."""
+    found = {}
+    for name, value in values.items():
+        if type(value) in _TELLS_NOTHING:
+            continue
+        if (after := _masked(value, secrets)) is not value:
+            found[name] = after
+    return found
 
 
 @cache

@@ -93,21 +93,8 @@ _FORMATS = re.compile(
 )
 """Tokens and keys that are known by how they look: of GitHub and AWS, JSON Web Tokens, and private keys in PEM."""
 _MARKS = ("gh", "AKIA", "ASIA", "eyJ", "PRIVATE KEY-----")
-_HINTS = (
-    "authorization",
-    "cookie",
-    "token",
-    "secret",
-    "pass",
-    "key",
-    "pwd",
-    "_pat",
-    "credential",
-    "bearer",
-    "basic",
-    "curl",
-)
-"""What stands in every text, in small letters, that one of the last five patterns finds something in."""
+_HINTS = ("authorization", "cookie", "token", "secret", "passw", "passp", "_pass", "key", "pwd", "_pat", "credential")
+"""What stands, in small letters, in every text in which a header or a field is found."""
 
 
 class Secrets:
@@ -163,7 +150,11 @@ class Secrets:
         small = text.lower()
         if any(map(small.__contains__, _HINTS)):
             text = _FIELD.sub(_without_text, _HEADER.sub(_without_value, text))
-            text = _BASIC.sub(_without_login, _BEARER.sub(rf"\1{MASK}", text))
+        if "bearer" in small:
+            text = _BEARER.sub(rf"\1{MASK}", text)
+        if "basic" in small:
+            text = _BASIC.sub(_without_login, text)
+        if "curl" in small:
             text = _CURL.sub(lambda call: _LOGIN.sub(rf"\1{MASK}", call[0]), text)
         return text
 

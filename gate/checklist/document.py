@@ -25,6 +25,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
+_HALF = re.compile("[\ud800-\udfff]")
 _NAMED: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -100,7 +101,7 @@ def parse(text: str, name: str, interpolate: Interpolate) -> tuple[Mapping, list
     ChecklistError for a text that is no YAML, or no mapping at its top.
     """
     builder = _Builder(name, interpolate)
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _HALF.search(text):
         raise ChecklistError([Problem(Place(name, 1, 1), "holds half a character, expected a text in UTF-8")])
     try:
         tree = builder.document(yaml.parse(text, Loader=_LOADER))

@@ -49,6 +49,7 @@ def _place(path: Path_, places: Mapping[Path_, Place]) -> Place:
 
 
 Found = Iterator[tuple[Path_, str]]
+_BRANCHES = (BaseModel, list, tuple, dict)
 
 
 def _entries(data: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
@@ -171,9 +172,10 @@ def wanted(items: Iterable[Item], targets: Mapping[str, Target]) -> list[str]:
 def _named_in(model: BaseModel, path: Path_) -> Iterator[tuple[Path_, str]]:
     for name, alias, refers in _fields(type(model)):
         value = getattr(model, name)
-        key = model.kind if isinstance(model, Asked) and name == "check" else alias
+        key = model.kind if name == "check" and isinstance(model, Asked) else alias
         if not refers:
-            yield from named_targets(value, (*path, key))
+            if isinstance(value, _BRANCHES):
+                yield from named_targets(value, (*path, key))
         elif isinstance(value, str):
             yield (*path, key), value
         elif isinstance(value, list | tuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Asked(Model):
             return handler(value)
         kinds = [key for key in value if key in CHECKS.names()]
         rest = {key: entry for key, entry in value.items() if key not in kinds}
-        errors = [line_error(error, ()) for error in _errors(lambda: handler(rest))]
+        made, errors = _made(lambda: handler(rest), ())
         if "check" in rest:
             errors.append(InitErrorDetails(type="extra_forbidden", loc=("check",), input=rest["check"]))
         if len(kinds) != 1:
@@ -64,7 +64,7 @@ class Asked(Model):
             found.append(_repeated(rest["within"]))
         if errors or found:
             raise ValidationError.from_exception_data(cls.__name__, errors + found)
-        return handler({**rest, "check": check})
+        return made.model_copy(update={"check": check})
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -93,12 +93,12 @@ class Asked(Model):
         return self.timeout or self.check.time_limit or float("inf")
 
 
-def _errors(make: Any) -> list[Any]:
+def _made(make: Callable[[], Any], prefix: tuple[Any, ...]) -> tuple[Any, list[InitErrorDetails]]:
+    """What is made; or nothing, and the errors, one level further in."""
     try:
-        make()
+        return make(), []
     except ValidationError as error:
-        return list(error.errors(include_url=False))
-    return []
+        return None, [line_error(each, prefix) for each in error.errors(include_url=False)]
 
 
 def _unknown(errors: list[InitErrorDetails]) -> bool:
@@ -129,10 +129,9 @@ def _repeated(within: Any) -> InitErrorDetails:
 
 
 def _load(kind: str, value: Any) -> tuple[Check[Any] | None, list[InitErrorDetails]]:
-    errors = _errors(lambda: CHECKS.load(kind).model_validate(value))
+    check, errors = _made(lambda: CHECKS.load(kind).model_validate(value), (kind,))
     if errors:
-        return None, [line_error(error, (kind,)) for error in errors]
-    check: Check[Any] = CHECKS.load(kind).model_validate(value)
+        return None, errors
     why = check.simplest()
     if why:
         error = PydanticCustomError("no_expectation", why.replace("{", "{{").replace("}", "}}"))

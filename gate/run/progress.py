@@ -60,7 +60,10 @@ class Progress:
 
     def _shown(self, text: str) -> str:
         """A line without secrets, and without what a terminal would obey."""
-        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.safe(text))
+        safe = self.safe(text)
+        if safe.isprintable():
+            return safe
+        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in safe)
 
     def _said(self, message: object) -> str:
         from gate.language import translate
