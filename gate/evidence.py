@@ -66,7 +66,7 @@ class Store:
                 return None
             path = f"{FOLDER}/{self._free(name)}"
         try:
-            descriptor = os.open(self.out / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            descriptor = os.open(f"{self.out}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
             try:
                 _write(descriptor, shown)
             finally:

@@ -89,13 +89,17 @@ def noted(wishes: Settings) -> tuple[Message, ...]:
 
 def told(report: Report, wishes: Settings, code: int) -> int:
     """Publishes the verdict. The exit code is that of the verdict, or 3 for a GO that nobody was told of."""
-    from gate.publish import comment, status
+    from gate.publish import status
 
     _keep(wishes, status.end(report))
     notices = kept(wishes, lambda: status.finished(report, wishes), untold=wishes.status)
     if wishes.budget.hurried:
         wishes = replace(wishes, comment="off")
-    tell([*notices, *kept(wishes, lambda: comment.publish(report, wishes))], report.language)
+    if wishes.comment != "off":
+        from gate.publish import comment
+
+        notices += kept(wishes, lambda: comment.publish(report, wishes))
+    tell(notices, report.language)
     return code or (_UNTOLD if any(notice.untold for notice in notices) else 0)
 
 

@@ -17,7 +17,7 @@ Tell = Callable[[ItemResult], None]
 def run_all(items: list[Item], ask: Ask, tell: Tell, workers: int) -> None:
     """Asks all items: each as soon as those that it needs are done, at most `workers` at a time, drills one by one.
 
-    A result is told before the next item is asked in its place: what a drill has left broken is known to the next one.
+    A drill's result is told before the next one is asked: what it has left broken is known there.
     """
     for name, group in by_phase(items).items():
         _run_phase(Order(group), ask, tell, 1 if name == "drill" else workers)
@@ -28,9 +28,9 @@ def _run_phase(order: Order, ask: Ask, tell: Tell, workers: int) -> None:
     done: queue.SimpleQueue[ItemResult] = queue.SimpleQueue()
     count = min(workers, len(order.items))
     _start(count, todo, done, ask)
-    asked = 0
+    asked, ahead = 0, 2 * count if count > 1 else 1  # a worker that is free finds its next item there
     while order.ready or asked:
-        while order.ready and asked < count:
+        while order.ready and asked < ahead:
             todo.put(order.ready.popleft())
             asked += 1
         result = done.get()
