@@ -16,6 +16,8 @@ from gate.commands._options import WORKERS
 
 ITEMS = 33
 MANY, MANY_DELAY = 1000, 0.05
+COUNTS = (8, WORKERS)
+"""Of workers: a few, and as many as there are where nothing is said."""
 CHAOS = ROOT / ".cache" / "chaostoolkit" / "bin" / "chaos"
 
 
@@ -90,12 +92,13 @@ def many(folder: Path, rounds: int) -> None:
     """1,000 items at 50 ms beside what the number of workers allows at best."""
     with service(MANY_DELAY) as url:
         checklist(folder, url, MANY)
-        name = "prodgate run"
-        taken = in_turns([Program(name, GATE)], folder, rounds)
-    limit = -(-MANY // WORKERS) * MANY_DELAY
-    print(f"{MANY} items, answered after {MANY_DELAY * 1000:.0f} ms; {WORKERS} workers need {limit:.2f} s at least")
+        programs = {workers: Program(f"{workers} workers", [*GATE, "--workers", str(workers)]) for workers in COUNTS}
+        taken = in_turns(list(programs.values()), folder, rounds)
+    print(f"{MANY} items, answered after {MANY_DELAY * 1000:.0f} ms")
     show(taken)
-    judge("beside the limit of the workers", taken[name].seconds / limit, 1.25)
+    for workers, program in programs.items():
+        limit = -(-MANY // workers) * MANY_DELAY
+        judge(f"{program.name}: of {limit:.2f} s", taken[program.name].seconds / limit, 1.25)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from importlib.util import cache_from_source
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ from gate.render import _view, markdown
 FOLDER = Path(__file__).parent.parent.parent / "templates"
 _SPAN = re.compile(r"`([^`\n]+)`")
 _ANSWER_LIMIT = 2000
-_marked = partial(str.__new__, Markup)
+_marked: Callable[[str], Markup] = partial(str.__new__, Markup)
 """What is escaped, as Jinja knows it. A report has tens of thousands, and what `Markup` itself does costs more."""
 
 
@@ -73,6 +73,13 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else _marked(escape(said(value, words)))
 
+    @cache
+    def own(text: str) -> str:
+        return _marked(escape(words(text)))
+
+    def phrase(text: str, /, **args: Any) -> str:
+        return words(text, **args) if args else own(text)
+
     made = Environment(
         autoescape=True,  # never at work, because finalize has escaped before it, but it keeps macros as they are
         loader=FileSystemLoader(FOLDER),
@@ -83,7 +90,9 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update(_=words, words=words, view=_view, number=partial(next, count(1)), script=partial(script, words))
+    made.globals.update(
+        _=phrase, words=words, view=_view, number=partial(next, count(1)), script=partial(script, words)
+    )
     made.filters["say"] = lambda value: said(value, words)
     made.filters["clipped"] = clipped
     made.filters["shortened"] = partial(shortened, words=words)
