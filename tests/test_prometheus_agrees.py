@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gate.prometheus import expressions, rules, templates
+from gate.prometheus import config, expressions, rules, templates
 from gate.prometheus.exposition import read
 from tests.parts.services import prometheus_running
 from tests.parts.web import Reply, Web
@@ -211,6 +211,107 @@ def test_rule_files(tmp_path: Path) -> None:
         verdicts.add(bool(ours))
     assert differing == []
     assert verdicts == {True, False}
+
+
+CONFIG = """global:
+  scrape_interval: 15s
+  scrape_timeout: 10s
+  external_labels: {cluster: a}
+rule_files: [rules/*.yml]
+scrape_configs:
+  - job_name: api
+    scrape_interval: 5s
+    scrape_timeout: 2s
+    basic_auth: {username: a, password: b}
+    tls_config: {insecure_skip_verify: true}
+    static_configs:
+      - targets: ["api:8080"]
+        labels: {a: b}
+    metric_relabel_configs:
+      - source_labels: [a]
+        target_label: b
+  - job_name: found
+    dns_sd_configs: [{names: [a.example], type: A, port: 80}]
+alerting:
+  alertmanagers:
+    - static_configs: [{targets: ["am:9093"]}]
+remote_write:
+  - url: http://a/
+    queue_config: {capacity: 5}
+remote_read:
+  - url: http://a/
+storage: {tsdb: {out_of_order_time_window: 5m}}
+tracing: {endpoint: a, tls_config: {}}
+"""
+CONFIG_SLIPS = {
+    "global:": ["globals:", "x-a: 5\nglobal:", "global: {}\nglobal:"],
+    "  scrape_interval: 15s": ["  scrape_intervall: 15s", "  scrape_interval: 15", "  job_name: a", "  x: y",
+                               "  scrape_interval: 15s\n  evaluation_interval: 1m1h"],
+    "  scrape_timeout: 10s": ["  scrape_timeout: 16s", "  query_log_file: a"],
+    "rules/*.yml": ["rules/**/a.yml", "a*/b.yml", "'a*'"],
+    "job_name: api": ["job_names: api", "job_name: found", "job_name: ''", "job_name: api\n    honor_label: true",
+                      "job_name: api\n    honor_labels: true\n    params: {a: [b]}",
+                      "job_name: api\n    x_sd_confgs: []",
+                      "job_name: api\n    kubernets_sd_configs: []", "job_name: api\n    file_sd_configs: []",
+                      "job_name: api\n    follow_redirects: false", "job_name: api\n    interval: 5s"],
+    "    scrape_timeout: 2s": ["    scrape_timeout: 6s", "    metrics_path: /m", "    metric_path: /m"],
+    "username: a": ["user: a", "username: a, username: b"],
+    "insecure_skip_verify": ["insecure", "skip_verify"],
+    '["api:8080"]': ['["http://api:8080"]', '["api:8080/metrics"]', "[]"],
+    "      - targets:": ["      - target:", "      - target_s:"],
+    "        labels: {a: b}": ["        label: {a: b}", ""],
+    "      - source_labels:": ["      - source_label:"],
+    "target_label: b": ["target_labels: b", "target_label: b\n        action: replace"],
+    "  alertmanagers:": ["  alertmanager:", "  alert_relabel_configs: []\n  alertmanagers:"],
+    "- static_configs": ["- static_config", "- timeout: 5s\n      static_configs",
+                         "- timeouts: 5s\n      static_configs"],
+    "queue_config:": ["queue:", "metadata_config: {send: true}\n    queue_config:", "queue_config: {a: b}\n    x:"],
+    "capacity": ["capacities"],
+    "tracing:": ["traces:"],
+    "tls_config: {}": ["tls: {}", "tls_config: {ca: a, b: c}"],
+}  # fmt: skip
+CONFIGS = ["", "{}", "global:\n", "scrape_configs:\n", "scrape_configs: [null]\n", "x: 5\n", "[]\n", "5\n",
+           "scrape_configs:\n  - &a {job_name: a}\n  - {<<: *a, job_name: b}\n",
+           "scrape_configs:\n  - &a {job_name: a}\n  - {<<: *a}\n",
+           "global: {<<: {scrape_interval: 5s}}\n", "global: {<<: {scrape_intervals: 5s}}\n"]  # fmt: skip
+
+
+def test_configurations(tmp_path: Path) -> None:
+    """A configuration is refused exactly where `promtool check config` refuses to load it."""
+    cases = [CONFIG, *CONFIGS, *(CONFIG.replace(old, new, 1) for old, news in CONFIG_SLIPS.items() for new in news)]
+    differing, verdicts = [], set()
+    for number, case in enumerate(cases):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(case)
+        done = subprocess.run(["promtool", "check", "config", "--syntax-only", str(path)], capture_output=True,
+                              text=True, check=False)  # fmt: skip
+        ours = _refused(case)
+        if bool(ours) != (done.returncode != 0):
+            differing.append((case, done.stderr, ours))
+        verdicts.add(bool(ours))
+    assert differing == []
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["scrape_config_files: [a.yml]", "runtime: {gogc: 50}", "otlp: {promote_resource_attributes: [a]}",
+     "global: {metric_name_validation_scheme: utf8, sample_limit: 5, rule_query_offset: 1s}",
+     "scrape_configs: [{job_name: a, fallback_scrape_protocol: PrometheusText0.0.4, http_headers: {}}]",
+     "scrape_configs: [{job_name: a, own_sd_configs: []}]",
+     "remote_write: [{url: 'http://a/', protobuf_message: io.prometheus.write.v2.Request}]"],
+)  # fmt: skip
+def test_newer_keys(more: str) -> None:
+    """What this promtool does not know and a newer Prometheus does is taken, and so is a discovery of one's own."""
+    assert _refused(more) == ""
+
+
+def _refused(case: str) -> str:
+    try:
+        config.read(case.encode())
+    except config.BadConfig as bad:
+        return str(bad.reason)
+    return ""
 
 
 PIECES = ["{{ ", "}}", "{{- ", " -}}", "$labels.job", "$value", "$x", " := ", " | ", "humanize", 'printf "%s" ', "if ",
