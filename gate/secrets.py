@@ -22,9 +22,9 @@ from urllib.parse import quote, quote_plus
 MASK = "***"
 _NAME = (
     r"(?:TOKEN|PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|CREDENTIALS?|(?:API|PRIVATE|ACCESS)_?KEYS?|SECRET_KEY_BASE"
-    r"|(?<=_)(?<!PUBLIC_)KEYS?|(?<=_)(?:PASS|PWD|PAT))"
+    r"|(?<=_)(?<!PUBLIC_)(?<!PRIMARY_)(?<!FOREIGN_)(?<!UNIQUE_)(?<!PARTITION_)(?<!SORT_)KEYS?|(?<=_)(?:PASS|PWD|PAT))"
 )
-"""How the names of what is secret end, in an environment as in a text."""
+"""How the names of what is secret end, in an environment as in a text. The keys of a database's tables are none."""
 _NAMES = re.compile(rf"(?i)(?:{_NAME}|^KEYS?|^PASS)$")
 _SHORTEST = 4
 _PLAIN = str.maketrans("-_", "+/")

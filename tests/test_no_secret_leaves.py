@@ -110,7 +110,6 @@ def commands() -> Iterator[dict[str, Any]]:
     yield {"title": "Found", "file": {"path": "dense", "contains": "aaaa"}}
     yield {"title": "Source", "source": {"file": "dense", "text": "aaaa", "count": 0}}
     yield {"title": "Tests", "tests": {"run": ["cat", "results"]}}
-    yield {"title": "Named", "id": "a.${API_TOKEN}", "command": {"run": ["false"]}}
 
 
 def services(url: str) -> Iterator[dict[str, Any]]:
@@ -274,6 +273,17 @@ def test_a_wrong_checklist(tmp_path: Path, github: GitHub, command: str) -> None
     assert code == 2, log
     assert log.count("***") > 10
     assert leaking({"log": log, "github": requests(github)}) == []
+
+
+def test_a_secret_in_an_id(tmp_path: Path, github: GitHub) -> None:
+    """An id is read by everybody: one into which a secret variable is filled is refused, with its place."""
+    runner = planted(tmp_path, github)
+    item = {"id": "a.${API_TOKEN}", "title": "T", "command": {"run": ["true"]}}
+    section = {"id": "a", "title": "A", "items": [item]}
+    runner.write("prodgate.yml", json.dumps({"version": 1, "service": "s", "sections": [section]}, indent=1))
+    code, log = runner.run("validate")
+    assert (code, leaking({"log": log})) == (2, []), log
+    assert "prodgate.yml:10:12: holds the value of a secret variable, expected an id that everybody may read" in log
 
 
 def test_an_error_that_nobody_expected() -> None:

@@ -84,6 +84,23 @@ def store(report: bytes) -> Iterator[Web]:
         yield web
 
 
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ({"workflow": ""}, "this is no run of a workflow. Name an earlier report.json instead"),
+        ({"token": ""}, "there is no token. Give the job the right `actions: read`"),
+        ({"branch": ""}, "the event does not say which branch is the base. Name an earlier report.json instead"),
+    ],
+)
+def test_what_is_missing(github: GitHub, missing: dict[str, str], why: str) -> None:
+    """What is not there for asking is named, and GitHub is not asked."""
+    known = {"workflow": "prodgate.yml", "branch": "main"} | missing
+    with pytest.raises(baseline.NoBaseline) as refused:
+        baseline.found(settings(github, **known), baseline.Wanted("shop", "gate", ()))
+    assert why in str(refused.value.message)
+    assert github.asked == []
+
+
 def test_the_last_run_is_the_baseline(runner: Runner, github: GitHub, store: Web) -> None:
     """What has changed since then is said, with the commits between the two as GitHub knows them."""
     github.artifact(github.run(), "prodgate", f"{store.url}/blob0?sig=x")

@@ -30,7 +30,19 @@ def test_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["HOME", "PWD", "OLDPWD", "MONKEY", "COMPASS", "SSH_PUBLIC_KEY", "MAX_TOKENS", "TOKEN_URL", "DISPATCH"]
+    "name",
+    [
+        "HOME",
+        "PWD",
+        "OLDPWD",
+        "MONKEY",
+        "COMPASS",
+        "SSH_PUBLIC_KEY",
+        "TABLE_SORT_KEY",
+        "MAX_TOKENS",
+        "TOKEN_URL",
+        "DISPATCH",
+    ],
 )
 def test_other_variables(name: str) -> None:
     """Any other variable's value stays."""
@@ -103,6 +115,7 @@ def test_shapes(text: str, shown: str) -> None:
         '"token": 5', "docker run -u 1000:1000 x", "a secret: none", "variable API_TOKEN is not set",
         "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
         "::error title=Sends a cookie::x", "SSH_PUBLIC_KEY=abc", "ghosts", "PASS: 5, FAIL: 3",
+        "PRIMARY_KEY=id, FOREIGN_KEY=user_id",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:

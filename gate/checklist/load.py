@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,29 @@ def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[Mapp
 
 
 def _shown(loaded: Loaded, text: str) -> Loaded:
-    """The same. Its ids and the names of its targets are no secrets, unless a variable was filled into them."""
-    found = loaded.checklist
-    names = [*found.targets, *(section.id for section in found.sections)]
-    names += [item.id for section in found.sections for item in section.items]
-    known_secrets().show(*(name for name in names if name in text))
+    """The same. Its ids and the names of its targets are no secrets.
+
+    Raises ChecklistError where one is, because a variable was filled into it.
+    """
+    ids = dict(_ids(loaded.checklist))
+    known_secrets().show(*(name for name in [*loaded.checklist.targets, *ids.values()] if name in text))
+    filled = {path: name for path, name in ids.items() if name not in text}
+    problems = [
+        Problem(loaded.places[path], "holds the value of a secret variable, expected an id that everybody may read")
+        for path, name in filled.items()
+        if known_secrets().hide(name) != name
+    ]
+    if problems:
+        raise ChecklistError(problems)
     return loaded
+
+
+def _ids(checklist: Checklist) -> Iterator[tuple[Path_, str]]:
+    """The ids of sections and items, by where they stand."""
+    for number, section in enumerate(checklist.sections):
+        yield ("sections", number, "id"), section.id
+        for position, item in enumerate(section.items):
+            yield ("sections", number, "items", position, "id"), item.id
 
 
 def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...], *, whole: bool) -> Loaded:

@@ -58,6 +58,7 @@ _UPLOAD = say(
 )
 _EXPIRED = say("Run the workflow on that branch again, or give its upload more `retention-days`")
 _RIGHTS = say("Give the job the right `actions: read`")
+_BY_FILE = say("Name an earlier report.json instead")
 _LATER = say("The next run may find it")
 
 
@@ -72,8 +73,12 @@ class Wanted:
 
 def found(settings: Settings, wanted: Wanted) -> Report:
     """The report of the base branch's last run that left one; of the last five runs at most. Raises NoBaseline."""
-    if not (settings.token and settings.repository and settings.workflow and settings.branch):
-        raise NoBaseline(say("this is no run of a workflow with a token"), say("Name an earlier report.json instead"))
+    if not (settings.repository and settings.workflow):
+        raise NoBaseline(say("this is no run of a workflow"), _BY_FILE)
+    if not settings.token:
+        raise NoBaseline(say("there is no token"), _RIGHTS)
+    if not settings.branch:
+        raise NoBaseline(say("the event does not say which branch is the base"), _BY_FILE)
     github = GitHub(settings, _AT_MOST, optional=True)
     first: NoBaseline | None = None
     try:
