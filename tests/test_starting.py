@@ -378,6 +378,18 @@ def test_compose_files_of_several_services(tmp_path: Path) -> None:
     assert told in (tmp_path / "prodgate.yml").read_text()
 
 
+def test_two_services_of_one_name(tmp_path: Path) -> None:
+    """Of two services of one name one is taken, and what was left out is said, with its file."""
+    files = {
+        "compose.yml": "services: {db: {image: 'postgres:17'}}\n",
+        "legacy/compose.yml": "services: {db: {image: 'mysql:8', environment: {MYSQL_ROOT_PASSWORD: a}}}\n",
+    }
+    checklist, _ = begun(tmp_path, files)
+    assert list(checklist.targets) == ["db"]
+    told = "#   the service db of legacy/compose.yml: what compose.yml says of it was taken\n"
+    assert told in (tmp_path / "prodgate.yml").read_text()
+
+
 def test_services_of_the_workflow(tmp_path: Path) -> None:
     """The stores of the Compose file are the services, where their images are known, with passwords that start them."""
     services = job(begun(tmp_path, SHOP)[1])["services"]

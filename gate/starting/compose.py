@@ -11,7 +11,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gate.starting.files import Endpoint, Files, documents, entries, folder_of, joined, mapping, word
@@ -52,7 +52,8 @@ class Service:
     """A service. `image` is empty where it is built, or where `variable`, as it stands in the file, can't be known.
 
     `port` is the one inside its container, `mounts` are files of the repository and where it has them, and `after`
-    are the services that it depends on. `health` is what its container's health check asks.
+    are the services that it depends on. `health` is what its container's health check asks. `elsewhere` are other
+    files with a service of this name.
     """
 
     name: str
@@ -66,6 +67,8 @@ class Service:
     mounts: tuple[tuple[str, str], ...] = ()
     after: tuple[str, ...] = ()
     health: Endpoint | None = None
+    file: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def base(self) -> str:
@@ -117,8 +120,10 @@ def services(files: Files) -> dict[str, Service]:
         for data in documents(files.text(name))[:1]:
             reader = _Reader(files, name)
             for key, service in mapping(data, "services").items():
-                if _SERVICE.fullmatch(str(key)):
-                    found.setdefault(str(key), reader.service(str(key), service))
+                if before := found.get(str(key)):
+                    found[str(key)] = replace(before, elsewhere=(*before.elsewhere, name))
+                elif _SERVICE.fullmatch(str(key)):
+                    found[str(key)] = replace(reader.service(str(key), service), file=name)
     return found
 
 

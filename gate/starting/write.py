@@ -284,6 +284,8 @@ def _left_out(found: Found, made: Arranged) -> Iterator[str]:
             yield f"#   the service {service.name} ({service.build.context}): nothing here says what it answers"
         if service.prometheus and made.prometheus is None:
             yield f"#   the service {service.name}: no configuration was found that can be put into its {CONFIG}"
+        for file in service.elsewhere:
+            yield f"#   the service {service.name} of {file}: what {service.file} says of it was taken"
     for file in found.kubernetes:
         yield f"#   {file}: a PrometheusRule. `alert_rules` reads files as Prometheus does: keep its groups in one"
     for file in found.rules:
