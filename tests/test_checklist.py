@@ -262,6 +262,21 @@ def test_a_mistake_hides_no_other() -> None:
     ]
 
 
+def test_a_mistake_hides_no_unfit_fault() -> None:
+    """A fault that can't be done to its target is told beside another mistake, where both can be read."""
+    drill = (
+        "steady: [{tcp: {target: api}}], fault: {stop: api}, observe: [{within: 1s, http: {target: api, status: 503}}]"
+    )
+    found = errors(
+        "version: 1\nservise: shop\ntargets: {api: {url: 'http://x'}, db: {urk: 1}}\nsections:\n"
+        f"  - id: s\n    title: S\n    items:\n      - {{id: c, title: C, drill: {{{drill}}}}}\n"
+        f"      - {{id: d, title: D, drill: {{{drill.replace('stop: api', 'stop: db')}}}}}\n"
+    )
+    assert [error for error in found if "nothing else can be broken" in error] == [
+        "8:74: target 'api': expected a target with a 'container' or a 'start': nothing else can be broken"
+    ]
+
+
 def test_two_checks_hide_no_mistake() -> None:
     """Where two checks stand in an item, what is wrong inside each is said, too."""
     found = items(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -16,7 +17,7 @@ from gate.checklist.models import Checklist, Item, WaiverPolicy
 from gate.checklist.problems import Place, Problem, nearest
 from gate.checks import CHECKS
 from gate.checks.asked import Asked
-from gate.checks.base import Refers
+from gate.checks.base import Check, Refers
 from gate.staging.spec import Target
 
 
@@ -38,7 +39,7 @@ def references(data: Any, checklist: Checklist | None, places: Mapping[Path_, Pl
     """
     lines = list(_lines(data, checklist))
     found = [*_duplicates(data, lines), *_targets(data, checklist, lines), *_needs(lines), *_waivers(data, lines)]
-    found += _unfit(checklist) if checklist else []
+    found += _unfit(data, checklist)
     return [Problem(_place(path, places), text) for path, text in found]
 
 
@@ -126,13 +127,34 @@ def _befores(known: Mapping[str, Any], checklist: Checklist | None) -> Found:
                 yield path, f"'{name}' comes after this target: expected no circle"
 
 
-def _unfit(checklist: Checklist) -> Found:
-    """Targets to which it can't be done what an item does: told once all that is said of both can be read."""
-    for number, section in enumerate(checklist.sections):
-        for position, item in enumerate(section.items):
-            places = {name: where for where, name in named_targets(item)}
-            for name, why in item.check.unfit(checklist.targets):
-                yield ("sections", number, "items", position, *places[name]), f"target '{name}': {why}"
+def _unfit(data: Any, checklist: Checklist | None) -> Found:
+    """Targets to which it can't be done what an item does, where both can be read."""
+    targets = checklist.targets if checklist else dict(_readable_targets(data))
+    for path, kind, check in _readable_checks(data, checklist):
+        for key, name, why in check.unfit(targets):
+            places = {named: where for where, named in named_targets(getattr(check, key), (kind, key))}
+            yield (*path, *places[name]), f"target '{name}': {why}"
+
+
+def _readable_targets(data: Any) -> Iterator[tuple[str, Target]]:
+    known = data.get("targets") if isinstance(data, dict) else None
+    for name, entry in known.items() if isinstance(known, dict) else ():
+        with suppress(ValidationError):
+            yield name, Target.model_validate(entry)
+
+
+def _readable_checks(data: Any, checklist: Checklist | None) -> Iterator[tuple[Path_, str, Check[Any]]]:
+    """The checks that can be read: where their items stand, their kinds, and themselves."""
+    for number, section in _entries(data, "sections"):
+        for position, item in _entries(section, "items"):
+            path: Path_ = ("sections", number, "items", position)
+            if checklist:
+                read = checklist.sections[number].items[position]
+                yield path, read.kind, read.check
+                continue
+            for kind in [key for key in item if key in CHECKS.names()]:
+                with suppress(ValidationError):
+                    yield path, kind, CHECKS.load(kind).model_validate(item[kind])
 
 
 def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tuple[Path_, str]]:

@@ -172,8 +172,11 @@ class Check(Model, Generic[Seen]):
         """What must hold again once the cause is gone, such as an alert that resolves; None where it is nothing."""
         return None
 
-    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str]]:
-        """The names of targets with which it can't be done what this check does, and why: errors of the checklist."""
+    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str, str]]:
+        """Targets with which it can't be done what this check does: the key that names one, its name, and why.
+
+        They are errors of the checklist.
+        """
         yield from ()
 
     def simplest(self) -> str | None:

@@ -112,14 +112,14 @@ class Drill(Check[Seen]):
             "recover": [*self.recover],
         }
 
-    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str]]:
+    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str, str]]:
         fault = self.fault.fault if self.fault else None
         if isinstance(fault, TargetFault) and fault.target in targets:
             why = fault.unfit(targets[fault.target])
-            yield from [(fault.target, why)] if why else []
+            yield from [("fault", fault.target, why)] if why else []
         for name in self.script.touches if self.script else ():
             if name in targets and not (targets[name].container or targets[name].start):
-                yield name, "expected a target with a 'container' or a 'start': nothing else can be put back"
+                yield "script", name, "expected a target with a 'container' or a 'start': nothing else can be put back"
 
     def hopeless(self, world: World) -> Message | None:
         found = (_too_short(criterion, world) for criterion in self.noticed)
