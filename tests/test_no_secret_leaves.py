@@ -183,8 +183,9 @@ def test_words_of_ids_as_passwords(tmp_path: Path, github: GitHub) -> None:
     failing = {"title": "postgres is up", "command": {"run": ["false"]}}
     ids = ("postgres.up", "redis.up")
     runner = Runner(tmp_path, github, *({"id": each, **failing} for each in ids))
-    runner.environment.update(POSTGRES_PASSWORD="postgres", REDIS_PASSWORD="redis", DB_PASSWORD="test")
+    runner.environment.update(POSTGRES_PASSWORD="postgres", REDIS_PASSWORD="redis", DB_PASSWORD="test", CI_PASSWORD="prodgate")
     code, log = runner.run()
+    assert [item["location"]["file"] for item in runner.report["sections"][0]["items"]] == ["prodgate.yml"] * 2
     junit = (tmp_path / "prodgate-out" / "junit.xml").read_text()
     assert "postgres is up" in github.comments[-1]["body"]
     for each in ids:
@@ -197,10 +198,11 @@ def test_words_of_ids_as_passwords(tmp_path: Path, github: GitHub) -> None:
 
 
 def test_a_secret_filled_into_an_id(tmp_path: Path, github: GitHub) -> None:
-    """An id that a variable was filled into does not make the variable's value known to everybody."""
+    """An id that a variable was filled into does not make an ordinary word known to everybody: nothing is run."""
     runner = Runner(tmp_path, github, {"id": "a.${API_TOKEN}", "title": "T", "command": {"run": ["false"]}})
     runner.environment.update(API_TOKEN="harmless")
-    assert "harmless" not in runner.run()[1]
+    code, log = runner.run()
+    assert (code, "harmless" in log) == (2, False)
 
 
 def test_a_run(tmp_path: Path, github: GitHub) -> None:

@@ -71,12 +71,12 @@ def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[Mapp
 
 
 def _shown(loaded: Loaded, text: str) -> Loaded:
-    """The same. Its ids and the names of its targets are no secrets.
+    """The same. Its ids, the names of its targets and of its files are no secrets.
 
     Raises ChecklistError where one is, because a variable was filled into it.
     """
     ids = dict(_ids(loaded.checklist))
-    known_secrets().show(*(name for name in [*loaded.checklist.targets, *ids.values()] if name in text))
+    known_secrets().show(*loaded.files, *(name for name in [*loaded.checklist.targets, *ids.values()] if name in text))
     filled = {path: name for path, name in ids.items() if name not in text}
     problems = [
         Problem(loaded.places[path], "holds the value of a secret variable, expected an id that everybody may read")
