@@ -183,7 +183,9 @@ def test_words_of_ids_as_passwords(tmp_path: Path, github: GitHub) -> None:
     failing = {"title": "postgres is up", "command": {"run": ["false"]}}
     ids = ("postgres.up", "redis.up")
     runner = Runner(tmp_path, github, *({"id": each, **failing} for each in ids))
-    runner.environment.update(POSTGRES_PASSWORD="postgres", REDIS_PASSWORD="redis", DB_PASSWORD="test", CI_PASSWORD="prodgate")
+    runner.environment.update(
+        POSTGRES_PASSWORD="postgres", REDIS_PASSWORD="redis", DB_PASSWORD="test", CI_PASSWORD="prodgate"
+    )
     code, log = runner.run()
     assert [item["location"]["file"] for item in runner.report["sections"][0]["items"]] == ["prodgate.yml"] * 2
     junit = (tmp_path / "prodgate-out" / "junit.xml").read_text()
