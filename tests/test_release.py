@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,20 @@ def checkout(tmp_path: Path) -> Path:
 def script(name: str, checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A script of the release, run in a checkout."""
     return subprocess.run([str(SCRIPTS / name), *words], cwd=checkout, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_wheels(machine: str, tmp_path: Path) -> None:
+    """Every package of the lock has a wheel for each machine that the image is built for, with the lock's hash."""
+    made = [f"--platform={name}_{machine}" for name in ("manylinux2014", "manylinux_2_17", "manylinux_2_28")]
+    kind = ["--python-version=3.13", "--implementation=cp", "--abi=cp313", "--abi=abi3", "--abi=none", *made]
+    wants = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(ROOT / "requirements.lock")]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", *kind, *wants, "--dest", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    packages = re.findall(r"(?m)^[a-z0-9-]+==.*", (ROOT / "requirements.lock").read_text())
+    wanted = [line for line in packages if "win32" not in line]
+    assert len(list(tmp_path.glob("*.whl"))) == len(wanted) > 20
 
 
 def test_the_tags(checkout: Path) -> None:
