@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from gate.__main__ import main
+from gate.__main__ import program
 from gate.commands._inputs import post_words, words
 
 if __name__ == "__main__":
     post = Path(sys.argv[0]).name == "post"
-    sys.exit(main(sys.argv[1:] or (post_words(os.environ) if post else words(os.environ))))
+    program(sys.argv[1:] or (post_words(os.environ) if post else words(os.environ)))

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from contextlib import AbstractContextManager, nullcontext
+from typing import NoReturn
 
 import gate
 from gate.output import hiding
@@ -15,6 +16,18 @@ from gate.registry import Registry
 
 COMMANDS = Registry("gate.commands", word="command")
 _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
+
+
+def program(arguments: list[str] | None = None) -> NoReturn:
+    """Runs a subcommand and ends the process at once: taking an interpreter apart takes a tenth of a short run."""
+    code = main(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError:
+            code = code or 3
+    os._exit(code)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,4 +107,4 @@ def _without_command(given: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

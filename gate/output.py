@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,9 +37,13 @@ class Hiding:
 
 @contextmanager
 def hiding() -> Iterator[None]:
-    """Nothing secret is written meanwhile, not even by an error that nobody expected."""
+    """Nothing secret is written meanwhile, not even by an error that nobody expected.
+
+    What the caller has closed goes nowhere: Python has no stream there.
+    """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(TextIO, Hiding(stream, known())) for stream in before)
+    streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115 - as long as we are
+    sys.stdout, sys.stderr = (cast(TextIO, Hiding(stream, known())) for stream in streams)
     try:
         yield
     finally:

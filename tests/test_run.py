@@ -210,6 +210,19 @@ def test_a_wrong_call(gate: Gate, words: list[str]) -> None:
     assert (code, "Traceback" in err, err != "") == (2, False, True)
 
 
+@pytest.mark.parametrize(
+    ("streams", "codes"),
+    [(">&-", (0, 1)), ("2>&-", (0, 1)), ("<&- >&- 2>&-", (0, 1)), (">/dev/full", (3, 1))],
+)
+def test_where_nobody_listens(gate: Gate, streams: str, codes: tuple[int, int]) -> None:
+    """What the caller has closed changes no verdict; a GO that could not be said is none."""
+    for made, code in zip((there, missing), codes, strict=True):
+        gate.write(made("a"))
+        command = f"exec {sys.executable} -m gate run {streams}"
+        done = subprocess.run(command, shell=True, cwd=gate.folder, env=gate.environment, timeout=60, check=False)
+        assert (done.returncode, gate.report["verdict"]["decision"]) == (code, "NO-GO" if code == 1 else "GO")
+
+
 STALE = {
     "report.json",
     "report.md",
