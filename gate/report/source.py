@@ -18,8 +18,8 @@ def source(root: Path, environment: Mapping[str, str] | None = None) -> Source:
     """The source as far as it is known: nothing here can fail a run."""
     known = os.environ if environment is None else environment
     if known.get("GITHUB_ACTIONS") != "true":
-        commit, ref = git(root, "rev-parse", "HEAD"), git(root, "rev-parse", "--abbrev-ref", "HEAD")
-        return Source(commit=commit, ref=ref, changed=_changed(root))
+        commit, _, ref = git(root, "rev-parse", "HEAD", "--abbrev-ref", "HEAD").partition("\n")
+        return Source(commit=commit, ref=ref, changed=_changed(root) if commit else ())
     run_id, repository = known.get("GITHUB_RUN_ID", ""), known.get("GITHUB_REPOSITORY", "")
     server = known.get("GITHUB_SERVER_URL", "https://github.com")
     return Source(
