@@ -10,7 +10,7 @@ import pytest
 
 from tests.parts import engine, images
 from tests.parts.folder import Folder, until
-from tests.parts.staging import DEPENDENT, SERVES, docker, ready
+from tests.parts.staging import DEPENDENT, SERVES, docker, look, ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -87,6 +87,38 @@ def test_two_gates_at_once(tmp_path: Path, image: str) -> None:
     assert [gate.returncode for gate in gates] == [0, 0], said
     assert [left(run) for run in runs] == [[], []]
     assert [folder.journals() for folder in folders] == [[], []]
+
+
+@pytest.mark.parametrize(("one", "other"), [("stop", "stop"), ("disconnect", "pause")])
+def test_two_gates_on_one_container(tmp_path: Path, image: str, one: str, other: str) -> None:
+    """Gates that break the very same container may fail each other's drill; the container is as it was afterwards."""
+    network = f"github_network_{uuid.uuid4().hex}"
+    docker("network", "create", network)
+    database = docker("run", "-d", "--network", network, "--network-alias", "database", "--stop-signal", "INT",
+                      image, *SERVES)  # fmt: skip
+    try:
+        before, folders = look(database), [Folder(tmp_path / name) for name in ("one", "two")]
+        for folder, fault in zip(folders, (one, other), strict=True):
+            folder.path.mkdir()
+            folder.environment["PRODGATE_NETWORK"] = network
+            asks = {"tcp": {"target": "database", "port": 5432}}
+            waits = {"within": "5s", "command": {"run": "sleep 0.5"}}
+            made = {
+                "steady": [asks],
+                "fault": {fault: "database"},
+                "observe": [waits],
+                "recover": [asks],
+                "stays": "1s",
+            }
+            target = {"container": "database", "ready": {"tcp": 5432, "within": "20s"}}
+            folder.write({"id": "drill", "title": "D", "requires": ["database"], "drill": made}, database=target)
+        gates = [folder.start() for folder in folders]
+        said = "\n".join(gate.communicate(timeout=120)[0] for gate in gates)
+        assert {gate.returncode for gate in gates} <= {0, 1}, said
+        assert (look(database), "Traceback" in said, [each.journals() for each in folders]) == (before, False, [[], []])
+    finally:
+        docker("rm", "-f", database)
+        docker("network", "rm", network)
 
 
 def test_a_gate_that_is_killed_while_it_builds(tmp_path: Path, image: str) -> None:
