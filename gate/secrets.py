@@ -22,10 +22,14 @@ from urllib.parse import quote, quote_plus
 MASK = "***"
 _NAME = (
     r"(?:TOKEN|PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|CREDENTIALS?|(?:API|PRIVATE|ACCESS)_?KEYS?|SECRET_KEY_BASE"
-    r"|(?<=_)(?<!PUBLIC_)(?<!PRIMARY_)(?<!FOREIGN_)(?<!UNIQUE_)(?<!PARTITION_)(?<!SORT_)KEYS?|(?<=_)(?:PASS|PWD|PAT))"
+    r"|(?<=_)(?<!PUBLIC_)(?<!\bPRIMARY_)(?<!FOREIGN_)(?<!UNIQUE_)(?<!PARTITION_)(?<!SORT_)(?<!CACHE_)KEYS?"
+    r"|(?<=_)(?:PASS|PWD|PAT))"
 )
-"""How the names of what is secret end, in an environment as in a text. The keys of a database's tables are none."""
-_NAMES = re.compile(rf"(?i)(?:{_NAME}|^KEYS?|^PASS)$")
+"""How the names of what is secret end, in an environment as in a text. The keys of tables and caches are none.
+
+`PRIMARY_KEY` is one of a table only in a text and by itself: `COSMOS_PRIMARY_KEY` opens an account.
+"""
+_NAMES = re.compile(rf"(?i)(?:{_NAME}|^(?:PRIMARY_)?KEYS?|^PASS)$")
 _SHORTEST = 4
 _PLAIN = str.maketrans("-_", "+/")
 _IN_ADDRESSES = str.maketrans("+/", "-_")

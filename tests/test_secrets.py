@@ -21,7 +21,7 @@ from gate.secrets import REACH, Secrets
         "GITHUB_TOKEN", "DB_PASSWORD", "JWT_SECRET", "API_KEY", "INPUT_GITHUB-TOKEN", "AWS_PRIVATE_KEY", "TOKEN",
         "AWS_SECRET_ACCESS_KEY", "ENCRYPTION_KEY", "JWT_SECRET_KEY", "SSH_KEY", "STRIPE_KEY", "PGPASSWORD", "DB_PASS",
         "MYSQL_PWD", "GITHUB_PAT", "APITOKEN", "npm_config__authToken", "GOOGLE_CREDENTIALS", "SIGNING_KEYS",
-        "SECRET_KEY_BASE", "KEY", "PASS",
+        "SECRET_KEY_BASE", "KEY", "PASS", "PRIMARY_KEY", "COSMOS_PRIMARY_KEY",
     ],
 )  # fmt: skip
 def test_names(name: str) -> None:
@@ -39,6 +39,7 @@ def test_names(name: str) -> None:
         "COMPASS",
         "SSH_PUBLIC_KEY",
         "TABLE_SORT_KEY",
+        "CACHE_KEY",
         "MAX_TOKENS",
         "TOKEN_URL",
         "DISPATCH",
@@ -87,6 +88,7 @@ def test_other_variables(name: str) -> None:
         ("[DB_PASSWORD: test]", "[DB_PASSWORD: ***]"),
         ("http://h/cb#access_token=abc&x=1", "http://h/cb#access_token=***&x=1"),
         ("DB_PASS=abc; STRIPE_KEY=abc x", "DB_PASS=*** STRIPE_KEY=*** x"),
+        ("COSMOS_PRIMARY_KEY=abc PRIMARY_ACCESS_KEY=abc", "COSMOS_PRIMARY_KEY=*** PRIMARY_ACCESS_KEY=***"),
         ("MYSQL_PWD=abc GITHUB_PAT=abc SECRET_KEY_BASE=abc", "MYSQL_PWD=*** GITHUB_PAT=*** SECRET_KEY_BASE=***"),
         ("sent ghp_0123456789abcdefghijABCDEFGHIJklmnop.", "sent ***."),
         ("sent github_pat_11ABCDEFG0abc_0123456789, AKIAIOSFODNN7EXAMPLE", "sent ***, ***"),
@@ -115,7 +117,7 @@ def test_shapes(text: str, shown: str) -> None:
         '"token": 5', "docker run -u 1000:1000 x", "a secret: none", "variable API_TOKEN is not set",
         "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
         "::error title=Sends a cookie::x", "SSH_PUBLIC_KEY=abc", "ghosts", "PASS: 5, FAIL: 3",
-        "PRIMARY_KEY=id, FOREIGN_KEY=user_id",
+        "PRIMARY_KEY=id, FOREIGN_KEY=user_id", "{PRIMARY_KEY: id}", "CACHE_KEY=linux-abc",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:
