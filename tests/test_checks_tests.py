@@ -156,6 +156,14 @@ EMPTY = "<testsuites tests='0'/>"
 OLD = "<testsuite timestamp='2020-01-01T00:00:00'><testcase classname='p' name='ok'/></testsuite>"
 
 
+NEVER_BEGAN = (
+    "<testsuites name='jest tests' tests='0' failures='0' errors='1'><testsuite name='a.test.js' errors='1' failures='0'"
+    " skipped='0' timestamp='1970-01-01T00:00:00' time='0' tests='0'><testcase classname='Test suite failed to run'"
+    " name='a.test.js' time='0'><error>Cannot find module './a'</error></testcase></testsuite></testsuites>"
+)
+"""What jest-junit writes with `reportTestSuiteErrors` of a suite that could not be loaded."""
+
+
 def observe(root: Path, **fields: Any) -> Judgement:
     """What becomes of real results."""
     made = check("tests", **fields)
@@ -168,6 +176,14 @@ def test_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.xml").write_text(GOOD.replace("ok", name))
     assert str(observe(tmp_path, results="*.xml").message) == "2 of 2 tests passed, 0 were skipped"
+
+
+def test_a_suite_that_never_began(tmp_path: Path) -> None:
+    """It has failed, and is not said to be of 1970."""
+    (tmp_path / "r.xml").write_text(NEVER_BEGAN)
+    judged = observe(tmp_path, results="r.xml")
+    assert (judged.status, str(judged.message)) == (Status.FAIL, "Test suite failed to run::a.test.js fails")
+    assert "Cannot find module './a'" in judged.answer
 
 
 @pytest.mark.parametrize(

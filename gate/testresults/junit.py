@@ -207,8 +207,10 @@ def _seconds(text: str) -> float:
 
 
 def _time(text: str) -> datetime | None:
+    """A time that a suite tells. The beginning of 1970 is none: tools write it where a suite never began."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.timestamp() else None
