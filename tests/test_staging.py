@@ -13,8 +13,8 @@ import pytest
 from tests.parts import engine, images
 from tests.parts.folder import Folder, until
 from tests.parts.services import free_port
-from tests.parts.staging import SERVES
-from tests.parts.web import serving, trickle
+from tests.parts.staging import SERVES, docker
+from tests.parts.web import make_authority, serving, trickle
 
 on_engine = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -109,9 +109,10 @@ def test_provisioning_from_outside(folder: Folder, path: str) -> None:
     assert (code, "expected a path inside the checkout" in said) == (2, True), said
 
 
-def test_no_engine(folder: Folder) -> None:
+@pytest.mark.parametrize("address", ["unix:///nowhere.sock", "tcp://127.0.0.1:port"])
+def test_no_engine(folder: Folder, address: str) -> None:
     """Where there is no engine nothing is started, and so nothing is left that could never be undone."""
-    folder.environment["DOCKER_HOST"] = "unix:///nowhere.sock"
+    folder.environment["DOCKER_HOST"] = address
     in_image = {"id": "c", "title": "C", "command": {"image": "alpine", "run": "true"}}
     start = {"image": "alpine"}
     folder.write(item(tcp={"target": "web"}), in_image, web={"start": start, "ready": {"tcp": 80, "within": "5s"}})
@@ -122,6 +123,7 @@ def test_no_engine(folder: Folder) -> None:
     assert (code, "NOT undone" in said, folder.journals()) == (0, False, []), said
     code, said = folder.run()
     assert (code, [outcome["status"] for outcome in folder.outcomes()], folder.journals()) == (1, ["skip", "error"], [])
+    assert "there is no container engine here" in said
 
 
 class TestContainers:
@@ -171,6 +173,36 @@ class TestContainers:
         start = {"image": image, "command": ["sh", "-c", wait]}
         ready = {"path": "/", "within": "40s"}
         assert self.run(folder, asks, start=start, port=5432, provision=provision, ready=ready) == ""
+
+    @pytest.mark.parametrize(("known", "why"), [(True, ""), (False, "certificate")])
+    def test_a_reload_over_https(self, folder: Folder, image: str, known: bool, why: str) -> None:
+        """A service container is asked to reload over HTTPS, once what it serves with is trusted."""
+        authority = make_authority(folder.path)
+        (folder.path / "tls.pem").write_bytes(authority.server.read_bytes())
+        (folder.path / "serve.py").write_text(
+            "import http.server, ssl\n"
+            "class Handler(http.server.BaseHTTPRequestHandler):\n"
+            " def do_POST(self): print('asked for', self.path); self.send_response(200); self.end_headers()\n"
+            "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+            "context.load_cert_chain('/work/tls.pem')\n"
+            "server = http.server.HTTPServer(('', 5432), Handler)\n"
+            "server.socket = context.wrap_socket(server.socket, server_side=True)\n"
+            "server.serve_forever()\n"
+        )
+        if known:
+            folder.environment["SSL_CERT_FILE"] = str(authority.ca)
+        docker("run", "-d", "--name", folder.word, "-p", "127.0.0.1::5432", "-v", f"{folder.path}:/work:ro",
+               image, "python3", "-u", "/work/serve.py")  # fmt: skip
+        try:
+            port = docker("port", folder.word, "5432").rpartition(":")[2]
+            provision = [{"copy": "serve.py", "to": "/srv", "post": "/-/reload"}]
+            found = {"container": folder.word, "url": f"https://localhost:{port}", "provision": provision}
+            said = self.run(folder, item(http={"target": "web", "path": "/", "status": 501}), **found,
+                            ready={"tcp": 5432, "within": "3s"})  # fmt: skip
+            asked = docker("exec", folder.word, "ls", "/srv"), "asked for /-/reload" in docker("logs", folder.word)
+        finally:
+            docker("rm", "-f", folder.word)
+        assert (asked, why in said, "/-/reload" in said) == (("serve.py", known), True, not known), said
 
     def test_a_link_out_of_the_checkout(self, folder: Folder, image: str) -> None:
         """A symbolic link that leads out of the checkout is not copied."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RUN_LABEL = "prodgate.run"
 """The label of everything that a run started, with the run's id."""
+SETTLES = 2.0
+"""Seconds that an engine takes at most for something that it does at once."""
 _TIMEOUT = 30
 
 
@@ -37,7 +39,7 @@ def client() -> DockerClient:
     try:
         found = docker.from_env(version="auto", timeout=_TIMEOUT)
         found.ping()
-    except (DockerException, OSError) as error:
+    except (DockerException, OSError, ValueError) as error:  # ValueError: a DOCKER_HOST that is no address
         raise NoEngine(say("there is no container engine here: {why}", why=_short(error))) from error
     return found
 

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 
 from gate.messages import Message, say
 from gate.model import Model, TargetName
+from gate.staging.engine import SETTLES
 from gate.staging.journal import Act, Journal
 from gate.staging.undo import undo
 
@@ -33,8 +34,6 @@ PROOF_PATIENCE = 10.0
 """Seconds that a fault may take to be in place, or gone."""
 _TAKES = 15.0
 """Seconds that putting in and taking back take at most, an engine's way of stopping a container included."""
-SETTLES = 2.0
-"""Seconds that an engine takes at most for something that it does at once."""
 
 
 class NoFault(Exception):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gate.messages import Message, say
-from gate.staging.faults.base import SETTLES, NoFault, Site, TargetFault, open_port, ports
+from gate.staging.engine import SETTLES
+from gate.staging.faults.base import NoFault, Site, TargetFault, open_port, ports
 
 _GRACE = 5
 
