@@ -64,8 +64,14 @@ class Container:
     @property
     def place(self) -> dict[str, Any]:
         """How it stands on the network, as `gate.staging.undo.connect_container` wants it."""
-        given = (self.endpoint.get("IPAMConfig") or {}).get("IPv4Address")
-        return {"container": self.id, "network": self.network, "aliases": self.aliases, "address": given or None}
+        given = self.endpoint.get("IPAMConfig") or {}
+        return {
+            "container": self.id,
+            "network": self.network,
+            "aliases": self.aliases,
+            "address": given.get("IPv4Address") or None,
+            "address6": given.get("IPv6Address") or None,
+        }
 
     def remove(self) -> None:
         """Removes it, with what it kept."""
@@ -73,6 +79,11 @@ class Container:
 
         with contextlib.suppress(NotFound):
             self.handle.remove(force=True, v=True)
+
+    @property
+    def hold(self) -> str:
+        """The name of the container by which one run holds this one for itself: an engine gives a name once."""
+        return f"prodgate-drills-{self.id[:12]}"
 
     @property
     def log(self) -> str:
@@ -119,6 +130,29 @@ def _called(handle: Any, name: str, network: str | None) -> bool:
 def _its_network(handle: Any, name: str) -> str | None:
     networks = handle.attrs["NetworkSettings"]["Networks"]
     return next((key for key, place in networks.items() if name in (place.get("Aliases") or [])), None)
+
+
+def hold(container: Container, run_id: str) -> None:
+    """Makes the container, never started, by which a run holds another for itself. Raises NoEngine where one does."""
+    from docker.errors import APIError, DockerException
+
+    image, labels = container.handle.attrs["Image"], {RUN_LABEL: run_id}
+    try:
+        client().containers.create(image, ["never"], name=container.hold, labels=labels, network_mode="none")
+    except (DockerException, OSError) as error:
+        if not isinstance(error, APIError) or error.status_code != 409:
+            why = beginning_of(str(error), 500)
+            raise NoEngine(
+                say("{target} cannot be held for this run: {why}", target=container.alias, why=why)
+            ) from error
+        raise NoEngine(
+            say(
+                "another run drills {target} just now; where that one is dead, `prodgate restore` on its machine frees "
+                "it, or `docker rm {name}` once it is as it should be",
+                target=container.alias,
+                name=container.hold,
+            )
+        ) from error
 
 
 def launch(

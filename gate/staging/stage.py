@@ -20,8 +20,8 @@ from gate.messages import Message, say
 from gate.quantities import duration
 from gate.secrets import Secrets
 from gate.staging.asking import TRY, status
-from gate.staging.container import Container, find, launch
-from gate.staging.engine import RUN_LABEL, NoEngine, client, hostname, job_network, own_container
+from gate.staging.container import Container, find, hold, launch
+from gate.staging.engine import RUN_LABEL, SETTLES, NoEngine, client, hostname, job_network, own_container
 from gate.staging.journal import Act, Journal
 from gate.staging.process import Process
 from gate.staging.provision import provision
@@ -71,6 +71,7 @@ class Stage:
         self._done = {name: threading.Event() for name in targets}
         self._failed = False
         self._acts: list[Act] = []
+        self._held: set[str] = set()
         self._starts_containers = False
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -147,6 +148,16 @@ class Stage:
     def logs(self, names: Iterable[str]) -> dict[str, str]:
         """The last lines of what some targets have written."""
         return {name: _log(self.staged[name]) for name in names}
+
+    def hold(self, container: Container) -> None:
+        """Keeps other runs from drilling a container until this one ends. Raises NoEngine where another one does."""
+        if container.started or container.id in self._held:
+            return
+        act = self.journal.before("let_go", settles=SETTLES, container=container.hold, run_id=self.run_id)
+        self._acts.append(act)
+        hold(container, self.run_id)
+        self.journal.done(act)
+        self._held.add(container.id)
 
     def not_restored(self) -> None:
         """Says that a fault could not be taken back: the journal is kept, for `prodgate restore`."""

@@ -51,10 +51,12 @@ def unpause_container(container: str) -> None:
         found.unpause()
 
 
-def connect_container(container: str, network: str, aliases: list[str], address: str | None = None) -> None:
+def connect_container(
+    container: str, network: str, aliases: list[str], address: str | None = None, address6: str | None = None
+) -> None:
     """Gives a container its place on a network back, with the names it had there and no others.
 
-    `address` is the one that it was given when it was created; None where the engine chose one.
+    `address` and `address6` are those that it was given when it was created; None where the engine chose one.
     """
     found = _container(container)
     if found is None:
@@ -65,13 +67,20 @@ def connect_container(container: str, network: str, aliases: list[str], address:
         if sorted(set(place.get("Aliases") or []) - {short}) == sorted(set(aliases) - {short}):
             return
         client().networks.get(network).disconnect(found, force=True)
-    client().networks.get(network).connect(found, aliases=aliases, ipv4_address=address)
+    client().networks.get(network).connect(found, aliases=aliases, ipv4_address=address, ipv6_address=address6)
 
 
 def remove_container(container: str) -> None:
     """Removes a container of ours, by its name."""
     found = _container(container)
     if found is not None:
+        found.remove(force=True, v=True)
+
+
+def let_go(container: str, run_id: str) -> None:
+    """Removes the container by which a run held another one for itself; one of that name may be another run's."""
+    found = _container(container)
+    if found is not None and found.labels.get(RUN_LABEL) == run_id:
         found.remove(force=True, v=True)
 
 
@@ -117,6 +126,7 @@ WAYS: dict[str, Callable[..., None]] = {
         unpause_container,
         connect_container,
         remove_container,
+        let_go,
         run_command,
         end_group,
         end_processes,

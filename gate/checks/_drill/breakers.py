@@ -14,8 +14,8 @@ from gate.messages import Message, say
 from gate.process import Running
 from gate.staging import script
 from gate.staging.engine import NoEngine
-from gate.staging.faults.base import PROOF_PATIENCE, Fault, NoFault, Site, wait_for
-from gate.staging.faults.stop import up_again
+from gate.staging.faults.base import PROOF_PATIENCE, Fault, NoFault, Site, TargetFault, wait_for
+from gate.staging.faults.stop import up, up_again
 from gate.staging.staged import Staged
 
 _HASTE = 5.0
@@ -31,10 +31,13 @@ def putting_back(made: Script) -> float:
 
 
 def site(world: World, target: str | None) -> Site:
-    """Where a fault goes. Raises NoFault where faults can't be done."""
+    """Where a fault goes, held for this run alone. Raises NoFault where faults can't be done, NoEngine where another
+    run does some."""
     if world.stage is None:
         raise NoFault(say("no fault can be done here"))
     staged = world.targets[target] if target else Staged(name="")
+    if staged.container is not None:
+        world.stage.hold(staged.container)
     return Site(staged=staged, journal=world.stage.journal, root=world.root, cancelled=world.cancelled)
 
 
@@ -50,6 +53,7 @@ class FaultBreaker:
 
     def put_in(self) -> Message:
         try:
+            self._must_be_up()
             self.fault.inject(self.site)
         except (NoFault, NoEngine) as error:
             self.refused = not self.site.acts
@@ -60,6 +64,13 @@ class FaultBreaker:
         if proof is None:
             raise NoProof(say("it had no effect: {what} could not be seen", what=self.fault.effect()))
         return proof
+
+    def _must_be_up(self) -> None:
+        """Raises NoFault for a target that does not run as it should: of one that is broken already, a fault breaks
+        nothing, and taking it back would not leave it as it was."""
+        if isinstance(self.fault, TargetFault) and up(self.site) is None:
+            raise NoFault(say("{target} is not up before the fault: nothing of it could be broken",
+                              target=self.site.staged.name))  # fmt: skip
 
     def end(self) -> Message | None:
         return None

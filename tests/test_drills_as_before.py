@@ -1,0 +1,107 @@
+"""A drill leaves a container as it was: one that is broken already is not drilled, nor one that another run drills."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts import engine, images
+from tests.parts.folder import Folder, until
+from tests.parts.staging import SERVES, docker, look
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
+
+HOLDS: dict[str, Any] = {"command": {"run": "true"}}
+LATE: dict[str, Any] = {"slow": {"target": "database", "latency": "100ms"}}
+
+
+@dataclass
+class Lane:
+    """A network with a database on it that has addresses of its own, and gates that work there from outside."""
+
+    path: Path
+    network: str
+    database: str
+
+    def gate(self, name: str, fault: dict[str, Any], *observe: dict[str, Any]) -> Folder:
+        """A gate with one drill on the database."""
+        folder = Folder(self.path / name)
+        folder.path.mkdir()
+        folder.environment |= {"PRODGATE_NETWORK": self.network, "PRODGATE_IMAGE": images.action()}
+        seen = [*observe, {"within": "1s", **HOLDS}]
+        drill = {"steady": [HOLDS], "fault": fault, "observe": seen, "recover": [HOLDS], "stays": "0s"}
+        folder.write({"id": "drill", "title": "D", "drill": drill}, database={"container": "database", "port": 5432})
+        return folder
+
+    def addresses(self) -> Any:
+        """What the database was given on the network when it was created."""
+        return json.loads(docker("inspect", self.database))[0]["NetworkSettings"]["Networks"][self.network][
+            "IPAMConfig"
+        ]
+
+    def holds(self) -> str:
+        """The containers by which runs hold the database."""
+        return docker("ps", "-aq", "--filter", f"name=prodgate-drills-{self.database[:12]}")
+
+
+@pytest.fixture
+def lane(tmp_path: Path) -> Iterator[Lane]:
+    """One for each test."""
+    engine.up()
+    word = uuid.uuid4().hex
+    network, (four, six) = f"github_network_{word}", (f"10.213.{int(word[:2], 16)}", f"fd00:{word[:4]}:{word[4:8]}:")
+    docker("network", "create", "--ipv6", "--subnet", f"{four}.0/24", "--subnet", f"{six}:/64", network)
+    database = docker("run", "-d", "--network", network, "--network-alias", "database", "--stop-signal", "INT",
+                      "--ip", f"{four}.77", "--ip6", f"{six}:77", images.base(), *SERVES)  # fmt: skip
+    try:
+        yield Lane(tmp_path, network, database)
+    finally:
+        docker("rm", "-f", "-v", *{database[:12], *docker("ps", "-aq", "--filter", f"network={network}").split()})
+        docker("network", "rm", network)
+
+
+@pytest.mark.parametrize("broken", ["stop", "pause"])
+@pytest.mark.parametrize("fault", [{"stop": "database"}, {"kill": "database"}, {"pause": "database"}, LATE])
+def test_what_is_broken_already(lane: Lane, broken: str, fault: dict[str, Any]) -> None:
+    """A fault that finds its container stopped, or paused, breaks nothing: an ERROR, and the container stays so."""
+    docker(broken, lane.database)
+    before, gate = look(lane.database), lane.gate("one", fault)
+    code, said = gate.run()
+    (outcome,) = gate.outcomes()
+    assert (code, outcome["status"], "not up before the fault" in json.dumps(outcome)) == (1, "error", True), said
+    assert (look(lane.database), gate.journals(), lane.holds()) == (before, [], "")
+
+
+@pytest.mark.parametrize("fault", [{"disconnect": "database"}, LATE])
+def test_addresses_of_its_own(lane: Lane, fault: dict[str, Any]) -> None:
+    """A container that was given its addresses, of IPv4 and of IPv6, has them again afterwards."""
+    before, gate = lane.addresses(), lane.gate("one", fault)
+    assert sorted(before) == ["IPv4Address", "IPv6Address"]
+    code, said = gate.run()
+    assert (code, lane.addresses(), gate.journals()) == (0, before, []), said
+
+
+def test_a_container_that_another_run_drills(lane: Lane) -> None:
+    """Of two gates that drill one container, the second is refused and touches nothing, also once the first is dead;
+    after `restore` the container can be drilled again."""
+    first = lane.gate("first", {"pause": "database"}, {"within": "60s", "command": {"run": "false"}})
+    second = lane.gate("second", {"pause": "database"})
+    gate = first.start()
+    until(lambda: look(lane.database).state == "paused")
+    for dead in (False, True):
+        if dead:
+            first.kill(gate)
+        assert second.run()[0] == 1
+        (outcome,) = second.outcomes()
+        assert (outcome["status"], "another run drills" in json.dumps(outcome["message"])) == ("error", True), outcome
+        assert (look(lane.database).state, second.journals(), bool(lane.holds())) == ("paused", [], True)
+    code, said = first.run("restore")
+    assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said
+    code, said = second.run()
+    assert (code, lane.holds()) == (0, ""), said
