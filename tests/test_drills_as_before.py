@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import socketserver
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,3 +109,45 @@ def test_a_container_that_another_run_drills(lane: Lane) -> None:
     assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said
     code, said = second.run()
     assert (code, lane.holds()) == (0, ""), said
+
+
+UNABLE = b'{"message": "Cannot pause container: OCI runtime pause failed: unable to freeze: unknown"}'
+
+
+@contextmanager
+def busy_engine(path: Path, refusals: int) -> Iterator[str]:
+    """The engine under load: a number of times, it says what runc says of cgroup v1 when it has no time to freeze."""
+    left = iter(range(refusals))
+
+    class Between(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as there:
+                there.connect("/var/run/docker.sock")
+                back = threading.Thread(target=pump, args=(there, self.request))
+                back.start()
+                while data := self.request.recv(65536):
+                    if b"/pause HTTP/" in data and next(left, None) is not None:
+                        head = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+                        self.request.sendall(head + b"Content-Length: %d\r\n\r\n" % len(UNABLE) + UNABLE)
+                    else:
+                        there.sendall(data)
+                there.shutdown(socket.SHUT_WR)
+                back.join()
+
+    def pump(there: socket.socket, here: socket.socket) -> None:
+        while data := there.recv(65536):
+            here.sendall(data)
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Between) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"unix://{path}"
+        server.shutdown()
+
+
+def test_an_engine_that_has_no_time_to_freeze(lane: Lane, tmp_path: Path) -> None:
+    """Under load an engine may fail to pause a container, and succeeds a moment later: the drill asks it again."""
+    gate = lane.gate("one", {"pause": "database"})
+    with busy_engine(tmp_path / "engine", 2) as address:
+        gate.environment["DOCKER_HOST"] = address
+        code, said = gate.run()
+    assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said

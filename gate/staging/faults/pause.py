@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import ClassVar
 
 from gate.messages import Message, say
+from gate.staging.engine import SETTLES
 from gate.staging.faults.base import Site, TargetFault
 from gate.staging.faults.stop import up
+
+_PATIENCE = 5.0
+_AGAIN = 0.2
 
 
 class Pause(TargetFault):
@@ -21,8 +26,8 @@ class Pause(TargetFault):
         if site.process:
             site.process.send(signal.SIGSTOP)
             return
-        with site.act("unpause_container", container=site.container.id):
-            site.container.handle.pause()
+        with site.act("unpause_container", settles=_PATIENCE + SETTLES, container=site.container.id):
+            _freeze(site)
 
     def holds(self, site: Site) -> Message | None:
         paused = site.process.paused if site.process else site.container.state == "paused"
@@ -35,3 +40,17 @@ class Pause(TargetFault):
 
     def gone(self, site: Site) -> Message | None:
         return up(site)
+
+
+def _freeze(site: Site) -> None:
+    """Under load, processes may not be frozen in the time that runc gives them (cgroup v1): it is asked again."""
+    from docker.errors import APIError
+
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            site.container.handle.pause()
+            return
+        except APIError as error:
+            if not error.is_server_error() or time.monotonic() > end or site.cancelled.wait(_AGAIN):
+                raise
