@@ -68,15 +68,15 @@ _HEADER = re.compile(
 )
 _FIELD = re.compile(
     r"""(?x)
-    ( (?: (?P<flow>[{\[,][ \t]*) (?:[A-Z0-9]{1,32}_){0,8} )?
+    ( (?: (?P<flow>[{\[,][ \t]*) \w{0,64}? )?
       (?: """
     + _NAME
     + r""" (?:\\*["'])?
         | (?i: token|password|passwd|passphrase|secret|(?:api|private|access|secret)_?key )
-          \\*["'] (?=[ \t]*:[ \t]*\\*["']) )
+          (?(flow) (?:\\*["'])? | \\*["'] ) (?=[ \t]*:[ \t]*\\*["']) )
       [ \t]* (?: :(?!:) | = ) [ \t]* )
     (?! [-?$ \t] | (?:\\?\*){3} )  # `${TOKEN:-default}` and `$TOKEN` are names
-    (?: (?P<plain>["']) (?: \\. | (?!(?P=plain))[^\\\r\n] )*
+    (?: (?P<plain>["']) (?: \\. | '' | (?!(?P=plain))[^\\\r\n] )*  # YAML writes '' for '
       | (?P<inner>\\+(?P<mark>["'])) (?: (?!\\+(?P=mark))[^\r\n] )*
       | (?<=:[ \t]) (?(flow) [^\r\n"'`\\,}\]]+ | [^\r\n"'`\\]+ )  # in a mapping of YAML up to what ends the value
       | [^\s"'`\\]+ )

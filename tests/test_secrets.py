@@ -86,6 +86,11 @@ def test_other_variables(name: str) -> None:
         ("env: {POSTGRES_PASSWORD: test}}", "env: {POSTGRES_PASSWORD: ***}}"),
         ("{A: b, DB_PASSWORD: my horse, B_TOKEN: x, C: d}", "{A: b, DB_PASSWORD: ***, B_TOKEN: ***, C: d}"),
         ("[DB_PASSWORD: test]", "[DB_PASSWORD: ***]"),
+        ('{DB_PASSWORD: "a,b", C: d}', '{DB_PASSWORD: "***", C: d}'),
+        ("{DB_PASSWORD: a,b: c}", "{DB_PASSWORD: ***,b: c}"),
+        ("{DB_PASSWORD: 'it''s, so', C: ''}", "{DB_PASSWORD: '***', C: ''}"),
+        ('{user: me, password: "a,b"}', '{user: me, password: "***"}'),
+        ("{ id: 1, accessToken: 'a,b' }", "{ id: 1, accessToken: '***' }"),
         ("http://h/cb#access_token=abc&x=1", "http://h/cb#access_token=***&x=1"),
         ("DB_PASS=abc; STRIPE_KEY=abc x", "DB_PASS=*** STRIPE_KEY=*** x"),
         ("COSMOS_PRIMARY_KEY=abc PRIMARY_ACCESS_KEY=abc", "COSMOS_PRIMARY_KEY=*** PRIMARY_ACCESS_KEY=***"),
@@ -118,6 +123,7 @@ def test_shapes(text: str, shown: str) -> None:
         "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
         "::error title=Sends a cookie::x", "SSH_PUBLIC_KEY=abc", "ghosts", "PASS: 5, FAIL: 3",
         "PRIMARY_KEY=id, FOREIGN_KEY=user_id", "{PRIMARY_KEY: id}", "CACHE_KEY=linux-abc",
+        "line 3, token: 5", "{tokens: 'a'}",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:
