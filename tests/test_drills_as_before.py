@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
+import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -66,7 +67,8 @@ def lane(tmp_path: Path) -> Iterator[Lane]:
     try:
         yield Lane(tmp_path, network, database)
     finally:
-        docker("rm", "-f", "-v", *{database[:12], *docker("ps", "-aq", "--filter", f"network={network}").split()})
+        left = docker("ps", "-aq", "--filter", f"network={network}").split()
+        subprocess.run(["docker", "rm", "-f", "-v", database, *left], check=False, capture_output=True)
         docker("network", "rm", network)
 
 
@@ -109,6 +111,20 @@ def test_a_container_that_another_run_drills(lane: Lane) -> None:
     assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said
     code, said = second.run()
     assert (code, lane.holds()) == (0, ""), said
+
+
+def test_a_container_that_is_there_no_more(lane: Lane) -> None:
+    """A container that was removed after the gate was killed was not put back: `restore` says so, once."""
+    folder = lane.gate("one", {"pause": "database"}, {"within": "60s", "command": {"run": "false"}})
+    gate = folder.start()
+    until(lambda: look(lane.database).state == "paused")
+    folder.kill(gate)
+    docker("rm", "-f", lane.database)
+    code, said = folder.run("restore")
+    lines = [line for line in said.splitlines() if "unpause_container" in line]
+    assert [line.startswith("prodgate: cannot be undone any more") for line in lines] == [True], said
+    assert (code, folder.journals()) == (0, []), said
+    assert folder.run("restore") == (0, "nothing was left behind\n")
 
 
 UNABLE = b'{"message": "Cannot pause container: OCI runtime pause failed: unable to freeze: unknown"}'

@@ -29,9 +29,11 @@ def main(options: argparse.Namespace) -> int:
         print(f"undone: {line}")
     for line in found.failed:
         print(f"prodgate: NOT undone: {line}", file=sys.stderr)
+    for line in found.lost:
+        print(f"prodgate: cannot be undone any more: {line}", file=sys.stderr)
     for run_id in found.alive:
         print(f"prodgate: run {run_id} is still alive: what it has broken was let be", file=sys.stderr)
-    if not (found.done or found.failed or found.alive):
+    if not (found.done or found.failed or found.lost or found.alive):
         print("nothing was left behind")
     notices = leftover(wished(options), left())
     tell(notices)

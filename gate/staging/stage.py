@@ -133,6 +133,8 @@ class Stage:
             self.note(f"left by another run, undone: {line}")
         for line in restored.failed:
             self.note(f"left by another run, NOT undone: {line}")
+        for line in restored.lost:
+            self.note(f"left by another run, cannot be undone any more: {line}")
 
     def _close_journal(self, journal: Journal) -> None:
         clean = not self._failed

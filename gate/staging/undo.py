@@ -22,8 +22,12 @@ _DIES = 5.0
 """Seconds in which a run is dead after SIGKILL."""
 
 
+class Gone(Exception):
+    """The container is there no more: nothing can be put back, now or later."""
+
+
 def undo(act: Act, born: Born | None = None) -> None:
-    """Undoes an act. Raises whatever keeps it from being undone. `born` is told of a command of the user's own."""
+    """Undoes an act. Raises whatever keeps it from being undone, Gone among it. `born` is told of a user's command."""
     more = {"born": born} if act.undo == run_command.__name__ else {}
     WAYS[act.undo](**act.what, **more)
 
@@ -37,17 +41,24 @@ def _container(name: str) -> Any | None:
         return None
 
 
+def _needed(name: str) -> Any:
+    found = _container(name)
+    if found is None:
+        raise Gone(f"container {name} is there no more")
+    return found
+
+
 def start_container(container: str) -> None:
     """Starts a container again that was stopped or killed."""
-    found = _container(container)
-    if found is not None and found.attrs["State"]["Status"] != "running":
+    found = _needed(container)
+    if found.attrs["State"]["Status"] != "running":
         found.start()
 
 
 def unpause_container(container: str) -> None:
     """Lets a paused container go on."""
-    found = _container(container)
-    if found is not None and found.attrs["State"]["Status"] == "paused":
+    found = _needed(container)
+    if found.attrs["State"]["Status"] == "paused":
         found.unpause()
 
 
@@ -58,9 +69,7 @@ def connect_container(
 
     `address` and `address6` are those that it was given when it was created; None where the engine chose one.
     """
-    found = _container(container)
-    if found is None:
-        return
+    found = _needed(container)
     place = found.attrs["NetworkSettings"]["Networks"].get(network)
     short = found.id[:12]
     if place is not None:
@@ -137,10 +146,11 @@ WAYS: dict[str, Callable[..., None]] = {
 
 @dataclass(frozen=True)
 class Restored:
-    """What was done and what could not be, in words, and the runs that are still alive."""
+    """What was done, what could not be, what never can be, in words, and the runs that are still alive."""
 
     done: list[str]
     failed: list[str]
+    lost: list[str]
     alive: list[str]
 
 
@@ -148,15 +158,16 @@ def restore(where: Path | None = None, patience: float | None = None) -> Restore
     """Undoes what dead runs left. Runs that live are let be, or with `patience` are ended after so many seconds."""
     done: list[str] = []
     failed: list[str] = []
+    lost: list[str] = []
     if patience is not None:
         _await_end(where, patience, done)
     with runs(where) as (dead, alive):
         for run in dead:
-            problems = _undo_all(run, done)
+            problems = _undo_all(run, done, lost)
             if not problems:
                 run.path.unlink(missing_ok=True)
             failed += problems
-    return Restored(done, failed, [each.run_id for each in alive])
+    return Restored(done, failed, lost, [each.run_id for each in alive])
 
 
 def _await_end(where: Path | None, patience: float, done: list[str]) -> None:
@@ -190,8 +201,8 @@ def _end(run: Alive) -> None:
         found.kill()
 
 
-def _undo_all(run: Left, done: list[str]) -> list[str]:
-    """Undoes all acts of a dead run, the latest first; adds to what was done, and returns what could not be.
+def _undo_all(run: Left, done: list[str], lost: list[str]) -> list[str]:
+    """Undoes all acts of a dead run, the latest first; adds to what was done and what is lost, and returns the rest.
 
     A script that was under way is the latest act: once it has ended, nothing more is asked of the engine, which is
     waited for before anything else is undone.
@@ -204,6 +215,8 @@ def _undo_all(run: Left, done: list[str]) -> list[str]:
         try:
             undo(act)
             done.append(words)
+        except Gone as error:
+            lost.append(f"{words}: {error}")
         except Exception as error:  # noqa: BLE001 - the rest must be undone all the same
             problems.append(f"{words}: {error}")
     return problems
