@@ -51,7 +51,7 @@ demo: venv ## run the gate on the example, with its services as processes
 image: ## build the action's image: IMAGE= names it, BASE= is any Debian 13
 	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
-bench: parts .cache/prodgate .cache/chaostoolkit ## measure the gate beside its peers
+bench: parts .cache/prodgate .cache/chaostoolkit/bin/chaos ## measure the gate beside its peers
 	@for each in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
 
 .PHONY: .cache/prodgate
@@ -61,9 +61,9 @@ bench: parts .cache/prodgate .cache/chaostoolkit ## measure the gate beside its 
 	@$@/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$@/bin/pip install --quiet --disable-pip-version-check --no-deps .
 
-.cache/chaostoolkit:
-	@$(PYTHON) -m venv $@
-	@$@/bin/pip install --quiet --disable-pip-version-check chaostoolkit==$(CHAOSTOOLKIT)
+.cache/chaostoolkit/bin/chaos:
+	@$(PYTHON) -m venv .cache/chaostoolkit
+	@.cache/chaostoolkit/bin/pip install --quiet --disable-pip-version-check chaostoolkit==$(CHAOSTOOLKIT)
 
 schema: venv ## write the checklist's JSON Schema beside the example
 	$(BIN)/prodgate schema > examples/veza/prodgate.schema.json

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 import sys
 
 BODY = b'{"status": "ready"}'
@@ -28,11 +27,5 @@ async def main(delay: float) -> None:
     await server.serve_forever()
 
 
-def loop() -> asyncio.AbstractEventLoop:
-    """An event loop that waits in microseconds: epoll's milliseconds would make 51 of 50."""
-    return asyncio.SelectorEventLoop(selectors.SelectSelector())
-
-
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(main(float(sys.argv[1])))
+    asyncio.run(main(float(sys.argv[1])))
