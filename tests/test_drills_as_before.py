@@ -93,6 +93,20 @@ def test_addresses_of_its_own(lane: Lane, fault: dict[str, Any]) -> None:
     assert (code, lane.addresses(), gate.journals()) == (0, before, []), said
 
 
+def test_who_comes_over_ipv6(lane: Lane) -> None:
+    """Ours stands in the place of a container for connections over IPv6, too: the stub answers them."""
+    asks = (
+        "import socket, urllib.request as r; address = socket.getaddrinfo('database', 0, socket.AF_INET6)[0][4][0]; "
+        "r.urlopen(f'http://[{address}]:5432')"
+    )
+    client = docker("run", "-d", "--network", lane.network, images.base(), "sleep", "600")
+    sees = {"within": "5s", "command": {"run": ["docker", "exec", client, "python3", "-c", asks], "exit": 1,
+                                        "stderr": {"contains": "Error 503"}}}  # fmt: skip
+    gate = lane.gate("one", {"impersonate": {"target": "database", "status": 503}}, sees)
+    code, said = gate.run()
+    assert code == 0, said
+
+
 def test_a_container_that_another_run_drills(lane: Lane) -> None:
     """Of two gates that drill one container, the second is refused and touches nothing, also once the first is dead;
     after `restore` the container can be drilled again."""

@@ -238,7 +238,7 @@ def main(arguments: list[str]) -> int:
         for port in ports:
             proxy = Proxy((host, int(port)), logs=True)
             proxy.mode = mode
-            await asyncio.start_server(proxy.serve, "0.0.0.0", int(port))  # noqa: S104 - on the job's network
+            await asyncio.start_server(proxy.serve, None, int(port))  # IPv4 and IPv6, as far as there are
         _say(json.dumps({"mode": asdict(mode)}))
         await asyncio.Event().wait()
 
