@@ -7,15 +7,12 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import zlib
 
 import pytest
 
 from gate import http
-from gate.staging import provision
-from gate.staging.engine import NoEngine
 from tests.parts.web import Authority, Reply, make_authority, reset, send, serving, trickle
 
 SOON = 0.5
@@ -212,18 +209,6 @@ def test_certificates(authority: Authority) -> None:
         assert answer.timings.tls is not None
         assert "The TLS handshake failed: the certificate is not trusted" in str(failure(web.url).message)
         assert fetch(f"{web.url}/", tls=http.Tls(verify=False)).status == 200
-
-
-def test_a_target_over_tls(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target is awaited, and asked to reload, over TLS: with the system's authorities, and no other's."""
-    with serving({"/-/reload": Reply()}, tls=authority.context()) as web:
-        with pytest.raises(NoEngine, match=r"cannot be asked to reload: .*the certificate is not trusted"):
-            provision._post(web.url, "/-/reload", 0.1, threading.Event())
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
-        http._context.cache_clear()
-        provision._post(web.url, "/-/reload", 5.0, threading.Event())
-        assert [(got.method, got.path) for got in web.requests] == [("POST", "/-/reload")]
-    http._context.cache_clear()
 
 
 @pytest.mark.parametrize("chain", ["expired", "other"])

@@ -91,7 +91,7 @@ def test_two_gates_at_once(tmp_path: Path, image: str) -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("stop", "stop"), ("disconnect", "pause")])
 def test_two_gates_on_one_container(tmp_path: Path, image: str, one: str, other: str) -> None:
-    """Gates that break the very same container may fail each other's drill; the container is as it was afterwards."""
+    """Gates that begin on one container at the same moment leave it as it was; who may drill it, the engine says."""
     network = f"github_network_{uuid.uuid4().hex}"
     docker("network", "create", network)
     database = docker("run", "-d", "--network", network, "--network-alias", "database", "--stop-signal", "INT",

@@ -205,4 +205,4 @@ def _interval(node: Node | None, otherwise: float) -> float:
     found = durations.seconds(_text(node))
     if found is None:
         raise BadConfig(say("{text} is not a duration, such as 30s or 1h30m", text=_text(node)), node.line, node.column)
-    return found
+    return found or otherwise  # 0 says nothing, as in Prometheus
