@@ -65,8 +65,9 @@ bench: parts .cache/prodgate .cache/chaostoolkit/bin/chaos ## measure the gate b
 	@$(PYTHON) -m venv .cache/chaostoolkit
 	@.cache/chaostoolkit/bin/pip install --quiet --disable-pip-version-check chaostoolkit==$(CHAOSTOOLKIT)
 
-schema: venv ## write the checklist's JSON Schema beside the example
+schema: venv ## write the JSON Schemas of the checklist and of the report
 	$(BIN)/prodgate schema > examples/veza/prodgate.schema.json
+	$(BIN)/prodgate schema --report > docs/report.schema.json
 
 catalogues: venv ## extract the texts, update and compile the catalogues
 	$(BIN)/python -m gate.locale

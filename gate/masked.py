@@ -7,13 +7,13 @@ from functools import cache
 from operator import is_
 from typing import Any, Literal, TypeVar, get_origin
 
-from pydantic import BaseModel
+from msgspec import Struct, structs
 
 from gate.messages import Message
 from gate.model import Decision, Severity, Status
 from gate.secrets import Secrets
 
-Data = TypeVar("Data", bound=BaseModel)
+Data = TypeVar("Data", bound=Struct)
 _TELLS_NOTHING = frozenset((type(None), bool, int, float, datetime, date, Status, Severity, Decision))
 """Types of values in which no secret can be."""
 
@@ -28,10 +28,9 @@ def _masked(value: Any, secrets: Secrets) -> Any:
     """The value itself where nothing in it is secret, so that most of a report is not made anew."""
     if type(value) is str:
         return secrets.hide(value)
-    if isinstance(value, BaseModel):
-        inside = vars(value)
-        changed = _changed({name: inside[name] for name in _from_outside(type(value))}, secrets)
-        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, Struct):
+        changed = _changed({name: getattr(value, name) for name in _from_outside(type(value))}, secrets)
+        return structs.replace(value, **changed) if changed else value
     if isinstance(value, tuple):
         made = [_masked(inner, secrets) for inner in value]
         return value if all(map(is_, made, value)) else tuple(made)
@@ -53,10 +52,10 @@ def _changed(values: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
 
 
 @cache
-def _from_outside(model: type[BaseModel]) -> tuple[str, ...]:
+def _from_outside(model: type[Struct]) -> tuple[str, ...]:
     """The fields of a model that may hold what came from outside."""
     return tuple(
-        name
-        for name, field in model.model_fields.items()
-        if get_origin(field.annotation) is not Literal and not (name == "text" and issubclass(model, Message))
+        field.name
+        for field in structs.fields(model)
+        if get_origin(field.type) is not Literal and not (field.name == "text" and issubclass(model, Message))
     )

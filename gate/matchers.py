@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import math
 from functools import reduce
-from typing import Any
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from typing import Any, ClassVar, Self
 
 from gate import patterns
 from gate.messages import Message, say
@@ -32,9 +29,18 @@ Where = str | Message
 
 
 class Matcher:
-    """What is expected of one value."""
+    """What is expected of one value. In a checklist it is a kind of its own (`gate.written.Kind`)."""
 
     __slots__ = ("spec",)
+    then: ClassVar[Any] = Any
+    shown: ClassVar[bool] = False
+    schema: ClassVar[dict[str, Any]] = {
+        "description": (
+            "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset. "
+            "What stands after `matches` is a regular expression of RE2's."
+        ),
+        "anyOf": [{"type": ["string", "number", "boolean", "null", "array"]}, {"type": "object"}],
+    }
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
@@ -65,27 +71,11 @@ class Matcher:
         return hash(repr(self.spec))
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(lambda self: self.spec)
-        )
+    def before(cls, value: Any) -> Self:
+        """The matcher that is written so. Raises ValueError."""
+        return value if isinstance(value, cls) else cls(value)
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {
-            "description": (
-                "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset. "
-                "What stands after `matches` is a regular expression of RE2's."
-            ),
-            "anyOf": [
-                {"type": ["string", "number", "boolean", "null", "array"]},
-                {"type": "object"},
-            ],
-        }
-
-    @classmethod
-    def _validate(cls, value: Any) -> Matcher:
-        return value if isinstance(value, Matcher) else cls(value)
+    made_of = before
 
 
 def _is_operators(spec: Any) -> bool:
@@ -95,14 +85,12 @@ def _is_operators(spec: Any) -> bool:
 def _check(spec: Any, at: tuple[str, ...]) -> None:
     where = f" (in {'.'.join(at)})" if at else ""
     if isinstance(spec, list) and not spec:
-        raise PydanticCustomError(
-            "matcher", "expected at least one value in the list: an empty one matches nothing" + where
-        )
+        raise ValueError("expected at least one value in the list: an empty one matches nothing" + where)
     if isinstance(spec, list):
         for entry in spec:
             _check(entry, at)
     elif isinstance(spec, dict) and not spec:
-        raise PydanticCustomError("matcher", "expected at least one field: an empty mapping matches anything" + where)
+        raise ValueError("expected at least one field: an empty mapping matches anything" + where)
     elif _is_operators(spec):
         _check_operators(spec, where, at)
     elif isinstance(spec, dict):
@@ -113,26 +101,20 @@ def _check(spec: Any, at: tuple[str, ...]) -> None:
 def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
     for name, value in spec.items():
         if name in ("gt", "ge", "lt", "le") and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise PydanticCustomError("matcher", f"expected a number after '{name}'{where}")
+            raise ValueError(f"expected a number after '{name}'{where}")
         if name == "matches":
             if not isinstance(value, str):
-                raise PydanticCustomError("matcher", f"expected a regular expression after 'matches'{where}")
+                raise ValueError(f"expected a regular expression after 'matches'{where}")
             try:
                 patterns.check(value)
             except patterns.BadPattern as error:
-                raise PydanticCustomError(
-                    "matcher", "expected a regular expression after 'matches': {why}" + where, {"why": str(error)}
-                ) from error
+                raise ValueError(f"expected a regular expression after 'matches': {error}{where}") from error
             if patterns.matches_anything(value):
-                raise PydanticCustomError(
-                    "matcher", f"expected a regular expression that not every text matches{where}"
-                )
+                raise ValueError(f"expected a regular expression that not every text matches{where}")
         if name == "not":
             _check(value, at)
         if name == "contains" and value == "":
-            raise PydanticCustomError(
-                "matcher", f"expected some text after 'contains': every text contains nothing{where}"
-            )
+            raise ValueError(f"expected some text after 'contains': every text contains nothing{where}")
 
 
 def _mismatch(spec: Any, value: Any, at: Where) -> Message | None:

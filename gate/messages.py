@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+import msgspec
 
 Argument = "str | int | float | Message"
 _SHOWN = 20
 
 
-class Message(BaseModel):
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One sentence: an English template with `{names}`, and a value for each of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     text: str
     args: dict[str, str | int | float | Message] = {}

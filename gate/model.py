@@ -8,23 +8,48 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, dataclass_transform
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, Struct, StructMeta, field, structs
 
+from gate import written
 from gate.messages import Message
+from gate.written import Mistake, Path_, kind
 
 REPORT_VERSION: Literal["prodgate.report/1"] = "prodgate.report/1"
 
 
-class Model(BaseModel):
-    """Frozen, and strict about keys."""
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class _Frozen(StructMeta):
+    """Makes every model frozen, strict about keys, and made by keywords: msgspec asks each class for it anew."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    def __new__(mcls, name: str, bases: tuple[type, ...], inside: dict[str, Any], **options: Any) -> Any:
+        options |= {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
+        return super().__new__(mcls, name, bases, inside, **options)
+
+
+class Model(Struct, metaclass=_Frozen):
+    """Data that can't be changed."""
+
+    def but(self, **changes: Any) -> Self:
+        """The same with some fields otherwise."""
+        return structs.replace(self, **changes)
+
+    @classmethod
+    def made_of(cls, value: Any) -> Self:
+        """The model of what somebody wrote. Raises msgspec.ValidationError or ValueError: see `gate.written.read`."""
+        made: Self = written.convert(value, cls)
+        return made
+
+    @classmethod
+    def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
+        """Everything that is wrong with what somebody wrote."""
+        found = list(written.of_model(value, cls, path))
+        yield from found or written.as_a_whole(value, cls, path)
 
 
 class Refers:
@@ -35,16 +60,30 @@ TargetName = Annotated[str, Refers()]
 """The name of a target of the checklist. One that does not exist is an error of the checklist."""
 
 
-def _inside(value: str) -> str:
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone."""
+SomeText = Annotated[str, Meta(min_length=1)]
+Natural = Annotated[int, Meta(ge=0)]
+"""A whole number from 0."""
+
+
+def _inside(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected text")
     path = PurePosixPath(value)
+    if not value:
+        raise ValueError("expected some text")
     if path.is_absolute() or ".." in path.parts:
-        raise PydanticCustomError("path", "expected a path inside the checkout, without '..'")
+        raise ValueError("expected a path inside the checkout, without '..'")
     if "\0" in value:
-        raise PydanticCustomError("path", "expected a path without NUL")
+        raise ValueError("expected a path without NUL")
     return value
 
 
-CheckoutPath = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
+if TYPE_CHECKING:
+    CheckoutPath = str
+else:
+    CheckoutPath = kind(_inside, {"type": "string", "minLength": 1})
 """A path relative to the checkout. It may not lead out of it: neither absolute, nor by `..`, nor by a symbolic link."""
 
 
@@ -99,7 +138,7 @@ class Evidence(Model):
     asked: str = ""
     answer: str = ""
     reproduce: str = ""
-    started: datetime | None = None
+    started: Instant | None = None
     duration: float = 0.0
     tries: int = 0
     locations: tuple[Location, ...] = ()
@@ -150,11 +189,9 @@ class Curve(Model):
     name: str
     points: tuple[tuple[float, float], ...] = ()
 
-    @field_validator("points", mode="after")
-    @classmethod
-    def _finite(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    def __post_init__(self) -> None:
         """A gap of the curve is a gap: JSON has no NaN."""
-        return tuple(point for point in points if all(map(math.isfinite, point)))
+        structs.force_setattr(self, "points", tuple(point for point in self.points if all(map(math.isfinite, point))))
 
 
 class Timeline(Model):
@@ -220,7 +257,7 @@ class SectionResult(Model):
     items: tuple[ItemResult, ...]
 
 
-class TargetResult(Model):
+class TargetResult(Model, kw_only=True):
     """What the gate talked to, whether it came up, and its own last words where it did not."""
 
     name: str
@@ -319,7 +356,7 @@ class Commit(Model):
     subject: str
 
 
-class Changes(Model):
+class Changes(Model, kw_only=True):
     """What is different from an earlier report, the baseline: items by id, rates in percent, drill times, commits."""
 
     baseline: str = ""
@@ -337,7 +374,7 @@ class Changes(Model):
     """Why the commits between the two could not be found."""
 
 
-class Report(Model):
+class Report(Model, kw_only=True):
     """The whole result as one document."""
 
     version: Literal["prodgate.report/1"] = REPORT_VERSION
@@ -345,8 +382,8 @@ class Report(Model):
     service: str
     environment: str
     language: str = "en"
-    started: datetime
-    finished: datetime
+    started: Instant
+    finished: Instant
     ended: Literal["complete", "deadline", "cancelled", "broken"] = "complete"
     source: Source = Source()
     files: tuple[str, ...] = ()

@@ -7,9 +7,9 @@ IEC 80000-13 binary or SI decimal sizes.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from gate.written import kind
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -44,19 +44,32 @@ def parse_size(value: Any) -> int:
     return int(count)
 
 
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["500ms", "30s", "2m"]}),
-]
-"""A duration, in seconds once loaded."""
+def _more_than_nothing(value: Any) -> float:
+    seconds = parse_duration(value)
+    if not seconds:
+        raise ValueError("expected a duration of more than 0s")
+    return seconds
 
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    WithJsonSchema({"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]}),
-]
-"""A size, in bytes once loaded."""
+
+def _some_bytes(value: Any) -> int:
+    count = parse_size(value)
+    if not count:
+        raise ValueError("expected a size of more than 0B")
+    return count
+
+
+if TYPE_CHECKING:
+    Duration = float
+    PositiveDuration = float
+    Size = int
+else:
+    _WRITTEN = {"type": "string", "pattern": f"^{_DURATION}$", "examples": ["500ms", "30s", "2m"]}
+    Duration = kind(parse_duration, _WRITTEN)
+    """A duration, in seconds once loaded."""
+    PositiveDuration = kind(_more_than_nothing, _WRITTEN)
+    """A duration that is more than none, in seconds once loaded."""
+    Size = kind(_some_bytes, {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]})
+    """A size of more than nothing, in bytes once loaded."""
 
 
 def duration(seconds: float) -> str:

@@ -108,7 +108,7 @@ def _about_the_run(sections: Sequence[SectionResult], ended: str, cut_off: Itera
     found = []
     if ended in ENDED:
         ids = tuple(item.id for item in cut_off if _blocks(item))
-        found.append(ENDED[ended].model_copy(update={"items": ids}))
+        found.append(ENDED[ended].but(items=ids))
     if not any(section.items for section in sections):
         return [*found, Reason(message=say("Nothing was checked: nothing to check is no GO"))]
     empty = [section.title for section in sections if not section.items]

@@ -47,7 +47,7 @@ def world(**more: Any) -> World:
 
 def asking(*script: Any, around: World | None = None, **more: Any) -> Outcome:
     check = Scripted(script=script, count=[])
-    return ask(Asked.model_construct(check=check, **more), around or world())
+    return ask(Asked(check=check, **more), around or world())
 
 
 def no(world: World) -> bool:
@@ -141,7 +141,7 @@ def test_a_check_that_puts_something_back_is_waited_for() -> None:
         time.sleep(0.5)
         return True
 
-    asked = Asked.model_construct(check=Restoring(script=(restore,), count=[]), timeout=0.1)
+    asked = Asked(check=Restoring(script=(restore,), count=[]), timeout=0.1)
     assert ask(asked, world(cancelled=cancelled)).status is Status.PASS
 
 

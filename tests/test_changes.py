@@ -79,7 +79,7 @@ def test_newly_failing(old: Status, new: Status, newly: bool) -> None:
 def test_items_that_are_not_chosen_are_not_removed() -> None:
     """An item that the checklist still has, and that this run was not to ask, was not removed."""
     before = report(item("a", PASS), item("b", PASS), item("c", PASS))
-    after = report(item("b", PASS)).model_copy(update={"left_out": ("a",)})
+    after = report(item("b", PASS)).but(left_out=("a",))
     assert compare(after, before).removed == ("c",)
 
 
@@ -89,7 +89,7 @@ def test_drill_times() -> None:
     after = report(item("a", PASS, Timeline(detect=2.1, recover=2.0)))
     (times,) = compare(after, before).drills
     assert (times.detect, times.detect_before, times.recover, times.recover_before) == (2.1, 0.9, 2.0, 3.0)
-    changed = after.model_copy(update={"changes": compare(after, before)})
+    changed = after.but(changes=compare(after, before))
     assert "time to detect 2.1 s, was 0.9 s" in render(changed, "en")
 
 
@@ -114,7 +114,7 @@ def repository(folder: Path, *subjects: str) -> list[str]:
 def why(folder: Path, old: str, new: str) -> str:
     """Why the commits between two are not known, as the report says it."""
     changes = compare(report(commit=new), report(commit=old), commits_between(folder, old, new))
-    text = render(report().model_copy(update={"changes": changes}), "en")
+    text = render(report().but(changes=changes), "en")
     (found,) = [line for line in text.splitlines() if "could not be found" in line]
     return found
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from gate.checks import CHECKS
 from gate.messages import Message
+from gate.model import Model
+from gate.written import convert, fields
+from tests.parts.models import models_in
 from tests.parts.surroundings import ROOT, environment, surroundings
 
 CHECKS_FOLDER = ROOT / "tests" / "checks"
@@ -55,7 +57,7 @@ def run(text: str, folder: Path) -> Ran:
     report = out / "report.json"
     document = json.loads(report.read_text()) if report.exists() else {"sections": []}
     items = {
-        item["id"]: (_status(item), str(Message.model_validate(item["outcome"]["message"])))
+        item["id"]: (_status(item), str(convert(item["outcome"]["message"], Message)))
         for section in document["sections"]
         for item in section["items"]
     }
@@ -113,14 +115,13 @@ def test_page_has_every_key(kind: str) -> None:
     assert {name for name in written if "." not in name} == {name for name in known if "." not in name}
 
 
-def keys(model: type[BaseModel]) -> list[str]:
+def keys(model: type[Model]) -> list[str]:
     """The keys of a check, and those of the mappings right below them."""
     found = []
-    for name, field in model.model_fields.items():
-        key = field.alias or name
+    for key, field in fields(model).items():
         found.append(key)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += [f"{key}.{inner}" for inner in field.annotation.model_fields]
+        for inside in models_in(field.type):
+            found += [f"{key}.{inner}" for inner in fields(inside)]
     return found
 
 

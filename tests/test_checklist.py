@@ -189,7 +189,7 @@ def test_item_mistakes(name: str) -> None:
             "slow: {target: d, latency: 2s, reset: true}",
             "expected 'reset' alone: what is reset at once is not late, nor cut",
         ),
-        ("slow: {target: d, cut: 0s}", "expected greater than 0"),
+        ("slow: {target: d, cut: 0s}", 'expected a duration of more than 0s, got "0s"'),
         ("run: {command: 'true', undo: 'true'}", "key 'proof' is missing, expected it here"),
     ],
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from gate.checks.base import CannotObserve, Judgement
 from gate.model import Status
 from gate.process import Finished, Kept
+from gate.written import Mistaken
 from tests.parts.worlds import check, world
 
 
@@ -100,7 +100,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """A command that can't be one is an error when loaded."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(Mistaken):
         check("command", **fields)
 
 

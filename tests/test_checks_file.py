@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from gate.checks.base import CannotObserve
 from gate.checks.file import One
 from gate.model import Status
+from gate.written import Mistaken
 from tests.parts.worlds import check, world
 
 REGULAR = stat.S_IFREG | 0o644
@@ -149,7 +149,7 @@ def test_a_huge_file(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(Mistaken):
         check("file", **fields)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from gate.checks.base import CannotObserve
 from gate.checks.http import Seen
 from gate.http import Answer, HttpFailure, Timings
 from gate.messages import say
 from gate.model import Status
+from gate.written import Mistaken
 from tests.parts.web import Got, Reply, make_authority, send, serving, trickle
 from tests.parts.worlds import check, world
 
@@ -178,7 +178,7 @@ def test_certificates(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(Mistaken):
         check("http", **fields)
 
 

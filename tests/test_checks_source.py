@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from gate.checks.base import CannotObserve
 from gate.model import Status
+from gate.written import Mistaken
 from tests.parts.worlds import check, world
 
 GO = """package handlers
@@ -97,7 +97,7 @@ def test_a_text_that_stands_everywhere(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(Mistaken):
         check("source", file="a.go", **fields)
 
 

@@ -7,11 +7,11 @@ import subprocess
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from gate.checks.tcp import Seen
 from gate.http import Timings, failure_of
 from gate.model import Status
+from gate.written import Mistaken
 from tests.parts.worlds import check, world
 
 JUDGED = [
@@ -68,5 +68,5 @@ NO_PLACES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("fields", NO_PLACES)
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """A place that is none, or two, is an error when loaded."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(Mistaken):
         check("tcp", **fields)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from gate.checks.asked import Asked, ask
 from gate.checks.base import CannotObserve, Judgement
@@ -21,6 +20,7 @@ from gate.model import Status
 from gate.secrets import Secrets
 from gate.testresults.quarantine import Entry
 from gate.testresults.results import Case, Results
+from gate.written import Mistaken, read
 from tests.parts.worlds import check, world
 
 TODAY = date(2026, 1, 1)
@@ -285,7 +285,7 @@ def test_raw_evidence(tmp_path: Path, text: str, status: str) -> None:
         "results": "out/*.xml",
     }
     store = Store(tmp_path / "report", Secrets())
-    outcome = ask(Asked.model_validate({"tests": tests}), replace(world(tmp_path, limit=60), evidence=store.of("t")))
+    outcome = ask(read({"tests": tests}, Asked), replace(world(tmp_path, limit=60), evidence=store.of("t")))
     kept = {artifact.path: (tmp_path / "report" / artifact.path).read_text() for artifact in outcome.evidence.artifacts}
     assert outcome.status.value == status
     assert kept["evidence/t.results.out_r.xml"] == text
@@ -391,7 +391,7 @@ def test_a_command_that_hangs(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(Mistaken):
         check("tests", **fields)
 
 

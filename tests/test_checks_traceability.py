@@ -17,6 +17,7 @@ from gate.model import ItemResult, LinkName, Moment, Outcome, Severity, Status, 
 from gate.prometheus.api import Api
 from gate.secrets import Secrets
 from gate.staging.staged import Staged
+from gate.written import read
 from tests.parts.services import Service, prometheus_running
 from tests.parts.web import Reply, Web
 
@@ -58,7 +59,7 @@ def drilled(*alerts: str) -> dict[str, ItemResult]:
 
 
 def asking(service: Service, root: Path, results: dict[str, ItemResult] | None = None, **fields: Any) -> Outcome:
-    check = Traceability.model_validate({"target": "prometheus", "file": "rules.yml", **fields})
+    check = read({"target": "prometheus", "file": "rules.yml", **fields}, Traceability)
     staged = Staged(name="prometheus", base_url=service.url)
     now = time.monotonic()
     world = World(
@@ -69,7 +70,7 @@ def asking(service: Service, root: Path, results: dict[str, ItemResult] | None =
         fresh=now,
         results=results or {},
     )
-    return ask(Asked.model_construct(check=check, within=None, timeout=15.0), world)
+    return ask(Asked(check=check, within=None, timeout=15.0), world)
 
 
 def rows(outcome: Outcome) -> dict[str, str]:
@@ -295,7 +296,7 @@ def until(service: Service, root: Path, words: str) -> bool:
     """Whether that is said of the alert without metrics, within half a minute."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
-        rules = Traceability.model_validate({"target": "prometheus", "file": "rules.yml", "links": ["exposed"]})
+        rules = read({"target": "prometheus", "file": "rules.yml", "links": ["exposed"]}, Traceability)
         now = time.monotonic()
         here = World(root, {"prometheus": Staged(name="prometheus", base_url=service.url)}, Secrets(), now + 9, now)
         (chain,) = (each for each in rules.observe(here).chains if each.name == "Metricless")

@@ -20,6 +20,7 @@ from gate.messages import say
 from gate.plan import plan
 from gate.quantities import duration
 from gate.staging.engine import NoEngine
+from gate.written import fields
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yml"))
 
@@ -169,7 +170,7 @@ def test_the_schema_wants_an_expectation(kind: str) -> None:
 @given(st.data())
 def test_no_value_of_a_check_breaks_it(kind: str, data: st.DataObject) -> None:
     """No value in any field of any check gives anything but a checklist or its errors."""
-    names = [field.alias or name for name, field in CHECKS.load(kind).model_fields.items()]
+    names = list(fields(CHECKS.load(kind)))
     value = data.draw(_QUANTITIES | _MATCHERS | _PATTERNS | _VALUES)
     assert loads_or_says_why(checklist(kind, {data.draw(st.sampled_from(names)): value}))
 

@@ -11,6 +11,7 @@ from gate.masked import masked
 from gate.messages import say
 from gate.model import ItemResult, Report, Severity, Status, TargetResult
 from gate.render import FORMATS
+from gate.report.document import to_json
 from gate.report.memory import Memory, pack, remember, since, unpack
 from gate.secrets import Secrets
 from tests.parts import reports
@@ -67,7 +68,7 @@ def test_weakened() -> None:
     before = [reports.item(name, name) for name in ("advisory", "longer", "waived", "same")]
     after = [
         reports.item("advisory", "advisory", severity=Severity.ADVISORY),
-        reports.item("longer", "longer").model_copy(update={"within": 60.0}),
+        reports.item("longer", "longer").but(within=60.0),
         reports.item("waived", "waived", Status.FAIL, waiver=reports.WAIVER),
         reports.item("same", "same"),
     ]
@@ -86,9 +87,9 @@ def test_masked_everywhere() -> None:
         "a", "has hunter22", Status.FAIL, say("{text}", text="hunter22"), evidence=reports.proof("hunter22")
     )
     target = TargetResult(name="api", address="http://me:pw12@x/", ready=True, message=say("up"), log="hunter22")
-    given = report(item).model_copy(update={"targets": (target,), "notes": (say("{x}", x="hunter22"),)})
+    given = report(item).but(targets=(target,), notes=(say("{x}", x="hunter22"),))
     found = masked(given, Secrets(["hunter22", "complete", "fail"]))
-    text = found.model_dump_json()
+    text = to_json(found)
     assert ("hunter22" in text, "pw12" in text) == (False, False)
     assert (found.ended, found.items[0].status) == ("complete", Status.FAIL)
 
@@ -101,5 +102,5 @@ def test_masking_nothing_changes_nothing() -> None:
 @pytest.mark.parametrize("name", ["md", "summary", "html", "comment", "terminal"])
 def test_notes_are_shown(name: str) -> None:
     """What people should know stands in every format for people."""
-    given = reports.go().model_copy(update={"notes": (say("Mind the gap"),)})
+    given = reports.go().but(notes=(say("Mind the gap"),))
     assert "Mind the gap" in FORMATS.module(name).render(given, "en")

@@ -112,10 +112,10 @@ def test_nothing_is_expected_and_nothing_is_there(tmp_path: Path) -> None:
 def partial(name: str, chosen: str, *left: str, service: str = "shop") -> Report:
     """A part that has run one item of its service's checklist."""
     made = part(name, PASS, service=service)
-    item = made.items[0].model_copy(update={"id": chosen})
+    item = made.items[0].but(id=chosen)
     section = SectionResult(id="s", title="S", items=(item,))
     verdict = decide([section], today=TODAY, left_out=left)
-    return made.model_copy(update={"sections": (section,), "left_out": left, "verdict": verdict})
+    return made.but(sections=(section,), left_out=left, verdict=verdict)
 
 
 def test_parts_of_one_checklist() -> None:
@@ -196,8 +196,8 @@ def test_a_waiver_that_has_ended_meanwhile() -> None:
     """A waiver that was in force when a part ran and is not any more does not count."""
     waiver = Waiver(item="a.0", reason="r", owner="o", expires=date(2026, 3, 2))
     given = part("a", FAIL, waivers=(waiver,))
-    waived = given.items[0].model_copy(update={"waiver": waiver})
-    given = given.model_copy(update={"sections": (SectionResult(id="a", title="a", items=(waived,)),)})
+    waived = given.items[0].but(waiver=waiver)
+    given = given.but(sections=(SectionResult(id="a", title="a", items=(waived,)),))
     assert merge({"a": given}, [], date(2026, 3, 1)).verdict.decision == Decision.GO_WITH_RESERVATIONS
     assert merge({"a": given}, [], date(2026, 3, 2)).verdict.decision == Decision.NO_GO
 

@@ -231,8 +231,8 @@ def leaky(tmp_path: Path, github: GitHub) -> Runner:
     """A report of somebody who hid nothing, in the hands of a job that knows what is secret."""
     runner = planted(tmp_path, github)
     made = reports.hostile(text=f"{LEAKS}{DENSE[:9000]}", name=SECRETS["API_TOKEN"])
-    source = made.source.model_copy(update={"commit": HEAD})
-    runner.write("parts/one/report.json", to_json(made.model_copy(update={"source": source})))
+    source = made.source.but(commit=HEAD)
+    runner.write("parts/one/report.json", to_json(made.but(source=source)))
     return runner
 
 

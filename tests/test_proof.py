@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import gate
@@ -173,7 +174,7 @@ def test_evidence_that_leads_elsewhere_is_found(ran: Path) -> None:
 def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> None:
     """A page that was replaced is found, though all sums are right, and whatever version is said to have written it."""
     out = ran / "out"
-    report = read(out / "report.json").model_copy(update={"gate": version})
+    report = read(out / "report.json").but(gate=version)
     write(report, out)
     (out / "report.html").write_text("<h1>GO</h1>")
     seal(report, out, list(FILES.values()))
@@ -184,7 +185,7 @@ def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> No
 
 def test_another_version_that_writes_the_same_is_enough(ran: Path) -> None:
     """A report of another version is verified where this one would write the same."""
-    write(read(ran / "out/report.json").model_copy(update={"gate": "0.0.0"}), ran / "out")
+    write(read(ran / "out/report.json").but(gate="0.0.0"), ran / "out")
     assert prodgate(ran, "verify", "out").returncode == 0
 
 
@@ -200,7 +201,7 @@ def test_a_changed_checkout_is_not_the_commit(ran: Path) -> None:
 def test_a_report_that_was_made_kinder_is_found(tmp_path: Path) -> None:
     """Who changes the verdict, and seals the folder again, still contradicts the items."""
     down = reports.all_down("en")
-    kinder = down.model_copy(update={"verdict": reports.go().verdict})
+    kinder = down.but(verdict=reports.go().verdict)
     write(kinder, tmp_path / "out")
     done = prodgate(tmp_path, "verify", "out")
     assert (done.returncode, "the verdict is GO, where the items make it NO-GO" in done.stdout) == (1, True)
@@ -211,7 +212,7 @@ def test_a_path_that_leads_elsewhere_is_found(tmp_path: Path, path: str) -> None
     """A report from a stranger cannot make verify read outside of its own evidence."""
     report = reports.go()
     artifact = {"path": path, "size": 1, "sha256": "0" * 64}
-    data = report.model_dump(mode="json") | {"artifacts": [artifact]}
+    data = msgspec.to_builtins(report) | {"artifacts": [artifact]}
     (tmp_path / "out").mkdir()
     (tmp_path / "out/report.json").write_text(json.dumps(data))
     assert f"{path} is no path of evidence" in prodgate(tmp_path, "verify", "out").stdout
@@ -274,7 +275,7 @@ def test_attachments_of_a_check_are_kept(tmp_path: Path) -> None:
     world = World(
         root=tmp_path, targets={}, secrets=Secrets(), deadline=float("inf"), fresh=0, evidence=store.of("a.b")
     )
-    outcome = ask(Asked.model_construct(check=Attaching.model_construct(), within=None, timeout=5.0), world)
+    outcome = ask(Asked(check=Attaching(), within=None, timeout=5.0), world)
     kept = {artifact.path: (tmp_path / artifact.path).read_bytes() for artifact in outcome.evidence.artifacts}
     assert kept == {
         "evidence/a.b.request.txt": b"GET /\n\n$ curl /\n",

@@ -78,8 +78,8 @@ class Careless(Check[None]):
 def test_an_expectation_that_does_not_matter(tmp_path: Path) -> None:
     """An item that passes with the opposite of one of its expectations, too, is not proven."""
     fields = {"id": "a", "title": "A", "within": None, "timeout": None}
-    item = Item.model_construct(check=Careless(), **fields)
-    checklist = Checklist.model_construct(targets={}, sections=[])
+    item = Item(check=Careless(), **fields)
+    checklist = Checklist(version=1, service="s", targets={}, sections=[])
     (found,) = prove(checklist, [item], 1)
     assert (found.proven, found.how) == (False, "passes with every target refusing, also with the opposite of ignored")
 

@@ -64,7 +64,7 @@ def compared(runner: Runner, code: int = 1) -> dict[str, Any]:
     """Runs the gate against the base branch's last run: what its report says has changed."""
     found, text = runner.run("run", "--baseline=base", "--context=gate")
     assert (found, "Traceback" in text) == (code, False), text
-    changes: dict[str, Any] = runner.report.get("changes", {})
+    changes: dict[str, Any] = runner.report["changes"] or {}
     return changes
 
 

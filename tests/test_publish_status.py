@@ -39,9 +39,9 @@ def test_pending_then_the_verdict(github: GitHub) -> None:
         (reports.go(), "success"),
         (reports.reserved(), "success"),
         (reports.all_down(), "failure"),
-        (reports.go().model_copy(update={"ended": "cancelled"}), "error"),
-        (reports.go().model_copy(update={"ended": "broken"}), "error"),
-        (reports.all_down().model_copy(update={"ended": "deadline"}), "failure"),
+        (reports.go().but(ended="cancelled"), "error"),
+        (reports.go().but(ended="broken"), "error"),
+        (reports.all_down().but(ended="deadline"), "failure"),
     ],
 )
 def test_states(report: Report, state: str) -> None:
@@ -61,8 +61,8 @@ def test_the_description_says_the_most_useful_thing() -> None:
 def test_a_long_description_is_cut() -> None:
     """140 characters, and how many more reasons there are is never cut."""
     reasons = tuple(Reason(message=say("{text}", text="reason " * 50)) for _ in range(3))
-    verdict = reports.all_down().verdict.model_copy(update={"reasons": reasons})
-    text = status.description(reports.all_down("en").model_copy(update={"verdict": verdict}))
+    verdict = reports.all_down().verdict.but(reasons=reasons)
+    text = status.description(reports.all_down("en").but(verdict=verdict))
     assert len(text) == 140
     assert text.endswith("…; 2 more")
 
@@ -71,7 +71,7 @@ def test_a_long_description_is_cut() -> None:
 def test_no_description_is_refused(github: GitHub, text: str) -> None:
     """Whatever stands in a reason, GitHub takes the description."""
     verdict = Verdict(decision="NO-GO", reasons=(Reason(message=say("{text}", text=text)),))
-    report = reports.all_down().model_copy(update={"verdict": verdict})
+    report = reports.all_down().but(verdict=verdict)
     assert status.finished(report, settings(github)) == []
     assert "\n" not in github.latest()["description"]
 
@@ -247,7 +247,7 @@ def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
     [
         (status.end(reports.all_down()), "The verdict was NO-GO, and GitHub could not be told"),
         (status.end(reports.go()), "The verdict was GO, and GitHub could not be told"),
-        (status.end(reports.go().model_copy(update={"ended": "cancelled"})), "The run was cancelled"),
+        (status.end(reports.go().but(ended="cancelled")), "The run was cancelled"),
         (status.end(None), "There is no verdict: the gate could not run, or broke"),
         ("", "The gate was killed before it had a verdict"),
         ("success: trust me", "The gate was killed before it had a verdict"),

@@ -46,18 +46,18 @@ def hostile(text: str) -> Report:
     )  # fmt: skip
     message = say("{text}", text=text)
     reasons = (Reason(message=message, items=ids, advice=message),)
-    verdict = made.verdict.model_copy(update={"reasons": reasons, "reservations": reasons})
+    verdict = made.verdict.but(reasons=reasons, reservations=reasons)
     artifacts = (Artifact(path=text, size=1, sha256=text),)
     items = tuple(with_files(item, artifacts) for item in made.sections[0].items)
-    sections = (made.sections[0].model_copy(update={"items": items}),)
+    sections = (made.sections[0].but(items=items),)
     update = {"changes": changes, "notes": (message,), "files": ids, "verdict": verdict, "sections": sections}
-    return made.model_copy(update=update)
+    return made.but(**update)
 
 
 def with_files(item: ItemResult, artifacts: tuple[Artifact, ...]) -> ItemResult:
     """An item whose evidence has files."""
-    evidence = item.outcome.evidence.model_copy(update={"artifacts": artifacts})
-    return item.model_copy(update={"outcome": item.outcome.model_copy(update={"evidence": evidence})})
+    evidence = item.outcome.evidence.but(artifacts=artifacts)
+    return item.but(outcome=item.outcome.but(evidence=evidence))
 
 
 def since(report: Report) -> Since:
@@ -121,13 +121,11 @@ def test_a_text_means_nothing(name: str, text: str) -> None:
 
 
 UNKNOWN = say("there is no git here")
-NO_COMMITS = reports.changed().changes.model_copy(update={"commits": ()})
+NO_COMMITS = reports.changed().changes.but(commits=())
 REPORTS = {
     **{name: getattr(reports, name)("en") for name in ("all_down", "go", "reserved", "changed", "traced")},
-    "no commits": reports.changed().model_copy(update={"changes": NO_COMMITS}),
-    "commits unknown": reports.changed().model_copy(
-        update={"changes": NO_COMMITS.model_copy(update={"commits_unknown": UNKNOWN})}
-    ),
+    "no commits": reports.changed().but(changes=NO_COMMITS),
+    "commits unknown": reports.changed().but(changes=NO_COMMITS.but(commits_unknown=UNKNOWN)),
 }
 
 

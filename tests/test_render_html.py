@@ -203,7 +203,7 @@ def test_no_number_breaks_a_picture(value: float, other: float) -> None:
     """Whatever a metric says, every coordinate of the picture is a number."""
     drill = reports.drill()
     timeline = Timeline(curves=(Curve(name="c", points=((0.0, value), (1.0, other), (other, value))),))
-    item = drill.model_copy(update={"outcome": drill.outcome.model_copy(update={"timeline": timeline})})
+    item = drill.but(outcome=drill.outcome.but(timeline=timeline))
     text = render(reports.report([reports.section("d", "D", item)]), "en")
     picture = text[text.find('class="timeline"') :].split("</svg>")[0]
     assert re.search(r"(?i)[\"HVM ](nan|-?inf)", picture) is None
@@ -352,10 +352,10 @@ def test_a_link_ends_a_filter_that_hides_what_it_leads_to(page: Open) -> None:
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", 'https://x/"><script>', " https://x"])
 def test_only_web_addresses_become_links(url: str) -> None:
     """An address of a run that is no plain web address is text."""
-    report = reports.go().model_copy(update={"source": reports.go().source.model_copy(update={"url": url})})
+    report = reports.go().but(source=reports.go().source.but(url=url))
     assert "noopener" not in render(report, "en")
-    good = reports.go().source.model_copy(update={"url": "https://github.com/o/r/actions/runs/1"})
-    assert 'href="https://github.com/o/r/actions/runs/1"' in render(report.model_copy(update={"source": good}), "en")
+    good = reports.go().source.but(url="https://github.com/o/r/actions/runs/1")
+    assert 'href="https://github.com/o/r/actions/runs/1"' in render(report.but(source=good), "en")
 
 
 def test_a_drawing_has_no_marks_of_code() -> None:

@@ -87,9 +87,9 @@ def test_a_chart_has_no_more_than_it_can_show() -> None:
     drill = reports.drill()
     assert drill.outcome.timeline is not None
     moments = drill.outcome.timeline.moments * 200
-    timeline = drill.outcome.timeline.model_copy(update={"moments": moments})
-    outcome = drill.outcome.model_copy(update={"timeline": timeline})
-    report = reports.report([reports.section("d", "D", drill.model_copy(update={"outcome": outcome}))])
+    timeline = drill.outcome.timeline.but(moments=moments)
+    outcome = drill.outcome.but(timeline=timeline)
+    report = reports.report([reports.section("d", "D", drill.but(outcome=outcome))])
     assert len(blocks(render(report, "en"), "mermaid")[0].splitlines()) == 45
 
 

@@ -77,5 +77,5 @@ def test_what_ends_with_a_go(waivers: tuple[str, ...], quarantines: tuple[str, .
         until_waivers=waivers,
         until_quarantines=quarantines,
     )
-    end = _view.until(reports.go().model_copy(update={"verdict": verdict}))
+    end = _view.until(reports.go().but(verdict=verdict))
     assert language("en").message(end or say("")) == f"Becomes NO-GO on 2026-03-31 ({why})"

@@ -81,10 +81,10 @@ def test_decision_of_two(first: tuple[Status, Severity, str], second: tuple[Stat
     made, given = [], []
     for name, (status, severity, state) in zip("ab", (first, second), strict=True):
         own = {"none": None, "in force": waiver(1), "ended": waiver(0)}[state]
-        covered = own.model_copy(update={"item": name}) if own else None
+        covered = own.but(item=name) if own else None
         given += [covered] if covered else []
         result = item(status, severity, covered if state == "in force" else None)
-        made.append(result.model_copy(update={"id": name}))
+        made.append(result.but(id=name))
     worst = max((TABLE[first], TABLE[second]), key=[GO, HELD, NO_GO].index)
     assert decide([section(*made)], waivers=given, today=TODAY).decision == worst
 
@@ -112,9 +112,7 @@ def test_one_root_cause_once() -> None:
 
 def test_fail_comes_before_error_and_skip() -> None:
     """What was observed and is wrong comes before what could not be observed."""
-    reasons = decide(
-        [section(*(item(status).model_copy(update={"id": status}) for status in (SKIP, ERROR, FAIL)))], today=TODAY
-    ).reasons
+    reasons = decide([section(*(item(status).but(id=status) for status in (SKIP, ERROR, FAIL)))], today=TODAY).reasons
     assert [reason.items for reason in reasons] == [("fail",), ("error",), ("skip",)]
 
 
@@ -130,14 +128,14 @@ def test_an_advisory_item_ends_no_go() -> None:
     """An advisory item that fails without its waiver, or without a part's quarantine, is a reservation and no NO-GO."""
     row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"), expires=TODAY + timedelta(days=5))
     waived, passed = item(FAIL, ADVISORY, waiver(5)), item(PASS, ADVISORY, rows=(row,))
-    held = decide([section(waived, passed.model_copy(update={"id": "b"}))], waivers=[waiver(5)], today=TODAY)
+    held = decide([section(waived, passed.but(id="b"))], waivers=[waiver(5)], today=TODAY)
     assert (held.decision, held.until) == (HELD, None)
 
 
 def test_the_end_of_a_quarantine() -> None:
     """Where a GO ends because tests leave quarantine, no waiver is said to end."""
     row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"), expires=TODAY + timedelta(days=5))
-    both = [item(PASS, rows=(row, row)).model_copy(update={"id": "q"}), item(FAIL, covered=waiver(9))]
+    both = [item(PASS, rows=(row, row)).but(id="q"), item(FAIL, covered=waiver(9))]
     held = decide([section(*both)], waivers=[waiver(9)], today=TODAY)
     assert (held.until, held.until_waivers, held.until_quarantines) == (TODAY + timedelta(days=5), (), ("q",))
 
@@ -161,10 +159,10 @@ def test_waived_says_who_and_why() -> None:
 def test_more_tries_than_one() -> None:
     """A pass at a later try is a reservation, unless the item has a `within`."""
     late = item(PASS)
-    outcome = late.outcome.model_copy(update={"evidence": Evidence(tries=3)})
-    late = late.model_copy(update={"outcome": outcome})
+    outcome = late.outcome.but(evidence=Evidence(tries=3))
+    late = late.but(outcome=outcome)
     assert decide([section(late)], today=TODAY).decision == HELD
-    assert decide([section(late.model_copy(update={"within": 5.0}))], today=TODAY).decision == GO
+    assert decide([section(late.but(within=5.0))], today=TODAY).decision == GO
 
 
 def test_waived_rows() -> None:

@@ -9,12 +9,15 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
+from msgspec import structs
+
 from gate.checklist.models import Checklist, Item
 from gate.checks.asked import Asked
 from gate.matchers import MISSING, Matcher, same, show
 from gate.messages import Message, say
 from gate.model import Model, Reason, Severity
-from gate.quantities import Duration, Quantity, duration
+from gate.quantities import Duration, PositiveDuration, Quantity, duration
+from gate.written import default, fields
 
 EXPECTATIONS = frozenset({
     "AlertRules.alerts", "AlertRules.annotations", "AlertRules.group_count", "AlertRules.groups", "AlertRules.labels",
@@ -99,7 +102,7 @@ def _absent(value: Any) -> bool:
 def _asked(old: Asked, new: Asked, at: str) -> Iterator[_Change]:
     """What is asked, and how patiently: `timeout` counts as it is where the checklist does not say it."""
     yield from _patience(old, new, at)
-    yield from _fields(old, new, at, [name for name in type(old).model_fields if name not in (*_LIMITS, *_SAID)])
+    yield from _fields(old, new, at, [name for name in type(old).__struct_fields__ if name not in (*_LIMITS, *_SAID)])
     if old.kind != new.kind:
         yield _Change(at, old.kind, new.kind)
     else:
@@ -124,18 +127,27 @@ def _seconds(value: float | None) -> Quantity | None:
 
 def _model(old: Model, new: Model, at: str) -> Iterator[_Change]:
     if type(old) is type(new):
-        yield from _fields(old, new, at, list(type(old).model_fields))
+        yield from _fields(old, new, at, list(type(old).__struct_fields__))
     else:
         yield _Change(at, old, new)
 
 
 def _fields(old: Model, new: Model, at: str, names: list[str]) -> Iterator[_Change]:
     for name in names:
-        known = type(old).model_fields[name]
-        key, was, now = known.alias or name, getattr(old, name), getattr(new, name)
-        if Duration in get_args(known.annotation) or get_args(Duration)[1] in known.metadata:
+        known = _known(type(old))[name]
+        key, was, now = known.encode_name, getattr(old, name), getattr(new, name)
+        if _is_duration(known.type):
             was, now = _seconds(was), _seconds(now)
         yield from _differences(was, now, _join(at, key), f"{type(old).__name__}.{key}")
+
+
+def _known(model: type[Model]) -> dict[str, structs.FieldInfo]:
+    """A model's fields by their own names."""
+    return {field.name: field for field in fields(model).values()}
+
+
+def _is_duration(wanted: Any) -> bool:
+    return wanted in (Duration, PositiveDuration) or any(map(_is_duration, get_args(wanted)))
 
 
 def _join(at: str, key: str) -> str:
@@ -189,8 +201,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Matcher):
         return value.spec
     if isinstance(value, Model):
-        fields, kind = type(value).model_fields, getattr(type(value), "kind", None)
-        said = {fields[name].alias or name: _plain(getattr(value, name)) for name in sorted(value.model_fields_set)}
+        kind, inside = getattr(type(value), "kind", None), fields(type(value))
+        given = {key: (getattr(value, field.name), default(field)) for key, field in sorted(inside.items())}
+        said = {key: _plain(now) for key, (now, unsaid) in given.items() if now != unsaid}
         return {kind: said} if isinstance(kind, str) else said
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from gate.checklist.document import Mapping as MappingTree
 from gate.checklist.document import Path_, Tree, flatten, parse, read
 from gate.checklist.explain import explain
@@ -19,6 +17,8 @@ from gate.checklist.models import Checklist
 from gate.checklist.problems import ChecklistError, Place, Problem
 from gate.checklist.references import references
 from gate.secrets import known as known_secrets
+from gate.written import Mistaken
+from gate.written import read as read_as
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...], *, w
     data = _without_extensions(data)
     checklist = None
     try:
-        checklist = Checklist.model_validate(data)
-    except ValidationError as error:
-        problems = [*problems, *explain(error, values, keys, whole=whole)]
+        checklist = read_as(data, Checklist)
+    except Mistaken as error:
+        problems = [*problems, *explain(error.mistakes, values, keys, whole=whole)]
     if whole:
         problems = [*problems, *references(data, checklist, values)]
     if problems or checklist is None:

@@ -10,15 +10,17 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-
 from gate.checklist.document import Path_
 from gate.checklist.models import Checklist, Item, WaiverPolicy
-from gate.checklist.problems import Place, Problem, nearest
+from gate.checklist.problems import Place, Problem
 from gate.checks import CHECKS
 from gate.checks.asked import Asked
 from gate.checks.base import Check, Refers
+from gate.model import Model
 from gate.staging.spec import Target
+from gate.written import Mistaken, nearest
+from gate.written import fields as fields_of
+from gate.written import read as read_as
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def _place(path: Path_, places: Mapping[Path_, Place]) -> Place:
 
 
 Found = Iterator[tuple[Path_, str]]
-_BRANCHES = (BaseModel, list, tuple, dict)
+_BRANCHES = (Model, list, tuple, dict)
 
 
 def _entries(data: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
@@ -84,8 +86,8 @@ def _named_anyway(asked: Any) -> Iterator[tuple[Path_, str]]:
     for kind in [key for key in asked if key in CHECKS.names()] if isinstance(asked, dict) else []:
         model, given = CHECKS.load(kind), asked[kind]
         try:
-            yield from named_targets(model.model_validate(given), (kind,))
-        except ValidationError:
+            yield from named_targets(read_as(given, model), (kind,))
+        except Mistaken:
             for name, value in given.items() if isinstance(given, dict) else ():
                 if isinstance(value, str) and any(key == name and refers for _, key, refers in _fields(model)):
                     yield (kind, name), value
@@ -139,8 +141,8 @@ def _unfit(data: Any, checklist: Checklist | None) -> Found:
 def _readable_targets(data: Any) -> Iterator[tuple[str, Target]]:
     known = data.get("targets") if isinstance(data, dict) else None
     for name, entry in known.items() if isinstance(known, dict) else ():
-        with suppress(ValidationError):
-            yield name, Target.model_validate(entry)
+        with suppress(Mistaken):
+            yield name, read_as(entry, Target)
 
 
 def _readable_checks(data: Any, checklist: Checklist | None) -> Iterator[tuple[Path_, str, Check[Any]]]:
@@ -153,8 +155,8 @@ def _readable_checks(data: Any, checklist: Checklist | None) -> Iterator[tuple[P
                 yield path, read.kind, read.check
                 continue
             for kind in [key for key in item if key in CHECKS.names()]:
-                with suppress(ValidationError):
-                    yield path, kind, CHECKS.load(kind).model_validate(item[kind])
+                with suppress(Mistaken):
+                    yield path, kind, read_as(item[kind], CHECKS.load(kind))
 
 
 def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tuple[Path_, str]]:
@@ -175,7 +177,7 @@ def named_targets(value: object, path: Path_ = ()) -> Iterator[tuple[Path_, str]
     elif isinstance(value, dict):
         for key, entry in value.items():
             yield from named_targets(entry, (*path, key))
-    elif isinstance(value, BaseModel):
+    elif isinstance(value, Model):
         yield from _named_in(value, path)
 
 
@@ -191,7 +193,7 @@ def wanted(items: Iterable[Item], targets: Mapping[str, Target]) -> list[str]:
     return [name for name in targets if name in found]
 
 
-def _named_in(model: BaseModel, path: Path_) -> Iterator[tuple[Path_, str]]:
+def _named_in(model: Model, path: Path_) -> Iterator[tuple[Path_, str]]:
     for name, alias, refers in _fields(type(model)):
         value = getattr(model, name)
         key = model.kind if name == "check" and isinstance(model, Asked) else alias
@@ -205,12 +207,9 @@ def _named_in(model: BaseModel, path: Path_) -> Iterator[tuple[Path_, str]]:
 
 
 @cache
-def _fields(model: type[BaseModel]) -> tuple[tuple[str, str, bool], ...]:
+def _fields(model: type[Model]) -> tuple[tuple[str, str, bool], ...]:
     """Each field's name, how a checklist writes it, and whether it names targets. Once a model: items are many."""
-    return tuple(
-        (name, field.alias or name, _refers(field.metadata) or _refers(get_args(field.annotation)))
-        for name, field in model.model_fields.items()
-    )
+    return tuple((field.name, name, _refers((field.type,))) for name, field in fields_of(model).items())
 
 
 def _refers(parts: Iterable[Any]) -> bool:
@@ -261,8 +260,8 @@ def _waivers(data: Any, lines: list[Line]) -> Found:
 
 def _against_policy(data: dict[str, Any], waivers: list[tuple[int, dict[str, Any]]]) -> Found:
     try:
-        policy = WaiverPolicy.model_validate(data.get("waiver_policy", {}))
-    except ValidationError:
+        policy = read_as(data.get("waiver_policy", {}), WaiverPolicy)
+    except Mistaken:
         return
     latest = date.today() + timedelta(days=policy.max_days) if policy.max_days is not None else date.max
     for number, waiver in waivers:

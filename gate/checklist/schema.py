@@ -2,34 +2,83 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any
 
-from gate.checklist.models import Checklist
+import msgspec
+
+from gate.checklist.models import Checklist, Item
 from gate.checks import CHECKS
-from gate.checks.asked import CHECK_REF
+from gate.checks._drill.spec import Criterion
+from gate.checks.asked import ONCE
 from gate.checks.base import Check
 from gate.model import Report
+from gate.staging.faults import FAULTS
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_REF = "#/$defs/{name}"
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 
 
 def checklist_schema() -> dict[str, Any]:
     """The schema of `prodgate.yml`."""
-    schema = Checklist.model_json_schema(ref_template="#/$defs/{model}")
-    definitions = schema.setdefault("$defs", {})
-    for name in CHECKS.names():
-        made = CHECKS.load(name).model_json_schema(ref_template="#/$defs/{model}")
-        definitions.update(made.pop("$defs", {}))
-        definitions[name] = {
-            **made,
-            **_expects(CHECKS.load(name)),
-            "title": name,
-            "description": CHECKS.load(name).summary,
-        }
-    schema["patternProperties"] = {"^x-": {}}
-    made = {"$schema": _DRAFT, **schema, "title": "prodgate checklist"}
-    return {key: _referred(value) for key, value in made.items()}
+    checks = {name: CHECKS.load(name) for name in CHECKS.names()}
+    faults = {name: FAULTS.load(name) for name in FAULTS.names()}
+    definitions = _definitions([Checklist, Item, Criterion, *checks.values(), *faults.values()])
+    for model in (Item, Criterion):
+        definitions[model.__name__] = _asked(definitions[model.__name__])
+    definitions["FaultSpec"] = _fault({name: definitions.pop(fault.__name__) for name, fault in faults.items()})
+    for name, check in checks.items():
+        made = {**definitions.pop(check.__name__), **_expects(check)}
+        definitions[name] = {**made, "title": name, "description": check.summary}
+    top = {**definitions.pop(Checklist.__name__), "$defs": definitions, "patternProperties": {"^x-": {}}}
+    return {"$schema": _DRAFT, **_filled_in(top), "title": "prodgate checklist"}
+
+
+def report_schema() -> dict[str, Any]:
+    """The schema of `report.json`."""
+    definitions = _definitions([Report])
+    return {"$schema": _DRAFT, **definitions.pop(Report.__name__), "title": "prodgate report", "$defs": definitions}
+
+
+def _definitions(models: list[Any]) -> dict[str, Any]:
+    """The schemas of some models and of all that they refer to, by name."""
+    _, found = msgspec.json.schema_components(models, schema_hook=_of_kind, ref_template=_REF)
+    plain = msgspec.json.decode(msgspec.json.encode(found))
+    return {name: _clean(schema) for name, schema in sorted(plain.items())}
+
+
+def _of_kind(wanted: Any) -> dict[str, Any]:
+    """The schema of a type that has a form of its own."""
+    if hasattr(wanted, "of"):
+        return {"$ref": _REF.format(name=wanted.of.__name__)}
+    schema: dict[str, Any] = wanted.schema
+    return schema
+
+
+def _clean(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "description": cleandoc(schema["description"])} if "description" in schema else schema
+
+
+def _asked(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of what has exactly one check, each under its own name."""
+    own = {key: entry for key, entry in schema["properties"].items() if key != "check"}
+    once = {"required": [ONCE], "properties": {"within": False}}
+    checks: dict[str, Any] = {name: {"$ref": _REF.format(name=name)} for name in CHECKS.names()}
+    ways = [once if name == ONCE else {"required": [name]} for name in checks]
+    return {**schema, "properties": {**own, **checks}, "oneOf": ways}
+
+
+def _fault(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Of exactly one fault, which may be told by its target alone."""
+    short = {name: made if name == "run" else {"anyOf": [{"type": "string"}, made]} for name, made in kinds.items()}
+    return {
+        "type": "object",
+        "properties": short,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
 
 
 def _expects(check: type[Check[Any]]) -> dict[str, Any]:
@@ -42,20 +91,18 @@ def _required(path: list[str]) -> dict[str, Any]:
     return {"required": [path[0]], **inside}
 
 
-def _referred(value: Any) -> Any:
-    """The same with a reference wherever the schema of a check belongs."""
+def _filled_in(value: Any) -> Any:
+    """The same, where `${NAME}` may stand for whatever is filled in before anything is checked."""
     if isinstance(value, list):
-        return [_referred(entry) for entry in value]
+        return [_filled_in(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    if CHECK_REF in value:
-        return {"$ref": f"#/$defs/{value[CHECK_REF]}"}
-    made = {key: _referred(entry) for key, entry in value.items()}
+    made = {key: _filled_in(entry) for key, entry in value.items()}
     return _or_variable(made) if _is_strict(value) else made
 
 
 def _is_strict(schema: dict[str, Any]) -> bool:
-    """Whether a scalar is described that `${NAME}`, which is filled in before anything is checked, would not match."""
+    """Whether a scalar is described that `${NAME}` would not match."""
     return schema.get("type") in ("integer", "number", "boolean") or isinstance(schema.get("pattern"), str)
 
 
@@ -65,9 +112,3 @@ def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
     }
     rest = {key: entry for key, entry in schema.items() if key not in said}
     return {**said, "anyOf": [rest, _VARIABLE]}
-
-
-def report_schema() -> dict[str, Any]:
-    """The schema of `report.json`."""
-    schema = Report.model_json_schema(mode="serialization", ref_template="#/$defs/{model}")
-    return {"$schema": _DRAFT, **schema, "title": "prodgate report"}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field
+from msgspec import Meta
 
 from gate.checks._paths import find
 from gate.checks.world import World
 from gate.messages import Message, say
-from gate.model import CheckoutPath, Model
+from gate.model import CheckoutPath, Model, SomeText
 from gate.prometheus.rules import Rule
 from gate.secrets import beginning_of
+from gate.written import kind
 
 ANNOTATIONS = ("runbook", "runbook_url")
 
@@ -20,12 +22,15 @@ ANNOTATIONS = ("runbook", "runbook_url")
 class RunbookWish(Model):
     """How a runbook annotation leads to a file."""
 
-    annotation: str | None = Field(None, description="Its name; else `runbook`, or `runbook_url`.")
-    prefix: str | None = Field(
-        None, min_length=1, description="The beginning of the addresses that stands for `folder`.",
-        examples=["https://github.com/org/repo/blob/main/"],
-    )  # fmt: skip
-    folder: CheckoutPath = Field(".", description="The folder of the checkout that paths start from.")
+    annotation: Annotated[str | None, Meta(description="Its name; else `runbook`, or `runbook_url`.")] = None
+    prefix: Annotated[
+        SomeText | None,
+        Meta(
+            description="The beginning of the addresses that stands for `folder`.",
+            examples=["https://github.com/org/repo/blob/main/"],
+        ),
+    ] = None
+    folder: Annotated[CheckoutPath, Meta(description="The folder of the checkout that paths start from.")] = "."
 
     def annotation_of(self, rule: Rule) -> str | None:
         """The name of the annotation that the rule has, or None."""
@@ -57,3 +62,16 @@ class RunbookWish(Model):
         if not found or not found[0].is_file():
             return say("{path} does not exist", path=path)
         return found[0]
+
+
+def _wish(value: Any) -> Any:
+    """`true` is a wish without any wishes of its own."""
+    if value is not True and not isinstance(value, dict):
+        raise ValueError("expected true or a mapping")
+    return {} if value is True else value
+
+
+if TYPE_CHECKING:
+    Runbooks = RunbookWish
+else:
+    Runbooks = kind(_wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookWish"}]}, then=RunbookWish)

@@ -6,9 +6,9 @@ import difflib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from msgspec import Meta
 
 from gate.checks._prometheus import asking, exposed
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
@@ -20,6 +20,7 @@ from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.prometheus.recording import Recording
 from gate.quantities import duration
 from gate.secrets import beginning_of
+from gate.written import kind
 
 State = Literal["inactive", "pending", "firing"]
 STATES = get_args(State)
@@ -31,12 +32,15 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_ONE = {"enum": list(STATES)}
-States = Annotated[
-    list[State],
-    BeforeValidator(_as_list),
-    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
-]
+if TYPE_CHECKING:
+    States = list[State]
+else:
+    _ONE = {"enum": list(STATES)}
+    States = kind(
+        _as_list,
+        {"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]},
+        then=Annotated[list[State], Meta(min_length=1)],
+    )
 
 
 @dataclass(frozen=True)
@@ -57,21 +61,23 @@ class Alert(Check[Seen]):
     summary: ClassVar[str] = "the state of an alert, with its labels and annotations"
     expects: ClassVar[tuple[str, ...]] = ("state", "labels", "annotations")
 
-    target: TargetName = Field(description="The Prometheus to ask.")
-    name: str = Field(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])
-    state: States | None = Field(
-        None,
-        min_length=1,
-        description="`inactive`, `pending` or `firing`, or several of them.",
-        examples=["firing", ["pending", "firing"]],
-    )
-    labels: dict[str, TextMatcher] = Field(
-        {}, description="Only instances with these labels are looked at; the rule, where there is none."
-    )
-    annotations: dict[str, TextMatcher] = Field({}, description="What the annotations of these have to be.")
-    no_data: bool = Field(
-        False, description="Whether an alert is inactive, too, while metrics of its expression have no series."
-    )
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
+    name: Annotated[str, Meta(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])]
+    state: Annotated[
+        States | None,
+        Meta(
+            description="`inactive`, `pending` or `firing`, or several of them.",
+            examples=["firing", ["pending", "firing"]],
+        ),
+    ] = None
+    labels: Annotated[
+        dict[str, TextMatcher],
+        Meta(description="Only instances with these labels are looked at; the rule, where there is none."),
+    ] = {}
+    annotations: Annotated[dict[str, TextMatcher], Meta(description="What the annotations of these have to be.")] = {}
+    no_data: Annotated[
+        bool, Meta(description="Whether an alert is inactive, too, while metrics of its expression have no series.")
+    ] = False
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/rules?type=alert')}: {self.name}"

@@ -7,13 +7,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
 from gate.checks._paths import shell_pattern
 from gate.checks._prometheus import ReadFile, no_files, rule_files
-from gate.checks._runbooks import ANNOTATIONS, RunbookWish
+from gate.checks._runbooks import ANNOTATIONS, Runbooks, RunbookWish
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import MISSING, Matcher, TextMatcher, unlike
@@ -21,10 +21,11 @@ from gate.messages import Message, say
 from gate.model import CheckoutPath, Location
 from gate.prometheus.rules import Group, Rule
 from gate.secrets import beginning_of
+from gate.words import OnlyTrue
 
 _SHOWN = 3
 _PLACES = 50
-Labels = list[str] | dict[str, TextMatcher]
+Labels = Annotated[list[str], Meta(min_length=1)] | Annotated[dict[str, TextMatcher], Meta(min_length=1)]
 Wrong = tuple[Location, Message]
 
 
@@ -51,26 +52,37 @@ class AlertRules(Check[Seen]):
         "runbooks",
     )
 
-    file: CheckoutPath = Field(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])
-    valid: Literal[True] | None = Field(None, description="Prometheus would load it: YAML, schema, PromQL, templates.")
-    flags: list[Literal["promql-experimental-functions"]] = Field(
-        [], description="Feature flags that Prometheus is started with: what needs others is not valid."
+    file: Annotated[CheckoutPath, Meta(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])]
+    valid: Annotated[
+        OnlyTrue | None, Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.")
+    ] = None
+    flags: Annotated[
+        list[Literal["promql-experimental-functions"]],
+        Meta(description="Feature flags that Prometheus is started with: what needs others is not valid."),
+    ] = []
+    groups: Annotated[
+        Annotated[dict[str, Matcher], Meta(min_length=1)] | None,
+        Meta(description="Groups, and how many alerts each has.", examples=[{"veza_backend_critical": 8}]),
+    ] = None
+    group_count: Annotated[Matcher | None, Meta(description="How many groups there are.", examples=[4])] = None
+    alerts: Annotated[Matcher | None, Meta(description="How many alerts there are in all.", examples=[{"ge": 10}])] = (
+        None
     )
-    groups: dict[str, Matcher] | None = Field(
-        None, min_length=1, description="Groups, and how many alerts each has.", examples=[{"veza_backend_critical": 8}]
-    )
-    group_count: Matcher | None = Field(None, description="How many groups there are.", examples=[4])
-    alerts: Matcher | None = Field(None, description="How many alerts there are in all.", examples=[{"ge": 10}])
-    labels: Labels | None = Field(
-        None, min_length=1, description="Labels that each alert has; with what values, where it is a mapping.",
-        examples=[["severity"], {"severity": ["critical", "warning"]}],
-    )  # fmt: skip
-    annotations: Labels | None = Field(
-        None, min_length=1, description="Annotations that each alert has, likewise.", examples=[["summary"]]
-    )
-    runbooks: Literal[True] | RunbookWish | None = Field(
-        None, description="Each alert has a runbook annotation that leads to a file of the checkout."
-    )
+    labels: Annotated[
+        Labels | None,
+        Meta(
+            description="Labels that each alert has; with what values, where it is a mapping.",
+            examples=[["severity"], {"severity": ["critical", "warning"]}],
+        ),
+    ] = None
+    annotations: Annotated[
+        Labels | None,
+        Meta(description="Annotations that each alert has, likewise.", examples=[["summary"]]),
+    ] = None
+    runbooks: Annotated[
+        Runbooks | None,
+        Meta(description="Each alert has a runbook annotation that leads to a file of the checkout."),
+    ] = None
 
     def asked(self, world: World) -> str:
         return self.file
@@ -105,7 +117,7 @@ class AlertRules(Check[Seen]):
 
     @property
     def _wish(self) -> RunbookWish | None:
-        return RunbookWish() if self.runbooks is True else self.runbooks
+        return self.runbooks
 
     def judge(self, seen: Seen) -> Judgement:
         if not seen.files:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from typing import TYPE_CHECKING, Any, Self
 
 from gate.checks import CHECKS
 from gate.checks._tries import Try
@@ -17,8 +14,9 @@ from gate.checks.base import CannotObserve, Check, Judgement, unobserved
 from gate.evidence import as_bytes
 from gate.messages import say
 from gate.model import Artifact, Evidence, Model, Outcome, Status
-from gate.quantities import Duration, duration
+from gate.quantities import PositiveDuration, duration
 from gate.secrets import beginning_of, end_of
+from gate.written import Mistake, Mistaken, Path_, convert, fields, of_model, one_of, read, unknown_key
 
 if TYPE_CHECKING:
     from gate.checks.world import World
@@ -41,41 +39,42 @@ class Asked(Model):
     `within`: try again until it passes, for so long. `timeout`: how long one try may take. Both in seconds.
     """
 
-    within: Duration | None = Field(None, gt=0)
-    timeout: Duration | None = Field(None, gt=0)
+    within: PositiveDuration | None = None
+    timeout: PositiveDuration | None = None
     check: Any = None
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _one_check(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        if not isinstance(value, dict):
-            return handler(value)
-        kinds = [key for key in value if key in CHECKS.names()]
-        rest = {key: entry for key, entry in value.items() if key not in kinds}
-        made, errors = _made(lambda: handler(rest), ())
-        if "check" in rest:
-            errors.append(InitErrorDetails(type="extra_forbidden", loc=("check",), input=rest["check"]))
-        if len(kinds) != 1:
-            errors += [] if not kinds and _unknown(errors) else [_count_error(kinds)]
-            errors += [error for kind in kinds for error in _load(kind, value[kind])[1]]
-            raise ValidationError.from_exception_data(cls.__name__, errors)
-        check, found = _load(kinds[0], value[kinds[0]])
-        if kinds[0] == ONCE and "within" in rest:
-            found.append(_repeated(rest["within"]))
-        if errors or found:
-            raise ValidationError.from_exception_data(cls.__name__, errors + found)
-        return made.model_copy(update={"check": check})
+    def made_of(cls, value: Any) -> Self:
+        """From a mapping in which the check stands under its own name."""
+        kinds = _kinds(value)
+        if len(kinds) != 1 or _against(kinds[0], value):
+            raise ValueError("expected exactly one check")
+        rest = {key: entry for key, entry in value.items() if key != kinds[0]}
+        made: Self = convert({**rest, "check": _check(kinds[0], value[kinds[0]])}, cls)
+        return made
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        made = handler(schema)
-        resolved = handler.resolve_ref_schema(made)
-        resolved["properties"].pop("check", None)
-        for name in CHECKS.names():
-            resolved["properties"][name] = {CHECK_REF: name}
-        once = {"required": [ONCE], "properties": {"within": False}}
-        resolved["oneOf"] = [once if name == ONCE else {"required": [name]} for name in CHECKS.names()]
-        return made
+    def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
+        kinds = _kinds(value)
+        rest = {key: entry for key, entry in value.items() if key not in kinds} if isinstance(value, dict) else value
+        found = [each for each in of_model(rest, cls, path) if each.path != (*path, "check")]
+        if isinstance(rest, dict) and "check" in rest:
+            found.append(unknown_key("check", cls.keys(), rest["check"], path))
+        unknown = any(each.about == "key" and len(each.path) == len(path) + 1 for each in found)
+        if len(kinds) > 1:
+            text = f"expected exactly one check, got {' and '.join(kinds)}"
+            found.append(Mistake((*path, kinds[1]), text, value[kinds[1]], "key"))
+        elif isinstance(value, dict) and not kinds and not unknown:  # which is the check, misspelt
+            text = f"no check stands here, expected exactly one of {one_of(CHECKS.names())}"
+            found.append(Mistake(path, text, value, "whole"))
+        for kind in kinds:
+            found += _of_check(kind, value[kind], (*path, kind)) or _against(kind, value, path)
+        yield from found
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The keys that may stand there: its own, and the names of the checks."""
+        return sorted([*(key for key in fields(cls) if key != "check"), *CHECKS.names()])
 
     @property
     def kind(self) -> str:
@@ -93,50 +92,34 @@ class Asked(Model):
         return self.timeout or self.check.time_limit or float("inf")
 
 
-def _made(make: Callable[[], Any], prefix: tuple[Any, ...]) -> tuple[Any, list[InitErrorDetails]]:
-    """What is made; or nothing, and the errors, one level further in."""
+def _kinds(value: Any) -> list[str]:
+    """The checks that stand in a mapping."""
+    return [key for key in value if key in CHECKS.names()] if isinstance(value, dict) else []
+
+
+def _check(kind: str, value: Any) -> Check[Any]:
+    """The check of what stands under its name. Raises ValueError or msgspec.ValidationError."""
+    check: Check[Any] = CHECKS.load(kind).made_of(value)
+    if why := check.simplest():
+        raise ValueError(why)
+    return check
+
+
+def _of_check(kind: str, value: Any, path: Path_) -> list[Mistake]:
+    """What is wrong with what stands under the name of a check."""
     try:
-        return make(), []
-    except ValidationError as error:
-        return None, [line_error(each, prefix) for each in error.errors(include_url=False)]
+        why = read(value, CHECKS.load(kind)).simplest()
+    except Mistaken as error:
+        return [replace(each, path=(*path, *each.path)) for each in error.mistakes]
+    return [Mistake(path, why, value, "whole")] if why else []
 
 
-def _unknown(errors: list[InitErrorDetails]) -> bool:
-    """Whether there is an unknown key, which says enough where the check is missing: it is the check, misspelt."""
-    return any(error["type"] == "extra_forbidden" and len(error.get("loc", ())) == 1 for error in errors)
-
-
-def line_error(error: Any, prefix: tuple[Any, ...]) -> InitErrorDetails:
-    """An error of pydantic's, one level further in: custom, so that its text stays as it is."""
-    if error["type"] in ("extra_forbidden", "missing"):
-        return InitErrorDetails(type=error["type"], loc=(*prefix, *error["loc"]), input=error["input"])
-    text = error["msg"].removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
-    kind = PydanticCustomError(error["type"], text, error.get("ctx"))
-    return InitErrorDetails(type=kind, loc=(*prefix, *error["loc"]), input=error["input"])
-
-
-def _count_error(kinds: list[str]) -> InitErrorDetails:
-    if not kinds:
-        return InitErrorDetails(type=PydanticCustomError("no_check", "expected a check"), loc=(), input=None)
-    text = "expected exactly one check, got {kinds}"
-    kind = PydanticCustomError("two_checks", text, {"kinds": " and ".join(kinds)})
-    return InitErrorDetails(type=kind, loc=(kinds[1],), input=None)
-
-
-def _repeated(within: Any) -> InitErrorDetails:
+def _against(kind: str, value: dict[str, Any], path: Path_ = ()) -> list[Mistake]:
+    """What stands beside a check and must not."""
+    if kind != ONCE or "within" not in value:
+        return []
     text = "expected no 'within' beside a drill: it is done once, and its criteria have their own"
-    return InitErrorDetails(type=PydanticCustomError("repeated", text), loc=("within",), input=within)
-
-
-def _load(kind: str, value: Any) -> tuple[Check[Any] | None, list[InitErrorDetails]]:
-    check, errors = _made(lambda: CHECKS.load(kind).model_validate(value), (kind,))
-    if errors:
-        return None, errors
-    why = check.simplest()
-    if why:
-        error = PydanticCustomError("no_expectation", why.replace("{", "{{").replace("}", "}}"))
-        return None, [InitErrorDetails(type=error, loc=(kind,), input=value)]
-    return check, []
+    return [Mistake((*path, "within"), text, value["within"])]
 
 
 def ask(asked: Asked, world: World) -> Outcome:

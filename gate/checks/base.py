@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from gate.checks.world import World
 from gate.messages import Message
 from gate.model import Location, Model, Refers, Row, Status, TargetName, Timeline
+from gate.written import fields
 
 if TYPE_CHECKING:
     from gate.checks.asked import Asked
@@ -189,8 +190,7 @@ class Check(Model, Generic[Seen]):
 
 def _is_there(model: Model, path: list[str]) -> bool:
     """Whether a checklist says something under a key, given as the path to it."""
-    (name,) = [name for name, field in type(model).model_fields.items() if path[0] in (name, field.alias)]
-    value = getattr(model, name)
+    value = getattr(model, fields(type(model))[path[0]].name)
     if path[1:]:
         return _is_there(value, path[1:])
     return value is not None and value not in ([], {}, "")

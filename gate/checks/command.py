@@ -7,8 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, field
 
 from gate import process
 from gate.checks._paths import find
@@ -16,12 +15,13 @@ from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, un
 from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, unlike
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath
+from gate.model import CheckoutPath, SomeText
 from gate.quantities import Size, duration, size
 from gate.secrets import beginning_of
 
 _EXCERPT = 200
-Argument = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Argument = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
+Arguments = Annotated[list[Argument], Meta(min_length=1)]
 
 
 class Command(Check[process.Finished]):
@@ -32,32 +32,35 @@ class Command(Check[process.Finished]):
     time_limit: ClassVar[float | None] = 60.0
     ends_itself: ClassVar[bool] = True
 
-    run: Annotated[str, Field(min_length=1)] | Annotated[list[Argument], Field(min_length=1)] = Field(
-        description="The command: a list of arguments, or text that is split as a shell would.",
-        examples=[["go", "vet", "./..."]],
+    run: Annotated[
+        SomeText | Arguments,
+        Meta(
+            description="The command: a list of arguments, or text that is split as a shell would.",
+            examples=[["go", "vet", "./..."]],
+        ),
+    ]
+    shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
+    exit: Annotated[Matcher, Meta(description="The expected exit code; 0 where nothing else is said.")] = field(
+        default_factory=lambda: Matcher(0)
     )
-    shell: bool = Field(False, description="Whether `run` is a script for `sh -c`.")
-    exit: Matcher = Field(Matcher(0), description="The expected exit code; 0 where nothing else is said.")
-    stdout: TextMatcher | None = Field(None, description="The expected standard output.")
-    stderr: TextMatcher | None = Field(None, description="The expected standard error.")
-    output: TextMatcher | None = Field(None, description="The expected output, both together as they came.")
-    cwd: CheckoutPath = Field(".", description="Where it is run, below the checkout.")
-    env: dict[str, str] = Field({}, description="Variables to add to its environment.")
-    image: str | None = Field(None, description="The image to run it in, as a container beside the job's.")
-    limit: Size = Field(process.OUTPUT_LIMIT, gt=0, description="How much of its output to keep.")
+    stdout: Annotated[TextMatcher | None, Meta(description="The expected standard output.")] = None
+    stderr: Annotated[TextMatcher | None, Meta(description="The expected standard error.")] = None
+    output: Annotated[TextMatcher | None, Meta(description="The expected output, both together as they came.")] = None
+    cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
+    env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
+    image: Annotated[str | None, Meta(description="The image to run it in, as a container beside the job's.")] = None
+    limit: Annotated[Size, Meta(description="How much of its output to keep.")] = process.OUTPUT_LIMIT
 
-    @model_validator(mode="after")
-    def _can_be_run(self) -> Command:
+    def __post_init__(self) -> None:
         if self.shell and not isinstance(self.run, str):
-            raise PydanticCustomError("target", "expected text after 'run' beside 'shell: true'")
+            raise ValueError("expected text after 'run' beside 'shell: true'")
         try:
             words = self.argv()
         except ValueError as error:
-            raise PydanticCustomError("target", "expected a command after 'run': {why}", {"why": str(error)}) from error
+            raise ValueError(f"expected a command after 'run': {error}") from error
         lines = self.run.splitlines() if self.shell and isinstance(self.run, str) else []
         if not words or not words[0] or (self.shell and all(re.match(r"\s*(#|$)", line) for line in lines)):
-            raise PydanticCustomError("target", "expected a command after 'run'")
-        return self
+            raise ValueError("expected a command after 'run'")
 
     @property
     def needs_engine(self) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate import markdown
 from gate.checks._paths import find, read_text, shell_pattern, shown
@@ -39,23 +38,23 @@ class Document(Check[Seen]):
     summary: ClassVar[str] = "Markdown documents have the required sections, none of them empty"
     expects: ClassVar[tuple[str, ...]] = ("sections",)
 
-    file: CheckoutPath = Field(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])
-    sections: list[TextMatcher] = Field(
-        [],
-        description="The headings that have to be there, each with text under it.",
-        examples=[["Signal", "Actions"]],
-        json_schema_extra={"minItems": 1},
+    file: Annotated[CheckoutPath, Meta(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])]
+    sections: Annotated[
+        list[TextMatcher],
+        Meta(
+            description="The headings that have to be there, each with text under it.", examples=[["Signal", "Actions"]]
+        ),
+    ] = []
+    words: Annotated[Matcher | None, Meta(description="How many words have to stand under each of these headings.")] = (
+        None
     )
-    words: Matcher | None = Field(None, description="How many words have to stand under each of these headings.")
-    count: Matcher | None = Field(None, description="How many documents match the glob.")
+    count: Annotated[Matcher | None, Meta(description="How many documents match the glob.")] = None
 
-    @model_validator(mode="after")
-    def _can_be(self) -> Document:
+    def __post_init__(self) -> None:
         if self.words is not None and not self.sections:
-            raise PydanticCustomError("target", "expected 'sections' beside 'words'")
+            raise ValueError("expected 'sections' beside 'words'")
         if any(isinstance(wish.spec, str) and not markdown.normal(wish.spec) for wish in self.sections):
-            raise PydanticCustomError("target", "expected the text of a heading in 'sections'")
-        return self
+            raise ValueError("expected the text of a heading in 'sections'")
 
     def asked(self, world: World) -> str:
         return f"{self.file}: {', '.join(str(wish) for wish in self.sections)}"

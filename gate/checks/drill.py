@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, field
 
 from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, putting_back, site
 from gate.checks._drill.course import RECOVERY, Breaker, Course, Seen
@@ -25,6 +24,7 @@ from gate.quantities import Duration, duration
 from gate.staging.engine import NoEngine
 from gate.staging.faults.base import Fault, NoFault, TargetFault
 from gate.staging.spec import Target
+from gate.written import AsWritten
 
 _DRAWING = 10.0
 """Seconds for asking Prometheus about what went on around the drill."""
@@ -40,32 +40,36 @@ class Drill(Check[Seen]):
     time_limit: ClassVar[float | None] = None
     ends_itself: ClassVar[bool] = True
 
-    steady: list[Criterion] = Field(min_length=1, description="What must hold before the fault, and again after it.")
-    fault: FaultSpec | None = Field(None, description="What is broken: exactly one fault.")
-    script: Script | None = Field(None, description="A drill script of your own, instead of a fault.")
-    noticed: list[Criterion] = Field(
-        [], alias="observe", description="What must be seen while the fault is in place, each `within` a time."
-    )
-    throughout: list[Criterion] = Field([], description="What must hold all along.")
-    recover: list[Criterion] = Field([], description="What must hold again afterwards; without it, the steady state.")
-    stays: Duration = Field(2.0, description="How long the recovery must last.")
-    traffic: Traffic | None = Field(None, description="Requests sent meanwhile.")
-    other_alerts: Others | None = Field(None, description="No other alert may begin to fire.")
-    curves: Curves | None = Field(
-        None, description="Metrics to draw below the timeline; without it, what awaited alerts look at."
-    )
+    steady: Annotated[
+        list[AsWritten[Criterion]],
+        Meta(min_length=1, description="What must hold before the fault, and again after it."),
+    ]
+    fault: Annotated[AsWritten[FaultSpec] | None, Meta(description="What is broken: exactly one fault.")] = None
+    script: Annotated[Script | None, Meta(description="A drill script of your own, instead of a fault.")] = None
+    noticed: Annotated[
+        list[AsWritten[Criterion]],
+        Meta(description="What must be seen while the fault is in place, each `within` a time."),
+    ] = field(default=[], name="observe")
+    throughout: Annotated[list[AsWritten[Criterion]], Meta(description="What must hold all along.")] = []
+    recover: Annotated[
+        list[AsWritten[Criterion]], Meta(description="What must hold again afterwards; without it, the steady state.")
+    ] = []
+    stays: Annotated[Duration, Meta(description="How long the recovery must last.")] = 2.0
+    traffic: Annotated[Traffic | None, Meta(description="Requests sent meanwhile.")] = None
+    other_alerts: Annotated[Others | None, Meta(description="No other alert may begin to fire.")] = None
+    curves: Annotated[
+        Curves | None, Meta(description="Metrics to draw below the timeline; without it, what awaited alerts look at.")
+    ] = None
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Drill:
+    def __post_init__(self) -> None:
         if (self.fault is None) == (self.script is None):
-            raise PydanticCustomError("no_expectation", "expected exactly one of 'fault' and 'script'")
+            raise ValueError("expected exactly one of 'fault' and 'script'")
         if self.fault is not None and not self.noticed:
-            raise PydanticCustomError("no_expectation", "expected at least one criterion under 'observe'")
+            raise ValueError("expected at least one criterion under 'observe'")
         if any(each.within is None for each in self.noticed):
-            raise PydanticCustomError("no_expectation", "expected a 'within' in every criterion under 'observe'")
+            raise ValueError("expected a 'within' in every criterion under 'observe'")
         if any(each.kind == self.kind for each in self._criteria):
-            raise PydanticCustomError("no_expectation", "expected no drill in a drill: drills run one at a time")
-        return self
+            raise ValueError("expected no drill in a drill: drills run one at a time")
 
     @property
     def what(self) -> Message:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 import stat
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
@@ -47,21 +46,21 @@ class File(Check[Seen]):
     summary: ClassVar[str] = "files exist, with their size, permission, number and text"
     expects: ClassVar[tuple[str, ...]] = ("exists", "executable", "size", "count", "contains", "text")
 
-    path: CheckoutPath = Field(description="A path in the checkout, or a glob.", examples=["docs/runbooks/*.md"])
-    exists: bool | None = Field(None, description="Whether there is such a file.")
-    executable: bool | None = Field(None, description="Whether it may be run.")
-    size: SizeMatcher | None = Field(None, description="Its size.", examples=[{"gt": "1KiB"}])
-    count: Matcher | None = Field(None, description="How many match the glob.", examples=[3])
-    contains: str | list[str] | None = Field(None, description="Text that stands in it; of several, all do.")
-    text: TextMatcher | None = Field(None, description="Its whole text.")
+    path: Annotated[
+        CheckoutPath, Meta(description="A path in the checkout, or a glob.", examples=["docs/runbooks/*.md"])
+    ]
+    exists: Annotated[bool | None, Meta(description="Whether there is such a file.")] = None
+    executable: Annotated[bool | None, Meta(description="Whether it may be run.")] = None
+    size: Annotated[SizeMatcher | None, Meta(description="Its size.", examples=[{"gt": "1KiB"}])] = None
+    count: Annotated[Matcher | None, Meta(description="How many match the glob.", examples=[3])] = None
+    contains: Annotated[str | list[str] | None, Meta(description="Text that stands in it; of several, all do.")] = None
+    text: Annotated[TextMatcher | None, Meta(description="Its whole text.")] = None
 
-    @model_validator(mode="after")
-    def _can_be(self) -> File:
+    def __post_init__(self) -> None:
         if self.exists is False and any(wish is not None for wish in self._wishes()):
-            raise PydanticCustomError("target", "expected nothing else beside 'exists: false'")
+            raise ValueError("expected nothing else beside 'exists: false'")
         if "" in self._texts or self.contains == []:
-            raise PydanticCustomError("target", "expected some text after 'contains': every text contains nothing")
-        return self
+            raise ValueError("expected some text after 'contains': every text contains nothing")
 
     def _wishes(self) -> tuple[object, ...]:
         return self.executable, self.size, self.count, self.contains, self.text

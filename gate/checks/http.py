@@ -9,10 +9,9 @@ import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, field
 
 from gate import http
 from gate.checks._paths import find
@@ -25,34 +24,38 @@ from gate.model import CheckoutPath, Model
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import beginning_of, torn
 from gate.staging.spec import HttpUrl
+from gate.written import kind
 
 _SHOWN_BODY = 4096
 _EXCERPT = 200
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any) -> str:
     """A header's value as text: numbers and booleans stand for themselves."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return getattr(value, "text", str(value)) if isinstance(value, int | float) else value
+    if not isinstance(value, str | int | float):
+        raise ValueError("expected text")
+    return str(getattr(value, "text", value))
 
 
-HeaderValue = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+if TYPE_CHECKING:
+    HeaderValue = str
+else:
+    HeaderValue = kind(_text, {"type": ["string", "number", "boolean"]})
 
 
 class TlsWish(Model):
     """What to ask of a server's certificate."""
 
-    verify: bool = Field(True, description="Whether the certificate must be trusted and be the host's.")
-    ca: CheckoutPath | None = Field(None, description="A PEM file with the authorities to trust instead.")
-    expires_in: Duration | None = Field(None, description="How long the certificate must still be valid.")
+    verify: Annotated[bool, Meta(description="Whether the certificate must be trusted and be the host's.")] = True
+    ca: Annotated[CheckoutPath | None, Meta(description="A PEM file with the authorities to trust instead.")] = None
+    expires_in: Annotated[Duration | None, Meta(description="How long the certificate must still be valid.")] = None
 
-    @model_validator(mode="after")
-    def _seen_only_if_verified(self) -> TlsWish:
+    def __post_init__(self) -> None:
         if self.expires_in is not None and not self.verify:
-            raise PydanticCustomError("target", "expected 'verify: true' beside 'expires_in', with a 'ca' if need be")
-        return self
+            raise ValueError("expected 'verify: true' beside 'expires_in', with a 'ca' if need be")
 
 
 @dataclass(frozen=True)
@@ -71,29 +74,31 @@ class Http(Check[Seen]):
     summary: ClassVar[str] = "status, headers, body, JSON, latency and certificate of one request"
     expects: ClassVar[tuple[str, ...]] = ("status", "header", "text", "json", "latency", "tls.expires_in")
 
-    target: TargetName | None = Field(None, description="The target to ask; `path` is added to its URL.")
-    url: HttpUrl | None = Field(None, description="The address to ask, instead of a target.")
-    path: str = Field("", description="The path, with its query.", examples=["/readyz"])
-    method: str = Field("GET", pattern="^[A-Z]{1,20}$", description="The method.")
-    headers: dict[str, HeaderValue] = Field({}, description="Headers to send.")
-    body: Any = Field(None, description="The body to send: text as it is, a mapping or a list as JSON.")
-    status: Matcher | None = Field(None, description="The expected status code.", examples=[200])
-    header: dict[str, TextMatcher] = Field({}, description="Expected headers, by name.")
-    text: TextMatcher | None = Field(None, description="The expected body, as text.")
-    json_: Matcher | None = Field(None, alias="json", description="The expected body, as JSON; objects as subsets.")
-    latency: DurationMatcher | None = Field(None, description="How long the whole request may take.")
-    redirects: int = Field(0, ge=0, le=20, description="How many redirects to follow.")
-    tls: TlsWish = Field(TlsWish(), description="What to ask of the certificate: `verify`, `ca`, `expires_in`.")
-    limit: Size = Field(http.BODY_LIMIT, gt=0, description="How much of the body to read at most.")
+    target: Annotated[TargetName | None, Meta(description="The target to ask; `path` is added to its URL.")] = None
+    url: Annotated[HttpUrl | None, Meta(description="The address to ask, instead of a target.")] = None
+    path: Annotated[str, Meta(description="The path, with its query.", examples=["/readyz"])] = ""
+    method: Annotated[str, Meta(pattern="^[A-Z]{1,20}$", description="The method.")] = "GET"
+    headers: Annotated[dict[str, HeaderValue], Meta(description="Headers to send.")] = {}
+    body: Annotated[Any, Meta(description="The body to send: text as it is, a mapping or a list as JSON.")] = None
+    status: Annotated[Matcher | None, Meta(description="The expected status code.", examples=[200])] = None
+    header: Annotated[dict[str, TextMatcher], Meta(description="Expected headers, by name.")] = {}
+    text: Annotated[TextMatcher | None, Meta(description="The expected body, as text.")] = None
+    json_: Annotated[Matcher | None, Meta(description="The expected body, as JSON; objects as subsets.")] = field(
+        default=None, name="json"
+    )
+    latency: Annotated[DurationMatcher | None, Meta(description="How long the whole request may take.")] = None
+    redirects: Annotated[int, Meta(ge=0, le=20, description="How many redirects to follow.")] = 0
+    tls: Annotated[TlsWish, Meta(description="What to ask of the certificate: `verify`, `ca`, `expires_in`.")] = (
+        TlsWish()
+    )
+    limit: Annotated[Size, Meta(description="How much of the body to read at most.")] = http.BODY_LIMIT
 
-    @model_validator(mode="after")
-    def _can_be_sent(self) -> Http:
+    def __post_init__(self) -> None:
         if (self.target is None) == (self.url is None):
-            raise PydanticCustomError("target", "expected exactly one of 'target' and 'url'")
+            raise ValueError("expected exactly one of 'target' and 'url'")
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name) or re.search(r"[\r\n\0]", value):
-                raise PydanticCustomError("target", "expected a header's name and one line of text in 'headers'")
-        return self
+                raise ValueError("expected a header's name and one line of text in 'headers'")
 
     def asked(self, world: World) -> str:
         return f"{self.method} {self._url(world)}"

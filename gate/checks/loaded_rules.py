@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from msgspec import Meta
 
 from gate.checks._prometheus import ReadFile, asking, no_files, rule_files
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
@@ -41,9 +41,13 @@ class LoadedRules(Check[Seen]):
     summary: ClassVar[str] = "the running Prometheus has loaded the rules of a file, unchanged and healthy"
     expects: ClassVar[tuple[str, ...]] = ("file", "groups")
 
-    target: TargetName = Field(description="The Prometheus to ask.")
-    file: CheckoutPath | None = Field(None, description="The rule file that it has to have loaded, or a glob.")
-    groups: list[str] | None = Field(None, min_length=1, description="Groups that it has to have loaded.")
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
+    file: Annotated[CheckoutPath | None, Meta(description="The rule file that it has to have loaded, or a glob.")] = (
+        None
+    )
+    groups: Annotated[
+        Annotated[list[str], Meta(min_length=1)] | None, Meta(description="Groups that it has to have loaded.")
+    ] = None
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/rules')}"

@@ -8,10 +8,9 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate.checks._numbers import number_unlike
 from gate.checks._paths import find, shown
@@ -20,10 +19,11 @@ from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed
 from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, describe, unlike
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Location
+from gate.model import CheckoutPath, Location, SomeText
 from gate.prometheus.exposition import Exposition, Family, Problem, Sample
 from gate.quantities import Size
 from gate.secrets import beginning_of
+from gate.words import OnlyTrue
 
 LIMIT = 64 * 1024 * 1024
 _SHOWN = 20
@@ -51,33 +51,37 @@ class Metrics(Check[Seen]):
     summary: ClassVar[str] = "an exposition is valid; metrics are there, with type, labels and values"
     expects: ClassVar[tuple[str, ...]] = ("valid", "present", "name")
 
-    target: TargetName | None = Field(None, description="The target to scrape.")
-    path: str = Field("/metrics", pattern="^/", description="Where the target exposes its metrics.")
-    file: CheckoutPath | None = Field(None, description="A file with an exposition, instead of a target.")
-    valid: Literal[True] | None = Field(None, description="Prometheus would take every line of it.")
-    present: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="Metrics with at least one sample; `veza_*` stands for at least one whose name begins so.",
-        examples=[["veza_*"]],
-    )
-    name: str | None = Field(None, min_length=1, description="One metric; the keys below say what it has to be.")
-    type: Literal["counter", "gauge", "histogram", "summary", "untyped", "unknown", "gaugehistogram", "info",
-                  "stateset"] | None = Field(None, description="Its type.")  # fmt: skip
-    labels: dict[str, TextMatcher] = Field({}, description="Only its samples with these labels are looked at.")
-    value: Matcher | None = Field(None, description="The value of each of its samples.", examples=[{"ge": 0}])
-    count: Matcher | None = Field(None, description="How many samples it has.", examples=[1])
-    limit: Size = Field(LIMIT, gt=0, description="How large the exposition may be, decompressed.")
+    target: Annotated[TargetName | None, Meta(description="The target to scrape.")] = None
+    path: Annotated[str, Meta(pattern="^/", description="Where the target exposes its metrics.")] = "/metrics"
+    file: Annotated[CheckoutPath | None, Meta(description="A file with an exposition, instead of a target.")] = None
+    valid: Annotated[OnlyTrue | None, Meta(description="Prometheus would take every line of it.")] = None
+    present: Annotated[
+        Annotated[list[str], Meta(min_length=1)] | None,
+        Meta(
+            description="Metrics with at least one sample; `veza_*` stands for at least one whose name begins so.",
+            examples=[["veza_*"]],
+        ),
+    ] = None
+    name: Annotated[SomeText | None, Meta(description="One metric; the keys below say what it has to be.")] = None
+    type: Annotated[
+        Literal["counter", "gauge", "histogram", "summary", "untyped", "unknown", "gaugehistogram", "info", "stateset"]
+        | None,
+        Meta(description="Its type."),
+    ] = None
+    labels: Annotated[
+        dict[str, TextMatcher], Meta(description="Only its samples with these labels are looked at.")
+    ] = {}
+    value: Annotated[Matcher | None, Meta(description="The value of each of its samples.", examples=[{"ge": 0}])] = None
+    count: Annotated[Matcher | None, Meta(description="How many samples it has.", examples=[1])] = None
+    limit: Annotated[Size, Meta(description="How large the exposition may be, decompressed.")] = LIMIT
 
-    @model_validator(mode="after")
-    def _can_be(self) -> Metrics:
+    def __post_init__(self) -> None:
         if (self.target is None) == (self.file is None):
-            raise PydanticCustomError("target", "expected exactly one of 'target' and 'file'")
+            raise ValueError("expected exactly one of 'target' and 'file'")
         if self.name is None and (self.type or self.labels or self.value or self.count):
-            raise PydanticCustomError("target", "expected 'name' beside 'type', 'labels', 'value' and 'count'")
+            raise ValueError("expected 'name' beside 'type', 'labels', 'value' and 'count'")
         if any("*" in name[:-1] or not name.rstrip("*") for name in self.present or []):
-            raise PydanticCustomError("target", "expected names in 'present', or beginnings of names such as 'veza_*'")
-        return self
+            raise ValueError("expected names in 'present', or beginnings of names such as 'veza_*'")
 
     def asked(self, world: World) -> str:
         where = self.file if self.file is not None else f"GET {self._url(world)}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate.checks._numbers import number_unlike
 from gate.checks._prometheus import asking
@@ -31,20 +30,22 @@ class Promql(Check[Seen]):
     summary: ClassVar[str] = "the value of a query on a running Prometheus"
     expects: ClassVar[tuple[str, ...]] = ("value", "count", "empty")
 
-    target: TargetName = Field(description="The Prometheus to ask.")
-    query: str = Field(
-        min_length=1, description="PromQL, for an instant vector or a scalar.", examples=['up{job="api"}']
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
+    query: Annotated[
+        str, Meta(min_length=1, description="PromQL, for an instant vector or a scalar.", examples=['up{job="api"}'])
+    ]
+    value: Annotated[
+        Matcher | None, Meta(description="The value of the series that come back.", examples=[{"ge": 1}])
+    ] = None
+    matching: Annotated[Literal["each", "any"], Meta(description="Whether each series has that value, or any one.")] = (
+        "each"
     )
-    value: Matcher | None = Field(None, description="The value of the series that come back.", examples=[{"ge": 1}])
-    matching: Literal["each", "any"] = Field("each", description="Whether each series has that value, or any one.")
-    count: Matcher | None = Field(None, description="How many series come back.", examples=[1])
-    empty: bool | None = Field(None, description="true: nothing may come back; false: something must.")
+    count: Annotated[Matcher | None, Meta(description="How many series come back.", examples=[1])] = None
+    empty: Annotated[bool | None, Meta(description="true: nothing may come back; false: something must.")] = None
 
-    @model_validator(mode="after")
-    def _can_be(self) -> Promql:
+    def __post_init__(self) -> None:
         if self.empty and (self.value is not None or self.count is not None):
-            raise PydanticCustomError("target", "expected neither 'value' nor 'count' beside 'empty: true'")
-        return self
+            raise ValueError("expected neither 'value' nor 'count' beside 'empty: true'")
 
     def asked(self, world: World) -> str:
         return f"{world.url(self.target)}: {self.query}"

@@ -6,9 +6,9 @@ import difflib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from msgspec import Meta
 
 from gate.checks._paths import find, shown
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
@@ -35,12 +35,14 @@ class ScrapeConfig(Check[Seen]):
     kind: ClassVar[str] = "scrape_config"
     summary: ClassVar[str] = "a Prometheus configuration file has a job that scrapes a target"
 
-    file: CheckoutPath = Field(description="The prometheus.yml.", examples=["ops/prometheus/prometheus.yml"])
-    job: str = Field(min_length=1, description="The name of the job.", examples=["veza-backend-api"])
-    address: str | None = Field(None, description="An address among its static targets.", examples=["api:8080"])
-    metrics_path: str | None = Field(None, description="Its metrics path.", examples=["/metrics"])
-    interval: Duration | None = Field(None, description="How often it scrapes, at least.")
-    rules: str | None = Field(None, description="An entry of `rule_files`.", examples=["alerts.yml"])
+    file: Annotated[CheckoutPath, Meta(description="The prometheus.yml.", examples=["ops/prometheus/prometheus.yml"])]
+    job: Annotated[str, Meta(min_length=1, description="The name of the job.", examples=["veza-backend-api"])]
+    address: Annotated[str | None, Meta(description="An address among its static targets.", examples=["api:8080"])] = (
+        None
+    )
+    metrics_path: Annotated[str | None, Meta(description="Its metrics path.", examples=["/metrics"])] = None
+    interval: Annotated[Duration | None, Meta(description="How often it scrapes, at least.")] = None
+    rules: Annotated[str | None, Meta(description="An entry of `rule_files`.", examples=["alerts.yml"])] = None
 
     def asked(self, world: World) -> str:
         return f"{self.file}: job {self.job}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from msgspec import Meta, field
 
 from gate.checks._prometheus import asking
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
@@ -25,11 +25,15 @@ class ScrapeTarget(Check[Seen]):
     kind: ClassVar[str] = "scrape_target"
     summary: ClassVar[str] = "Prometheus has a job as an active target, and it is up"
 
-    target: TargetName = Field(description="The Prometheus to ask.")
-    job: str = Field(min_length=1, description="The job's name.", examples=["veza-backend-api"])
-    health: Matcher = Field(Matcher("up"), description="`up`, `down` or `unknown`: what each of its targets has to be.")
-    labels: dict[str, TextMatcher] = Field({}, description="Only its targets with these labels are looked at.")
-    count: Matcher | None = Field(None, description="How many targets it has.", examples=[{"ge": 2}])
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
+    job: Annotated[str, Meta(min_length=1, description="The job's name.", examples=["veza-backend-api"])]
+    health: Annotated[Matcher, Meta(description="`up`, `down` or `unknown`: what each of its targets has to be.")] = (
+        field(default_factory=lambda: Matcher("up"))
+    )
+    labels: Annotated[
+        dict[str, TextMatcher], Meta(description="Only its targets with these labels are looked at.")
+    ] = {}
+    count: Annotated[Matcher | None, Meta(description="How many targets it has.", examples=[{"ge": 2}])] = None
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/targets?state=active')}: {self.job}"

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, field
 
 from gate import code, patterns
 from gate.checks._paths import find, read_text, shell_pattern, shown
@@ -20,8 +19,9 @@ from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.matchers import Matcher
 from gate.messages import Message, say
-from gate.model import CheckoutPath, Location
+from gate.model import CheckoutPath, Location, SomeText
 from gate.secrets import beginning_of
+from gate.written import kind
 
 _SHOWN = 50
 _LINE = 200
@@ -43,6 +43,24 @@ class Seen:
     """The functions that there are, for a suggestion."""
 
 
+def _pattern(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected some text")
+    try:
+        nothing = patterns.matches_nothing(value)
+    except patterns.BadPattern as error:
+        raise ValueError(f"expected a regular expression: {error}") from error
+    if nothing:
+        raise ValueError("expected a regular expression that does not match nothing")
+    return value
+
+
+if TYPE_CHECKING:
+    Pattern = str
+else:
+    Pattern = kind(_pattern, {"type": "string", "minLength": 1})
+
+
 class Source(Check[Seen]):
     """Source files, what stands in them, and how often."""
 
@@ -50,33 +68,23 @@ class Source(Check[Seen]):
     summary: ClassVar[str] = "a text or a pattern stands in source code, inside a function where one is named"
     expects: ClassVar[tuple[str, ...]] = ("text", "pattern", "function")
 
-    file: CheckoutPath = Field(description="A source file, or a glob.", examples=["internal/handlers/*.go"])
-    text: str | None = Field(None, min_length=1, description="Text that has to stand there, as it is.")
-    pattern: str | None = Field(None, min_length=1, description="A regular expression (RE2's; `^` begins a line).")
-    function: str | None = Field(
-        None,
-        min_length=1,
-        description="The function to search, in Go or Python; alone, it has to exist.",
-        examples=["Readiness", "HealthHandler.Readiness"],
+    file: Annotated[CheckoutPath, Meta(description="A source file, or a glob.", examples=["internal/handlers/*.go"])]
+    text: Annotated[SomeText | None, Meta(description="Text that has to stand there, as it is.")] = None
+    pattern: Annotated[Pattern | None, Meta(description="A regular expression (RE2's; `^` begins a line).")] = None
+    function: Annotated[
+        SomeText | None,
+        Meta(
+            description="The function to search, in Go or Python; alone, it has to exist.",
+            examples=["Readiness", "HealthHandler.Readiness"],
+        ),
+    ] = None
+    count: Annotated[Matcher, Meta(description="How often; at least once where nothing else is said.")] = field(
+        default_factory=lambda: Matcher({"ge": 1})
     )
-    count: Matcher = Field(Matcher({"ge": 1}), description="How often; at least once where nothing else is said.")
 
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        try:
-            nothing = value is not None and patterns.matches_nothing(value)
-        except patterns.BadPattern as error:
-            raise PydanticCustomError("target", "expected a regular expression: {why}", {"why": str(error)}) from error
-        if nothing:
-            raise PydanticCustomError("target", "expected a regular expression that does not match nothing")
-        return value
-
-    @model_validator(mode="after")
-    def _one_question(self) -> Source:
+    def __post_init__(self) -> None:
         if self.text is not None and self.pattern is not None:
-            raise PydanticCustomError("target", "expected only one of 'text' and 'pattern'")
-        return self
+            raise ValueError("expected only one of 'text' and 'pattern'")
 
     @property
     def _what(self) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate import http
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
 from gate.messages import say
+from gate.model import SomeText
 from gate.quantities import duration
 
 
@@ -32,17 +32,17 @@ class Tcp(Check[Seen]):
     kind: ClassVar[str] = "tcp"
     summary: ClassVar[str] = "a port accepts a connection"
 
-    target: TargetName | None = Field(None, description="The target whose port is asked.")
-    host: str | None = Field(None, min_length=1, description="The host to ask, instead of a target.")
-    port: int | None = Field(None, ge=1, le=65535, description="The port; without it, the target's own.")
+    target: Annotated[TargetName | None, Meta(description="The target whose port is asked.")] = None
+    host: Annotated[SomeText | None, Meta(description="The host to ask, instead of a target.")] = None
+    port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="The port; without it, the target's own.")
+    ] = None
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Tcp:
+    def __post_init__(self) -> None:
         if (self.target is None) == (self.host is None):
-            raise PydanticCustomError("target", "expected exactly one of 'target' and 'host'")
+            raise ValueError("expected exactly one of 'target' and 'host'")
         if self.host is not None and self.port is None:
-            raise PydanticCustomError("target", "expected a 'port' beside 'host'")
-        return self
+            raise ValueError("expected a 'port' beside 'host'")
 
     def asked(self, world: World) -> str:
         host, port = self._place(world)

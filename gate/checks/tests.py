@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate import process
 from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Attachment, CannotObserve, Check, Judgement, failed, passed, unobserved
-from gate.checks.command import Argument, Command
+from gate.checks.command import Arguments, Command
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, FILES_EACH, as_bytes
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Evidence, Location, Model, Row, Status
+from gate.model import CheckoutPath, Evidence, Location, Model, Natural, Row, SomeText, Status
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import torn
 from gate.testresults import results as testresults
 from gate.testresults.quarantine import Entry, NoQuarantine, read
 from gate.testresults.results import Case, NotResults, Results
+from gate.written import kind
 
 _FILE_LIMIT = 32 * 1024 * 1024
 _ROWS = 50
@@ -41,10 +41,21 @@ _BY_THE_SHELL = 126
 """Exit codes from this one on say that a command could not be run, or was ended by a signal, and nothing of tests."""
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+if TYPE_CHECKING:
+    Paths = list[str]
+else:
+    _PATH = {"type": "string", "minLength": 1}
+    Paths = kind(_as_list, {"anyOf": [_PATH, {"type": "array", "items": _PATH}]}, then=list[CheckoutPath])
+
+
 class QuarantineFile(Model):
     """Where the quarantine is kept."""
 
-    file: CheckoutPath = Field(description="A YAML file, or a Markdown file with a table.")
+    file: Annotated[CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.")]
 
 
 @dataclass(frozen=True)
@@ -68,51 +79,57 @@ class Tests(Check[Seen]):
     time_limit: ClassVar[float | None] = 600.0
     ends_itself: ClassVar[bool] = True
 
-    run: Annotated[str, Field(min_length=1)] | Annotated[list[Argument], Field(min_length=1)] | None = Field(
-        None, description="The test command, as in `command`.", examples=[["go", "test", "-json", "./..."]]
-    )
-    shell: bool = Field(False, description="Whether `run` is a script for `sh -c`.")
-    cwd: CheckoutPath = Field(".", description="Where it is run, below the checkout.")
-    env: dict[str, str] = Field({}, description="Variables to add to its environment.")
-    image: str | None = Field(None, description="The image to run it in, as in `command`.")
-    results: CheckoutPath | list[CheckoutPath] | None = Field(
-        None, description="The files with the results, or globs; without it, the output of `run`."
-    )
-    exit_code: CheckoutPath | None = Field(
-        None, description="A file with the exit code of the command that left the results in an earlier step."
-    )
-    format: Literal["auto", "junit", "gojson", "go", "tap"] = Field("auto", description="The format of the results.")
-    quarantine: list[Entry] | QuarantineFile = Field([], description="Tests that may fail, here or in a file.")
-    min_tests: int = Field(1, ge=1, description="How many tests there have to be, without the skipped ones.")
-    max_skipped: int | None = Field(None, ge=0, description="How many may be skipped.")
-    max_failures: int | None = Field(None, ge=0, description="How many may fail at most, all of them in quarantine.")
-    max_age: Duration = Field(3600.0, description="How old the results of an earlier step may be.")
-    limit: Size = Field(_FILE_LIMIT, gt=0, description="How large an output or a file may be.")
+    run: Annotated[
+        SomeText | Arguments | None,
+        Meta(description="The test command, as in `command`.", examples=[["go", "test", "-json", "./..."]]),
+    ] = None
+    shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
+    cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
+    env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
+    image: Annotated[str | None, Meta(description="The image to run it in, as in `command`.")] = None
+    results: Annotated[
+        Paths | None,
+        Meta(description="The files with the results, or globs; without it, the output of `run`."),
+    ] = None
+    exit_code: Annotated[
+        CheckoutPath | None,
+        Meta(description="A file with the exit code of the command that left the results in an earlier step."),
+    ] = None
+    format: Annotated[
+        Literal["auto", "junit", "gojson", "go", "tap"], Meta(description="The format of the results.")
+    ] = "auto"
+    quarantine: Annotated[
+        list[Entry] | QuarantineFile, Meta(description="Tests that may fail, here or in a file.")
+    ] = []
+    min_tests: Annotated[int, Meta(ge=1, description="How many tests there have to be, without the skipped ones.")] = 1
+    max_skipped: Annotated[Natural | None, Meta(description="How many may be skipped.")] = None
+    max_failures: Annotated[
+        Natural | None, Meta(description="How many may fail at most, all of them in quarantine.")
+    ] = None
+    max_age: Annotated[Duration, Meta(description="How old the results of an earlier step may be.")] = 3600.0
+    limit: Annotated[Size, Meta(description="How large an output or a file may be.")] = _FILE_LIMIT
 
-    @model_validator(mode="after")
-    def _can_be_asked(self) -> Tests:
+    def __post_init__(self) -> None:
         if self.run is None and (self.shell or self.env or self.image or self.cwd != "."):
-            raise PydanticCustomError("target", "expected 'run' beside 'shell', 'cwd', 'env' and 'image'")
+            raise ValueError("expected 'run' beside 'shell', 'cwd', 'env' and 'image'")
         if self.exit_code is not None and (self.run is not None or not self._patterns):
-            raise PydanticCustomError("target", "expected 'results' and no 'run' beside 'exit_code'")
+            raise ValueError("expected 'results' and no 'run' beside 'exit_code'")
         if isinstance(self.quarantine, list):
             names = [entry.test for entry in self.quarantine]
             for name in names:
                 if names.count(name) > 1:
-                    raise PydanticCustomError("target", "expected each test once in 'quarantine', got '{name}' twice",
-                                              {"name": name})  # fmt: skip
+                    raise ValueError(f"expected each test once in 'quarantine', got '{name}' twice")
         if self.run is not None:
             self._command()
-        return self
 
     def _command(self) -> Command:
         names = ("run", "shell", "cwd", "env", "image")
         fields: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return Command.model_validate({**fields, "limit": f"{self.limit}B"})
+        return Command(**fields, limit=self.limit)
 
     @property
     def _patterns(self) -> list[str]:
-        return [self.results] if isinstance(self.results, str) else list(self.results or [])
+        return self.results or []
 
     def asked(self, world: World) -> str:
         return self._command().asked(world) if self.run is not None else ", ".join(self._patterns)

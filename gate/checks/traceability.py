@@ -10,11 +10,12 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+import msgspec
+from msgspec import Meta
 
+from gate import written
 from gate.checks._paths import find, shown
 from gate.checks._prometheus import ReadFile, asking, exposed, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
@@ -26,20 +27,24 @@ from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.rules import Rule
+from gate.written import kind
 
 _LINKS: tuple[LinkName, ...] = get_args(LinkName)
 _SHOWN = 20
 _SHORTEST = 60
 
 
-def _percent(value: Any) -> Any:
+def _percent(value: Any) -> int:
     text = str(value).removesuffix("%") if isinstance(value, str) and value.endswith("%") else ""
     if not text.isdigit() or not 0 < int(text) <= 100:
-        raise PydanticCustomError("percent", "expected a share such as 100%")
+        raise ValueError("expected a share such as 100%")
     return int(text)
 
 
-Percent = Annotated[int, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,3}%$"})]
+if TYPE_CHECKING:
+    Percent = int
+else:
+    Percent = kind(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
 
 
 @dataclass(frozen=True)
@@ -96,25 +101,27 @@ class Traceability(Check[Seen]):
     phase: ClassVar[Literal["main", "drill", "after"]] = "after"
     time_limit: ClassVar[float | None] = 60.0
 
-    target: TargetName = Field(description="The Prometheus to ask.")
-    file: CheckoutPath = Field(description="The rule file, or a glob.")
-    links: list[LinkName] = Field(
-        ["loaded", "exposed", "annotation", "runbook", "sections"],
-        min_length=1,
-        description="The links that have to hold for every alert.",
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
+    file: Annotated[CheckoutPath, Meta(description="The rule file, or a glob.")]
+    links: Annotated[list[LinkName], Meta(min_length=1, description="The links that have to hold for every alert.")] = (
+        msgspec.field(default_factory=lambda: ["loaded", "exposed", "annotation", "runbook", "sections"])
     )
-    fired: dict[str, Percent] = Field(
-        {},
-        description="How many alerts of a severity have to have been seen firing in a drill.",
-        examples=[{"critical": "100%"}],
-    )
-    severity: str = Field("severity", description="The label that says the severity of an alert.")
-    runbook: RunbookWish = Field(RunbookWish(), description="How a runbook annotation leads to a file.")
-    sections: list[str] = Field(
-        [],
-        description="Headings that a runbook has to have, each with text under it; without it, all that it has.",
-    )
-    runbooks: CheckoutPath | None = Field(None, description="A glob of all runbooks: an alert has to lead to each.")
+    fired: Annotated[
+        dict[str, Percent],
+        Meta(
+            description="How many alerts of a severity have to have been seen firing in a drill.",
+            examples=[{"critical": "100%"}],
+        ),
+    ] = {}
+    severity: Annotated[str, Meta(description="The label that says the severity of an alert.")] = "severity"
+    runbook: Annotated[RunbookWish, Meta(description="How a runbook annotation leads to a file.")] = RunbookWish()
+    sections: Annotated[
+        list[str],
+        Meta(description="Headings that a runbook has to have, each with text under it; without it, all that it has."),
+    ] = []
+    runbooks: Annotated[
+        CheckoutPath | None, Meta(description="A glob of all runbooks: an alert has to lead to each.")
+    ] = None
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/rules?type=alert')}: {self.file}"
@@ -162,7 +169,7 @@ class Traceability(Check[Seen]):
 
     def _unfilled(self, path: str, world: World) -> Message | None:
         """Why a runbook is not filled in: one of the sections that are demanded, else one of those that it has."""
-        document = Document.model_validate({"file": path, "sections": self.sections})
+        document = written.read({"file": path, "sections": self.sections}, Document)
         seen = document.observe(world)
         if self.sections:
             judged = document.judge(seen)

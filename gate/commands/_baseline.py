@@ -31,10 +31,10 @@ class Baseline:
         from gate.report.changes import compare
 
         if self.note:
-            return report.model_copy(update={"notes": (*report.notes, self.note)})
+            return report.but(notes=(*report.notes, self.note))
         if self.report is None or self.between is None:
             return report
-        return report.model_copy(update={"changes": compare(report, self.report, self.between)})
+        return report.but(changes=compare(report, self.report, self.between))
 
 
 def baseline(wish: str | None, checklist: Checklist, ids: Collection[str], wishes: Settings, commit: str) -> Baseline:

@@ -25,7 +25,7 @@ def finish(report: Report, folder: Path, wishes: Settings) -> int:
         written = write(report, folder)
     except (ExceptionGroup, OSError) as error:
         print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
-        return told(report if code else report.model_copy(update={"ended": "broken"}), wishes, code or 3)
+        return told(report if code else report.but(ended="broken"), wishes, code or 3)
     print(FORMATS.module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
     print(f"\n{written.get('md', folder)}")
     _publish(report, written)

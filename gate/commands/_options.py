@@ -68,7 +68,8 @@ def _count(text: str) -> int:
 
 def chosen(checklist: Checklist, texts: list[str]) -> list[Item]:
     """The items that `--only` names, all of them where it names none. Raises ChecklistError for an unknown name."""
-    from gate.checklist.problems import ChecklistError, Place, Problem, nearest
+    from gate.checklist.problems import ChecklistError, Place, Problem
+    from gate.written import nearest
 
     only = {name for text in texts for name in text.replace(",", " ").split()}
     known = {section.id for section in checklist.sections} | {item.id for item in checklist.items}

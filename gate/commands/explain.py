@@ -67,7 +67,8 @@ def _run(files: Sequence[str], id: str) -> str:
 
 
 def _unknown(id: str, known: list[str], where: str) -> Exception:
-    from gate.checklist.problems import ChecklistError, Place, Problem, nearest
+    from gate.checklist.problems import ChecklistError, Place, Problem
+    from gate.written import nearest
 
     return ChecklistError([Problem(Place(where), f"no item is called '{id}'{nearest(id, known)}")])
 

@@ -62,8 +62,8 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
         here = f"this run judges {wishes.commit or 'no commit'}"
         raise NotOneRun(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
     if options.language:
-        report = report.model_copy(update={"language": options.language})
-    report = report.model_copy(update={"notes": (*report.notes, *notes)})
+        report = report.but(language=options.language)
+    report = report.but(notes=(*report.notes, *notes))
     if ending.event.is_set():
         raise KeyboardInterrupt
     return finish(report, Path(options.out), wishes)

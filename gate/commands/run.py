@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.run.runner import Options, Run
 
     tell_step(lambda: outputs.write(outputs.UNDECIDED))
-    judged = source(Path.cwd()).model_copy(update={"images": tuple(options.image), "context": wishes.context})
+    judged = source(Path.cwd()).but(images=tuple(options.image), context=wishes.context)
     with _afresh(Path(options.out), options.baseline):
         found = compared(load(options.file), options.compare, options.policy, wishes)
         loaded = found.loaded
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     _needs_place(Path(options.out))
     notes = noted(wishes)
     report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
-    report = report.model_copy(update={"notes": (*report.notes, *notes)})
+    report = report.but(notes=(*report.notes, *notes))
     return finish(before.on(report), Path(options.out), wishes)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
+import msgspec
 
 from gate.model import Report
 from gate.secrets import known
@@ -19,20 +18,27 @@ class NotAReport(Exception):
 def to_json(report: Report) -> str:
     """The report as JSON text, as the published schema describes it."""
     try:
-        return report.model_dump_json(indent=1, exclude_none=True) + "\n"
-    except PydanticSerializationError:  # half a character, which is in no JSON of pydantic's
-        data = report.model_dump(mode="json", exclude_none=True)
-        return json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "replace").decode() + "\n"
+        text = msgspec.json.encode(report, enc_hook=_plain).decode()
+    except UnicodeEncodeError:  # half a character, which is in no UTF-8
+        data = msgspec.to_builtins(report, enc_hook=_plain)
+        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return msgspec.json.format(text, indent=1) + "\n"
+
+
+def _plain(value: object) -> object:
+    """What stands for a value of a type that JSON has not: numbers and text of our own types."""
+    for plain in (str, int, float):
+        if isinstance(value, plain):
+            return plain(value)
+    raise TypeError(f"{type(value).__name__} is nothing that a report may hold")
 
 
 def from_json(text: str, name: str) -> Report:
     """The report of a JSON text. Raises NotAReport."""
     try:
-        return Report.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the top"
-        raise NotAReport(f"{name} is no report of this gate: at {where}: {first['msg']}") from error
+        return msgspec.json.decode(text, type=Report)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise NotAReport(f"{name} is no report of this gate: {error}") from error
 
 
 def read(path: Path) -> Report:

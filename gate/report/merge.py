@@ -43,23 +43,21 @@ def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -
         reservations=_held(parts),
         left_out=left_out,
     )
-    return first.model_copy(
-        update={
-            "service": ", ".join(dict.fromkeys(report.service for report in parts.values())),
-            "environment": ", ".join(dict.fromkeys(report.environment for report in parts.values())),
-            "started": min(report.started for report in parts.values()),
-            "finished": max(report.finished for report in parts.values()),
-            "ended": ended,
-            "files": _each_once(report.files for report in parts.values()),
-            "targets": tuple(target for report in parts.values() for target in report.targets),
-            "sections": tuple(sections),
-            "left_out": tuple(left_out),
-            "waivers": tuple(waivers),
-            "verdict": verdict,
-            "changes": None,
-            "source": first.source.model_copy(update={"changed": _each_once(p.source.changed for p in parts.values())}),
-            "notes": _each_once(report.notes for report in parts.values()),
-        }
+    return first.but(
+        service=", ".join(dict.fromkeys(report.service for report in parts.values())),
+        environment=", ".join(dict.fromkeys(report.environment for report in parts.values())),
+        started=min(report.started for report in parts.values()),
+        finished=max(report.finished for report in parts.values()),
+        ended=ended,
+        files=_each_once(report.files for report in parts.values()),
+        targets=tuple(target for report in parts.values() for target in report.targets),
+        sections=tuple(sections),
+        left_out=tuple(left_out),
+        waivers=tuple(waivers),
+        verdict=verdict,
+        changes=None,
+        source=first.source.but(changed=_each_once(p.source.changed for p in parts.values())),
+        notes=_each_once(report.notes for report in parts.values()),
     )
 
 
@@ -102,7 +100,7 @@ def _others(parts: Mapping[str, Report]) -> list[Reason]:
         for reason in report.verdict.reasons[0 if report.ended == "complete" else 1 :]:
             if not reason.items:
                 message = say("{part}: {message}", part=name, message=reason.message)
-                found.append(reason.model_copy(update={"message": message}))
+                found.append(reason.but(message=message))
     return found
 
 
@@ -128,12 +126,10 @@ def _sections(name: str, report: Report, several: bool, today: date) -> list[Sec
     if not several:
         return [_current(section, today) for section in report.sections]
     return [
-        section.model_copy(
-            update={
-                "id": f"{name}/{section.id}",
-                "title": f"{report.service}: {section.title}",
-                "items": tuple(item.model_copy(update={"id": f"{name}/{item.id}"}) for item in section.items),
-            }
+        section.but(
+            id=f"{name}/{section.id}",
+            title=f"{report.service}: {section.title}",
+            items=tuple(item.but(id=f"{name}/{item.id}") for item in section.items),
         )
         for section in (_current(section, today) for section in report.sections)
     ]
@@ -145,7 +141,7 @@ def _joined(sections: list[SectionResult]) -> list[SectionResult]:
     for section in sections:
         known = found.get(section.id)
         items = (*known.items, *section.items) if known else section.items
-        found[section.id] = section.model_copy(update={"items": items})
+        found[section.id] = section.but(items=items)
     ids = [item.id for section in found.values() for item in section.items]
     twice = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
     if twice:
@@ -155,15 +151,15 @@ def _joined(sections: list[SectionResult]) -> list[SectionResult]:
 
 def _current(section: SectionResult, today: date) -> SectionResult:
     """The section without the waivers that have ended meanwhile."""
-    return section.model_copy(update={"items": tuple(_unwaived(item, today) for item in section.items)})
+    return section.but(items=tuple(_unwaived(item, today) for item in section.items))
 
 
 def _unwaived(item: ItemResult, today: date) -> ItemResult:
     ended = item.waiver is not None and not in_force(item.waiver, today)
-    return item.model_copy(update={"waiver": None}) if ended else item
+    return item.but(waiver=None) if ended else item
 
 
 def _waivers(name: str, report: Report, several: bool) -> list[Waiver]:
     if not several:
         return list(report.waivers)
-    return [waiver.model_copy(update={"item": f"{name}/{waiver.item}"}) for waiver in report.waivers]
+    return [waiver.but(item=f"{name}/{waiver.item}") for waiver in report.waivers]

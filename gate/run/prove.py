@@ -20,9 +20,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from gate.checklist.models import Checklist, Item
 from gate.checks.asked import Asked, ask
@@ -33,6 +36,7 @@ from gate.model import Status
 from gate.quantities import duration
 from gate.secrets import known
 from gate.staging.staged import Staged
+from gate.written import fields
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def _passes(asked: Asked, check: Any, world: World) -> bool:
     """Whether one try passes. Raises _Endless where it takes all the time that it may."""
     limit = asked.try_limit
     began = time.monotonic()
-    status = ask(Asked.model_construct(check=check, within=None, timeout=limit), world).status
+    status = ask(Asked(check=check, within=None, timeout=limit), world).status
     if status is Status.ERROR and time.monotonic() - began >= limit:
         raise _Endless
     return status is Status.PASS
@@ -123,9 +127,16 @@ def _inverted(check: Any) -> Iterator[tuple[str, Any]]:
 
     A yes or no is expected where nothing would be without it: one with a default of its own is an option.
     """
-    for name, field in type(check).model_fields.items():
-        value = getattr(check, name)
+    for name, field in fields(check.__class__).items():
+        value = getattr(check, field.name)
         if isinstance(value, Matcher):
-            yield name, check.model_copy(update={name: type(value)({"not": value.spec})})
+            yield name, _with(check, field.name, type(value)({"not": value.spec}))
         elif isinstance(value, bool) and field.default is None:
-            yield name, check.model_copy(update={name: not value})
+            yield name, _with(check, field.name, not value)
+
+
+def _with(check: Any, name: str, value: Any) -> Any:
+    """The check with another value in a field, be it one that its model would not take."""
+    made = copy(check)
+    structs.force_setattr(made, name, value)
+    return made

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import structs
+
 import gate
 from gate.checklist.load import Loaded
 from gate.checklist.models import Item, WaiverSpec
@@ -212,14 +214,14 @@ class Run:
             if name in self.targets and not self.targets[name].ready:
                 down = self._target_down(outcome.status, self.targets[name])
                 changes = {"cause": down.cause, "cause_message": down.cause_message, "advice": down.advice}
-                return outcome.model_copy(update=changes)
+                return outcome.but(**changes)
         return outcome
 
     def _cut_off(self, outcome: Outcome) -> Outcome:
         """One line for all that the end of the run has cut off, begun or not."""
         why = ENDED.get(self.ending.how, ENDED["broken"])
         changes = {"cause": f"ended:{self.ending.how}", "cause_message": why.message, "advice": why.advice}
-        return outcome.model_copy(update=changes)
+        return outcome.but(**changes)
 
     def _with_question(self, item: Item, outcome: Outcome) -> Outcome:
         """With what would have been asked, and how to ask it by hand, where the addresses are known."""
@@ -227,8 +229,8 @@ class Run:
         if self.world is None or not all(target and (target.base_url or target.host) for target in targets):
             return outcome
         asked, reproduce = described(item.check, replace(self.world, again=self._again(item)))
-        evidence = outcome.evidence.model_copy(update={"asked": asked, "reproduce": reproduce})
-        return outcome.model_copy(update={"evidence": evidence})
+        evidence = outcome.evidence.but(asked=asked, reproduce=reproduce)
+        return outcome.but(evidence=evidence)
 
     def _result(self, item: Item, outcome: Outcome) -> ItemResult:
         waiver = self.waivers.get(item.id)
@@ -314,7 +316,7 @@ class Run:
         if self.options.evidence is None:
             return made
         kept = self.options.evidence.of(f"target.{staged.name}").keep("log", as_bytes(staged.log))
-        return made.model_copy(update={"artifacts": (kept,) if kept else ()})
+        return made.but(artifacts=(kept,) if kept else ())
 
     def _unkept(self) -> tuple[Reason, ...]:
         """A reservation where raw evidence is missing from the folder."""
@@ -341,8 +343,8 @@ class Run:
             return found
         more = tuple(artifact for name in _names(item) for artifact in logs.get(name, ()))
         evidence = found.outcome.evidence
-        shown = evidence.model_copy(update={"artifacts": (*evidence.artifacts, *more)})
-        return found.model_copy(update={"outcome": found.outcome.model_copy(update={"evidence": shown})})
+        shown = evidence.but(artifacts=(*evidence.artifacts, *more))
+        return found.but(outcome=found.outcome.but(evidence=shown))
 
     def _never_asked(self, item: Item) -> ItemResult:
         unasked = self._cut_off(_unasked(Status.ERROR, say("Not run: the run ended before"), CUT_OFF))
@@ -375,9 +377,9 @@ def _needs(name: str, needed: ItemResult | None) -> Outcome:
     message = say("Needs {item}, which did not pass", item=name)
     outcome = _unasked(Status.SKIP, message, needed.outcome.cause or f"item:{name}")
     if needed.outcome.cause_message:
-        return outcome.model_copy(update={"cause_message": needed.outcome.cause_message})
-    return outcome.model_copy(update={"cause_message": None})
+        return outcome.but(cause_message=needed.outcome.cause_message)
+    return outcome.but(cause_message=None)
 
 
 def _waiver(spec: WaiverSpec) -> Waiver:
-    return Waiver(**spec.model_dump())
+    return Waiver(**structs.asdict(spec))

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, field
 
 from gate.matchers import Matcher
 from gate.messages import Message, say
 from gate.model import CheckoutPath, Model, TargetName
 from gate.quantities import Duration, duration
+from gate.written import kind
 
 
-def _http_url(value: str) -> str:
+def _http_url(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected text")
     try:
         parts = urlsplit(value)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
     if not good:
-        raise PydanticCustomError("url", "expected an address such as http://api:8080")
+        raise ValueError("expected an address such as http://api:8080")
     return value
 
 
@@ -32,13 +34,30 @@ def _words(value: Any) -> Any:
     try:
         return shlex.split(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise PydanticCustomError("words", "expected a command: {why}", {"why": str(error)}) from error
+        raise ValueError(f"expected a command: {error}") from error
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Words = Annotated[list[str], BeforeValidator(_words, json_schema_input_type=str | list[str]), Field(min_length=1)]
+def _variable(value: Any) -> str:
+    """The text of an environment variable: numbers stand for themselves, as they are written."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("expected text or a number")
+    return str(getattr(value, "text", value))
+
+
+if TYPE_CHECKING:
+    HttpUrl = str
+    Words = list[str]
+    Variable = str
+else:
+    HttpUrl = kind(_http_url, {"type": "string"})
+    Words = kind(
+        _words,
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+        then=Annotated[list[str], Meta(min_length=1)],
+    )
+    Variable = kind(_variable, {"type": ["string", "number"]})
 """A command, as a list of words or as one text."""
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
 REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
 """Another target's address in an environment variable."""
@@ -47,39 +66,48 @@ REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
 class Ready(Model):
     """When a target counts as ready: a request is answered as expected, or a port accepts a connection."""
 
-    path: str | None = Field(None, description="A path of the target's URL that has to answer.", examples=["/live"])
-    status: Matcher = Field(Matcher([200, 204]), description="The status that `path` has to answer with.")
-    tcp: Port | None = Field(None, description="A port that has to accept a connection.")
-    within: Duration = Field(60.0, description="How long to wait for it.")
+    path: Annotated[
+        str | None, Meta(description="A path of the target's URL that has to answer.", examples=["/live"])
+    ] = None
+    status: Annotated[Matcher, Meta(description="The status that `path` has to answer with.")] = field(
+        default_factory=lambda: Matcher([200, 204])
+    )
+    tcp: Annotated[Port | None, Meta(description="A port that has to accept a connection.")] = None
+    within: Annotated[Duration, Meta(description="How long to wait for it.")] = 60.0
 
-    @model_validator(mode="after")
-    def _one_question(self) -> Ready:
+    def __post_init__(self) -> None:
         if (self.path is None) == (self.tcp is None):
-            raise PydanticCustomError("ready", "expected exactly one of 'path' and 'tcp'")
-        return self
+            raise ValueError("expected exactly one of 'path' and 'tcp'")
 
 
 class Start(Model):
     """How the gate starts a target itself: a process, a container of an image, or of an image that it builds."""
 
-    command: Words | None = Field(None, description="The process, or what the container runs instead of its own.")
-    image: str | None = Field(None, description="An image to run as a container on the job's network.")
-    build: str | None = Field(None, description="A folder to build the image from.")
-    dockerfile: str = Field("Dockerfile", description="The Dockerfile, relative to `build`.")
-    args: dict[str, str] = Field({}, description="Build arguments.")
-    build_network: str | None = Field(None, description="The network of the build's steps.", examples=["host"])
-    environment: dict[str, str | int | float] = Field(
-        {}, description="Environment variables. `{NAME.host}`, `{NAME.port}`, `{NAME.address}` stand for other targets."
+    command: Annotated[
+        Words | None, Meta(description="The process, or what the container runs instead of its own.")
+    ] = None
+    image: Annotated[str | None, Meta(description="An image to run as a container on the job's network.")] = None
+    build: Annotated[str | None, Meta(description="A folder to build the image from.")] = None
+    dockerfile: Annotated[str, Meta(description="The Dockerfile, relative to `build`.")] = "Dockerfile"
+    args: Annotated[dict[str, str], Meta(description="Build arguments.")] = {}
+    build_network: Annotated[str | None, Meta(description="The network of the build's steps.", examples=["host"])] = (
+        None
     )
-    stop_signal: StopSignal = Field("TERM", description="The signal that asks a process to end.", examples=["INT"])
+    environment: Annotated[
+        dict[str, Variable],
+        Meta(
+            description="Environment variables. `{NAME.host}`, `{NAME.port}`, `{NAME.address}` stand for other targets."
+        ),
+    ] = {}
+    stop_signal: Annotated[StopSignal, Meta(description="The signal that asks a process to end.", examples=["INT"])] = (
+        "TERM"
+    )
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Start:
+    def __post_init__(self) -> None:
         if self.image and self.build:
-            raise PydanticCustomError("start", "expected one of 'image' and 'build', got both")
+            raise ValueError("expected one of 'image' and 'build', got both")
         if not (self.image or self.build or self.command):
-            raise PydanticCustomError("start", "expected a 'command', an 'image' or a 'build'")
-        return self
+            raise ValueError("expected a 'command', an 'image' or a 'build'")
 
     @property
     def kind(self) -> Literal["image", "build", "command"]:
@@ -90,46 +118,49 @@ class Start(Model):
 class Provision(Model):
     """Files of the checkout that a container gets, and how it is told to read them again."""
 
-    source: CheckoutPath = Field(
-        alias="copy", description="A file or folder of the checkout; of a folder, what is in it."
+    source: Annotated[
+        CheckoutPath, Meta(description="A file or folder of the checkout; of a folder, what is in it.")
+    ] = field(name="copy")
+    to: Annotated[str, Meta(pattern="^/", description="The folder in the container where it goes.")]
+    signal: Annotated[str | None, Meta(description="A signal sent to the container afterwards.", examples=["HUP"])] = (
+        None
     )
-    to: str = Field(description="The folder in the container where it goes.", pattern="^/")
-    signal: str | None = Field(None, description="A signal sent to the container afterwards.", examples=["HUP"])
-    post: str | None = Field(None, description="A path of the target's URL that is asked with POST afterwards.")
-    restart: bool = Field(False, description="Whether the container is restarted afterwards.")
+    post: Annotated[str | None, Meta(description="A path of the target's URL that is asked with POST afterwards.")] = (
+        None
+    )
+    restart: Annotated[bool, Meta(description="Whether the container is restarted afterwards.")] = False
 
-    @model_validator(mode="after")
-    def _one_reload(self) -> Provision:
+    def __post_init__(self) -> None:
         if sum((self.signal is not None, self.post is not None, self.restart)) > 1:
-            raise PydanticCustomError("provision", "expected at most one of 'signal', 'post' and 'restart'")
-        return self
+            raise ValueError("expected at most one of 'signal', 'post' and 'restart'")
 
 
 class Target(Model):
     """Something the gate talks to: by its address, found as a service container, or started by the gate."""
 
-    url: HttpUrl | None = Field(None, description="Its address.", examples=["http://api:8080"])
-    container: str | None = Field(None, description="The service container's name in the workflow.")
-    start: Start | None = Field(None, description="How the gate starts it.")
-    port: Port | None = Field(None, description="Its port, where it has no URL. Faults prove themselves on it.")
-    listen: Port | None = Field(
-        None, description="A port on loopback where the gate puts a proxy of its own in front of a process's `port`."
+    url: Annotated[HttpUrl | None, Meta(description="Its address.", examples=["http://api:8080"])] = None
+    container: Annotated[str | None, Meta(description="The service container's name in the workflow.")] = None
+    start: Annotated[Start | None, Meta(description="How the gate starts it.")] = None
+    port: Annotated[Port | None, Meta(description="Its port, where it has no URL. Faults prove themselves on it.")] = (
+        None
     )
-    after: list[TargetName] = Field([], description="Targets that must be ready before this one is started.")
-    provision: list[Provision] = Field([], description="Files to put into the container.")
-    ready: Ready | None = Field(None, description="When it counts as ready; without it, it does at once.")
+    listen: Annotated[
+        Port | None,
+        Meta(description="A port on loopback where the gate puts a proxy of its own in front of a process's `port`."),
+    ] = None
+    after: Annotated[list[TargetName], Meta(description="Targets that must be ready before this one is started.")] = []
+    provision: Annotated[list[Provision], Meta(description="Files to put into the container.")] = []
+    ready: Annotated[Ready | None, Meta(description="When it counts as ready; without it, it does at once.")] = None
 
-    @model_validator(mode="after")
-    def _somewhere(self) -> Target:
+    def __post_init__(self) -> None:
         if not (self.url or self.container or self.start):
-            raise PydanticCustomError("target", "expected a 'url', a 'container' or a 'start'")
+            raise ValueError("expected a 'url', a 'container' or a 'start'")
         if self.container and self.start:
-            raise PydanticCustomError("target", "expected one of 'container' and 'start', got both")
+            raise ValueError("expected one of 'container' and 'start', got both")
         if self.listen and not (self.start and self.start.kind == "command" and self.port):
-            raise PydanticCustomError("target", "expected 'start: {command: ...}' and a 'port' beside 'listen'")
+            raise ValueError("expected 'start: {command: ...}' and a 'port' beside 'listen'")
         if self.provision and not (self.container or (self.start and self.start.kind != "command")):
-            raise PydanticCustomError("target", "expected a container beside 'provision'")
-        return self
+            raise ValueError("expected a container beside 'provision'")
 
     @property
     def awaits(self) -> list[str]:

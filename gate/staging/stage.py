@@ -256,7 +256,7 @@ class Stage:
 
     def _container(self, name: str, start: Start) -> Container:
         self._will_start_containers()
-        start = start.model_copy(update={"environment": self._filled(start)})
+        start = start.but(environment=self._filled(start))
         self.note(f"starting {name} from {start.image or start.build}")
         return launch(
             name,

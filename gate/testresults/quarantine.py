@@ -5,18 +5,16 @@ In the checklist, in a YAML file, or in a Markdown table with the columns test, 
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
-from gate import markdown
+from gate import markdown, written
 from gate.model import Model
 from gate.secrets import beginning_of
 from gate.testresults.results import Case
+from gate.words import Day, Text
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 _COLUMNS = {
     "test": "test", "test id": "test", "id": "test",
     "owner": "owner", "responsable": "owner",
@@ -31,29 +29,14 @@ class NoQuarantine(ValueError):
     """A file that is no quarantine: what is wrong, with the line where it is known."""
 
 
-def _day(value: Any) -> Any:
-    if isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(str(value)) if len(str(value)) == 10 else _no_day()
-    except ValueError:
-        return _no_day()
-
-
-def _no_day() -> Any:
-    raise PydanticCustomError("day", "expected a day such as 2026-03-31")
-
-
 class Entry(Model):
     """A test that may fail."""
 
-    test: Text = Field(description="Its id, or the name of its group.")
-    owner: Text = Field(description="Who answers for it.")
-    reason: Text = Field(description="Why it may fail.")
-    expires: Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})] = Field(
-        description="The first day on which it may not any more."
-    )
-    issue: Text | None = Field(None, description="Where it is worked on.")
+    test: Annotated[Text, Meta(description="Its id, or the name of its group.")]
+    owner: Annotated[Text, Meta(description="Who answers for it.")]
+    reason: Annotated[Text, Meta(description="Why it may fail.")]
+    expires: Annotated[Day, Meta(description="The first day on which it may not any more.")]
+    issue: Annotated[Text | None, Meta(description="Where it is worked on.")] = None
 
     def names(self, case: Case) -> bool:
         """Whether a case is this test, or one of this group."""
@@ -70,11 +53,11 @@ def read(text: str, name: str) -> list[Entry]:
     found, seen = [], set()
     for where, entry in entries:
         try:
-            made = Entry.model_validate(entry)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(str(part) for part in first["loc"]) or "entry"
-            raise NoQuarantine(f"{where}: {key}: {first['msg']}") from None
+            made = written.read(entry, Entry)
+        except written.Mistaken as error:
+            first = error.mistakes[0]
+            key = ".".join(map(str, first.path)) or "entry"
+            raise NoQuarantine(f"{where}: {key}: {first.text}") from None
         if made.test in seen:
             raise NoQuarantine(f"{where}: {made.test} stands twice")
         seen.add(made.test)

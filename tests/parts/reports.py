@@ -297,7 +297,7 @@ def changed(language: str = "en") -> Report:
             Commit(id="fedcba9876543210fedcba9876543210fedcba98", subject=f"Reconnect to the database {HOSTILE}"),
         ),
     )
-    return go(language).model_copy(update={"changes": changes})
+    return go(language).but(changes=changes)
 
 
 def alert(name: str, severity: str, line: int, *broken: LinkName) -> Row:

@@ -12,6 +12,7 @@ from gate.checks.base import Check
 from gate.checks.world import World
 from gate.secrets import Secrets
 from gate.staging.staged import Staged, host_of
+from gate.written import read
 
 
 def world(root: Path = Path(), *, limit: float = 10.0, cancelled: threading.Event | None = None, **urls: str) -> World:
@@ -23,5 +24,5 @@ def world(root: Path = Path(), *, limit: float = 10.0, cancelled: threading.Even
 
 def check(kind: str, **fields: Any) -> Check[Any]:
     """A check as a checklist would load it."""
-    made: Check[Any] = CHECKS.load(kind).model_validate(fields)
+    made: Check[Any] = read(fields, CHECKS.load(kind))
     return made

@@ -126,7 +126,7 @@ class Course:
 
     def _ask_once(self, criterion: Criterion) -> Outcome:
         """As it is now, however long it may take, and without evidence of its own."""
-        once = criterion.model_copy(update={"within": None})
+        once = criterion.but(within=None)
         return ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
 
     def _may_begin(self) -> bool:
@@ -159,7 +159,7 @@ class Course:
         check = criterion.check.beforehand()
         if check is None:
             return
-        before = self._ask_once(criterion.model_copy(update={"check": check}))
+        before = self._ask_once(criterion.but(check=check))
         if before.status is not Status.PASS:
             what = criterion.heading(self.world)
             message = say("{what}: it could prove nothing of the fault: {why}", what=what, why=before.message)
@@ -212,7 +212,7 @@ class Course:
         at = self.at
         if outcome.status is Status.PASS and held:
             message = say("{message} (so it was before the fault: no detection)", message=outcome.message)
-            return row(criterion, outcome.model_copy(update={"message": message}), "observe", self.world, at)
+            return row(criterion, outcome.but(message=message), "observe", self.world, at)
         made = row(criterion, outcome, "observe", self.world, at)
         if outcome.status is Status.PASS:
             self.seen.moments.append(
@@ -253,7 +253,7 @@ class Course:
     def _resolved(self, criterion: Criterion, check: Check[object]) -> Row:
         patience = max([RECOVERY, criterion.patience, *(each.patience for each in self.recover if each.within)])
         what = say("{what}: resolved", what=criterion.heading(self.world))
-        after = Named.model_construct(check=check, within=patience, timeout=criterion.timeout, words=what)
+        after = Named(check=check, within=patience, timeout=criterion.timeout, words=what)
         outcome = self._ask(after)
         if outcome.status is Status.PASS:
             self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=what, kind="resolved"))
@@ -261,7 +261,7 @@ class Course:
 
 
 def _patient(criterion: Criterion) -> Criterion:
-    return criterion if criterion.within is not None else criterion.model_copy(update={"within": RECOVERY})
+    return criterion if criterion.within is not None else criterion.but(within=RECOVERY)
 
 
 def _kind(criterion: Criterion, made: Row) -> str:

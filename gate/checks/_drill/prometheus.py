@@ -34,7 +34,7 @@ def no_other_alert(others: Others, awaited: list[str], world: World) -> Criterio
     known = "|".join(sorted({re.escape(name) for name in [*awaited, *others.allow, *firing]}))
     query = f'ALERTS{{alertstate="firing",alertname!~{json.dumps(known, ensure_ascii=False)}}}'
     check = CHECKS.load("promql")(target=others.target, query=query, empty=True)
-    return Named.model_construct(check=check, within=None, timeout=None, words=say("no other alert fires"))
+    return Named(check=check, within=None, timeout=None, words=say("no other alert fires"))
 
 
 def draw(curves: Curves, seen: Seen, world: World) -> None:

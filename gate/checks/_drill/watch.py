@@ -52,7 +52,7 @@ class Watch:
         self._thread.start()
 
     def _watch(self) -> None:
-        once = self.criterion.model_copy(update={"within": None})
+        once = self.criterion.but(within=None)
         while True:
             outcome = ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
             if self.world.cancelled.is_set():
@@ -77,7 +77,7 @@ class Watch:
             outcome = Outcome(status=Status.ERROR, message=message)
             return row(self.criterion, outcome, "throughout", self.world, None)
         message = say("held all along, {rounds} times: {message}", rounds=self.rounds, message=self.last.message)
-        return row(self.criterion, self.last.model_copy(update={"message": message}), "throughout", self.world, None)
+        return row(self.criterion, self.last.but(message=message), "throughout", self.world, None)
 
 
 def once_limit(criterion: Criterion) -> float:

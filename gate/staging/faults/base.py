@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from msgspec import Meta
 
 from gate.messages import Message, say
 from gate.model import Model, TargetName
 from gate.staging.engine import SETTLES
 from gate.staging.journal import Act, Journal
 from gate.staging.undo import undo
+from gate.written import Mistake, Path_
 
 if TYPE_CHECKING:
     from gate.staging.container import Container
@@ -143,12 +144,15 @@ class TargetFault(Fault):
     of_process: ClassVar[Literal["yes", "behind", "no"]] = "yes"
     """Whether it can be done to a process: `behind` only where ours stands in front of it."""
 
-    target: TargetName = Field(description="The target it is done to.")
+    target: Annotated[TargetName, Meta(description="The target it is done to.")]
 
-    @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"target": value} if isinstance(value, str) else value
+    def made_of(cls, value: Any) -> Self:
+        return super().made_of(_long_form(value))
+
+    @classmethod
+    def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
+        return super().mistakes(_long_form(value), path)
 
     def unfit(self, target: Target) -> str | None:
         """Why it can't be done to such a target, for an error of the checklist; None where it can."""
@@ -165,6 +169,10 @@ class TargetFault(Fault):
 
     def effect(self) -> Message:
         return say("{fault} {target}, and put it back", fault=self.kind, target=self.target)
+
+
+def _long_form(value: Any) -> Any:
+    return {"target": value} if isinstance(value, str) else value
 
 
 def wait_for(proof: Callable[[], Message | None], patience: float = PROOF_PATIENCE) -> Message | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate.messages import Message, say
 from gate.quantities import Duration
@@ -24,15 +23,16 @@ class Impersonate(TargetFault):
     summary: ClassVar[str] = "a stub answers in the dependency's place"
     of_process: ClassVar[Literal["yes", "behind", "no"]] = "behind"
 
-    status: int | None = Field(None, ge=100, le=599, description="The HTTP status that every request is answered with.")
-    delay: Duration = Field(0.0, description="How long an answer takes.")
-    close: bool = Field(False, description="Whether connections are closed without an answer.")
+    status: Annotated[
+        Annotated[int, Meta(ge=100, le=599)] | None,
+        Meta(description="The HTTP status that every request is answered with."),
+    ] = None
+    delay: Annotated[Duration, Meta(description="How long an answer takes.")] = 0.0
+    close: Annotated[bool, Meta(description="Whether connections are closed without an answer.")] = False
 
-    @model_validator(mode="after")
-    def _something(self) -> Impersonate:
+    def __post_init__(self) -> None:
         if (self.status is None) != self.close:
-            raise PydanticCustomError("no_expectation", "expected exactly one of 'status' and 'close: true'")
-        return self
+            raise ValueError("expected exactly one of 'status' and 'close: true'")
 
     def inject(self, site: Site) -> None:
         put(site, Mode(status=self.status, delay=self.delay, close=self.close))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from msgspec import Meta, field
 
 from gate.messages import Message, say
 from gate.process import Finished
@@ -24,10 +24,12 @@ class Run(Fault):
     kind: ClassVar[str] = "run"
     summary: ClassVar[str] = "a command of the user's own"
 
-    command: Words = Field(description="What puts the fault in.")
-    takes_back: Words = Field(alias="undo", description="What takes it back. It has to work more than once.")
-    proof: Words = Field(description="A command that exits with 0 while the fault is in place only.")
-    timeout: Duration = Field(30.0, description="How long each command may take.")
+    command: Annotated[Words, Meta(description="What puts the fault in.")]
+    takes_back: Annotated[Words, Meta(description="What takes it back. It has to work more than once.")] = field(
+        name="undo"
+    )
+    proof: Annotated[Words, Meta(description="A command that exits with 0 while the fault is in place only.")]
+    timeout: Annotated[Duration, Meta(description="How long each command may take.")] = 30.0
 
     def inject(self, site: Site) -> None:
         if _succeeds(self._done(self.proof, site, site.cancelled)):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta
 
 from gate.messages import Message, say, together
-from gate.quantities import Duration, duration
+from gate.quantities import Duration, PositiveDuration, duration
 from gate.staging.faults.base import Site, TargetFault
 from gate.staging.faults.behind import away, broken, lifetime, probe, put, served, take_away
 from gate.staging.faults.stop import up
@@ -25,22 +24,20 @@ class Slow(TargetFault):
     summary: ClassVar[str] = "the way to the dependency is slow, or breaks"
     of_process: ClassVar[Literal["yes", "behind", "no"]] = "behind"
 
-    latency: Duration = Field(0.0, description="How much later everything arrives, each way.")
-    jitter: Duration = Field(0.0, description="How much more or less than that it may be.")
-    cut: Duration | None = Field(None, gt=0, description="How long a connection lasts before it is cut.")
-    reset: bool = Field(False, description="Whether connections are reset at once.")
+    latency: Annotated[Duration, Meta(description="How much later everything arrives, each way.")] = 0.0
+    jitter: Annotated[Duration, Meta(description="How much more or less than that it may be.")] = 0.0
+    cut: Annotated[PositiveDuration | None, Meta(description="How long a connection lasts before it is cut.")] = None
+    reset: Annotated[bool, Meta(description="Whether connections are reset at once.")] = False
 
-    @model_validator(mode="after")
-    def _something(self) -> Slow:
+    def __post_init__(self) -> None:
         if not (self.latency or self.cut or self.reset):
-            raise PydanticCustomError("no_expectation", "expected at least one of 'latency', 'cut' and 'reset'")
+            raise ValueError("expected at least one of 'latency', 'cut' and 'reset'")
         if self.reset and (self.latency or self.cut):
-            raise PydanticCustomError("no_effect", "expected 'reset' alone: what is reset at once is not late, nor cut")
+            raise ValueError("expected 'reset' alone: what is reset at once is not late, nor cut")
         if self.jitter and self.jitter >= self.latency:
-            raise PydanticCustomError("no_effect", "expected 'jitter' below 'latency', else nothing need be late")
+            raise ValueError("expected 'jitter' below 'latency', else nothing need be late")
         if self.cut and self.cut <= self.latency + self.jitter:
-            raise PydanticCustomError("no_effect", "expected 'cut' above 'latency' and 'jitter', else nothing is late")
-        return self
+            raise ValueError("expected 'cut' above 'latency' and 'jitter', else nothing is late")
 
     def inject(self, site: Site) -> None:
         put(site, Mode(latency=self.latency, jitter=self.jitter, cut=self.cut, reset=self.reset))

@@ -1,0 +1,47 @@
+"""Kinds of values that checklists and their files have in common: a title or a reason, a day, a plain yes."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from gate.written import kind
+
+_LONGEST = 2000
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected text")
+    text = value.strip()
+    if not text:
+        raise ValueError("expected some text")
+    if len(text) > _LONGEST:
+        raise ValueError(f"expected at most {_LONGEST} characters")
+    return text
+
+
+def _day(value: Any) -> date:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value if len(value) == 10 else "")
+    except (TypeError, ValueError):
+        raise ValueError("expected a day such as 2026-03-31") from None
+
+
+def _true(value: Any) -> bool:
+    if value is not True:
+        raise ValueError("expected true")
+    return True
+
+
+if TYPE_CHECKING:
+    OnlyTrue = bool
+    Text = str
+    Day = date
+else:
+    OnlyTrue = kind(_true, {"const": True})
+    Text = kind(_text, {"type": "string", "minLength": 1, "maxLength": _LONGEST})
+    """What people read: without the blanks around it, some and not too much."""
+    Day = kind(_day, {"type": "string", "format": "date"})

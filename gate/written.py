@@ -1,0 +1,290 @@
+"""What somebody wrote, made typed data by msgspec; and where it can't be, every mistake in it, with its path.
+
+`read` is one call of msgspec's, which stops at the first mistake. Only then the same types are walked, and msgspec is
+asked about each part by itself, so that all mistakes come at once and nothing is a mistake that msgspec would take.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+
+import msgspec
+from msgspec import Meta, Struct, structs
+
+Path_ = tuple[str | int, ...]
+T = TypeVar("T")
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list", tuple: "a list",
+          dict: "a mapping"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong at a path below what was written: `expected ...`, and the value that is there.
+
+    `about`: the `value`, which is to be shown; the `key` that leads to it; or the `whole` of a mapping, of which the
+    text says all.
+    """
+
+    path: Path_
+    text: str
+    value: Any
+    about: Literal["value", "key", "whole"] = "value"
+
+
+class Mistaken(ValueError):
+    """What was written cannot be read, for these reasons. There is at least one."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("; ".join(mistake.text for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+class _Anything(type):
+    """A kind's values are whatever its `made_of` returns: mostly plain text and numbers."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return True
+
+
+class Written(Protocol):
+    """A type that makes itself of what somebody wrote."""
+
+    @classmethod
+    def made_of(cls, value: Any) -> Self:
+        """The one that is written so. Raises ValueError or msgspec.ValidationError."""
+
+
+Data = TypeVar("Data", bound=Written)
+
+
+class Kind(metaclass=_Anything):
+    """A kind of value that is written in a way of its own, and `then` is read as another."""
+
+    then: ClassVar[Any] = Any
+    shown: ClassVar[bool] = True
+    """Whether a mistake shows the value."""
+    schema: ClassVar[dict[str, Any]]
+    """The JSON Schema of what is written."""
+
+    @staticmethod
+    def before(value: Any) -> Any:
+        """What is read instead of the value. Raises ValueError(`expected ...`)."""
+        raise NotImplementedError
+
+    @classmethod
+    def made_of(cls, value: Any) -> Any:
+        """What the value stands for. Raises ValueError, or msgspec.ValidationError."""
+        return convert(cls.before(value), cls.then)
+
+
+def kind(before: Callable[[Any], Any], schema: dict[str, Any], *, then: Any = Any) -> Any:
+    """A kind of value: what makes it, or raises ValueError(`expected ...`), its JSON Schema, and what it is then."""
+    return type("Kind", (Kind,), {"before": staticmethod(before), "schema": schema, "then": then})
+
+
+@cache
+def _as_written(model: Any) -> Any:
+    inside = {"made_of": model.made_of, "mistakes": model.mistakes, "of": model}
+    return _Anything(f"AsWritten{model.__name__}", (), inside)
+
+
+if TYPE_CHECKING:
+    AsWritten = Annotated[T, "as written"]
+else:
+
+    class AsWritten:
+        """A model that is written in another form than its own fields: through its `made_of`."""
+
+        def __class_getitem__(cls, model):
+            return _as_written(model)
+
+
+def convert(value: Any, wanted: Any) -> Any:
+    """The value as a type. Raises msgspec.ValidationError with the first thing that is wrong."""
+    return msgspec.convert(value, wanted, strict=False, dec_hook=_decoded)
+
+
+def _decoded(wanted: Any, value: Any) -> Any:
+    return wanted.made_of(value)
+
+
+def read(value: Any, wanted: type[Data]) -> Data:
+    """The value as a type, such as a model. Raises Mistaken with everything that is wrong."""
+    try:
+        return wanted.made_of(value)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise Mistaken(list(mistakes(value, wanted)) or [Mistake((), str(error), value)]) from None
+
+
+def mistakes(value: Any, wanted: Any, path: Path_ = ()) -> Iterator[Mistake]:
+    """Everything that keeps a value from being of a type."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if origin is Annotated:
+        found = list(mistakes(value, inner[0], path))
+        yield from found or _limits(value, wanted, path)
+    elif origin in (Union, types.UnionType):
+        yield from _of_union(value, inner, path)
+    elif hasattr(wanted, "mistakes"):
+        yield from wanted.mistakes(value, path)
+    elif origin in (list, tuple, dict) and not isinstance(value, (dict,) if origin is dict else (list, tuple)):
+        yield Mistake(path, f"expected {_WORDS[origin]}", value)
+    elif origin in (list, tuple):
+        for number, entry in enumerate(value):
+            yield from mistakes(entry, inner[0], (*path, number))
+    elif origin is dict:
+        for key, entry in value.items():
+            yield from mistakes(key, inner[0], (*path, key))
+            yield from mistakes(entry, inner[1], (*path, key))
+    elif hasattr(wanted, "made_of"):
+        yield from _of_kind(value, wanted, path)
+    elif _refused(value, wanted):
+        yield Mistake(path, f"expected {_expected(value, wanted)}", value)
+
+
+def _refused(value: Any, wanted: Any) -> bool:
+    try:
+        convert(value, wanted)
+    except msgspec.ValidationError:
+        return True
+    return False
+
+
+def _of_kind(value: Any, wanted: Any, path: Path_) -> Iterator[Mistake]:
+    try:
+        made = wanted.before(value)
+    except ValueError as error:
+        yield Mistake(path, str(error), value, "value" if wanted.shown else "whole")
+    else:
+        yield from mistakes(made, wanted.then, path)
+
+
+def _limits(value: Any, wanted: Any, path: Path_) -> Iterator[Mistake]:
+    """The limits that a value breaks which is of the right type."""
+    metas = [meta for meta in get_args(wanted)[1:] if isinstance(meta, Meta)]
+    for meta in metas:
+        limits = {name: limit for name in _LIMITS if (limit := getattr(meta, name)) is not None}
+        words = [_LIMITS[name](limit) for name, limit in limits.items()]
+        if words and _refused(value, Annotated[get_args(wanted)[0], meta]):
+            few = meta.min_length == 1 and isinstance(value, str)
+            yield Mistake(path, f"expected {'some text' if few else ' and '.join(words)}", value)
+
+
+_LIMITS: dict[str, Callable[[Any], str]] = {
+    "gt": lambda limit: f"more than {limit}",
+    "ge": lambda limit: f"at least {limit}",
+    "lt": lambda limit: f"less than {limit}",
+    "le": lambda limit: f"at most {limit}",
+    "min_length": lambda limit: "at least one entry" if limit == 1 else f"at least {limit} entries",
+    "max_length": lambda limit: f"at most {limit} entries",
+    "pattern": lambda limit: f"text of the form {limit}",
+}
+
+
+def _expected(value: Any, wanted: Any) -> str:
+    """A type of single values in words, with the nearest of those that it names."""
+    if get_origin(wanted) is Literal:
+        known = list(get_args(wanted))
+    elif isinstance(wanted, type) and issubclass(wanted, Enum):
+        known = [each.value for each in wanted]
+    else:
+        return _WORDS.get(wanted, str(wanted))
+    names = [f"'{each}'" if isinstance(each, str) else str(each) for each in known]
+    return _or(names) + nearest(str(value), [str(each) for each in known])
+
+
+def _of_union(value: Any, members: tuple[Any, ...], path: Path_) -> Iterator[Mistake]:
+    """The mistakes by the one member that is written so, else what each of them expects."""
+    some = [member for member in members if member is not type(None)]
+    if value is None and len(some) < len(members):
+        return
+    fit = [member for member in some if _looks_like(value, member)]
+    if len(some) == 1 or len(fit) == 1:
+        yield from mistakes(value, (fit or some)[0], path)
+        return
+    told = {first.text: first for member in some for first in [*mistakes(value, member, path)][:1]}
+    if len(told) == len(some):
+        texts = [text if number == 0 else text.removeprefix("expected ") for number, text in enumerate(told)]
+        yield Mistake(path, " or ".join(texts), value)
+
+
+def _looks_like(value: Any, wanted: Any) -> bool:
+    """Whether a value has the form of a type: a mapping, a list, or neither."""
+    inner = get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
+    origin = get_origin(inner)
+    if origin is dict or (isinstance(inner, type) and issubclass(inner, Struct)):
+        return isinstance(value, dict)
+    return isinstance(value, list | tuple) if origin in (list, tuple) else not isinstance(value, dict | list | tuple)
+
+
+def of_model(value: Any, model: type[Struct], path: Path_) -> Iterator[Mistake]:
+    """Everything that keeps a value from being a model: unknown and missing keys, its fields, and itself as a whole."""
+    if not isinstance(value, dict):
+        yield Mistake(path, "expected a mapping", value)
+        return
+    known = fields(model)
+    yield from (unknown_key(key, sorted(known), value[key], path) for key in value if key not in known)
+    for key, field in known.items():
+        if key in value:
+            yield from mistakes(value[key], field.type, (*path, key))
+        elif field.required:
+            yield Mistake(path, f"key '{key}' is missing, expected it here", value, "whole")
+
+
+def as_a_whole(value: Any, model: type[Struct], path: Path_) -> Iterator[Mistake]:
+    """What a model itself says of fields that are right each by itself."""
+    try:
+        convert(value, model)
+    except msgspec.ValidationError as error:
+        yield Mistake(path, str(error), value, "whole")
+
+
+def unknown_key(key: str, known: list[str], value: Any, path: Path_) -> Mistake:
+    """That a key is none of those that are known."""
+    return Mistake(
+        (*path, key), f"unknown key '{key}', expected {one_of(known)}{nearest(str(key), known)}", value, "key"
+    )
+
+
+@cache
+def fields(model: type[Struct]) -> dict[str, structs.FieldInfo]:
+    """A model's fields by the names that people write."""
+    return {field.encode_name: field for field in structs.fields(model)}
+
+
+def default(field: structs.FieldInfo) -> Any:
+    """What a field is where nothing is written; `msgspec.NODEFAULT` where something must be."""
+    return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` with the known name nearest to `name`, or nothing."""
+    import difflib
+
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def one_of(names: Iterable[str]) -> str:
+    """`'a', 'b' or 'c'`."""
+    return _or([f"'{name}'" for name in names])
+
+
+def _or(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else "nothing"
