@@ -6,13 +6,15 @@ import argparse
 import gc
 import os
 import sys
-import traceback
 from contextlib import AbstractContextManager, nullcontext
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import gate
 from gate.output import hiding
 from gate.registry import Registry
+
+if TYPE_CHECKING:
+    from gate.render.beside import Beside
 
 COMMANDS = Registry("gate.commands", word="command")
 _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
@@ -40,10 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _main(given: list[str]) -> int:
     if not given or given[0] not in COMMANDS.names():
         return _without_command(given)
-    command = COMMANDS.module(given[0])
-    parser = argparse.ArgumentParser(f"prodgate {given[0]}", description=command.SUMMARY)
-    command.arguments(parser)
-    with _harmless(given[0]):
+    with _helped(given[0]) as helper, _harmless(given[0]):
+        command = COMMANDS.module(given[0])
+        parser = argparse.ArgumentParser(f"prodgate {given[0]}", description=command.SUMMARY)
+        command.arguments(parser)
+        parser.set_defaults(helper=helper)
         return _run(command, _parsed(parser, given))
 
 
@@ -57,6 +60,15 @@ def _parsed(parser: argparse.ArgumentParser, given: list[str]) -> argparse.Names
 
             wrongly_called(given[0], given[1:])
         raise
+
+
+def _helped(command: str) -> AbstractContextManager[Beside | None]:
+    """A run has its reports rendered beside it. This comes first: there must be no thread yet, and much to load."""
+    if command != "run":
+        return nullcontext()
+    from gate.render.beside import beside
+
+    return beside()
 
 
 def _harmless(command: str) -> AbstractContextManager[None]:
@@ -88,6 +100,8 @@ def _run(command: object, arguments: argparse.Namespace) -> int:
         sys.stderr.close()
         return 3
     except Exception:  # noqa: BLE001 - an exit code of 1 would read as a NO-GO
+        import traceback
+
         traceback.print_exc()
         print("prodgate: the gate itself broke (exit code 3). Please report the lines above.", file=sys.stderr)
         return 3

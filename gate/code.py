@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from gate.messages import Message, say
 
@@ -19,8 +20,7 @@ class NotCode(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(Struct, frozen=True):
     """A function: its names from the shortest to the fullest, and its lines, both from 1 and both included."""
 
     names: tuple[str, ...]
@@ -72,8 +72,7 @@ _GO_TYPES = ("map", "chan", "func", "interface", "struct")
 """What may follow `func (...)` in the type of a function, and is no name."""
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(Struct, frozen=True):
     text: str
     line: int
 

@@ -17,11 +17,12 @@ import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from msgspec import Struct, field, structs
 
 import gate
 from gate.messages import Message, say
@@ -84,8 +85,7 @@ class Unreadable(HttpFailure):
         super().__init__("body", say("its Content-Encoding can't be undone here: {name}", name=name))
 
 
-@dataclass
-class Timings:
+class Timings(Struct):
     """Seconds that each phase took; None where it was not reached, or not needed."""
 
     look_up: float | None = None
@@ -100,16 +100,14 @@ class Timings:
         return sum(each or 0.0 for each in (self.look_up, self.connect, self.tls, self.first_byte, self.body))
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """How a server proves who it is. `ca` is a PEM file to trust instead of the system's."""
 
     verify: bool = True
     ca: Path | None = None
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """What to ask. `redirects` is how many to follow; `limit` is in bytes of the decompressed body."""
 
     url: str
@@ -121,8 +119,7 @@ class Request:
     limit: int = BODY_LIMIT
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back. `truncated`: the body was longer than the limit, and `body` is its beginning.
 
     `unread`: why the body could not be read at all; `body` is empty then.
@@ -199,7 +196,7 @@ def fetch(request: Request, deadline: float) -> Answer:
             truncated, body = True, bytearray(torn(body))
         except Unreadable as failure:
             unread = failure.message
-        return replace(stream.head, body=bytes(body), truncated=truncated, unread=unread)
+        return structs.replace(stream.head, body=bytes(body), truncated=truncated, unread=unread)
 
 
 @contextmanager
@@ -306,7 +303,7 @@ def _redirected(request: Request, status: int, location: str) -> Request:
                 "redirect", say("it would send the body to another place: {url}", url=beginning_of(url, 200))
             )
         headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
-    return replace(request, url=url, method=method, body=body, headers=headers, redirects=request.redirects - 1)
+    return structs.replace(request, url=url, method=method, body=body, headers=headers, redirects=request.redirects - 1)
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _CONTENT = frozenset(("inline", "fence", "code_block"))
 
@@ -14,8 +15,7 @@ _CONTENT = frozenset(("inline", "fence", "code_block"))
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(Struct, frozen=True):
     """A heading and what stands under it. `words` counts the words until the next heading of its level or above.
 
     Comments and link definitions are no text, and neither are the headings below it.
@@ -27,8 +27,7 @@ class Section:
     words: int
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table (https://github.github.com/gfm/#tables-extension-): its head, and its rows with the line of each.
 
     Cells are as they are written, marks of Markdown included; a row has as many as the head.

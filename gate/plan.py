@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
+
+from msgspec import Struct
 
 from gate.checklist.models import Checklist, Item
 from gate.checklist.order import Order, by_phase
@@ -15,8 +16,7 @@ from gate.staging.engine import NoEngine, client, own_image
 from gate.staging.spec import Target
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """A part of the run. `worst` is in seconds."""
 
     title: Message
@@ -24,8 +24,7 @@ class Step:
     worst: float
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The parts of a run, in order."""
 
     steps: tuple[Step, ...]

@@ -16,10 +16,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
+
+from msgspec import Struct
 
 from gate.secrets import REACH, end_of_bytes, known
 
@@ -80,8 +80,7 @@ class Kept:
         return f"{first}\n[... {self.cut} bytes cut ...]\n{last}"
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """What became of a command. `code` is negative where a signal ended it, as in `subprocess`."""
 
     code: int
@@ -204,6 +203,8 @@ class Running:
         self._cancelled = cancelled
         self._stopped = threading.Event()
         self._gone = gone
+        from concurrent.futures import Future
+
         self._finished: Future[Finished] = Future()
         threading.Thread(target=self._follow, daemon=True).start()
 

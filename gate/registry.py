@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 
@@ -22,8 +22,10 @@ class Registry:
     @cache  # noqa: B019 - registries live as long as the program
     def names(self) -> tuple[str, ...]:
         """All kinds, sorted; nothing is imported for it but the package itself."""
-        package = importlib.import_module(self.package)
-        found = (module.name for module in pkgutil.iter_modules(package.__path__))
+        files = [
+            file.name for folder in importlib.import_module(self.package).__path__ for file in Path(folder).iterdir()
+        ]
+        found = {file.partition(".")[0] for file in files if file.endswith(".py") or "." not in file}
         return tuple(sorted(name for name in found if not name.startswith("_") and name not in self.apart))
 
     def module(self, name: str) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import (
@@ -34,8 +33,7 @@ _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or 
           dict: "a mapping"}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(Struct, frozen=True):
     """What is wrong at a path below what was written: `expected ...`, and the value that is there.
 
     `about`: the `value`, which is to be shown; the `key` that leads to it; or the `whole` of a mapping, of which the

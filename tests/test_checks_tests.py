@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gate.checks.asked import Asked, ask
 from gate.checks.base import CannotObserve, Judgement

@@ -445,7 +445,7 @@ def test_quarantine(text: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "why"),
     [
-        ("- {test: a, owner: b, reason: c}", "q.yml", "entry 1: expires"),
+        ("- {test: a, owner: b, reason: c}", "q.yml", "entry 1: key 'expires' is missing"),
         ("- {test: a, owner: '', reason: c, expires: 2030-01-31}", "q.yml", "entry 1: owner"),
         ("- {test: a, owner: b, reason: c, expires: soon}", "q.yml", "expected a day"),
         ("- {test: a, owner: b, reason: c, expires: 2030-01-31, x: 1}", "q.yml", "entry 1: x"),
@@ -466,7 +466,7 @@ def test_quarantine(text: str, name: str) -> None:
             "q.yml",
             "line 5: the key 'expires' stands twice",
         ),
-        ("| test | owner | reason | expires |\n|---|---|---|---|\n| a | | c | 2030-01-31 |", "q.md", "line 3: owner"),
+        ("| test | owner | reason | expires |\n|---|---|---|---|\n| a | | c | 2030-01-31 |", "q.md", "line 3: key 'owner' is missing"),
     ],
 )
 def test_no_quarantine(text: str, name: str, why: str) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from gate.checklist.problems import ChecklistError, Place, Problem
 
@@ -46,24 +46,21 @@ class WrittenFloat(float):
     text: str
 
 
-@dataclass
-class Scalar:
+class Scalar(Struct):
     """A leaf: text, number, boolean or null."""
 
     place: Place
     value: Any
 
 
-@dataclass
-class Sequence:
+class Sequence(Struct):
     """A list."""
 
     place: Place
     entries: list[Tree] = field(default_factory=list)
 
 
-@dataclass
-class Mapping:
+class Mapping(Struct):
     """A mapping with text keys. `keys` holds where each key stands."""
 
     place: Place

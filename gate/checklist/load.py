@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gate.checklist.document import Mapping as MappingTree
 from gate.checklist.document import Path_, Tree, flatten, parse, read
@@ -21,8 +22,7 @@ from gate.written import Mistaken
 from gate.written import read as read_as
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A checklist that may be run, and where each part of it stands."""
 
     checklist: Checklist

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Any, get_args
+
+from msgspec import Struct
 
 from gate.checklist.document import Path_
 from gate.checklist.models import Checklist, Item, WaiverPolicy
@@ -23,8 +24,7 @@ from gate.written import fields as fields_of
 from gate.written import read as read_as
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """What an item says of others, and where it stands. `targets` are those that its check names."""
 
     path: Path_

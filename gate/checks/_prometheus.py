@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gate.checks._paths import find, shown
 from gate.checks.base import CannotObserve
@@ -58,8 +59,7 @@ def no_files(pattern: str) -> Message:
     return say("{pattern} matches no file", pattern=pattern)
 
 
-@dataclass(frozen=True)
-class ReadFile:
+class ReadFile(Struct, frozen=True):
     """A rule file of the checkout, by its path."""
 
     path: str

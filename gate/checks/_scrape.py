@@ -10,9 +10,10 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct, field
 
 from gate import http
 from gate.checks.base import CannotObserve
@@ -29,8 +30,7 @@ _HEAD = 2048
 _CHUNK = 256 * 1024
 
 
-@dataclass
-class Scrape:
+class Scrape(Struct):
     """What came back. `failure` says why there is no exposition; it is then empty."""
 
     exposition: Exposition = field(default_factory=Exposition)

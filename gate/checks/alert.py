@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate.checks._prometheus import asking, exposed
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
@@ -43,8 +42,7 @@ else:
     )
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The rules of that name, the names of all alerts, metrics of the expression that have no series, and the labels
     of alerts that the next evaluation brings."""
 

@@ -6,10 +6,9 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from gate.checks._paths import shell_pattern
 from gate.checks._prometheus import ReadFile, no_files, rule_files
@@ -29,8 +28,7 @@ Labels = Annotated[list[str], Meta(min_length=1)] | Annotated[dict[str, TextMatc
 Wrong = tuple[Location, Message]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The rule files, and for each link of a runbook why it leads to no file."""
 
     files: tuple[ReadFile, ...]

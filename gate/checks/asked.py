@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec import structs
 
 from gate.checks import CHECKS
 from gate.checks._tries import Try
@@ -110,7 +111,7 @@ def _of_check(kind: str, value: Any, path: Path_) -> list[Mistake]:
     try:
         why = read(value, CHECKS.load(kind)).simplest()
     except Mistaken as error:
-        return [replace(each, path=(*path, *each.path)) for each in error.mistakes]
+        return [structs.replace(each, path=(*path, *each.path)) for each in error.mistakes]
     return [Mistake(path, why, value, "whole")] if why else []
 
 
@@ -133,7 +134,7 @@ def ask(asked: Asked, world: World) -> Outcome:
     for deadline in _deadlines(asked, world, began):
         first = tries == 0
         tries += 1
-        current = replace(world.until(deadline), fresh=world.fresh if first else time.monotonic())
+        current = structs.replace(world.until(deadline), fresh=world.fresh if first else time.monotonic())
         judgement = _try(asked.check, current)
         if judgement.status is Status.PASS or world.cancelled.is_set():
             break
@@ -141,7 +142,7 @@ def ask(asked: Asked, world: World) -> Outcome:
     if judgement.status is Status.FAIL and world.cancelled.is_set() and took < (asked.within or 0.0):
         judgement = unobserved(say("The run ended before this check did"), answer=judgement.answer)
     if judgement.status is Status.ERROR and world.cancelled.is_set() and judgement.cause is None:
-        judgement = replace(judgement, cause=CUT_OFF)
+        judgement = structs.replace(judgement, cause=CUT_OFF)
     return _outcome(asked, world, judgement, tries, started, took)
 
 

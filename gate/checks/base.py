@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+from msgspec import Struct, field
 
 from gate.checks.world import World
 from gate.messages import Message
@@ -37,8 +38,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """Raw evidence to keep as a file of its own, such as a response's body. Cut it to a bounded size first."""
 
     name: str
@@ -66,8 +66,7 @@ class CannotObserve(Exception):
         self.attachments = attachments
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What a check says of what it saw. `message` is the proof in one sentence; `answer` what came back, as text."""
 
     status: Status

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate import markdown
 from gate.checks._paths import find, read_text, shell_pattern, shown
@@ -20,8 +19,7 @@ from gate.model import CheckoutPath, Location
 _SHOWN = 50
 
 
-@dataclass(frozen=True)
-class One:
+class One(Struct, frozen=True):
     """A document and its sections."""
 
     path: str

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 import stat
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
@@ -21,8 +20,7 @@ from gate.secrets import beginning_of
 _SHOWN = 50
 
 
-@dataclass(frozen=True)
-class One:
+class One(Struct, frozen=True):
     """A file as it is. `size` is in bytes, `text` None where nobody asked for it."""
 
     path: str

@@ -8,10 +8,9 @@ import shlex
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from gate import http
 from gate.checks._paths import find
@@ -58,8 +57,7 @@ class TlsWish(Model):
             raise ValueError("expected 'verify: true' beside 'expires_in', with a 'ca' if need be")
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The answer, or the failure; and the time of day in seconds, for the certificate's end."""
 
     answer: http.Answer | None

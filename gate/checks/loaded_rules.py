@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate.checks._prometheus import ReadFile, asking, no_files, rule_files
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
@@ -26,8 +25,7 @@ _SHOWN = 50
 Wrong = tuple[Location | None, Message]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What is loaded, and the files to compare it with."""
 
     loaded: tuple[LoadedGroup, ...]

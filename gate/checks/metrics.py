@@ -7,10 +7,9 @@ import math
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate.checks._numbers import number_unlike
 from gate.checks._paths import find, shown
@@ -31,8 +30,7 @@ _NEAR = 5000
 _CONTENT_TYPES = ("text/plain", "application/openmetrics-text", "")
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The exposition, and the samples of the one metric that was asked for. `path` is set for a file."""
 
     scrape: Scrape

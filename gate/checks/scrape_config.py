@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from gate.checks._paths import find, shown
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
@@ -20,8 +19,7 @@ from gate.prometheus.tree import FILE_LIMIT
 from gate.quantities import Duration, duration
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The configuration, or why Prometheus would not load it. `path` is empty where there is no file."""
 
     path: str = ""

@@ -6,12 +6,11 @@ import contextlib
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from gate import code, patterns
 from gate.checks._paths import find, read_text, shell_pattern, shown
@@ -30,8 +29,7 @@ _SPANS = re.compile(r"\\[nsWDPpxC]|\[\^|\[\[:|\(\?[a-zA-Z]*s")
 """What a regular expression has in it where it may match the end of a line."""
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """Where it stands: how often, the first places, the files and functions that were searched."""
 
     count: int = 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate import http
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
@@ -17,8 +16,7 @@ from gate.model import SomeText
 from gate.quantities import duration
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """Where the connection was accepted, or why not; seconds."""
 
     place: str

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate import process
 from gate.checks._paths import find, read_text, shell_pattern, shown
@@ -58,8 +57,7 @@ class QuarantineFile(Model):
     file: Annotated[CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.")]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The results, how the command that made them ended where that is known, the quarantine, the day, raw evidence."""
 
     results: Results
@@ -274,8 +272,7 @@ class Tests(Check[Seen]):
             yield say("{count} tests fail, expected at most {wish}", count=failing, wish=self.max_failures)
 
 
-@dataclass(frozen=True)
-class Verdicts:
+class Verdicts(Struct, frozen=True):
     """The failing tests, by what the quarantine says of each; and what it lists without need.
 
     `unseen` are entries of tests in packages that show only what fails: they may have passed, been skipped, or be gone.

@@ -9,11 +9,10 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate import written
 from gate.checks._paths import find, shown
@@ -47,8 +46,7 @@ else:
     Percent = kind(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """One alert: where its rule stands, its severity, and why each broken link is."""
 
     name: str
@@ -61,8 +59,7 @@ class Chain:
         return next((self.broken[link] for link in _LINKS if link in links and link in self.broken), None)
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """What Prometheus says, asked once for all alerts.
 
     `there` are the metrics that somebody exposes, `fired` the labels of the alerts that a drill of this run has noticed
@@ -83,8 +80,7 @@ class Known:
         ]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The rule files, what is wrong with them, the chains of all alerts, and runbooks that no alert leads to."""
 
     files: tuple[str, ...]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct, field, structs
 
 from gate.secrets import Secrets
 
@@ -57,8 +58,7 @@ class Memo:
         return result
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True):
     """The outside as one try of one check sees it. `deadline` and `fresh` are `time.monotonic()` seconds."""
 
     root: Path
@@ -94,7 +94,7 @@ class World:
     def until(self, deadline: float) -> World:
         """The same world for a new try that must be over by `deadline`."""
         now = time.monotonic()
-        return replace(self, deadline=deadline, fresh=now)
+        return structs.replace(self, deadline=deadline, fresh=now)
 
     def url(self, target: str, path: str = "") -> str:
         """The address of a target with a path behind it: `http://api:8080/readyz`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 from gate.messages import Message, say
 from gate.model import Reason
@@ -21,8 +22,7 @@ BY_API = "base"
 """The word that stands for the file of the base branch, as GitHub has it."""
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """The checklist that counts, with what speaks against a GO, and what is reserved."""
 
     loaded: Loaded
@@ -85,8 +85,10 @@ def _by_api(files: Sequence[str], wishes: Settings) -> Loaded | None:
 
 def _named(loaded: Loaded, names: Mapping[str, str]) -> Loaded:
     """With the names that the files have in the repository."""
-    places = {path: replace(place, file=names.get(place.file, place.file)) for path, place in loaded.places.items()}
-    return replace(loaded, files=tuple(names[file] for file in loaded.files), places=places)
+    places = {
+        path: structs.replace(place, file=names.get(place.file, place.file)) for path, place in loaded.places.items()
+    }
+    return structs.replace(loaded, files=tuple(names[file] for file in loaded.files), places=places)
 
 
 def _of_branch(error: ChecklistError, names: Mapping[str, str], branch: str) -> ChecklistError:
@@ -94,6 +96,6 @@ def _of_branch(error: ChecklistError, names: Mapping[str, str], branch: str) -> 
     from gate.checklist.problems import ChecklistError
 
     def named(place: Place) -> Place:
-        return replace(place, file=f"{branch}:{names[place.file]}") if place.file in names else place
+        return structs.replace(place, file=f"{branch}:{names[place.file]}") if place.file in names else place
 
-    return ChecklistError(replace(problem, place=named(problem.place)) for problem in error.problems)
+    return ChecklistError(structs.replace(problem, place=named(problem.place)) for problem in error.problems)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gate.commands._base import BY_API
 from gate.commands._publishing import tell
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from gate.report.changes import Between
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """The earlier report, and what lies between it and now; or why there is none. Nothing where none is wished."""
 
     report: Report | None = None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gate.commands._publishing import told
 from gate.model import Report
 from gate.publish.settings import Settings
 
+if TYPE_CHECKING:
+    from gate.render.beside import Beside
 
-def finish(report: Report, folder: Path, wishes: Settings) -> int:
+
+def finish(report: Report, folder: Path, wishes: Settings, helper: Beside | None = None) -> int:
     """Writes the reports first; then says the verdict, on a runner to GitHub, too."""
     from gate.masked import masked
     from gate.render import FORMATS
@@ -22,7 +27,7 @@ def finish(report: Report, folder: Path, wishes: Settings) -> int:
     report = masked(report, wishes.secrets)
     code = exit_code(report.verdict.decision, report.ended)
     try:
-        written = write(report, folder)
+        written = write(report, folder, helper)
     except (ExceptionGroup, OSError) as error:
         print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
         return told(report if code else report.but(ended="broken"), wishes, code or 3)
@@ -34,10 +39,13 @@ def finish(report: Report, folder: Path, wishes: Settings) -> int:
 
 def _publish(report: Report, written: dict[str, Path]) -> None:
     """On a runner: outputs, summary, annotations. Whatever becomes of them, the verdict stands."""
-    from gate.publish import job_summary, outputs, runner_log
+    from gate.publish import outputs, runner_log
 
     tell_step(lambda: outputs.write(outputs.outputs(report, written)))
-    tell_step(lambda: job_summary.write(report))
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        from gate.publish import job_summary
+
+        tell_step(lambda: job_summary.write(report))
     if isinstance(sys.stdout, runner_log.Log):
         runner_log.write(report, sys.stdout)
 

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from gate.messages import Message, say
 from gate.publish.settings import CONTEXT, MODES, Notice, Settings, settings
@@ -94,7 +95,7 @@ def told(report: Report, wishes: Settings, code: int) -> int:
     _keep(wishes, status.end(report))
     notices = kept(wishes, lambda: status.finished(report, wishes), untold=wishes.status)
     if wishes.budget.hurried:
-        wishes = replace(wishes, comment="off")
+        wishes = structs.replace(wishes, comment="off")
     if wishes.comment != "off":
         from gate.publish import comment
 

@@ -59,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled."""
+    """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled. `helper` of the options renders meanwhile."""
     from gate.run.ending import Ending
 
     wishes, ending = wished(options), Ending()
@@ -92,6 +92,8 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
         before = baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes, judged.commit)
     secrets = wishes.secrets
     language = options.language or loaded.checklist.language
+    if options.helper:
+        options.helper.expect(language)
     settings = Options(
         root=Path.cwd(),
         workers=options.workers,
@@ -107,7 +109,7 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     notes = noted(wishes)
     report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
     report = report.but(notes=(*report.notes, *notes))
-    return finish(before.on(report), Path(options.out), wishes)
+    return finish(before.on(report), Path(options.out), wishes, options.helper)
 
 
 @contextmanager

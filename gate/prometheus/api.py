@@ -6,9 +6,10 @@ Whatever comes back that is not what the API promises (HTML, half an answer, an 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from gate import http
 from gate.messages import Message, say
@@ -28,8 +29,7 @@ class PrometheusError(Exception):
         self.answer = answer
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(Struct, frozen=True):
     """A series of a query's result. A scalar has no labels."""
 
     labels: Mapping[str, str]
@@ -40,16 +40,14 @@ class Series:
         return f"{self.labels.get('__name__', '')}{{{inner}}} {self.value!r}"
 
 
-@dataclass(frozen=True)
-class Course:
+class Course(Struct, frozen=True):
     """A series in time: points of (Unix time, value)."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True)
-class ActiveTarget:
+class ActiveTarget(Struct, frozen=True):
     """A target that Prometheus scrapes. `health` is `up`, `down` or `unknown` (not scraped yet)."""
 
     job: str
@@ -60,8 +58,7 @@ class ActiveTarget:
     interval: str = ""
 
 
-@dataclass(frozen=True)
-class ActiveAlert:
+class ActiveAlert(Struct, frozen=True):
     """A pending or firing alert."""
 
     name: str
@@ -71,8 +68,7 @@ class ActiveAlert:
     since: str = ""
 
 
-@dataclass(frozen=True)
-class LoadedRule:
+class LoadedRule(Struct, frozen=True):
     """A rule as Prometheus has it. `health` is `ok`, `err` or `unknown` (not evaluated yet); `wait` in seconds."""
 
     name: str
@@ -87,8 +83,7 @@ class LoadedRule:
     alerts: tuple[ActiveAlert, ...] = ()
 
 
-@dataclass(frozen=True)
-class LoadedGroup:
+class LoadedGroup(Struct, frozen=True):
     """A group of rules as Prometheus has it. `interval` in seconds."""
 
     name: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gate.messages import Message, say
 from gate.prometheus import durations
@@ -30,8 +31,7 @@ class BadConfig(Exception):
         self.reason, self.line, self.column = reason, line, column
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """A job of `scrape_configs`. `addresses` are those of its static configuration, `discovery` its other ways."""
 
     name: str
@@ -43,8 +43,7 @@ class Job:
     discovery: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True):
     """What a prometheus.yml says. Intervals are in seconds."""
 
     jobs: tuple[Job, ...] = ()

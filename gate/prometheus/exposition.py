@@ -16,7 +16,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gate.messages import Message, say
 from gate.prometheus.lines import (
@@ -81,8 +82,7 @@ class TooMuch(Exception):
         self.message = message
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What is wrong with one line. Lines count from 1; `text` is the line, cut."""
 
     line: int
@@ -90,8 +90,7 @@ class Problem:
     reason: Message
 
 
-@dataclass(slots=True)
-class Family:
+class Family(Struct):
     """A metric family: what is known of it, the names of its samples and how many there are of each.
 
     `type` is "" where nothing said it. `first` and `last` are lines of samples, 0 where it has none.
@@ -107,8 +106,7 @@ class Family:
     last: int = 0
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One sample: a metric name, labels, a value, and the line it stands on."""
 
     name: str
@@ -117,8 +115,7 @@ class Sample:
     line: int
 
 
-@dataclass
-class Exposition:
+class Exposition(Struct):
     """What an exposition holds. `problems` is empty when Prometheus would take all of it."""
 
     families: dict[str, Family] = field(default_factory=dict)

@@ -7,7 +7,8 @@ Text format: what both of Prometheus's own parsers take, `model/textparse/promle
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gate.messages import Message, say
 from gate.secrets import REACH, beginning_of
@@ -40,8 +41,7 @@ class Wrong(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class Sample:
+class Sample(Struct):
     """A sample line, taken apart. `labels` is as an ordinary line has it: `a="1",b="2"`."""
 
     name: bytes
@@ -49,8 +49,7 @@ class Sample:
     value: bytes
 
 
-@dataclass(slots=True)
-class Meta:
+class Meta(Struct):
     """A comment that means something. `keyword` is HELP, TYPE, UNIT or EOF."""
 
     keyword: str

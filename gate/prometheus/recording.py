@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gate.prometheus import expressions
 from gate.prometheus.api import LoadedGroup, LoadedRule
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(Struct, frozen=True):
     """What comes before an evaluation: the scraped metrics, and the seconds that recording rules take until then."""
 
     metrics: frozenset[str]
     wait: float
 
 
-@dataclass(frozen=True)
-class _Recorded:
+class _Recorded(Struct, frozen=True):
     rule: LoadedRule
     group: LoadedGroup
     position: int

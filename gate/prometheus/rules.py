@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gate.messages import Message, say
 from gate.prometheus import durations, expressions, templates
@@ -26,17 +27,15 @@ _RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "an
 _MERGE_DEPTH = 8
 
 
-@dataclass(frozen=True, order=True)
-class RuleProblem:
+class RuleProblem(Struct, frozen=True):
     """What is wrong with a place of a rule file. Lines and columns count from 1."""
 
     line: int
     column: int
-    reason: Message = field(compare=False)
+    reason: Message
 
 
-@dataclass(slots=True)
-class Rule:
+class Rule(Struct):
     """An alert or a recording rule. Durations are in seconds, `line` is where it begins."""
 
     name: str
@@ -57,8 +56,7 @@ class Rule:
         return expressions.needed(self.expr)
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """A group of rules, evaluated together. `interval` is None where the global one holds."""
 
     name: str
@@ -72,8 +70,7 @@ class Group:
         return [rule for rule in self.rules if rule.alerting]
 
 
-@dataclass
-class RuleFile:
+class RuleFile(Struct):
     """What a rule file says, as far as it could be read, and all that is wrong with it, in its order."""
 
     groups: list[Group]
@@ -117,7 +114,7 @@ class _Reader:
         groups = self._top(first) if first is not None else []
         if second is not None:
             self._wrong(second, say("Prometheus does not read a second YAML document"))
-        self.problems.sort()
+        self.problems.sort(key=lambda problem: (problem.line, problem.column))
         return RuleFile(groups, self.problems, self.flagged)
 
     def _wrong(self, at: Node, reason: Message) -> None:

@@ -8,10 +8,10 @@ because composing nodes costs five times as much, and rule files are long.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from gate.messages import Message, say
 
@@ -30,8 +30,7 @@ class BadYaml(Exception):
         self.reason, self.line, self.column = reason, line, column
 
 
-@dataclass(slots=True)
-class Scalar:
+class Scalar(Struct):
     """A leaf. `plain` is false where it stands in quotes or in a block."""
 
     value: str
@@ -46,8 +45,7 @@ class Scalar:
         return self.plain and self.value in _NULLS
 
 
-@dataclass(slots=True)
-class Sequence:
+class Sequence(Struct):
     """A list."""
 
     entries: list[Node]
@@ -55,8 +53,7 @@ class Sequence:
     column: int
 
 
-@dataclass(slots=True)
-class Mapping:
+class Mapping(Struct):
     """A mapping, with its keys as they stand there: twice the same is for the reader to find."""
 
     entries: list[tuple[Node, Node]]

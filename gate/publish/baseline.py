@@ -13,10 +13,11 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+from msgspec import Struct
 
 from gate.messages import Message, say
 from gate.model import Commit, Report
@@ -62,8 +63,7 @@ _BY_FILE = say("Name an earlier report.json instead")
 _LATER = say("The next run may find it")
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Which report is looked for: of the same service under the same context, with the most of these items."""
 
     service: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from gate.messages import Message, say
 from gate.model import Decision, Report
@@ -35,8 +36,7 @@ _AT_MOST = 20.0
 _NOT_MADE = say("The comment on the pull request was not made")
 
 
-@dataclass(frozen=True)
-class Ours:
+class Ours(Struct, frozen=True):
     """A comment that an earlier run of this gate made."""
 
     id: int

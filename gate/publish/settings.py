@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from gate.messages import Message
 from gate.publish.budget import Budget
@@ -24,8 +25,7 @@ PERMISSIONS = "permissions: {contents: read, statuses: write, pull-requests: wri
 _MERGE_QUEUE = re.compile(r"(?:refs/heads/)?gh-readonly-queue/(.+)/pr-\d+-[0-9a-f]+")
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something to tell the people who read the log. `untold`: a status was wished, and GitHub has not taken it."""
 
     message: Message
@@ -33,8 +33,7 @@ class Notice:
     untold: bool = False
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long GitHub is waited for, in seconds: at a request, the first pause, between writes."""
 
     request: float = 15.0
@@ -42,15 +41,14 @@ class Patience:
     between_writes: float = 1.0
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Where and what to publish. `run` is the run's id and attempt: the larger one is the newer.
 
     `base_commit` is what the commit is to be merged into; `on_base`: it stands on the default branch already.
     `workflow` is the name of the workflow's file, by which GitHub knows it.
     """
 
-    token: str = field(default="", repr=False)
+    token: str = ""
     api_url: str = "https://api.github.com"
     repository: str = ""
     event: str = ""
@@ -66,8 +64,12 @@ class Settings:
     status: bool = False
     comment: Mode = "off"
     patience: Patience = Patience()
-    budget: Budget = field(default_factory=Budget, repr=False)
-    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    budget: Budget = field(default_factory=Budget)
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def __repr__(self) -> str:
+        """What may be shown: not the token."""
+        return f"Settings({self.repository!r}, {self.commit!r}, {self.context!r})"
 
     @property
     def wished(self) -> bool:

@@ -2,4 +2,4 @@
 
 from gate.registry import Registry
 
-FORMATS = Registry("gate.render", word="format", apart=frozenset({"folder", "markdown"}))
+FORMATS = Registry("gate.render", word="format", apart=frozenset({"beside", "folder", "markdown"}))

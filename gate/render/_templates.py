@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache, partial
 from importlib.util import cache_from_source
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +89,7 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update(
-        _=phrase, words=words, view=_view, number=partial(next, count(1)), script=partial(script, words)
-    )
+    made.globals.update(_=phrase, words=words, view=_view, script=partial(script, words))
     made.filters["say"] = lambda value: said(value, words)
     made.filters["clipped"] = clipped
     made.filters["shortened"] = partial(shortened, words=words)
@@ -130,13 +127,18 @@ def script(words: Language, items: Iterable[ItemResult]) -> str:
 
 def markdown_page(name: str, report: Report, words: Language, **more: Any) -> str:
     """A template of Markdown, with a report in it."""
+    return _for_markdown(words).get_template(name).render(report=report, **more)
+
+
+@cache
+def _for_markdown(words: Language) -> Environment:
     made = environment(words, partial(rich, outside=markdown.text, code=markdown.code))
     made.filters["cell"] = lambda value: _marked(rich(said(value, words), outside=markdown.cell, code=_code_cell))
     made.filters["code"] = lambda value: _marked(markdown.code(str(value)))
     made.filters["code_cell"] = lambda value: _marked(_code_cell(str(value)))
     made.filters["fence"] = lambda value, language="": _marked(markdown.fence(str(value), language))
     made.filters["html"] = lambda value: _marked(markdown.html_text(str(value)))
-    return made.get_template(name).render(report=report, **more)
+    return made
 
 
 def rich(text: str, *, outside: Callable[[str], str], code: Callable[[str], str]) -> str:

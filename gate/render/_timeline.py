@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
+
+from msgspec import Struct
 
 from gate.language import Language
 from gate.model import Curve, Moment, Timeline
@@ -25,8 +26,7 @@ _KINDS = {"fault", "seen", "noticed", "alert", "pending", "firing", "restored", 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
-@dataclass(frozen=True)
-class _Scale:
+class _Scale(Struct, frozen=True):
     start: float
     end: float
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gate.language import Language
 from gate.messages import Message, say
@@ -71,16 +72,14 @@ LINKS = {
 _DRAWN = 1e7
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """Something to do, with the items that it is for."""
 
     message: Message
     items: tuple[ItemResult, ...]
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why some items are as they are: one root cause, said once."""
 
     message: Message

@@ -8,6 +8,7 @@ from pathlib import Path
 from gate.evidence import SUMS, is_open
 from gate.model import Report
 from gate.render import FORMATS
+from gate.render.beside import Beside
 from gate.report.document import from_json, to_json
 from gate.report.proof import PREDICATE, STATEMENT, seal
 
@@ -29,19 +30,25 @@ def clear(folder: Path, keep: Collection[Path] = ()) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def write(report: Report, folder: Path) -> dict[str, Path]:
+def write(report: Report, folder: Path, helper: Beside | None = None) -> dict[str, Path]:
     """Writes every format into a folder, and returns the files by format. One that fails does not keep the others.
 
-    Raises ExceptionGroup at the end for those that failed.
+    `helper` renders some of them meanwhile. Raises ExceptionGroup at the end for those that failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    report = from_json(to_json(report), FILES["json"])  # what a file cannot hold is in no other format either
+    text = to_json(report)
+    if helper:
+        helper.ask(text.encode("utf-8", "replace"))
     written, errors = {}, []
+    made = {"json": text.encode("utf-8", "replace")}
     for name, file in FILES.items():
         try:
             path = folder / file
-            path.write_bytes(content(report, name))
+            path.write_bytes(made[name] if name in made else content(report, name))
             written[name] = path
+            if name == "json":
+                made = helper.contents() if helper else {}
+                report = report if made else from_json(text, file)  # what it can't hold is in no other format either
         except Exception as error:  # noqa: BLE001 - a format that breaks must not cost the other reports
             errors.append(error)
     if not errors:

@@ -6,9 +6,10 @@ import base64
 import hashlib
 import html
 import re
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
+from jinja2 import Environment
 from markupsafe import Markup
 
 from gate.language import Language, language
@@ -26,19 +27,28 @@ def render(report: Report, code: str) -> str:
     """The page. All text in it is escaped; style and script are allowed by their hashes alone."""
     words = language(code)
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return (
+        _environment(words)
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            style=Markup(style),  # noqa: S704 - our own files
+            script_text=Markup(script),  # noqa: S704
+            policy=_policy(style, script),
+            drills=[item for item in _view.drills(report) if item.outcome.timeline],
+            picture=partial(_picture, words),
+            **_parts(report),
+        )
+    )
+
+
+@cache
+def _environment(words: Language) -> Environment:
     made = environment(words, escaped)
     made.filters["rich"] = lambda value: Markup(rich(said(value, words), outside=escaped, code=_code))  # noqa: S704
     made.filters["link"] = lambda url: url if _LINK.fullmatch(url) else ""
     made.filters["file"] = lambda path: path if _FILE.fullmatch(path) else ""
-    return made.get_template("report.html.j2").render(
-        report=report,
-        style=Markup(style),  # noqa: S704 - our own files
-        script_text=Markup(script),  # noqa: S704
-        policy=_policy(style, script),
-        drills=[item for item in _view.drills(report) if item.outcome.timeline],
-        picture=partial(_picture, words),
-        **_parts(report),
-    )
+    return made
 
 
 def _parts(report: Report) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import count
+
 from gate.language import language
 from gate.model import Report, Severity
 from gate.render import _view
@@ -14,6 +17,7 @@ def render(report: Report, code: str) -> str:
         "report.md.j2",
         report,
         language(code),
+        number=partial(next, count(1)),
         actions=_view.actions(report),
         unverified=_view.unverified(report),
         drills=_view.drills(report),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gate.messages import Message, say
 from gate.model import Changes, Commit, DrillTimes, ItemResult, Report, Status
@@ -17,15 +18,17 @@ COMMITS = 50
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Between:
+class Between(Struct, frozen=True):
     """The commits between two, the latest first; or why they are not known."""
 
     commits: tuple[Commit, ...] = ()
     unknown: Message | None = None
 
 
-def compare(report: Report, baseline: Report, between: Between = Between()) -> Changes:
+_NOTHING = Between()
+
+
+def compare(report: Report, baseline: Report, between: Between = _NOTHING) -> Changes:
     """The changes from a baseline to a report, items in the order of the report."""
     now, before = {item.id: item for item in report.items}, {item.id: item for item in baseline.items}
     both = [(item, before[item.id]) for item in report.items if item.id in before]

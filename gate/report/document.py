@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -36,9 +37,14 @@ def _plain(value: object) -> object:
 def from_json(text: str, name: str) -> Report:
     """The report of a JSON text. Raises NotAReport."""
     try:
-        return msgspec.json.decode(text, type=Report)
+        return _decoder().decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise NotAReport(f"{name} is no report of this gate: {error}") from error
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Report]:
+    return msgspec.json.Decoder(Report)
 
 
 def read(path: Path) -> Report:

@@ -7,8 +7,9 @@ import binascii
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gate.model import ItemResult, Report, Severity, Status
 
@@ -17,8 +18,7 @@ _LIMIT = 2**22
 _PASSED = (Status.PASS, Status.WAIVED)
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(Struct, frozen=True):
     """An item as it was."""
 
     status: Status
@@ -26,8 +26,7 @@ class Before:
     within: float | None = None
 
 
-@dataclass(frozen=True)
-class Since:
+class Since(Struct, frozen=True):
     """What became of the items since then, in the order of the checklist; of what is gone only the ids are known."""
 
     failing: tuple[ItemResult, ...] = ()
@@ -41,8 +40,7 @@ class Since:
         return any((self.failing, self.fixed, self.skipped, self.weakened, self.new, self.removed))
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What is remembered of a report: its items by id. `complete`: all of them, not only those that did not pass."""
 
     items: Mapping[str, Before] = field(default_factory=dict)

@@ -21,11 +21,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gate.checklist.models import Checklist, Item
 from gate.checks.asked import Asked, ask
@@ -39,8 +38,7 @@ from gate.staging.staged import Staged
 from gate.written import fields
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """What the trials of one item showed."""
 
     item: Item

@@ -6,12 +6,11 @@ import shlex
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 import gate
 from gate.checklist.load import Loaded
@@ -48,8 +47,7 @@ from gate.verdict import ENDED, decide, in_force
 _FOREVER = float("inf")
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """How to run, and which items. `deadline` is in seconds, for the whole run."""
 
     root: Path
@@ -63,8 +61,7 @@ class Options:
     evidence: Store | None = None
 
 
-@dataclass
-class Run:
+class Run(Struct, dict=True):
     """One run of a checklist. `go` may be called once."""
 
     loaded: Loaded
@@ -105,7 +102,9 @@ class Run:
         """The last words of the targets that an item names which was not as it has to be."""
         blamed = {name for item in self.selected if self._bad(item) for name in _names(item)}
         logs = stage.logs(name for name in self.targets if name in blamed)
-        self.targets = {name: replace(each, log=logs.get(name, each.log)) for name, each in self.targets.items()}
+        self.targets = {
+            name: structs.replace(each, log=logs.get(name, each.log)) for name, each in self.targets.items()
+        }
 
     def _bad(self, item: Item) -> bool:
         result = self.results.get(item.id)
@@ -153,7 +152,7 @@ class Run:
         outcome = self._not_asked(item)
         if outcome is None:
             store = self.options.evidence
-            world = replace(self.world, again=self._again(item), evidence=store.of(item.id) if store else None)
+            world = structs.replace(self.world, again=self._again(item), evidence=store.of(item.id) if store else None)
             outcome = self._with_cause(item, ask(item, world))
         else:
             outcome = self._with_question(item, outcome)
@@ -228,7 +227,7 @@ class Run:
         targets = [self.targets.get(name) for _, name in named_targets(item)]
         if self.world is None or not all(target and (target.base_url or target.host) for target in targets):
             return outcome
-        asked, reproduce = described(item.check, replace(self.world, again=self._again(item)))
+        asked, reproduce = described(item.check, structs.replace(self.world, again=self._again(item)))
         evidence = outcome.evidence.but(asked=asked, reproduce=reproduce)
         return outcome.but(evidence=evidence)
 

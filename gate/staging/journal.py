@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gate.staging.engine import hostname
 from gate.staging.process import MARK, Group, group_of
@@ -33,8 +34,7 @@ def folder() -> Path:
     return Path(state) / "prodgate"
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(Struct, frozen=True):
     """One act and how it is undone: `undo` names the way, `what` its arguments."""
 
     number: int
@@ -102,8 +102,7 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(Struct, frozen=True):
     """What a dead run left: its id, and the acts that nobody has undone, the latest first."""
 
     run_id: str
@@ -113,8 +112,7 @@ class Left:
     """The time (seconds since the epoch) from which on nothing that it asked for is under way any more."""
 
 
-@dataclass(frozen=True)
-class Alive:
+class Alive(Struct, frozen=True):
     """A run that still goes on: the container that it is in, or None, and the gate's own process."""
 
     run_id: str

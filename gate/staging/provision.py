@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import tarfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gate.http import HttpFailure
 from gate.messages import say
@@ -14,6 +14,9 @@ from gate.staging.asking import status
 from gate.staging.engine import NoEngine
 from gate.staging.spec import Provision
 from gate.staging.staged import Staged
+
+if TYPE_CHECKING:
+    from tarfile import TarInfo
 
 _LIMIT = 64 * 2**20
 _AGAIN = 0.2
@@ -47,6 +50,8 @@ def _archive(name: str, root: Path) -> bytes:
         raise NoEngine(say("{path} leads out of the checkout", path=name))
     if not source.exists():
         raise NoEngine(say("{source} does not exist in the checkout", source=name))
+    import tarfile
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         entries = sorted(source.iterdir()) if source.is_dir() else [source]
@@ -57,7 +62,7 @@ def _archive(name: str, root: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+def _plain(info: TarInfo) -> TarInfo:
     info.uid = info.gid = 0
     info.uname = info.gname = "root"
     info.mode |= 0o555 if info.isdir() else 0o444

@@ -17,7 +17,8 @@ import struct
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct, structs
 
 PROBE = b"PRODGATE-PROBE\n"
 _CHUNK = 64 * 1024
@@ -25,8 +26,7 @@ _QUEUE = 64
 _SIOCSIFADDR = 0x8916
 
 
-@dataclass(frozen=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """What the proxy does to connections. All durations are in seconds.
 
     `latency` with up to `jitter` more or less delays every piece of data each way; `cut` ends a connection after so
@@ -239,7 +239,7 @@ def main(arguments: list[str]) -> int:
             proxy = Proxy((host, int(port)), logs=True)
             proxy.mode = mode
             await asyncio.start_server(proxy.serve, None, int(port))  # IPv4 and IPv6, as far as there are
-        _say(json.dumps({"mode": asdict(mode)}))
+        _say(json.dumps({"mode": structs.asdict(mode)}))
         await asyncio.Event().wait()
 
     asyncio.run(run())

@@ -9,11 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from gate.http import HttpFailure
 from gate.messages import Message, say
@@ -180,7 +181,7 @@ class Stage:
         log = _log(self.staged[name]) if why is not None else ""
         took = time.monotonic() - began
         with contextlib.suppress(NoEngine):
-            self._put(replace(self.staged[name], why_not=why, cause=cause, log=log, duration=took))
+            self._put(structs.replace(self.staged[name], why_not=why, cause=cause, log=log, duration=took))
         self._done[name].set()
 
     def _put(self, staged: Staged) -> None:
@@ -209,11 +210,11 @@ class Stage:
         elif target.container:
             container = find(target.container)
         else:
-            self._put(replace(staged, base_url=reachable(url), host=host_of(reachable(url))))
+            self._put(structs.replace(staged, base_url=reachable(url), host=host_of(reachable(url))))
             return
         host = container.host
         base = url or (f"http://{host}:{staged.ports[0]}" if staged.ports else "")
-        placed = replace(staged, base_url=base, host=host, container=container)
+        placed = structs.replace(staged, base_url=base, host=host, container=container)
         self._put_or_end(placed)
         for entry in target.provision:
             provision(entry, placed, self.root, target.patience, self.cancelled)
@@ -294,7 +295,7 @@ class Stage:
         process = Process(
             name, start.command or [], self._filled(start), self.root, self.run_id, self.journal.born, number
         )
-        placed = replace(
+        placed = structs.replace(
             staged,
             base_url=target.url or (f"http://127.0.0.1:{staged.ports[0]}" if staged.ports else ""),
             host=host_of(target.url or "") or "127.0.0.1",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from gate.messages import Message
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from gate.staging.proxy import ProxyThread
 
 
-@dataclass(frozen=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """A target with its address, and a handle on what can be stopped. `why_not` is None when it came up."""
 
     name: str

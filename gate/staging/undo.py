@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gate.process import Born
 from gate.staging import script
@@ -144,8 +145,7 @@ WAYS: dict[str, Callable[..., None]] = {
 }
 
 
-@dataclass(frozen=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """What was done, what could not be, what never can be, in words, and the runs that are still alive."""
 
     done: list[str]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+
+from msgspec import Struct, field, structs
 
 from gate.starting.compose import Build, Service, built, exposed
 from gate.starting.files import Endpoint, folder_of, inside
@@ -17,8 +18,7 @@ _HOME = "/etc/prometheus"
 CONFIG = f"{_HOME}/prometheus.yml"
 
 
-@dataclass(frozen=True)
-class Prometheus:
+class Prometheus(Struct, frozen=True):
     """A Prometheus that the workflow starts: files that it gets as (source, folder), and what it then has loaded."""
 
     service: Service
@@ -27,8 +27,7 @@ class Prometheus:
     rules: tuple[str, ...]
 
 
-@dataclass
-class Arranged:
+class Arranged(Struct):
     """Services of the workflow and those that the gate starts, in the order in which they come up; what asks them.
 
     `unknown` are services whose image can't be known, `unasked` endpoints of which nobody knows how they are served.
@@ -58,7 +57,7 @@ def arranged(found: Found) -> Arranged:
             _ask(made, found, owner, endpoint)
     for service in found.services.values():
         if service.store and not service.build:
-            _bring_up(made, found, replace(service, command=()))
+            _bring_up(made, found, structs.replace(service, command=()))
     made.prometheus = _prometheus(found, made)
     return made
 

@@ -11,8 +11,9 @@ import posixpath
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct, structs
 
 from gate.starting.files import Endpoint, Files, documents, entries, folder_of, joined, mapping, word
 
@@ -36,8 +37,7 @@ class _Unknown(Exception):
     """A variable that nobody can know."""
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(Struct, frozen=True):
     """How an image is built. `plain`: the engine's classic builder can."""
 
     context: str
@@ -47,8 +47,7 @@ class Build:
     plain: bool = True
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(Struct, frozen=True):
     """A service. `image` is empty where it is built, or where `variable`, as it stands in the file, can't be known.
 
     `port` is the one inside its container, `mounts` are files of the repository and where it has them, and `after`
@@ -121,9 +120,9 @@ def services(files: Files) -> dict[str, Service]:
             reader = _Reader(files, name)
             for key, service in mapping(data, "services").items():
                 if before := found.get(str(key)):
-                    found[str(key)] = replace(before, elsewhere=(*before.elsewhere, name))
+                    found[str(key)] = structs.replace(before, elsewhere=(*before.elsewhere, name))
                 elif _SERVICE.fullmatch(str(key)):
-                    found[str(key)] = replace(reader.service(str(key), service), file=name)
+                    found[str(key)] = structs.replace(reader.service(str(key), service), file=name)
     return found
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gate.starting.files import Endpoint, Files, folder_of, is_test
 
@@ -50,16 +51,14 @@ _CALLED = 120
 _SPRING = ("spring-boot-starter-actuator", "micrometer-registry-prometheus")
 
 
-@dataclass(frozen=True)
-class _Mount:
+class _Mount(Struct, frozen=True):
     """Where the router of a file hangs: under a prefix, None where it can't be read, of a file's router or an app."""
 
     prefix: str | None
     on: str = ""
 
 
-@dataclass
-class _Mounts:
+class _Mounts(Struct):
     """Where routers hang, by the name of their file; Django's includes by file; the prefix of a Nest application."""
 
     routers: dict[str, _Mount] = field(default_factory=dict)

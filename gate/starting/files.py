@@ -9,11 +9,11 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 _FILES = 20_000
 _BYTES = 512 * 1024
@@ -23,8 +23,7 @@ _TESTS = re.compile(
 _SKIPPED = {".git", ".venv", "venv", "node_modules", "vendor", "third_party", "target", "dist", "build", "__pycache__"}
 
 
-@dataclass(frozen=True)
-class Files:
+class Files(Struct, frozen=True):
     """The names of all files, relative to the repository, with forward slashes, those nearer to its root first."""
 
     root: Path
@@ -50,8 +49,7 @@ class Files:
         return posixpath.normpath(posixpath.join(*parts)) in self.names
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A path that a service answers, and where that stands. One that begins with `…` hangs where nobody here says."""
 
     path: str

@@ -6,9 +6,10 @@ Reads files, runs nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from gate import markdown
 from gate.starting.compose import Service, services
@@ -22,24 +23,21 @@ _SECTIONS = 12
 _MAGIC = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True)
-class Scraping:
+class Scraping(Struct, frozen=True):
     """A Prometheus configuration: its jobs with their addresses, and the rule files that it loads."""
 
     jobs: tuple[tuple[str, tuple[str, ...]], ...]
     rule_files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Runbook:
+class Runbook(Struct, frozen=True):
     """A runbook's headings: those with text under them, and those without."""
 
     filled: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """What was found. Paths are relative to the repository, with forward slashes."""
 
     files: Files

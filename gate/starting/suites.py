@@ -11,8 +11,9 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gate.starting.files import Files, folder_of, inside, mapping, word
 
@@ -26,8 +27,7 @@ Uses = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """Steps of a workflow: each an action and its inputs."""
 
 
-@dataclass(frozen=True)
-class Suite:
+class Suite(Struct, frozen=True):
     """The tests of a folder. `uses` are the workflow's steps before; the last line of `run` is the test command."""
 
     tool: str

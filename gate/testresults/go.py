@@ -6,7 +6,8 @@ Without it a package shows only those of its tests that fail; one that is `ok` c
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec import structs
 
 from gate.secrets import beginning_of
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
@@ -69,7 +70,7 @@ def _package(found: re.Match[str], tests: list[Case], said: str) -> list[Case]:
     """The cases of a package that ends: its tests, or itself where it shows none or broke without one."""
     name, rest = found[2], found[3] or ""
     took = _TOOK.match(rest)
-    cases = [replace(case, group=name, output=said if case.ending == "failed" else "") for case in tests]
+    cases = [structs.replace(case, group=name, output=said if case.ending == "failed" else "") for case in tests]
     broke = found[1] == "FAIL" and not any(case.ending == "failed" for case in cases)
     if broke:
         return [*cases, Case(name, "", "failed", float(took[1]) if took else 0.0, f"{said}\n{rest}".strip())]

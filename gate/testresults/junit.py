@@ -5,10 +5,11 @@ It is read by expat's events and without a document type: entities can't expand,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from gate.secrets import known
 from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
@@ -52,8 +53,7 @@ def _no_document_type(*declared: Any) -> None:
     raise NotResults("it has a document type, which no JUnit report needs")
 
 
-@dataclass
-class _Open:
+class _Open(Struct):
     """A case whose element has not ended: its attributes, how it ends as far as is known, and what it said.
 
     `broken` is how often it says that it broke: some tools count that, and not the cases.
@@ -83,8 +83,7 @@ class _Open:
         self.ending = "failed" if "failed" in (self.ending, ending) else ending
 
 
-@dataclass(frozen=True)
-class _Suite:
+class _Suite(Struct, frozen=True):
     """A suite that has not ended: what it says of itself, and how many cases and failures came before it."""
 
     title: str

@@ -56,8 +56,8 @@ def read(text: str, name: str) -> list[Entry]:
             made = written.read(entry, Entry)
         except written.Mistaken as error:
             first = error.mistakes[0]
-            key = ".".join(map(str, first.path)) or "entry"
-            raise NoQuarantine(f"{where}: {key}: {first.text}") from None
+            key = f"{first.path[0]}: " if first.path and first.about == "value" else ""
+            raise NoQuarantine(f"{where}: {key}{first.text}") from None
         if made.test in seen:
             raise NoQuarantine(f"{where}: {made.test} stands twice")
         seen.add(made.test)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from gate.secrets import end_of
 from gate.testresults import FORMATS
@@ -22,8 +23,7 @@ class NotResults(ValueError):
     """A text that is no results of its format, or only a part of them: the reason."""
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """One test. `id` is `group::name`, or the group alone where all of it broke; `took` is in seconds.
 
     `subtest`: its name says of which test it is a part, by slashes: `TestA/sub`. Only the formats of Go do so.
@@ -49,8 +49,7 @@ class Case:
         return self.ending == "failed" and not self.name
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(Struct, frozen=True):
     """The cases of one or more runs. `written` is the latest time that the results themselves tell.
 
     `brief` are the groups that show only those of their tests that fail.

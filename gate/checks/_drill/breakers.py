@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gate.checks._drill.course import NoProof
 from gate.checks._drill.spec import Script
@@ -41,8 +42,7 @@ def site(world: World, target: str | None) -> Site:
     return Site(staged=staged, journal=world.stage.journal, root=world.root, cancelled=world.cancelled)
 
 
-@dataclass
-class FaultBreaker:
+class FaultBreaker(Struct):
     """A fault of ours."""
 
     world: World
@@ -103,8 +103,7 @@ def _reasons(error: BaseException) -> str:
     return str(error)
 
 
-@dataclass
-class ScriptBreaker:
+class ScriptBreaker(Struct, dict=True):
     """A script of the user's own: its exit code is the proof, and what it touches is put back as it was."""
 
     world: World

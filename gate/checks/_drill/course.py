@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct, field, structs
 
 from gate.checks._drill.spec import Criterion, Named
 from gate.checks._drill.watch import Sender, Watch, row
@@ -23,8 +24,7 @@ RECOVERY = 30.0
 """Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
 
 
-@dataclass
-class Seen:
+class Seen(Struct):
     """What a drill has shown so far. `ended` is set where it came to an end before its course.
 
     `began` and `wall` are the moment of the fault, monotonic and as Unix time, in seconds.
@@ -82,8 +82,7 @@ class NoProof(Exception):
         self.message = message
 
 
-@dataclass
-class Course:
+class Course(Struct):
     """One drill, once."""
 
     world: World
@@ -122,12 +121,12 @@ class Course:
         return time.monotonic() - self.seen.began
 
     def _ask(self, criterion: Criterion) -> Outcome:
-        return ask(criterion, replace(self.world, fresh=time.monotonic()))
+        return ask(criterion, structs.replace(self.world, fresh=time.monotonic()))
 
     def _ask_once(self, criterion: Criterion) -> Outcome:
         """As it is now, however long it may take, and without evidence of its own."""
         once = criterion.but(within=None)
-        return ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
+        return ask(once, structs.replace(self.world, fresh=time.monotonic(), evidence=None))
 
     def _may_begin(self) -> bool:
         """Whether something could be proved; looks at everything as it is without the fault."""

@@ -6,8 +6,9 @@ import http.client
 import itertools
 import threading
 import time
-from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
+
+from msgspec import Struct, structs
 
 from gate.checks._drill.spec import Criterion, Traffic
 from gate.checks.asked import ask
@@ -54,7 +55,7 @@ class Watch:
     def _watch(self) -> None:
         once = self.criterion.but(within=None)
         while True:
-            outcome = ask(once, replace(self.world, fresh=time.monotonic(), evidence=None))
+            outcome = ask(once, structs.replace(self.world, fresh=time.monotonic(), evidence=None))
             if self.world.cancelled.is_set():
                 return
             self.rounds += 1
@@ -86,8 +87,7 @@ def once_limit(criterion: Criterion) -> float:
     return 2 * limit if limit != float("inf") else 60.0
 
 
-@dataclass
-class Sender:
+class Sender(Struct, dict=True):
     """Sends requests at a rate, whatever becomes of them, until it is ended. One that hangs delays none after it."""
 
     traffic: Traffic

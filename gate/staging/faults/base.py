@@ -12,11 +12,10 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from gate.messages import Message, say
 from gate.model import Model, TargetName
@@ -45,8 +44,7 @@ class NoFault(Exception):
         self.message = message
 
 
-@dataclass
-class Site:
+class Site(Struct):
     """Where a fault goes: the target, and the journal that knows how to take it back."""
 
     staged: Staged

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import time
-from dataclasses import asdict
 from typing import Any, Literal
+
+from msgspec import structs
 
 from gate.messages import say
 from gate.secrets import end_of
@@ -173,7 +174,7 @@ def _create(site: Site, image: str, mode: Mode, behind: str, names: list[str]) -
             "gate.staging.proxy",
             behind,
             ",".join(map(str, site.staged.ports)),
-            json.dumps(asdict(mode)),
+            json.dumps(structs.asdict(mode)),
         ],
         entrypoint=PYTHON[0],
         cap_add=["NET_ADMIN"],

@@ -1,0 +1,133 @@
+"""Renders in a process beside the run: it loads Jinja and the templates meanwhile, and waits for the report.
+
+It changes nothing but the time: where it can't be had, or dies, the formats are rendered where they are wanted. It ends
+with the pipe that leads to it, however the gate ends, and says nothing on the streams that it shares.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import msgspec
+
+from gate.model import Decision, Report, Verdict
+
+FORMATS_BESIDE = ("md", "html", "junit")
+"""The formats that it renders: all that take their time."""
+
+
+class Beside:
+    """The other process, seen from the run."""
+
+    def __init__(self, pid: int, to: int, back: int) -> None:
+        self._pid = pid
+        self._to = to
+        self._back = back
+        self._told = False
+
+    def expect(self, language: str) -> None:
+        """Tells it the language of the report that is to come."""
+        if not self._told:
+            self._told = True
+            self._send(f"{language}\n".encode())
+
+    def ask(self, report: bytes) -> None:
+        """Hands it the report, as JSON. `contents` has what it makes of it."""
+        self.expect("en")
+        self._send(report)
+        self._hang_up()
+
+    def contents(self) -> dict[str, bytes]:
+        """What the files of its formats hold. Empty where it could not make them all."""
+        with os.fdopen(os.dup(self._back), "rb") as pipe, suppress(OSError, msgspec.DecodeError):
+            return msgspec.msgpack.decode(pipe.read(), type=dict[str, bytes])
+        return {}
+
+    def end(self) -> None:
+        """Ends it, if it has not ended by itself."""
+        self._hang_up()
+        os.close(self._back)
+        with suppress(OSError):
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+
+    def _send(self, data: bytes) -> None:
+        with suppress(OSError), os.fdopen(os.dup(self._to), "wb") as pipe:
+            pipe.write(data)
+
+    def _hang_up(self) -> None:
+        if self._to >= 0:
+            os.close(self._to)
+            self._to = -1
+
+
+@contextmanager
+def beside() -> Iterator[Beside | None]:
+    """Another process that renders. None where there can be none: a process with threads can't be forked safely."""
+    made = _fork() if hasattr(os, "fork") and threading.active_count() == 1 else None
+    try:
+        yield made
+    finally:
+        if made:
+            made.end()
+
+
+def _fork() -> Beside | None:
+    asked, to = os.pipe()
+    back, answered = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = -1
+    if pid == 0:
+        os.close(to)
+        os.close(back)
+        _render(asked, answered)
+    os.close(asked)
+    os.close(answered)
+    if pid < 0:
+        os.close(to)
+        os.close(back)
+        return None
+    return Beside(pid, to, back)
+
+
+def _render(asked: int, answered: int) -> NoReturn:
+    """The other process: loads, waits, renders, answers, and ends without a word."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what becomes of it
+        from gate.report.document import to_json
+
+        with os.fdopen(asked, "rb") as pipe:
+            _made(to_json(_nothing("en")))
+            if language := pipe.readline().decode().strip():
+                _made(to_json(_nothing(language)))
+            text = pipe.read().decode()
+        if text:
+            with os.fdopen(answered, "wb") as pipe:
+                pipe.write(msgspec.msgpack.encode(_made(text)))
+    except BaseException:  # noqa: BLE001 - whoever asked renders by itself then, and says what is wrong
+        os._exit(1)
+    os._exit(0)
+
+
+def _made(text: str) -> dict[str, bytes]:
+    """The files of a report."""
+    from gate.render.folder import FILES, content
+    from gate.report.document import from_json
+
+    report = from_json(text, FILES["json"])
+    return {name: content(report, name) for name in FORMATS_BESIDE}
+
+
+def _nothing(language: str) -> Report:
+    """A report of nothing, which is rendered so that all that rendering needs is there."""
+    now = datetime.now(UTC)
+    verdict = Verdict(decision=Decision.NO_GO)
+    return Report(gate="", service="", environment="", language=language, started=now, finished=now, verdict=verdict)
