@@ -466,7 +466,11 @@ def test_quarantine(text: str, name: str) -> None:
             "q.yml",
             "line 5: the key 'expires' stands twice",
         ),
-        ("| test | owner | reason | expires |\n|---|---|---|---|\n| a | | c | 2030-01-31 |", "q.md", "line 3: key 'owner' is missing"),
+        (
+            "| test | owner | reason | expires |\n|---|---|---|---|\n| a | | c | 2030-01-31 |",
+            "q.md",
+            "line 3: key 'owner' is missing",
+        ),
     ],
 )
 def test_no_quarantine(text: str, name: str, why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from gate.checklist.references import references
 from gate.secrets import known as known_secrets
 from gate.written import Mistaken
 from gate.written import read as read_as
+
+_WORD = re.compile(r"[\w.-]+", re.ASCII)
+"""What an id or the name of a target is written with."""
 
 
 class Loaded(Struct, frozen=True):
@@ -75,9 +79,9 @@ def _shown(loaded: Loaded, text: str) -> Loaded:
 
     Raises ChecklistError where one is, because a variable was filled into it.
     """
-    ids = dict(_ids(loaded.checklist))
-    known_secrets().show(*loaded.files, *(name for name in [*loaded.checklist.targets, *ids.values()] if name in text))
-    filled = {path: name for path, name in ids.items() if name not in text}
+    ids, words = dict(_ids(loaded.checklist)), set(_WORD.findall(text))
+    known_secrets().show(*loaded.files, *words.intersection([*loaded.checklist.targets, *ids.values()]))
+    filled = {path: name for path, name in ids.items() if name not in words}
     problems = [
         Problem(loaded.places[path], "holds the value of a secret variable, expected an id that everybody may read")
         for path, name in filled.items()

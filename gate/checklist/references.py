@@ -208,8 +208,17 @@ def _named_in(model: Model, path: Path_) -> Iterator[tuple[Path_, str]]:
 
 @cache
 def _fields(model: type[Model]) -> tuple[tuple[str, str, bool], ...]:
-    """Each field's name, how a checklist writes it, and whether it names targets. Once a model: items are many."""
-    return tuple((field.name, name, _refers((field.type,))) for name, field in fields_of(model).items())
+    """The fields in or below which targets may be named: their names, how a checklist writes them, whether they do."""
+    known = ((field.name, name, field.type, _refers((field.type,))) for name, field in fields_of(model).items())
+    return tuple((name, alias, refers) for name, alias, wanted, refers in known if refers or _leads_on(wanted))
+
+
+def _leads_on(wanted: Any) -> bool:
+    """Whether there may be a name of a target below a type: in a check or a fault, or in a model that names some."""
+    model = getattr(wanted, "of", wanted)
+    if isinstance(model, type) and issubclass(model, Model):
+        return bool(_fields(model))
+    return wanted is Any or any(map(_leads_on, get_args(wanted)))
 
 
 def _refers(parts: Iterable[Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +32,7 @@ CHECK_REF = "x-check"
 ONCE = "drill"
 """The check that is asked once: tried again until it passes, it would break staging again and again."""
 _PAUSE = 0.25
+_NO_TURN: AbstractContextManager[Any] = nullcontext()
 _GRACE = 2.0
 
 
@@ -123,12 +125,25 @@ def _against(kind: str, value: dict[str, Any], path: Path_ = ()) -> list[Mistake
     return [Mistake((*path, "within"), text, value["within"])]
 
 
-def ask(asked: Asked, world: World) -> Outcome:
+def ask(asked: Asked, world: World, turn: AbstractContextManager[Any] = _NO_TURN) -> Outcome:
     """Asks until it passes or `within` is over, and returns the last outcome with its evidence.
 
-    Never raises for anything a check does: a check that breaks is an ERROR of its own.
+    `turn` is had while it asks, and not while the evidence is kept: what is next can be asked meanwhile. Never raises for
+    anything a check does: a check that breaks is an ERROR of its own.
     """
-    began, started = time.monotonic(), datetime.now(UTC)
+    with turn:
+        began, started = time.monotonic(), datetime.now(UTC)
+        judgement, tries = _judged(asked, world, began)
+        took = time.monotonic() - began
+    if judgement.status is Status.FAIL and world.cancelled.is_set() and took < (asked.within or 0.0):
+        judgement = unobserved(say("The run ended before this check did"), answer=judgement.answer)
+    if judgement.status is Status.ERROR and world.cancelled.is_set() and judgement.cause is None:
+        judgement = structs.replace(judgement, cause=CUT_OFF)
+    return _outcome(asked, world, judgement, tries, started, took)
+
+
+def _judged(asked: Asked, world: World, began: float) -> tuple[Judgement, int]:
+    """The last judgement, and how many tries it took."""
     judgement = unobserved(say("There was no time left to ask"))
     tries = 0
     for deadline in _deadlines(asked, world, began):
@@ -138,12 +153,7 @@ def ask(asked: Asked, world: World) -> Outcome:
         judgement = _try(asked.check, current)
         if judgement.status is Status.PASS or world.cancelled.is_set():
             break
-    took = time.monotonic() - began
-    if judgement.status is Status.FAIL and world.cancelled.is_set() and took < (asked.within or 0.0):
-        judgement = unobserved(say("The run ended before this check did"), answer=judgement.answer)
-    if judgement.status is Status.ERROR and world.cancelled.is_set() and judgement.cause is None:
-        judgement = structs.replace(judgement, cause=CUT_OFF)
-    return _outcome(asked, world, judgement, tries, started, took)
+    return judgement, tries
 
 
 def _deadlines(asked: Asked, world: World, began: float) -> Iterator[float]:

@@ -19,7 +19,9 @@ import msgspec
 from gate.model import Decision, Report, Verdict
 
 FORMATS_BESIDE = ("md", "html", "junit")
-"""The formats that it renders: all that take their time."""
+"""The formats that it renders: all that take their time. The first takes as long as the others."""
+_LARGE = 256 * 1024
+"""Characters of a report whose formats are worth another process."""
 
 
 class Beside:
@@ -118,12 +120,31 @@ def _render(asked: int, answered: int) -> NoReturn:
 
 
 def _made(text: str) -> dict[str, bytes]:
-    """The files of a report."""
-    from gate.render.folder import FILES, content
+    """The files of a report. Those of a large one are made by two processes."""
+    from gate.render.folder import FILES
     from gate.report.document import from_json
 
     report = from_json(text, FILES["json"])
-    return {name: content(report, name) for name in FORMATS_BESIDE}
+    if len(text) < _LARGE:
+        return _contents(report, FORMATS_BESIDE)
+    back, answered = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with os.fdopen(answered, "wb") as pipe:
+            pipe.write(msgspec.msgpack.encode(_contents(report, FORMATS_BESIDE[:1])))
+        os._exit(0)
+    os.close(answered)
+    made = _contents(report, FORMATS_BESIDE[1:])
+    with os.fdopen(back, "rb") as pipe:
+        made |= msgspec.msgpack.decode(pipe.read(), type=dict[str, bytes])
+    os.waitpid(pid, 0)
+    return made
+
+
+def _contents(report: Report, formats: tuple[str, ...]) -> dict[str, bytes]:
+    from gate.render.folder import content
+
+    return {name: content(report, name) for name in formats}
 
 
 def _nothing(language: str) -> Report:

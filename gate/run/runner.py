@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ from gate.staging.staged import Staged
 from gate.verdict import ENDED, decide, in_force
 
 _FOREVER = float("inf")
+_FINISHING = 8
+"""Items that may be asked already, and have their evidence kept while others are asked."""
 
 
 class Options(Struct, frozen=True):
@@ -85,6 +88,7 @@ class Run(Struct, dict=True):
             for position, item in enumerate(section.items)
         }
         self.unrestored: Outcome | None = None
+        self.turns = threading.Semaphore(self.options.workers)
 
     def go(self) -> Report:
         """Runs everything, and always comes back with a report."""
@@ -93,7 +97,7 @@ class Run(Struct, dict=True):
             self.targets = stage.up()
             self._tell_targets()
             self.world = self._world(stage)
-            run_all(self.selected, self._ask, self._tell, self.options.workers)
+            run_all(self.selected, self._ask, self._tell, self.options.workers + _FINISHING)
             self._keep_logs(stage)
         self.progress.end()
         return self.report()
@@ -153,7 +157,7 @@ class Run(Struct, dict=True):
         if outcome is None:
             store = self.options.evidence
             world = structs.replace(self.world, again=self._again(item), evidence=store.of(item.id) if store else None)
-            outcome = self._with_cause(item, ask(item, world))
+            outcome = self._with_cause(item, ask(item, world, self.turns))
         else:
             outcome = self._with_question(item, outcome)
         return self._result(item, masked(outcome, self.secrets))

@@ -15,7 +15,7 @@ Tell = Callable[[ItemResult], None]
 
 
 def run_all(items: list[Item], ask: Ask, tell: Tell, workers: int) -> None:
-    """Asks all items: each as soon as those that it needs are done, at most `workers` at a time, drills one by one.
+    """Asks all items: each as soon as those that it needs are done, by so many threads, drills one by one.
 
     A drill's result is told before the next one is asked: what it has left broken is known there.
     """
