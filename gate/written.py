@@ -213,7 +213,7 @@ def _of_union(value: Any, members: tuple[Any, ...], path: Path_) -> Iterator[Mis
     if value is None and len(some) < len(members):
         return
     fit = [member for member in some if _looks_like(value, member)]
-    if len(some) == 1 or len(fit) == 1:
+    if len(some) == 1 or (len(fit) == 1 and isinstance(value, dict | list | tuple)):
         yield from mistakes(value, (fit or some)[0], path)
         return
     told = {first.text: first for member in some for first in [*mistakes(value, member, path)][:1]}

@@ -448,7 +448,7 @@ def test_quarantine(text: str, name: str) -> None:
         ("- {test: a, owner: b, reason: c}", "q.yml", "entry 1: key 'expires' is missing"),
         ("- {test: a, owner: '', reason: c, expires: 2030-01-31}", "q.yml", "entry 1: owner"),
         ("- {test: a, owner: b, reason: c, expires: soon}", "q.yml", "expected a day"),
-        ("- {test: a, owner: b, reason: c, expires: 2030-01-31, x: 1}", "q.yml", "entry 1: x"),
+        ("- {test: a, owner: b, reason: c, expires: 2030-01-31, x: 1}", "q.yml", "entry 1: unknown key 'x'"),
         (YAML + YAML, "q.yml", "stands twice"),
         ("a: [", "q.yml", "no YAML"),
         ("just text", "q.yml", "expected a list"),

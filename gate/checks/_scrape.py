@@ -30,7 +30,7 @@ _HEAD = 2048
 _CHUNK = 256 * 1024
 
 
-class Scrape(Struct):
+class Scrape(Struct, weakref=True):
     """What came back. `failure` says why there is no exposition; it is then empty."""
 
     exposition: Exposition = field(default_factory=Exposition)

@@ -128,8 +128,8 @@ def _against(kind: str, value: dict[str, Any], path: Path_ = ()) -> list[Mistake
 def ask(asked: Asked, world: World, turn: AbstractContextManager[Any] = _NO_TURN) -> Outcome:
     """Asks until it passes or `within` is over, and returns the last outcome with its evidence.
 
-    `turn` is had while it asks, and not while the evidence is kept: what is next can be asked meanwhile. Never raises for
-    anything a check does: a check that breaks is an ERROR of its own.
+    `turn` is had while it asks, and not while the evidence is kept: what is next can be asked meanwhile. Never raises
+    for anything a check does: a check that breaks is an ERROR of its own.
     """
     with turn:
         began, started = time.monotonic(), datetime.now(UTC)

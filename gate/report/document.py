@@ -21,8 +21,8 @@ def to_json(report: Report) -> str:
     try:
         text = msgspec.json.encode(report, enc_hook=_plain).decode()
     except UnicodeEncodeError:  # half a character, which is in no UTF-8
-        data = msgspec.to_builtins(report, enc_hook=_plain)
-        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()
+        data = json.dumps(msgspec.to_builtins(report, enc_hook=_plain), ensure_ascii=False).encode("utf-8", "replace")
+        text = msgspec.json.encode(msgspec.json.decode(data)).decode()
     return msgspec.json.format(text, indent=1) + "\n"
 
 

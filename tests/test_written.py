@@ -1,0 +1,128 @@
+"""What somebody wrote becomes typed data, or all its mistakes with their paths."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from gate.checks import CHECKS
+from gate.model import Model
+from gate.quantities import Duration
+from gate.written import Mistaken, convert, mistakes, read
+
+
+class Inner(Model):
+    number: Annotated[int, Meta(ge=1, le=9)] = 1
+    wait: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.number == 7:
+            raise ValueError("expected another number than 7")
+
+
+class Outer(Model, kw_only=True):
+    name: Annotated[str, Meta(min_length=1)]
+    inner: Inner = Inner()
+    many: dict[str, Inner] = {}
+    words: str | list[str] | None = None
+    kind: Literal["round", "square"] = "round"
+    pair: Annotated[list[int], Meta(min_length=1)] | None = None
+
+
+def told(value: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    with pytest.raises(Mistaken) as caught:
+        read(value, Outer)
+    return [(each.path, each.text) for each in caught.value.mistakes]
+
+
+def test_all_mistakes_come_at_once() -> None:
+    """Each with its path: unknown and missing keys, types, limits, kinds of their own, in lists and mappings."""
+    value = {
+        "nam": "x",
+        "inner": {"number": "many", "wait": 5},
+        "many": {"a": {"number": 10}, "b": {"numbr": 1}, "c": []},
+        "words": [1],
+        "kind": "rond",
+        "pair": [],
+    }
+    assert told(value) == [
+        (
+            ("nam",),
+            "unknown key 'nam', expected 'inner', 'kind', 'many', 'name', 'pair' or 'words'; did you mean 'name'?",
+        ),
+        ((), "key 'name' is missing, expected it here"),
+        (("inner", "number"), "expected a whole number"),
+        (("inner", "wait"), "expected a duration with its unit, such as 500ms, 30s or 2m"),
+        (("many", "a", "number"), "expected at least 1 and at most 9"),
+        (("many", "b", "numbr"), "unknown key 'numbr', expected 'number' or 'wait'; did you mean 'number'?"),
+        (("many", "c"), "expected a mapping"),
+        (("words", 0), "expected text"),
+        (("kind",), "expected 'round' or 'square'; did you mean 'round'?"),
+        (("pair",), "expected at least one entry"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "text"),
+    [
+        ([], (), "expected a mapping"),
+        ({"name": ""}, ("name",), "expected some text"),
+        ({"name": "a", "inner": {"number": 7}}, ("inner",), "expected another number than 7"),
+        ({"name": "a", "words": 5}, ("words",), "expected text or a list"),
+        ({"name": "a", "words": {}}, ("words",), "expected text or a list"),
+        ({"name": "a", "pair": "x"}, ("pair",), "expected a list"),
+        ({"name": "a", "inner": None}, ("inner",), "expected a mapping"),
+    ],
+)
+def test_one_mistake(value: Any, path: tuple[str | int, ...], text: str) -> None:
+    """A mistake is told once, by the type that the value looks like."""
+    assert told(value) == [(path, text)]
+
+
+def test_what_is_right_is_read() -> None:
+    """Numbers as text stand for numbers, as a variable that is filled in is text; nothing is told."""
+    value = {"name": "a", "inner": {"number": "5", "wait": "1m30s"}, "words": ["b"], "pair": [1]}
+    assert read(value, Outer) == Outer(name="a", inner=Inner(number=5, wait=90.0), words=["b"], pair=[1])
+    assert list(mistakes(value, Outer)) == []
+
+
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1s", "5", "round"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*"ab", "number", "wait"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["name", "inner", "many", "words", "kind", "pair", "x"]), _VALUES))
+def test_mistakes_are_found_where_there_are_some_and_nowhere_else(value: Any) -> None:
+    """The walk never disagrees with msgspec: it finds none where it reads, and at least one where it doesn't."""
+    try:
+        convert(value, Outer)
+    except msgspec.ValidationError:
+        assert list(mistakes(value, Outer))
+    else:
+        assert not list(mistakes(value, Outer))
+
+
+@pytest.mark.parametrize("kind", CHECKS.names())
+@given(value=st.data())
+def test_so_it_is_with_every_check(kind: str, value: st.DataObject) -> None:
+    """Also for the models of the checks, which have kinds of their own and rules about the whole."""
+    check = CHECKS.load(kind)
+    given_ = value.draw(st.dictionaries(st.sampled_from(list(check.__struct_encode_fields__)), _VALUES, max_size=4))
+    try:
+        check.made_of(given_)
+    except (msgspec.ValidationError, ValueError):
+        assert list(check.mistakes(given_))
+    else:
+        assert not list(check.mistakes(given_))
