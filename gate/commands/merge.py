@@ -45,6 +45,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.commands._finish import finish, tell_step
+    from gate.masked import masked
     from gate.publish import outputs
     from gate.render.folder import clear
     from gate.report.merge import NotOneRun, merge, nothing
@@ -66,7 +67,7 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     report = report.but(notes=(*report.notes, *notes))
     if ending.event.is_set():
         raise KeyboardInterrupt
-    return finish(report, Path(options.out), wishes)
+    return finish(masked(report, wishes.secrets), Path(options.out), wishes)
 
 
 def report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:

@@ -78,6 +78,7 @@ class NoPlace(Exception):
 def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     from gate.checklist.load import load
     from gate.evidence import Store
+    from gate.masked import masked
     from gate.publish import outputs
     from gate.report.source import source
     from gate.run.progress import stderr_progress
@@ -109,7 +110,9 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
     notes = noted(wishes)
     report = Run(loaded, settings, secrets, stderr_progress(secrets.hide, language), ending).go()
     report = report.but(notes=(*report.notes, *notes))
-    return finish(before.on(report), Path(options.out), wishes, options.helper)
+    report = before.on(report)
+    report = masked(report.but(sections=()), secrets).but(sections=report.sections)  # they are masked as they are made
+    return finish(report, Path(options.out), wishes, options.helper)
 
 
 @contextmanager

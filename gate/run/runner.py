@@ -160,7 +160,7 @@ class Run(Struct, dict=True):
             outcome = self._with_cause(item, ask(item, world, self.turns))
         else:
             outcome = self._with_question(item, outcome)
-        return self._result(item, masked(outcome, self.secrets))
+        return self._result(item, outcome)
 
     def _again(self, item: Item) -> str:
         files = [word for name in self.loaded.files for word in ("--file", name)]
@@ -237,7 +237,7 @@ class Run(Struct, dict=True):
 
     def _result(self, item: Item, outcome: Outcome) -> ItemResult:
         waiver = self.waivers.get(item.id)
-        return ItemResult(
+        result = ItemResult(
             id=item.id,
             title=item.title,
             severity=item.severity,
@@ -249,6 +249,7 @@ class Run(Struct, dict=True):
             requires=tuple(item.requires),
             location=self._location(item),
         )
+        return masked(result, self.secrets)
 
     def _location(self, item: Item) -> Location | None:
         number, position = self.positions[item.id]
@@ -258,7 +259,7 @@ class Run(Struct, dict=True):
     def report(self) -> Report:
         """The report of what has been found so far; what has no outcome is an error.
 
-        Its outcomes have no secrets in them; what else it says from outside is yet to be masked.
+        Its sections have no secrets in them; what else it says from outside is yet to be masked.
         """
         artifacts, targets = self._checklists(), tuple(self._target(staged) for staged in self.targets.values())
         sections = self._sections({target.name: target.artifacts for target in targets})
@@ -332,7 +333,8 @@ class Run(Struct, dict=True):
         for section in self.checklist.sections:
             items = tuple(self._found(item, logs) for item in section.items if item.id in chosen)
             if items:
-                made.append(SectionResult(id=section.id, title=section.title, items=items))
+                head = masked(SectionResult(id=section.id, title=section.title, items=()), self.secrets)
+                made.append(head.but(items=items))
         return tuple(made)
 
     def _left_out(self) -> tuple[str, ...]:
@@ -351,7 +353,7 @@ class Run(Struct, dict=True):
 
     def _never_asked(self, item: Item) -> ItemResult:
         unasked = self._cut_off(_unasked(Status.ERROR, say("Not run: the run ended before"), CUT_OFF))
-        return self._result(item, masked(self._with_question(item, unasked), self.secrets))
+        return self._result(item, self._with_question(item, unasked))
 
 
 def _names(item: Item) -> list[str]:
