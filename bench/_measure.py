@@ -36,7 +36,10 @@ class Program:
 
 
 def run(program: Program, folder: Path) -> Measured:
-    """Runs a program once in a folder. Raises RuntimeError with its output where it did not do its work."""
+    """Runs a program once in a folder. Raises RuntimeError with its output where it did not do its work.
+
+    Its reports are put aside, so that each run begins without any, as a job does in a fresh checkout.
+    """
     environment = {**os.environ, "NO_COLOR": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it: the first run compiles, later ones do not
     with program.stdin.open("rb") as given, (folder / "log").open("wb") as log:
@@ -45,6 +48,8 @@ def run(program: Program, folder: Path) -> Measured:
         _, status, usage = os.wait4(process.pid, 0)
         took = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
+    if (folder / "out").is_dir():
+        (folder / "out").rename(folder / f"out-{time.monotonic_ns()}")
     if process.returncode not in program.codes:
         tail = (folder / "log").read_text(errors="replace")[-2000:]
         raise RuntimeError(f"{program.command} exited with {process.returncode}:\n{tail}")

@@ -37,25 +37,25 @@ _IN_ADDRESSES = str.maketrans("+/", "-_")
 _APOSTROPHES = ("'", "&#x27;", "&#39;", "&apos;")
 _WORDS = frozenset(("true", "false", "null", "none"))
 """Values that say that there is a secret, or none, and are not one."""
-_PLAIN_WORD = re.compile(r"[a-z]{4,12}|[0-9]{4,12}")
+_PLAIN_WORD = r"[a-z]{4,12}|[0-9]{4,12}"
 """What ordinary texts have in the middle of words and numbers: as a value, it is hidden where it stands alone."""
 _BESIDE = r"(?:(?<!\w)|(?<=\\[nrt])|(?<=\\u[0-9a-fA-F]{4})|(?<=%[0-9a-fA-F]{2})|(?<=\dm))"
 """Where a word begins, also behind what JSON, an address or a terminal's colour ends with a letter or a digit."""
 REACH = 4096
 """Characters on the far side of a cut that are hidden with it, because a secret may reach there."""
 
-_URL = re.compile(
+# What follows is compiled by `re` when it is needed first: most runs need few of these.
+_URL = (
     r"(?<=[A-Za-z0-9])(:\\?/\\?/)"
     r"(?:[^\s/?#\"'<>:]{0,256}:[^\s/?#\"'<>]{1,1024}@|[^\s/:@\"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s\"'<>@]{1,1024}@)"
 )
-_URL_USER = re.compile(r"(?i)(https?:\\?/\\?/)[^\s/?#\"'<>:]{1,1024}@")
-_URL_TORN = re.compile(r"(?<=[A-Za-z0-9])(:\\?/\\?/)[^\s/@\"'<>]{1,1024}\Z")
-_PARAMETER = re.compile(
+_URL_USER = r"(?i)(https?:\\?/\\?/)[^\s/?#\"'<>:]{1,1024}@"
+_URL_TORN = r"(?<=[A-Za-z0-9])(:\\?/\\?/)[^\s/@\"'<>]{1,1024}\Z"
+_PARAMETER = (
     r"(?i)([?&;#](?:[\w.-]{0,64}?(?:token|secret|password|passwd|passphrase|signature|credential|(?:api|access|private)_?key)"
     r"|key|sig|pass|pwd|auth)=)[^&\s\"'`<>#;]+"
 )
-_HEADER = re.compile(
-    r"""(?ix)
+_HEADER = r"""(?ix)
     ( (?: (?:\b|(?<=\\[nrt]))(?:authorization|api-?key|cookie)
         | [a-z0-9]-(?:token|secret|password|(?:api|auth|access|private|subscription)-key) )
       (?:\\*["'])? [ \t]* (?: :(?!:) | =>? ) [ \t]* (?:\r?\n[ \t]+)? )
@@ -65,8 +65,7 @@ _HEADER = re.compile(
       | (\\+(["'])) (?: (?!\\+\5)[^\r\n] )*
       | (?: (?<==)\\*"[^"\r\n]*" | \\(?![nr"']) | [^\r\n'"\\] )+ )
     """
-)
-_FIELD = re.compile(
+_FIELD = (
     r"""(?x)
     ( (?: (?P<flow>[{\[,][ \t]*) \w{0,64}? )?
       (?: """
@@ -82,16 +81,14 @@ _FIELD = re.compile(
       | [^\s"'`\\]+ )
     """
 )
-_BEARER = re.compile(
+_BEARER = (
     r"(?i)(?:\b|(?<=\\[nrt]))(bearer[ \t]+)"
     r"(?!(?:tokens?|auth\w*|realm|errors?|schemes?|credentials?|headers?|required|missing|must)\b)[\w.~+/=-]{4,}"
 )
-_BASIC = re.compile(r"(?i)(?:\b|(?<=\\[nrt]))(basic[ \t]+)([\w+/-]{4,}={0,2})")
-_CURL = re.compile(r"(?:\b|(?<=\\n))curl\b[^\r\n]*")
-_LOGIN = re.compile(
-    r"([ \t](?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user)[ \t=]*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s:\"']{0,256}:\S+)"
-)
-_FORMATS = re.compile(
+_BASIC = r"(?i)(?:\b|(?<=\\[nrt]))(basic[ \t]+)([\w+/-]{4,}={0,2})"
+_CURL = r"(?:\b|(?<=\\n))curl\b[^\r\n]*"
+_LOGIN = r"([ \t](?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user)[ \t=]*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s:\"']{0,256}:\S+)"
+_FORMATS = (
     r"\b(?:gh[opsur]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
     r"|(?<=PRIVATE KEY-----)(?:(?:(?!-----END)[\s\S]){1,8192}(?=-----END)|[\sA-Za-z0-9+/=\\]{4,})"
 )
@@ -133,7 +130,7 @@ class Secrets:
         Where it was hidden, two of them could not be told apart.
         """
         text = "\n".join(names)
-        self._values = {value for value in self._values if value not in text or not _PLAIN_WORD.fullmatch(value)}
+        self._values = {value for value in self._values if value not in text or not re.fullmatch(_PLAIN_WORD, value)}
         self._arrange()
 
     def _arrange(self) -> None:
@@ -146,20 +143,20 @@ class Secrets:
         if any(map(text.__contains__, self._ordered[: bisect_right(self._lengths, len(text))])):
             text = self._pattern.sub(MASK, text)
         if "@" in text and "/" in text:
-            text = _URL_USER.sub(rf"\1{MASK}@", _URL.sub(rf"\1{MASK}@", text))
+            text = re.sub(_URL_USER, rf"\1{MASK}@", re.sub(_URL, rf"\1{MASK}@", text))
         if "=" in text:
-            text = _PARAMETER.sub(rf"\1{MASK}", text)
+            text = re.sub(_PARAMETER, rf"\1{MASK}", text)
         if any(map(text.__contains__, _MARKS)):
-            text = _FORMATS.sub(MASK, text)
+            text = re.sub(_FORMATS, MASK, text)
         small = text.lower()
         if any(map(small.__contains__, _HINTS)):
-            text = _FIELD.sub(_without_text, _HEADER.sub(_without_value, text))
+            text = re.sub(_FIELD, _without_text, re.sub(_HEADER, _without_value, text))
         if "bearer" in small:
-            text = _BEARER.sub(rf"\1{MASK}", text)
+            text = re.sub(_BEARER, rf"\1{MASK}", text)
         if "basic" in small:
-            text = _BASIC.sub(_without_login, text)
+            text = re.sub(_BASIC, _without_login, text)
         if "curl" in small:
-            text = _CURL.sub(lambda call: _LOGIN.sub(rf"\1{MASK}", call[0]), text)
+            text = re.sub(_CURL, lambda call: re.sub(_LOGIN, rf"\1{MASK}", call[0]), text)
         return text
 
     def beginning(self, text: str) -> str:
@@ -168,7 +165,7 @@ class Secrets:
         torn = min((_torn(text, value) for value in self._ordered), default=len(text))
         if torn < len(text):
             return text[:torn] + MASK
-        return _URL_TORN.sub(rf"\1{MASK}", text)
+        return re.sub(_URL_TORN, rf"\1{MASK}", text)
 
     def ending(self, text: str, at: int) -> str:
         """What stands from a place on, without any secret in it, also without the one that is torn there.
@@ -242,7 +239,7 @@ def _forms(value: str) -> set[str]:
 
 
 def _pattern_of(value: str) -> str:
-    return rf"{_BESIDE}{value}(?!\w)" if _PLAIN_WORD.fullmatch(value) else re.escape(value)
+    return rf"{_BESIDE}{value}(?!\w)" if re.fullmatch(_PLAIN_WORD, value) else re.escape(value)
 
 
 def _in_json(value: str) -> Iterator[str]:
