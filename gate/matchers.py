@@ -289,6 +289,7 @@ class _QuantityMatcher(Matcher):
     """A matcher of numbers that carry their unit wherever they stand."""
 
     __slots__ = ()
+    shown = True
 
     @staticmethod
     def parse(value: Any) -> float:

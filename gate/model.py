@@ -48,7 +48,7 @@ class Model(Struct, metaclass=_Frozen):
     @classmethod
     def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
         """Everything that is wrong with what somebody wrote."""
-        found = list(written.of_model(value, cls, path))
+        found = list(written.of_model(value, written.fields(cls), path))
         yield from found or written.as_a_whole(value, cls, path)
 
 

@@ -231,13 +231,21 @@ def _looks_like(value: Any, wanted: Any) -> bool:
     return isinstance(value, list | tuple) if origin in (list, tuple) else not isinstance(value, dict | list | tuple)
 
 
-def of_model(value: Any, model: type[Struct], path: Path_) -> Iterator[Mistake]:
-    """Everything that keeps a value from being a model: unknown and missing keys, its fields, and itself as a whole."""
+def of_model(
+    value: Any, known: dict[str, structs.FieldInfo], path: Path_, also: Iterable[str] = ()
+) -> Iterator[Mistake]:
+    """Everything that keeps a value from being the fields of a model: unknown and missing keys, and each field.
+
+    `also`: keys that may stand beside them, and do not.
+    """
     if not isinstance(value, dict):
         yield Mistake(path, "expected a mapping", value)
         return
-    known = fields(model)
-    yield from (unknown_key(key, sorted(known), value[key], path) for key in value if key not in known)
+    names = sorted({*known, *also})
+    for key in value:
+        if key not in known:
+            text = f"unknown key '{key}', expected {one_of(names)}{nearest(str(key), names)}"
+            yield Mistake((*path, key), text, value[key], "key")
     for key, field in known.items():
         if key in value:
             yield from mistakes(value[key], field.type, (*path, key))
@@ -251,13 +259,6 @@ def as_a_whole(value: Any, model: type[Struct], path: Path_) -> Iterator[Mistake
         convert(value, model)
     except msgspec.ValidationError as error:
         yield Mistake(path, str(error), value, "whole")
-
-
-def unknown_key(key: str, known: list[str], value: Any, path: Path_) -> Mistake:
-    """That a key is none of those that are known."""
-    return Mistake(
-        (*path, key), f"unknown key '{key}', expected {one_of(known)}{nearest(str(key), known)}", value, "key"
-    )
 
 
 @cache

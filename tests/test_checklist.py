@@ -42,6 +42,11 @@ def test_smallest() -> None:
     assert str(loaded.place_of(0, 0)) == "f.yml:7:9"
 
 
+OF_AN_ITEM = (
+    "'alert', 'alert_rules', 'command', 'document', 'drill', 'file', 'http', 'id', 'loaded_rules', 'metrics', 'needs', "
+    "'promql', 'requires', 'scrape_config', 'scrape_target', 'severity', 'source', 'tcp', 'tests', 'timeout', 'title', "
+    "'traceability' or 'within'"
+)
 MISTAKES = {
     "empty file": ("", ["1:1: the file is empty, expected a checklist"]),
     "a list": ("- a\n", ["1:1: expected a mapping with 'version', 'service' and 'sections'"]),
@@ -67,6 +72,22 @@ MISTAKES = {
             "3:1: unknown key 'langage', expected 'environment', 'language', 'sections', 'service', 'targets',"
             " 'version', 'waiver_policy' or 'waivers'; did you mean 'language'?"
         ],
+    ),
+    "unknown key of an item": (
+        HEAD + SECTIONS + ITEM.replace("title:", "titel: A, title:"),
+        [f"7:19: unknown key 'titel', expected {OF_AN_ITEM}; did you mean 'title'?"],
+    ),
+    "a check by a name of ours": (
+        HEAD + SECTIONS + ITEM.replace("title:", "check: http, title:"),
+        [f"7:19: unknown key 'check', expected {OF_AN_ITEM}"],
+    ),
+    "a size without a unit": (
+        HEAD + SECTIONS + "      - {id: s.a, title: A, file: {path: a, size: {gt: 5}}}\n",
+        ['7:51: expected a size with its unit, such as 512B, 8KiB or 64MiB, got {"gt": 5}'],
+    ),
+    "a number that is too large": (
+        HEAD + "waiver_policy: {max_days: 99999}\n" + SECTIONS + ITEM,
+        ["3:27: expected at least 1 and at most 36500, got 99999"],
     ),
     "wrong version": ("version: 2\nservice: shop\n" + SECTIONS + ITEM, ["1:10: expected 1, got 2"]),
     "no service": ("version: 1\n" + SECTIONS + ITEM, ["1:1: key 'service' is missing, expected it here"]),

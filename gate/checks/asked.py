@@ -18,7 +18,7 @@ from gate.messages import say
 from gate.model import Artifact, Evidence, Model, Outcome, Status
 from gate.quantities import PositiveDuration, duration
 from gate.secrets import beginning_of, end_of
-from gate.written import Mistake, Mistaken, Path_, convert, fields, of_model, one_of, read, unknown_key
+from gate.written import Mistake, Mistaken, Path_, convert, fields, of_model, one_of, read
 
 if TYPE_CHECKING:
     from gate.checks.world import World
@@ -50,7 +50,7 @@ class Asked(Model):
     def made_of(cls, value: Any) -> Self:
         """From a mapping in which the check stands under its own name."""
         kinds = _kinds(value)
-        if len(kinds) != 1 or _against(kinds[0], value):
+        if len(kinds) != 1 or "check" in value or _against(kinds[0], value):
             raise ValueError("expected exactly one check")
         rest = {key: entry for key, entry in value.items() if key != kinds[0]}
         made: Self = convert({**rest, "check": _check(kinds[0], value[kinds[0]])}, cls)
@@ -60,9 +60,8 @@ class Asked(Model):
     def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
         kinds = _kinds(value)
         rest = {key: entry for key, entry in value.items() if key not in kinds} if isinstance(value, dict) else value
-        found = [each for each in of_model(rest, cls, path) if each.path != (*path, "check")]
-        if isinstance(rest, dict) and "check" in rest:
-            found.append(unknown_key("check", cls.keys(), rest["check"], path))
+        own = {key: field for key, field in fields(cls).items() if key != "check"}
+        found = list(of_model(rest, own, path, also=CHECKS.names()))
         unknown = any(each.about == "key" and len(each.path) == len(path) + 1 for each in found)
         if len(kinds) > 1:
             text = f"expected exactly one check, got {' and '.join(kinds)}"
@@ -73,11 +72,6 @@ class Asked(Model):
         for kind in kinds:
             found += _of_check(kind, value[kind], (*path, kind)) or _against(kind, value, path)
         yield from found
-
-    @classmethod
-    def keys(cls) -> list[str]:
-        """The keys that may stand there: its own, and the names of the checks."""
-        return sorted([*(key for key in fields(cls) if key != "check"), *CHECKS.names()])
 
     @property
     def kind(self) -> str:

@@ -42,7 +42,9 @@ class Seen(Struct, frozen=True):
 
 
 def _pattern(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
+        raise ValueError("expected text")
+    if not value:
         raise ValueError("expected some text")
     try:
         nothing = patterns.matches_nothing(value)
