@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 
-from gate.messages import Message
+from gate.messages import Message, fill
 from gate.quantities import duration
 
 LOCALES = Path(__file__).parent / "locale"
@@ -22,7 +22,6 @@ LANGUAGES = ("en", "fr")
 
 _LOCALES = {"en": "en_GB", "fr": "fr_FR"}
 _MOMENTS = {"en": "d MMMM y 'at' HH:mm:ss 'UTC'", "fr": "d MMMM y 'à' HH:mm:ss 'UTC'"}
-_PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _QUANTITY = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)? (?:ms|s|min|B|KiB|MiB|GiB)|[0-9]+ min [0-9]+ s")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"fr": {"B": "o", "KiB": "Kio", "MiB": "Mio", "GiB": "Gio"}}
@@ -46,15 +45,7 @@ class Language:
         return self._filled(message.text, message.args)
 
     def _filled(self, text: str, args: dict[str, str | int | float | Message]) -> str:
-        template = self._catalogue.gettext(text) if text else ""
-
-        def put(found: re.Match[str]) -> str:
-            name = found[1]
-            if name is None:
-                return found[0][0]
-            return self._argument(args[name]) if name in args else found[0]
-
-        return _PLACE.sub(put, template)
+        return fill(self._catalogue.gettext(text) if text else "", args, self._argument)
 
     def _argument(self, value: str | int | float | Message) -> str:
         if isinstance(value, Message):

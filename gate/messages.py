@@ -6,8 +6,8 @@ Only the template is ever translated: arguments are what was observed, and stay 
 
 from __future__ import annotations
 
-import string
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 Argument = "str | int | float | Message"
 _SHOWN = 20
+_PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,19 +28,16 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return fill(self.text, self.args)
 
 
-class _Formatter(string.Formatter):
-    """Fills in names only: no attribute access and no indexing, whatever a template says."""
+def fill(template: str, args: Mapping[str, Any], shown: Callable[[Any], str] = str) -> str:
+    """The template with its arguments in place. Never raises: a name without an argument stays as it is."""
 
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        return kwargs[field_name], field_name
+    def put(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return found[0][0]
+        return shown(args[name]) if name in args else found[0]
 
-
-_FORMATTER = _Formatter()
-
-
-def fill(template: str, args: dict[str, str | int | float | Message]) -> str:
-    """The template with its arguments in place."""
-    return _FORMATTER.vformat(template, (), args)
+    return _PLACE.sub(put, template)
 
 
 def say(text: str, /, **args: str | int | float | Message) -> Message:

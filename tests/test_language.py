@@ -27,7 +27,9 @@ def test_messages_in_messages_are_translated() -> None:
 @pytest.mark.parametrize("text", ["{", "}", "{0}", "{a.b}", "{missing}", "{a:>99999999999}", "{a!r}", "", "{{a}}"])
 def test_no_template_breaks(text: str, code: str) -> None:
     """A template from a report that somebody else wrote costs neither an exception nor memory."""
-    assert len(translate(Message(text=text, args={"a": "x"}), code)) < 100
+    message = Message(text=text, args={"a": "x"})
+    assert len(translate(message, code)) < 100
+    assert len(str(message)) < 100
 
 
 FORMS = {
