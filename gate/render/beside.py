@@ -20,7 +20,7 @@ from gate.model import Decision, Report, Verdict
 
 FORMATS_BESIDE = ("md", "html", "junit")
 """The formats that it renders: all that take their time. The first takes as long as the others."""
-_LARGE = 256 * 1024
+_LARGE = 16 * 1024
 """Characters of a report whose formats are worth another process."""
 
 
