@@ -40,7 +40,9 @@ class Document(Check[Seen]):
     sections: Annotated[
         list[TextMatcher],
         Meta(
-            description="The headings that have to be there, each with text under it.", examples=[["Signal", "Actions"]]
+            description="The headings that have to be there, each with text under it.",
+            examples=[["Signal", "Actions"]],
+            extra_json_schema={"minItems": 1},
         ),
     ] = []
     words: Annotated[Matcher | None, Meta(description="How many words have to stand under each of these headings.")] = (
