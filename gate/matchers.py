@@ -29,9 +29,10 @@ Where = str | Message
 
 
 class Matcher:
-    """What is expected of one value. In a checklist it is a kind of its own (`gate.written.Kind`)."""
+    """What is expected of one value. In a checklist it has a form of its own (`gate.written.Form`)."""
 
     __slots__ = ("spec",)
+    of: ClassVar[Any] = Any
     then: ClassVar[Any] = Any
     shown: ClassVar[bool] = False
     schema: ClassVar[dict[str, Any]] = {

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, StructMeta, field, structs
 
 from gate import written
 from gate.messages import Message
-from gate.written import Mistake, Path_, kind
+from gate.written import Mistake, Path_, form
 
 REPORT_VERSION: Literal["prodgate.report/1"] = "prodgate.report/1"
 
@@ -67,12 +67,8 @@ Natural = Annotated[int, Meta(ge=0)]
 """A whole number from 0."""
 
 
-def _inside(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected text")
+def _inside(value: str) -> str:
     path = PurePosixPath(value)
-    if not value:
-        raise ValueError("expected some text")
     if path.is_absolute() or ".." in path.parts:
         raise ValueError("expected a path inside the checkout, without '..'")
     if "\0" in value:
@@ -83,7 +79,7 @@ def _inside(value: Any) -> str:
 if TYPE_CHECKING:
     CheckoutPath = str
 else:
-    CheckoutPath = kind(_inside, {"type": "string", "minLength": 1})
+    CheckoutPath = form(_inside, {"type": "string", "minLength": 1}, of=SomeText)
 """A path relative to the checkout. It may not lead out of it: neither absolute, nor by `..`, nor by a symbolic link."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gate.written import kind
+from gate.written import form
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -64,11 +64,11 @@ if TYPE_CHECKING:
     Size = int
 else:
     _WRITTEN = {"type": "string", "pattern": f"^{_DURATION}$", "examples": ["500ms", "30s", "2m"]}
-    Duration = kind(parse_duration, _WRITTEN)
+    Duration = form(parse_duration, _WRITTEN)
     """A duration, in seconds once loaded."""
-    PositiveDuration = kind(_more_than_nothing, _WRITTEN)
+    PositiveDuration = form(_more_than_nothing, _WRITTEN)
     """A duration that is more than none, in seconds once loaded."""
-    Size = kind(_some_bytes, {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]})
+    Size = form(_some_bytes, {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]})
     """A size of more than nothing, in bytes once loaded."""
 
 

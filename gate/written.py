@@ -55,7 +55,7 @@ class Mistaken(ValueError):
 
 
 class _Anything(type):
-    """A kind's values are whatever its `made_of` returns: mostly plain text and numbers."""
+    """A form's values are whatever its `made_of` returns: mostly plain text and numbers."""
 
     def __instancecheck__(cls, value: object) -> bool:
         return True
@@ -72,9 +72,10 @@ class Written(Protocol):
 Data = TypeVar("Data", bound=Written)
 
 
-class Kind(metaclass=_Anything):
-    """A kind of value that is written in a way of its own, and `then` is read as another."""
+class Form(metaclass=_Anything):
+    """The form of a value that is written in a way of its own: as an `of`, which `before` makes a `then` of."""
 
+    of: ClassVar[Any] = Any
     then: ClassVar[Any] = Any
     shown: ClassVar[bool] = True
     """Whether a mistake shows the value."""
@@ -83,23 +84,23 @@ class Kind(metaclass=_Anything):
 
     @staticmethod
     def before(value: Any) -> Any:
-        """What is read instead of the value. Raises ValueError(`expected ...`)."""
+        """What the value, which is an `of`, stands for. Raises ValueError(`expected ...`)."""
         raise NotImplementedError
 
     @classmethod
     def made_of(cls, value: Any) -> Any:
         """What the value stands for. Raises ValueError, or msgspec.ValidationError."""
-        return convert(cls.before(value), cls.then)
+        return convert(cls.before(convert(value, cls.of)), cls.then)
 
 
-def kind(before: Callable[[Any], Any], schema: dict[str, Any], *, then: Any = Any) -> Any:
-    """A kind of value: what makes it, or raises ValueError(`expected ...`), its JSON Schema, and what it is then."""
-    return type("Kind", (Kind,), {"before": staticmethod(before), "schema": schema, "then": then})
+def form(before: Callable[[Any], Any], schema: dict[str, Any], *, of: Any = Any, then: Any = Any) -> Any:
+    """A form: what makes its values, or raises ValueError(`expected ...`), the JSON Schema, what of, and what then."""
+    return type("Form", (Form,), {"before": staticmethod(before), "schema": schema, "of": of, "then": then})
 
 
 @cache
 def _as_written(model: Any) -> Any:
-    inside = {"made_of": model.made_of, "mistakes": model.mistakes, "of": model}
+    inside = {"made_of": model.made_of, "mistakes": model.mistakes, "model": model}
     return _Anything(f"AsWritten{model.__name__}", (), inside)
 
 
@@ -151,7 +152,7 @@ def mistakes(value: Any, wanted: Any, path: Path_ = ()) -> Iterator[Mistake]:
             yield from mistakes(key, inner[0], (*path, key))
             yield from mistakes(entry, inner[1], (*path, key))
     elif hasattr(wanted, "made_of"):
-        yield from _of_kind(value, wanted, path)
+        yield from _of_form(value, wanted, path)
     elif _refused(value, wanted):
         yield Mistake(path, f"expected {_expected(value, wanted)}", value)
 
@@ -164,9 +165,12 @@ def _refused(value: Any, wanted: Any) -> bool:
     return False
 
 
-def _of_kind(value: Any, wanted: Any, path: Path_) -> Iterator[Mistake]:
+def _of_form(value: Any, wanted: Any, path: Path_) -> Iterator[Mistake]:
+    if found := list(mistakes(value, wanted.of, path)):
+        yield from found
+        return
     try:
-        made = wanted.before(value)
+        made = wanted.before(convert(value, wanted.of))
     except ValueError as error:
         yield Mistake(path, str(error), value, "value" if wanted.shown else "whole")
     else:

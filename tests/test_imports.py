@@ -11,7 +11,7 @@ import gate
 
 ROOT = Path(gate.__file__).parent
 ORDER = [
-    {"messages", "patterns", "quantities", "registry", "secrets", "words", "written"},
+    {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written"},
     {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence", "masked", "output"},
     {"prometheus", "testresults"},
     {"staging"},

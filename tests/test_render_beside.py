@@ -21,14 +21,19 @@ PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 from gate.render.beside import beside
-from gate.render.folder import write
+from gate.render.folder import FILES, write
 from gate.report.document import read
 with beside() as helper:
     print(helper._pid, flush=True)
     {first}
-    write(read(Path("given.json")), Path("out"), helper)
+    {then}
 {last}
 """
+WRITE = 'write(read(Path("given.json")), Path("out"), helper)'
+ONLY_BESIDE = """helper.ask(Path("given.json").read_bytes())
+    Path("out").mkdir()
+    for name, content in helper.contents().items():
+        Path("out", FILES[name]).write_bytes(content)"""
 MADE = {
     "go": reports.go,
     "all down": reports.all_down,
@@ -38,10 +43,12 @@ MADE = {
 }
 
 
-def program(folder: Path, report: Report, *, first: str = "", last: str = "") -> subprocess.Popen[str]:
+def program(
+    folder: Path, report: Report, *, first: str = "", then: str = WRITE, last: str = ""
+) -> subprocess.Popen[str]:
     """A process that writes a report with a helper beside it."""
     (folder / "given.json").write_text(to_json(report), encoding="utf-8")
-    text = PROGRAM.format(first=first, last=last)
+    text = PROGRAM.format(first=first, then=then, last=last)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-c", text], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
@@ -65,9 +72,10 @@ def test_it_makes_what_the_run_would_make(name: str, tmp_path: Path) -> None:
     """Byte by byte, in the report's language, whatever stands in it and however much."""
     report = MADE[name]()
     write(report, tmp_path / "alone")
-    with program(tmp_path, report) as ran:
+    with program(tmp_path, report, then=ONLY_BESIDE) as ran:
         pid = int((ran.stdout or sys.stdin).readline())
         assert ran.wait(60) == 0
+    (tmp_path / "out/report.json").write_bytes((tmp_path / "given.json").read_bytes())
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
     assert not is_there(pid)
 

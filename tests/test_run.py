@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -383,3 +385,36 @@ def test_nowhere_to_write_is_found_before_anything_is_run(gate: Gate) -> None:
     (gate.folder / "taken").write_text("a file")
     code, _, err = gate.run("run", "--out", "taken/here")
     assert (code, "taken/here can't hold the reports" in err, (gate.folder / "ran").exists()) == (2, True, False)
+
+
+class Counting(BaseHTTPRequestHandler):
+    """Answers after a while, and counts how many requests are under way at once."""
+
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def do_GET(self) -> None:
+        with Counting.lock:
+            Counting.under_way += 1
+            Counting.most = max(Counting.most, Counting.under_way)
+        time.sleep(0.1)
+        with Counting.lock:
+            Counting.under_way -= 1
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_so_many_are_asked_at_a_time(tmp_path: Path, workers: int) -> None:
+    """As many as there are workers, and never more, although the evidence of others is still being kept."""
+    Counting.most = 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gate = Gate(tmp_path)
+        url = f"http://127.0.0.1:{server.server_port}"
+        gate.write(*({"id": f"s.{number}", "http": {"url": url, "status": 200}} for number in range(12)))
+        code, _, err = gate.run("run", "--workers", str(workers))
+        server.shutdown()
+    assert (code, Counting.most) == (0, workers), err

@@ -16,6 +16,7 @@ import yaml
 from msgspec import Struct, field
 
 from gate.checklist.problems import ChecklistError, Place, Problem
+from gate.written import Path_
 
 FILE_LIMIT = 4 * 2**20
 DEPTH_LIMIT = 64
@@ -259,9 +260,6 @@ def _resolved(text: str) -> Any:
         number.text = text
         return number
     return text
-
-
-Path_ = tuple[str | int, ...]
 
 
 def flatten(tree: Tree) -> tuple[Any, dict[Path_, Place], dict[Path_, Place]]:

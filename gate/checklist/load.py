@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gate.checklist.document import Mapping as MappingTree
-from gate.checklist.document import Path_, Tree, flatten, parse, read
+from gate.checklist.document import Tree, flatten, parse, read
 from gate.checklist.explain import explain
 from gate.checklist.interpolate import interpolate
 from gate.checklist.merge import merge
@@ -19,7 +19,7 @@ from gate.checklist.models import Checklist
 from gate.checklist.problems import ChecklistError, Place, Problem
 from gate.checklist.references import references
 from gate.secrets import known as known_secrets
-from gate.written import Mistaken
+from gate.written import Mistaken, Path_
 from gate.written import read as read_as
 
 _WORD = re.compile(r"[\w.-]+", re.ASCII)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gate.checks.asked import Asked
+from gate.forms import Day, Text
 from gate.model import Model, Natural, Severity
 from gate.staging.spec import Target
-from gate.words import Day, Text
 from gate.written import AsWritten
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

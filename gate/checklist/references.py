@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from msgspec import Struct
 
-from gate.checklist.document import Path_
 from gate.checklist.models import Checklist, Item, WaiverPolicy
 from gate.checklist.problems import Place, Problem
 from gate.checks import CHECKS
@@ -19,7 +18,7 @@ from gate.checks.asked import Asked
 from gate.checks.base import Check, Refers
 from gate.model import Model
 from gate.staging.spec import Target
-from gate.written import Mistaken, nearest
+from gate.written import Mistaken, Path_, nearest
 from gate.written import fields as fields_of
 from gate.written import read as read_as
 
@@ -215,7 +214,7 @@ def _fields(model: type[Model]) -> tuple[tuple[str, str, bool], ...]:
 
 def _leads_on(wanted: Any) -> bool:
     """Whether there may be a name of a target below a type: in a check or a fault, or in a model that names some."""
-    model = getattr(wanted, "of", wanted)
+    model = getattr(wanted, "model", wanted)
     if isinstance(model, type) and issubclass(model, Model):
         return bool(_fields(model))
     return wanted is Any or any(map(_leads_on, get_args(wanted)))

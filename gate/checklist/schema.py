@@ -43,15 +43,15 @@ def report_schema() -> dict[str, Any]:
 
 def _definitions(models: list[Any]) -> dict[str, Any]:
     """The schemas of some models and of all that they refer to, by name."""
-    _, found = msgspec.json.schema_components(models, schema_hook=_of_kind, ref_template=_REF)
+    _, found = msgspec.json.schema_components(models, schema_hook=_of_form, ref_template=_REF)
     plain = msgspec.json.decode(msgspec.json.encode(found))
     return {name: _clean(schema) for name, schema in sorted(plain.items())}
 
 
-def _of_kind(wanted: Any) -> dict[str, Any]:
+def _of_form(wanted: Any) -> dict[str, Any]:
     """The schema of a type that has a form of its own."""
-    if hasattr(wanted, "of"):
-        return {"$ref": _REF.format(name=wanted.of.__name__)}
+    if hasattr(wanted, "model"):
+        return {"$ref": _REF.format(name=wanted.model.__name__)}
     schema: dict[str, Any] = wanted.schema
     return schema
 

@@ -14,7 +14,7 @@ from gate.messages import Message, say
 from gate.model import CheckoutPath, Model, SomeText
 from gate.prometheus.rules import Rule
 from gate.secrets import beginning_of
-from gate.written import kind
+from gate.written import form
 
 ANNOTATIONS = ("runbook", "runbook_url")
 
@@ -74,4 +74,4 @@ def _wish(value: Any) -> Any:
 if TYPE_CHECKING:
     Runbooks = RunbookWish
 else:
-    Runbooks = kind(_wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookWish"}]}, then=RunbookWish)
+    Runbooks = form(_wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookWish"}]}, then=RunbookWish)

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from gate.checks._prometheus import asking, exposed
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
+from gate.forms import as_list
 from gate.matchers import MISSING, TextMatcher, describe
 from gate.messages import Message, say, together
 from gate.prometheus import config, expressions
@@ -19,7 +20,7 @@ from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.prometheus.recording import Recording
 from gate.quantities import duration
 from gate.secrets import beginning_of
-from gate.written import kind
+from gate.written import form
 
 State = Literal["inactive", "pending", "firing"]
 STATES = get_args(State)
@@ -27,16 +28,12 @@ _SHOWN = 20
 Texts = Mapping[str, str]
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 if TYPE_CHECKING:
     States = list[State]
 else:
     _ONE = {"enum": list(STATES)}
-    States = kind(
-        _as_list,
+    States = form(
+        as_list,
         {"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]},
         then=Annotated[list[State], Meta(min_length=1)],
     )

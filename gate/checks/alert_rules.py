@@ -15,12 +15,12 @@ from gate.checks._prometheus import ReadFile, no_files, rule_files
 from gate.checks._runbooks import ANNOTATIONS, Runbooks, RunbookWish
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
+from gate.forms import OnlyTrue
 from gate.matchers import MISSING, Matcher, TextMatcher, unlike
 from gate.messages import Message, say
 from gate.model import CheckoutPath, Location
 from gate.prometheus.rules import Group, Rule
 from gate.secrets import beginning_of
-from gate.words import OnlyTrue
 
 _SHOWN = 3
 _PLACES = 50

@@ -23,7 +23,7 @@ from gate.model import CheckoutPath, Model
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import beginning_of, torn
 from gate.staging.spec import HttpUrl
-from gate.written import kind
+from gate.written import form
 
 _SHOWN_BODY = 4096
 _EXCERPT = 200
@@ -42,7 +42,7 @@ def _text(value: Any) -> str:
 if TYPE_CHECKING:
     HeaderValue = str
 else:
-    HeaderValue = kind(_text, {"type": ["string", "number", "boolean"]})
+    HeaderValue = form(_text, {"type": ["string", "number", "boolean"]})
 
 
 class TlsWish(Model):

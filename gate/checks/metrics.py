@@ -16,13 +16,13 @@ from gate.checks._paths import find, shown
 from gate.checks._scrape import Scrape, scrape, scrape_file
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
+from gate.forms import OnlyTrue
 from gate.matchers import Matcher, TextMatcher, describe, unlike
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Location, SomeText
 from gate.prometheus.exposition import Exposition, Family, Problem, Sample
 from gate.quantities import Size
 from gate.secrets import beginning_of
-from gate.words import OnlyTrue
 
 LIMIT = 64 * 1024 * 1024
 _SHOWN = 20

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
@@ -20,7 +20,7 @@ from gate.matchers import Matcher
 from gate.messages import Message, say
 from gate.model import CheckoutPath, Location, SomeText
 from gate.secrets import beginning_of
-from gate.written import kind
+from gate.written import form
 
 _SHOWN = 50
 _LINE = 200
@@ -41,11 +41,7 @@ class Seen(Struct, frozen=True):
     """The functions that there are, for a suggestion."""
 
 
-def _pattern(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected text")
-    if not value:
-        raise ValueError("expected some text")
+def _pattern(value: str) -> str:
     try:
         nothing = patterns.matches_nothing(value)
     except patterns.BadPattern as error:
@@ -58,7 +54,7 @@ def _pattern(value: Any) -> str:
 if TYPE_CHECKING:
     Pattern = str
 else:
-    Pattern = kind(_pattern, {"type": "string", "minLength": 1})
+    Pattern = form(_pattern, {"type": "string", "minLength": 1}, of=SomeText)
 
 
 class Source(Check[Seen]):

@@ -18,6 +18,7 @@ from gate.checks.base import Attachment, CannotObserve, Check, Judgement, failed
 from gate.checks.command import Arguments, Command
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, FILES_EACH, as_bytes
+from gate.forms import as_list
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Location, Model, Natural, Row, SomeText, Status
 from gate.quantities import Duration, Size, duration, size
@@ -25,7 +26,7 @@ from gate.secrets import torn
 from gate.testresults import results as testresults
 from gate.testresults.quarantine import Entry, NoQuarantine, read
 from gate.testresults.results import Case, NotResults, Results
-from gate.written import kind
+from gate.written import form
 
 _FILE_LIMIT = 32 * 1024 * 1024
 _ROWS = 50
@@ -40,15 +41,11 @@ _BY_THE_SHELL = 126
 """Exit codes from this one on say that a command could not be run, or was ended by a signal, and nothing of tests."""
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 if TYPE_CHECKING:
     Paths = list[str]
 else:
     _PATH = {"type": "string", "minLength": 1}
-    Paths = kind(_as_list, {"anyOf": [_PATH, {"type": "array", "items": _PATH}]}, then=list[CheckoutPath])
+    Paths = form(as_list, {"anyOf": [_PATH, {"type": "array", "items": _PATH}]}, then=list[CheckoutPath])
 
 
 class QuarantineFile(Model):

@@ -26,7 +26,7 @@ from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.rules import Rule
-from gate.written import kind
+from gate.written import form
 
 _LINKS: tuple[LinkName, ...] = get_args(LinkName)
 _SHOWN = 20
@@ -43,7 +43,7 @@ def _percent(value: Any) -> int:
 if TYPE_CHECKING:
     Percent = int
 else:
-    Percent = kind(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
+    Percent = form(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
 
 
 class Chain(Struct, frozen=True):

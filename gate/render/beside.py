@@ -108,7 +108,7 @@ def _render(asked: int, answered: int) -> NoReturn:
 
         with os.fdopen(asked, "rb") as pipe:
             _made(to_json(_nothing("en")))
-            if language := pipe.readline().decode().strip():
+            if (language := pipe.readline().decode().strip()) not in ("", "en"):
                 _made(to_json(_nothing(language)))
             text = pipe.read().decode()
         if text:

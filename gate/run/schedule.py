@@ -14,19 +14,19 @@ Ask = Callable[[Item], ItemResult]
 Tell = Callable[[ItemResult], None]
 
 
-def run_all(items: list[Item], ask: Ask, tell: Tell, workers: int) -> None:
+def run_all(items: list[Item], ask: Ask, tell: Tell, threads: int) -> None:
     """Asks all items: each as soon as those that it needs are done, by so many threads, drills one by one.
 
     A drill's result is told before the next one is asked: what it has left broken is known there.
     """
     for name, group in by_phase(items).items():
-        _run_phase(Order(group), ask, tell, 1 if name == "drill" else workers)
+        _run_phase(Order(group), ask, tell, 1 if name == "drill" else threads)
 
 
-def _run_phase(order: Order, ask: Ask, tell: Tell, workers: int) -> None:
+def _run_phase(order: Order, ask: Ask, tell: Tell, threads: int) -> None:
     todo: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[ItemResult] = queue.SimpleQueue()
-    count = min(workers, len(order.items))
+    count = min(threads, len(order.items))
     _start(count, todo, done, ask)
     asked, ahead = 0, 2 * count if count > 1 else 1  # a worker that is free finds its next item there
     while order.ready or asked:

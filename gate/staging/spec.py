@@ -13,12 +13,10 @@ from gate.matchers import Matcher
 from gate.messages import Message, say
 from gate.model import CheckoutPath, Model, TargetName
 from gate.quantities import Duration, duration
-from gate.written import kind
+from gate.written import form
 
 
-def _http_url(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected text")
+def _http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -49,13 +47,13 @@ if TYPE_CHECKING:
     Words = list[str]
     Variable = str
 else:
-    HttpUrl = kind(_http_url, {"type": "string"})
-    Words = kind(
+    HttpUrl = form(_http_url, {"type": "string"}, of=str)
+    Words = form(
         _words,
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
         then=Annotated[list[str], Meta(min_length=1)],
     )
-    Variable = kind(_variable, {"type": ["string", "number"]})
+    Variable = form(_variable, {"type": ["string", "number"]})
 """A command, as a list of words or as one text."""
 Port = Annotated[int, Meta(ge=1, le=65535)]
 StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]

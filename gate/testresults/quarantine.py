@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from gate import markdown, written
+from gate.forms import Day, Text
 from gate.model import Model
 from gate.secrets import beginning_of
 from gate.testresults.results import Case
-from gate.words import Day, Text
 
 _COLUMNS = {
     "test": "test", "test id": "test", "id": "test",

@@ -10,7 +10,7 @@ from gate.model import Model
 def models_in(wanted: Any) -> set[type[Model]]:
     """The models that a type is made of, not those inside of these."""
     found = {part for each in get_args(wanted) for part in models_in(each)}
-    for each in (wanted, getattr(wanted, "of", None), getattr(wanted, "then", None)):
+    for each in (wanted, getattr(wanted, "model", None), getattr(wanted, "then", None)):
         if isinstance(each, type) and issubclass(each, Model):
             found.add(each)
     return found

@@ -14,7 +14,7 @@ from gate.model import Model, TargetName
 from gate.quantities import Duration
 from gate.staging.faults import FAULTS
 from gate.staging.spec import Words
-from gate.written import Mistake, Path_, kind
+from gate.written import Mistake, Path_, form
 
 _MOST = 200
 """Requests a second."""
@@ -77,7 +77,7 @@ def _rate(value: Any) -> float:
 if TYPE_CHECKING:
     Rate = float
 else:
-    Rate = kind(_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MOST})
+    Rate = form(_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MOST})
 
 
 class Traffic(Model):

@@ -1,18 +1,16 @@
-"""Kinds of values that checklists and their files have in common: a title or a reason, a day, a plain yes."""
+"""Forms that checklists and their files have in common: a title or a reason, a day, a plain yes, one or a list."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from gate.written import kind
+from gate.written import form
 
 _LONGEST = 2000
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected text")
+def _text(value: str) -> str:
     text = value.strip()
     if not text:
         raise ValueError("expected some text")
@@ -36,12 +34,17 @@ def _true(value: Any) -> bool:
     return True
 
 
+def as_list(value: Any) -> Any:
+    """A list as it is; what is written alone as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 if TYPE_CHECKING:
     OnlyTrue = bool
     Text = str
     Day = date
 else:
-    OnlyTrue = kind(_true, {"const": True})
-    Text = kind(_text, {"type": "string", "minLength": 1, "maxLength": _LONGEST})
+    OnlyTrue = form(_true, {"const": True})
+    Text = form(_text, {"type": "string", "minLength": 1, "maxLength": _LONGEST}, of=str)
     """What people read: without the blanks around it, some and not too much."""
-    Day = kind(_day, {"type": "string", "format": "date"})
+    Day = form(_day, {"type": "string", "format": "date"})
