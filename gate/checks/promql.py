@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gate.checks._numbers import number_unlike
 from gate.checks._prometheus import asking
@@ -20,7 +20,11 @@ from gate.secrets import beginning_of
 _SHOWN = 20
 
 
-Seen = tuple[Series, ...]
+class Seen(Struct, frozen=True):
+    """The series of a result, and hints of Prometheus on the query."""
+
+    series: tuple[Series, ...]
+    infos: tuple[str, ...] = ()
 
 
 class Promql(Check[Seen]):
@@ -55,23 +59,26 @@ class Promql(Check[Seen]):
 
     def observe(self, world: World) -> Seen:
         with asking(world, self.target) as api:
-            return tuple(api.query(self.query))
+            series = tuple(api.query(self.query))
+            return Seen(series, tuple(api.infos))
 
     def judge(self, seen: Seen) -> Judgement:
-        answer = "\n".join(map(str, seen[:_SHOWN])) or "(nothing)"
-        if len(seen) > _SHOWN:
-            answer += f"\n[... {len(seen) - _SHOWN} more ...]"
-        problems = list(self._problems(seen))
+        series = seen.series
+        answer = "\n".join(map(str, series[:_SHOWN])) or "(nothing)"
+        if len(series) > _SHOWN:
+            answer += f"\n[... {len(series) - _SHOWN} more ...]"
+        answer = "\n".join([answer, *seen.infos[:_SHOWN]])
+        problems = list(self._problems(series))
         if problems:
             return failed(together(problems), answer=answer)
-        if not seen:
+        if not series:
             return passed(say("There is no series, as expected"), answer=answer)
-        if len(seen) == 1:
-            return passed(say("The value is {value}", value=f"{seen[0].value:g}"), answer=answer)
-        shown = say("{count} series, the first {value}", count=len(seen), value=f"{seen[0].value:g}")
+        if len(series) == 1:
+            return passed(say("The value is {value}", value=_value(series[0])), answer=answer)
+        shown = say("{count} series, the first {value}", count=len(series), value=_value(series[0]))
         return passed(shown, answer=answer)
 
-    def _problems(self, seen: Seen) -> Iterator[Message]:
+    def _problems(self, seen: tuple[Series, ...]) -> Iterator[Message]:
         if self.empty:
             if seen:
                 yield say(
@@ -86,8 +93,18 @@ class Promql(Check[Seen]):
         elif self.value is not None:
             yield from self._of_values(seen)
 
-    def _of_values(self, seen: Seen) -> Iterator[Message]:
-        found = [number_unlike(self.value, series.value, beginning_of(str(series), 200)) for series in seen]
-        wrong = [problem for problem in found if problem]
+    def _of_values(self, seen: tuple[Series, ...]) -> Iterator[Message]:
+        wrong = [problem for problem in map(self._of_value, seen) if problem]
         if self.matching == "each" or len(wrong) == len(seen):
             yield from wrong
+
+    def _of_value(self, series: Series) -> Message | None:
+        at = beginning_of(str(series), 200)
+        if series.value is None:
+            return say("{series} is a native histogram, not a number; "
+                       "query histogram_count(), histogram_sum() or histogram_quantile() of it", series=at)  # fmt: skip
+        return number_unlike(self.value, series.value, at)
+
+
+def _value(series: Series) -> str:
+    return series.histogram if series.value is None else f"{series.value:g}"

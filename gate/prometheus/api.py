@@ -5,7 +5,11 @@ Whatever comes back that is not what the API promises (HTML, half an answer, an 
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,11 +17,17 @@ from msgspec import Struct
 
 from gate import http
 from gate.messages import Message, say
+from gate.prometheus import durations
 from gate.secrets import beginning_of
 
 ANSWER_LIMIT = 32 * 2**20
 """Bytes of an answer."""
 _SHOWN = 2000
+# What the API writes. float() reads more, such as "1_000", " 1", "infinity" and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Inf)|NaN")
+_DEFAULT_INTERVAL = 60.0
+_LATE = 10.0
+"""Seconds by which a scrape or an evaluation may miss its time on a busy machine."""
 
 
 class PrometheusError(Exception):
@@ -30,14 +40,17 @@ class PrometheusError(Exception):
 
 
 class Series(Struct, frozen=True):
-    """A series of a query's result. A scalar has no labels."""
+    """A series of a query's result. A scalar has no labels. `value` is None for a native histogram."""
 
     labels: Mapping[str, str]
-    value: float
+    value: float | None
+    histogram: str = ""
+    """Count and sum of a native histogram, for evidence."""
 
     def __str__(self) -> str:
         inner = ", ".join(f'{name}="{value}"' for name, value in sorted(self.labels.items()) if name != "__name__")
-        return f"{self.labels.get('__name__', '')}{{{inner}}} {self.value!r}"
+        shown = self.histogram if self.value is None else repr(self.value)
+        return f"{self.labels.get('__name__', '')}{{{inner}}} {shown}"
 
 
 class Course(Struct, frozen=True):
@@ -55,7 +68,8 @@ class ActiveTarget(Struct, frozen=True):
     health: str
     error: str
     labels: Mapping[str, str]
-    interval: str = ""
+    overdue: float | None = None
+    """Seconds since the last scrape, if that is too long ago for its interval."""
 
 
 class ActiveAlert(Struct, frozen=True):
@@ -69,7 +83,10 @@ class ActiveAlert(Struct, frozen=True):
 
 
 class LoadedRule(Struct, frozen=True):
-    """A rule as Prometheus has it. `health` is `ok`, `err` or `unknown` (not evaluated yet); `wait` in seconds."""
+    """A rule as Prometheus has it. `health` is `ok`, `err` or `unknown` (not evaluated yet). Durations are in seconds.
+
+    `wait` is its `for`.
+    """
 
     name: str
     alerting: bool
@@ -81,6 +98,9 @@ class LoadedRule(Struct, frozen=True):
     error: str
     state: str
     alerts: tuple[ActiveAlert, ...] = ()
+    keep_firing_for: float = 0.0
+    overdue: float | None = None
+    """Seconds since the last evaluation, if that is too long ago for the group's interval."""
 
 
 class LoadedGroup(Struct, frozen=True):
@@ -90,6 +110,7 @@ class LoadedGroup(Struct, frozen=True):
     file: str
     interval: float
     rules: tuple[LoadedRule, ...]
+    limit: float = 0.0
 
 
 class Api:
@@ -98,6 +119,8 @@ class Api:
     def __init__(self, base_url: str, deadline: float) -> None:
         self.base_url = base_url.rstrip("/")
         self.deadline = deadline
+        self.infos: list[str] = []
+        """Hints of the responses so far, such as "metric might not be a counter". They make no result incomplete."""
 
     def query(self, query: str) -> list[Series]:
         """The instant vector (or scalar, as one series) of a query."""
@@ -107,10 +130,7 @@ class Api:
         if data.get("resultType") != "vector":
             raise PrometheusError(say("The result of the query is a {kind}, not a vector or scalar",
                                       kind=beginning_of(str(data.get("resultType")), 40)))  # fmt: skip
-        return [
-            Series(_texts(_mapping(entry).get("metric")), _sample(_mapping(entry).get("value")))
-            for entry in _list(data.get("result"))
-        ]
+        return [_series(_mapping(entry)) for entry in _list(data.get("result"))]
 
     def query_range(self, query: str, start: float, end: float, step: float) -> list[Course]:
         """The course of each series of a query between two Unix times, a point every `step` seconds."""
@@ -122,7 +142,8 @@ class Api:
             Course(
                 _texts(_mapping(entry).get("metric")),
                 tuple(
-                    (float(point[0]), _sample(point)) for point in map(_pair, _list(_mapping(entry).get("values", [])))
+                    (_number(point[0]), _sample(point))
+                    for point in map(_pair, _list(_mapping(entry).get("values", [])))
                 ),
             )
             for entry in matrix
@@ -130,13 +151,13 @@ class Api:
 
     def targets(self) -> list[ActiveTarget]:
         """What Prometheus scrapes now."""
-        data = _mapping(self._get("targets", state="active"))
-        return [_target(_mapping(entry)) for entry in _list(data.get("activeTargets"))]
+        data, now = self._get_at("targets", state="active")
+        return [_target(_mapping(entry), now) for entry in _list(_mapping(data).get("activeTargets"))]
 
     def rules(self) -> list[LoadedGroup]:
         """The groups of rules that are loaded."""
-        data = _mapping(self._get("rules"))
-        return [_group(_mapping(entry)) for entry in _list(data.get("groups"))]
+        data, now = self._get_at("rules")
+        return [_group(_mapping(entry), now) for entry in _list(_mapping(data).get("groups"))]
 
     def alerts(self) -> list[ActiveAlert]:
         """The alerts that are pending or firing."""
@@ -147,7 +168,18 @@ class Api:
         """The configuration as it is loaded, YAML."""
         return _text(_mapping(self._get("status/config")).get("yaml"))
 
+    def formatted(self, query: str) -> str | None:
+        """Return the expression as Prometheus formats it; None if this server cannot format."""
+        try:
+            return _text(self._get("format_query", query=query))
+        except PrometheusError:
+            return None
+
     def _get(self, path: str, **parameters: str) -> Any:
+        return self._get_at(path, **parameters)[0]
+
+    def _get_at(self, path: str, **parameters: str) -> tuple[Any, float]:
+        """Return the data of a response and the server's time in Unix seconds."""
         url = f"{self.base_url}/api/v1/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
         request = http.Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
                                limit=ANSWER_LIMIT)  # fmt: skip
@@ -155,7 +187,7 @@ class Api:
             answer = http.fetch(request, self.deadline)
         except http.HttpFailure as failure:
             raise PrometheusError(say("Prometheus did not answer: {why}", why=failure.message)) from None
-        return self._data(answer)
+        return self._data(answer), _server_time(answer)
 
     def _data(self, answer: http.Answer) -> Any:
         shown = f"HTTP {answer.status}\n\n{beginning_of(answer.text(), _SHOWN)}"
@@ -177,7 +209,25 @@ class Api:
             raise PrometheusError(
                 say("Prometheus refused: {error}", error=beginning_of(str(body.get("error")), 500)), shown
             )
+        if warnings := body.get("warnings"):
+            # A warning says that something is missing: a store that did not answer, samples that were dropped.
+            shown = beginning_of(_joined(warnings), 500)
+            raise PrometheusError(say("The response of Prometheus may be incomplete; it warns: {warning}",
+                                      warning=shown), shown)  # fmt: skip
+        self.infos += [info for info in body.get("infos") or () if isinstance(info, str) and info not in self.infos]
         return body.get("data")
+
+
+def _joined(texts: Any) -> str:
+    return "; ".join(map(str, texts)) if isinstance(texts, list) else str(texts)
+
+
+def _server_time(answer: http.Answer) -> float:
+    """Return the server's clock, so that its timestamps are not compared with another machine's."""
+    try:
+        return parsedate_to_datetime(answer.header("date") or "").timestamp()
+    except (ValueError, OverflowError):
+        return time.time()
 
 
 def _bad(what: str) -> PrometheusError:
@@ -213,32 +263,67 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> Mapping[str, str]:
-    return {str(name): str(text) for name, text in _mapping(value if value is not None else {}).items()}
+    return {name: _text(text) for name, text in _mapping(value if value is not None else {}).items()}
+
+
+def _series(entry: Mapping[str, Any]) -> Series:
+    labels = _texts(entry.get("metric"))
+    if "histogram" not in entry:
+        return Series(labels, _sample(entry.get("value")))
+    histogram = _mapping(_pair(entry["histogram"])[1])
+    count, total = _text(histogram.get("count")), _text(histogram.get("sum"))
+    return Series(labels, None, f"{{count:{beginning_of(count, 40)}, sum:{beginning_of(total, 40)}}}")
 
 
 def _sample(value: Any) -> float:
-    text = _pair(value)[1]
-    try:
-        return float(_text(text))
-    except ValueError:
-        raise _bad("a number") from None
+    text = _text(_pair(value)[1])
+    if not _NUMBER.fullmatch(text):
+        raise _bad("a number")
+    return float(text)
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not _is_number(value):
         raise _bad("a duration")
-    return float(value)
+    return _number(value)
 
 
-def _target(entry: Mapping[str, Any]) -> ActiveTarget:
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise _bad("a number") from None
+
+
+def _overdue(last: Any, interval: float, now: float) -> float | None:
+    """Return how long ago something last happened that happens every `interval` seconds; None if that is in time.
+
+    None, too, if the server does not give the time, as Prometheus did not before 2.17.
+    """
+    if last is None:
+        return None
+    try:
+        # Prometheus writes nanoseconds, of which Python keeps the microseconds.
+        moment = datetime.fromisoformat(_text(last))
+        if moment.tzinfo is None:
+            raise ValueError
+        age = now - moment.timestamp()
+    except (ValueError, OverflowError):
+        raise _bad("a time") from None
+    return age if age > 2 * interval + _LATE else None
+
+
+def _target(entry: Mapping[str, Any], now: float) -> ActiveTarget:
     labels = _texts(entry.get("labels"))
+    interval = durations.seconds(str(entry.get("scrapeInterval", ""))) or _DEFAULT_INTERVAL
+    health = str(entry.get("health", ""))
     return ActiveTarget(
         job=str(entry.get("scrapePool") or labels.get("job", "")),
         url=str(entry.get("scrapeUrl", "")),
-        health=str(entry.get("health", "")),
+        health=health,
         error=str(entry.get("lastError", "")),
         labels=labels,
-        interval=str(entry.get("scrapeInterval", "")),
+        overdue=None if health == "unknown" else _overdue(entry.get("lastScrape"), interval, now),
     )
 
 
@@ -253,16 +338,21 @@ def _alert(entry: Mapping[str, Any]) -> ActiveAlert:
     )
 
 
-def _group(entry: Mapping[str, Any]) -> LoadedGroup:
+def _group(entry: Mapping[str, Any], now: float) -> LoadedGroup:
+    interval = _seconds(entry.get("interval", 0))
+    # A group that takes longer than its interval is evaluated as often as it can be.
+    period = (interval or _DEFAULT_INTERVAL) + _seconds(entry.get("evaluationTime", 0))
     return LoadedGroup(
         name=_text(entry.get("name")),
         file=str(entry.get("file", "")),
-        interval=_seconds(entry.get("interval", 0)),
-        rules=tuple(_rule(_mapping(rule)) for rule in _list(entry.get("rules"))),
+        interval=interval,
+        rules=tuple(_rule(_mapping(rule), period, now) for rule in _list(entry.get("rules"))),
+        limit=_seconds(entry.get("limit", 0)),
     )
 
 
-def _rule(entry: Mapping[str, Any]) -> LoadedRule:
+def _rule(entry: Mapping[str, Any], period: float, now: float) -> LoadedRule:
+    health = str(entry.get("health", ""))
     return LoadedRule(
         name=_text(entry.get("name")),
         alerting=entry.get("type") == "alerting",
@@ -270,8 +360,10 @@ def _rule(entry: Mapping[str, Any]) -> LoadedRule:
         wait=_seconds(entry.get("duration", 0)),
         labels=_texts(entry.get("labels")),
         annotations=_texts(entry.get("annotations")),
-        health=str(entry.get("health", "")),
+        health=health,
         error=str(entry.get("lastError", "")),
         state=str(entry.get("state", "")),
         alerts=tuple(_alert(_mapping(alert)) for alert in _list(entry.get("alerts") or [])),
+        keep_firing_for=_seconds(entry.get("keepFiringFor", 0)),
+        overdue=None if health == "unknown" else _overdue(entry.get("lastEvaluation"), period, now),
     )
