@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gate.checks._paths import find
 from gate.checks.base import CannotObserve
 from gate.checks.file import One
 from gate.model import Status
@@ -70,6 +71,7 @@ def root(tmp_path: Path) -> Path:
     (root / "out").symlink_to("../secret")
     (root / "away").symlink_to("..")
     (root / "circle").symlink_to("circle")
+    (root / "nowhere_at_all").symlink_to("/nowhere/at/all")
     return root
 
 
@@ -92,7 +94,13 @@ def status(root: Path, **fields: Any) -> Status:
         ({"path": "docs/[ab]*.md", "count": 2}, Status.PASS),
         ({"path": "run.sh", "executable": True, "size": {"gt": 0}}, Status.PASS),
         ({"path": "inner", "contains": "the text"}, Status.PASS),
-        ({"path": "broken", "exists": False}, Status.FAIL),
+        ({"path": "broken", "exists": False}, Status.PASS),
+        ({"path": "broken", "exists": True}, Status.FAIL),
+        ({"path": "br*", "exists": True}, Status.FAIL),
+        ({"path": "nowhere_at_all", "exists": True}, Status.FAIL),
+        ({"path": "broken", "size": {"gt": 0}}, Status.FAIL),
+        ({"path": "broken", "contains": "a"}, Status.FAIL),
+        ({"path": "docs/a.md/x", "exists": True}, Status.FAIL),
         ({"path": "nothing/*", "exists": True}, Status.FAIL),
     ],
 )
@@ -101,11 +109,49 @@ def test_real_files(root: Path, fields: dict[str, Any], expected: Status) -> Non
     assert status(root, **fields) is expected
 
 
-@pytest.mark.parametrize("path", ["out", "away/secret", "away/*", "o*"])
+@pytest.mark.parametrize("path", ["out", "away/secret", "away/*", "o*", "**/*.md"])
 def test_links_out_of_the_checkout(root: Path, path: str) -> None:
     """A symbolic link that leads out of the checkout could not be observed, whatever is behind it."""
     with pytest.raises(CannotObserve, match="leads out of the checkout"):
         status(root, path=path, contains="secret")
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A checkout with folders that are links: to a folder beside, to one below, to itself, to one above."""
+    for name in ("src/own", "lib/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.py").write_text("x = 1\n")
+    for name, to in {"lib": "../lib", "again": "../lib/deep", "own2": "own", "self": ".", "up": ".."}.items():
+        (tmp_path / "src" / name).symlink_to(to)
+    (tmp_path / "src" / "dangling").symlink_to("nowhere")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [("src/**/*.py", 2), ("**/*.py", 2), ("src/lib/**/*.py", 1), ("src/*/a.py", 3), ("src/**/deep", 1), ("src/**", 5)],
+)
+def test_linked_folders(linked: Path, pattern: str, count: int) -> None:
+    """`**` looks into linked folders of the checkout, and finds what is in them once."""
+    assert len(find(world(linked), pattern)) == count
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("file", {"path": "src/**/*.py", "exists": True}),
+        ("source", {"file": "src/**/*.py", "text": "x"}),
+        ("document", {"file": "src/**/*.md", "sections": ["A"]}),
+        ("tests", {"results": "src/**/*.xml"}),
+        ("alert_rules", {"file": "src/**/*.yml", "valid": True}),
+    ],
+)
+def test_linked_folders_out_of_the_checkout(linked: Path, kind: str, fields: dict[str, Any]) -> None:
+    """No check that takes a glob skips in silence what it may not look into."""
+    (linked / "src" / "out").symlink_to("/usr")
+    with pytest.raises(CannotObserve, match="src/out leads out of the checkout"):
+        check(kind, **fields).observe(world(linked))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +160,6 @@ def test_links_out_of_the_checkout(root: Path, path: str) -> None:
         ({"path": "binary", "contains": "a"}, "is no text"),
         ({"path": "docs", "contains": "a"}, "is no file"),
         ({"path": "circle", "exists": True}, "circle"),
-        ({"path": "broken", "contains": "a"}, "is no file"),
     ],
 )
 def test_what_can_not_be_read(root: Path, fields: dict[str, Any], why: str) -> None:

@@ -1,12 +1,15 @@
-"""Files of the checkout: where a path of a checklist leads, and never out of it."""
+"""Resolve checklist paths and globs inside the checkout, rejecting anything that leads out of it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from glob import has_magic
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gate.checks.base import CannotObserve
 from gate.checks.world import World
@@ -20,33 +23,91 @@ MATCH_LIMIT = 10_000
 
 
 def find(world: World, pattern: str) -> list[Path]:
-    """The files and folders that a path or a glob (`docs/runbooks/*.md`, `**/*.go`) names, sorted.
+    """Return the existing files and folders that a path or a glob (`docs/*.md`, `**/*.go`) names, sorted.
 
-    Raises CannotObserve when one leads out of the checkout, or there are more than 10,000.
+    `**` follows symbolic links to folders inside the checkout; each folder is searched once. Raises CannotObserve if a
+    link leads out of the checkout, or if more than 10,000 paths match.
     """
     root = world.root.resolve()
     if not has_magic(pattern):
-        path = root / pattern
-        return [_checked(path, root, pattern)] if os.path.lexists(path) else []
-    found = []
-    for path in root.glob(pattern.removeprefix("./").rstrip("/")):
-        found.append(_checked(path, root, pattern))
+        return [root / pattern] if _exists(root / pattern, root) else []
+    found: set[Path] = set()
+    for path in _matches(root, PurePosixPath(pattern).parts, root):
+        found.add(path)
         if len(found) > MATCH_LIMIT:
             raise CannotObserve(say("{pattern} matches more than {count} files", pattern=pattern, count=MATCH_LIMIT))
     return sorted(found)
 
 
-def _checked(path: Path, root: Path, pattern: str) -> Path:
+def _matches(folder: Path, parts: tuple[str, ...], root: Path) -> Iterator[Path]:
+    """Yield the existing paths below `folder` that the parts of a pattern match."""
+    if not parts:
+        yield folder
+        return
+    part, rest = parts[0], parts[1:]
+    if part == "**":
+        for inside in _folders(folder, root):
+            yield from _matches(inside, rest, root)
+        return
+    names = (name for name in _names(folder, root) if fnmatchcase(name, part)) if has_magic(part) else (part,)
+    for name in names:
+        path = folder / name
+        if _is_there(path, root) and (not rest or path.is_dir()):
+            yield from _matches(path, rest, root)
+
+
+def _folders(top: Path, root: Path) -> Iterator[Path]:
+    """Yield a folder and every folder below it, linked folders included, each once."""
+    searched = top.resolve()
+    waiting, seen = [top], {searched}
+    while waiting:
+        folder = waiting.pop()
+        yield folder
+        for path in (folder / name for name in _names(folder, root)):
+            if not (_is_there(path, root) and path.is_dir()):
+                continue
+            real = path.resolve()
+            # What a link leads to inside the searched folder is found there under its own name.
+            if real not in seen and not (path.is_symlink() and real.is_relative_to(searched)):
+                seen.add(real)
+                waiting.append(path)
+
+
+def _names(folder: Path, root: Path) -> list[str]:
+    """Return the names in a folder, sorted. Raises CannotObserve if the folder cannot be read."""
     try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CannotObserve(say("{path} can't be read: {why}", path=shown(folder, root), why=why)) from error
+
+
+def _is_there(path: Path, root: Path) -> bool:
+    """As `_exists`, for an entry of a folder that is known to be in the checkout: only a link can lead out of it."""
+    return _exists(path, root) if path.is_symlink() else os.path.lexists(path)
+
+
+def _exists(path: Path, root: Path) -> bool:
+    """Return whether something is at a path, as `test -e` does: a symbolic link to nothing does not exist.
+
+    Raises CannotObserve for a link in a circle, and for one that leads out of the checkout.
+    """
+    try:
+        path.stat()
         inside = path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ELOOP:
+            why = error.strerror or str(error)
+            raise CannotObserve(say("{path} can't be read: {why}", path=shown(path, root), why=why)) from error
         raise CannotObserve(say("{path} is a symbolic link in a circle", path=shown(path, root))) from None
     if not inside:
         raise CannotObserve(
             say("{path} leads out of the checkout", path=shown(path, root)),
             advice=say("Only files of the checkout are judged: name the file itself instead of the link"),
         )
-    return path
+    return True
 
 
 def shown(path: Path, root: Path) -> str:

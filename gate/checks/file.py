@@ -81,7 +81,7 @@ class File(Check[Seen]):
         read = bool(self.text or self.contains)
         made = []
         for path in find(world, self.path):
-            found = path.stat() if path.exists() else path.lstat()
+            found = path.stat()
             text = read_text(path, root) if read else None
             made.append(One(shown(path, root), found.st_mode, found.st_size, text))
         return tuple(made)

@@ -96,7 +96,7 @@ class Source(Check[Seen]):
             return self._inside_by_hand(parts)
         if "**" in self.file:
             base, _, name = self.file.partition("**/")
-            return f"{self._grep()} -r --include={shlex.quote(name)} {shell_pattern(base or '.')}"
+            return f"{self._grep()} -R --include={shlex.quote(name)} {shell_pattern(base or '.')}"
         return f"{self._grep()} -H {shell_pattern(self.file)}"
 
     def _inside_by_hand(self, parts: list[tuple[str, int, int]]) -> str:
