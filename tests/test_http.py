@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import zlib
 
@@ -129,22 +131,55 @@ def test_no_answer() -> None:
 @pytest.mark.parametrize(
     ("data", "phase"),
     [
-        (b"\x00\x01\x02\xff garbage\r\n\r\n", "first byte"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "first byte"),
-        (b"HTTP/1.1 99999 What\r\n\r\n", "first byte"),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "first byte"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", "first byte"),
+        (b"\x00\x01\x02\xff garbage\r\n\r\n", "head"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "head"),
+        (b"HTTP/1.1 99999 What\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000 + b"\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000 + b"\r\n\r\n", "head"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100_000, "head"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nX: y", "head"),
+        (b"HTTP/1.1 200 OK\r\n folded: y\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\n: no name\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\0\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nX: a\rY: b\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding\x0b: chunked\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1_0\r\n\r\nabcdefghij", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2.0\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nabc", "head"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1_0\r\nhello hello hell\r\n0\r\n\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 100_000 + b"\r\nhello", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 100_000 + b"\r\n", "body"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nnot gzip", "body"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "body"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "body"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello", "body"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "body"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\0\0\0", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x", mtime=0) + b"more", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n" + zlib.compress(b"x") + b"more", "body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\nx", "body"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x" * 9999, mtime=0)[:20], "body"),
     ],
 
 )  # fmt: skip
 def test_broken_answers(data: bytes, phase: str) -> None:
-    """What is no whole answer is a failure of the phase where it broke."""
+    """A response that is cut short, malformed or ambiguous is a failure of the phase where it broke."""
     with serving({"/": send(data)}) as web:
         assert phase == failure(f"{web.url}/").phase
 
@@ -235,6 +270,135 @@ def test_an_endless_body_costs_its_limit() -> None:
     assert (len(answer.body), answer.truncated) == (1_000_000, True)
 
 
+RAW = zlib.compressobj(9, zlib.DEFLATED, -15)
+PANIC = gzip.compress(b"panic", mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("head", "data", "body"),
+    [
+        (b"Content-Length: 5\r\n", b"panic and more", b"panic"),
+        (b"Content-Length: 5\r\nContent-Length: 5\r\n", b"panic", b"panic"),
+        (b"Content-Length: 5, 5\r\nContent-Length: 05\r\n", b"panic", b"panic"),
+        (b"Content-Length : 5\r\n", b"panic and more", b"panic"),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"5\r\npanic\r\n0\r\n\r\n", b"panic"),
+        (b"Content-Length: x\r\nTransfer-Encoding: chunked\r\n", b"5\r\npanic\r\n0\r\n\r\n", b"panic"),
+        (b"Transfer-Encoding: Chunked\r\n", b"5;a=b;c=\"d\"\r\npanic\r\n0\r\n\r\n", b"panic"),
+        (b"Transfer-Encoding: chunked\r\n", b"002 \r\npa\r\n3\nnic\n000\n\n", b"panic"),
+        (b"Transfer-Encoding: chunked\r\n", b"5\r\npanic\r\n0\r\nContent-Length: 2\r\nX: y\r\n\r\n", b"panic"),
+        (b"Transfer-Encoding: chunked\r\n", b"5\r\npanic\r\n0\r\n", b"panic"),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n", b"panic and more", b"panic"),
+        (b"Transfer-Encoding: gzip, chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(PANIC), PANIC), b"panic"),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+         b"%x\r\n%s\r\n0\r\n\r\n" % (len(PANIC), PANIC), b"panic"),
+        (b"Transfer-Encoding: gzip\r\nContent-Length: 2\r\n", PANIC, b"panic"),
+        (b"Transfer-Encoding: gzip\r\nContent-Encoding: gzip\r\n", gzip.compress(PANIC, mtime=0), b"panic"),
+        (b"Content-Encoding: gzip\r\n", PANIC + b"\0\0" + PANIC + b"\0" * 100_000, b"panicpanic"),
+        (b"Content-Encoding: deflate\r\n", RAW.compress(b"panic" * 99_999) + RAW.flush(), b"panic" * 99_999),
+        (b"Content-Encoding: deflate, gzip\r\n", gzip.compress(zlib.compress(b"panic"), mtime=0), b"panic"),
+        (b"", b"panic", b"panic"),
+    ],
+)  # fmt: skip
+def test_framing(head: bytes, data: bytes, body: bytes) -> None:
+    """The body is what its framing says, and what its codings hold."""
+    with serving({"/": send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + data)}) as web:
+        assert fetch(web.url).body == body
+
+
+@pytest.mark.parametrize("codings", ["br", "compress", "chunked, chunked", "chunked, gzip", "xchunked", "chunked;a=b"])
+def test_a_transfer_coding_that_cannot_be_undone(codings: str) -> None:
+    """A body whose transfer coding is unknown is not taken as it came."""
+    with serving({"/": send(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {codings}\r\n\r\n5\r\npanic".encode())}) as web:
+        answer = fetch(web.url)
+    assert (answer.status, answer.body) == (200, b"")
+    assert "its Transfer-Encoding can't be undone here" in str(answer.unread)
+
+
+@pytest.mark.parametrize("count", [1, 500])
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_interim_responses(status: int, count: int) -> None:
+    """Interim responses are not the response, however many come before it, and their headers are not its own."""
+    interim = f"HTTP/1.1 {status} Wait\r\nX: y\r\nContent-Length: 9\r\n\r\n".encode() * count
+    with serving({"/": send(interim + b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops")}) as web:
+        answer = fetch(web.url)
+    assert (answer.status, answer.body, answer.header("x")) == (500, b"oops", None)
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304), ("GET", 101), ("HEAD", 500)])
+@pytest.mark.parametrize("head", ["Content-Length: 5", "Transfer-Encoding: chunked", "Content-Encoding: br", "X: y"])
+def test_responses_without_a_body(method: str, status: int, head: str) -> None:
+    """These have no body, whatever their headers announce and whatever follows."""
+    with serving({"/": send(f"HTTP/1.1 {status} Because\r\n{head}\r\n\r\npanic".encode())}) as web:
+        answer = fetch(web.url, method=method)
+    assert (answer.status, answer.body, answer.unread) == (status, b"", None)
+
+
+def test_folded_headers() -> None:
+    """The lines of a folded header are joined with a space, and blanks around a name or a value are dropped."""
+    raw = b"HTTP/1.1 200 OK\r\nX:  a\r\n\t b \r\n  c\r\nY \t: d\nZ:\r\n e\r\nEmpty:\r\n\r\n"
+    with serving({"/": send(raw)}) as web:
+        answer = fetch(web.url)
+    assert answer.headers == (("X", "a b c"), ("Y", "d"), ("Z", "e"), ("Empty", ""))
+
+
+def test_a_body_cut_short_under_tls(authority: Authority) -> None:
+    """A body that only the end of the connection ends is cut short if TLS is not ended in order."""
+
+    def cut(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+
+    def whole(connection: socket.socket) -> None:
+        cut(connection)
+        assert isinstance(connection, ssl.SSLSocket)
+        connection.unwrap()
+
+    with serving({"/cut": cut, "/whole": whole}, tls=authority.context()) as web:
+        tls = http.Tls(ca=authority.ca)
+        assert failure(f"{web.url}/cut", tls=tls).phase == "body"
+        assert fetch(f"{web.url}/whole", tls=tls).body == b"half"
+
+
+def test_an_answer_before_the_body_was_read() -> None:
+    """A server that refuses a large body, and closes, is heard."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1024)
+                refuse(connection)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1 << 20):
+                    """Nothing is left unread: closing would then reset the connection."""
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        answer = fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", method="POST", body=b"x" * 5_000_000)
+        thread.join(LATE)
+    assert answer.status == 413
+
+
+def test_a_header_that_would_break_the_request() -> None:
+    """Nothing that a checklist says can add a line to a request."""
+    for headers in ({"X": "a\r\nY: b"}, {"X\r\nY": "b"}, {"X Y": "b"}, {"": "b"}):
+        assert failure("http://127.0.0.1:9/", headers=headers).phase in ("request", "connect")
+
+
+def test_nested_bombs_end_at_the_deadline() -> None:
+    """Codings that unpack to padding without end are left at the deadline."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    begun = packer.compress(gzip.compress(b"x")) + packer.flush(zlib.Z_FULL_FLUSH)
+    padding = packer.compress(b"\0" * 10_000_000) + packer.flush(zlib.Z_FULL_FLUSH)
+    bomb = gzip.compress(begun + padding * 1000)
+    with serving({"/": Reply(200, bomb, {"Content-Encoding": "gzip, gzip, gzip"})}) as web:
+        found = failure(web.url, SOON)
+    assert (found.phase, found.timeout) == ("body", True)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_compressed(encoding: str) -> None:
     """Compressed bodies are decompressed."""
@@ -270,7 +434,7 @@ def test_another_http() -> None:
     """An answer in another version of HTTP is said to be one."""
     with serving({"/": send(b"HTTP/2 200 OK\r\n\r\n")}) as web:
         found = failure(f"{web.url}/")
-    assert str(found.message).endswith("did not come: the answer is in HTTP/2, expected HTTP/1")
+    assert str(found.message).endswith("not valid HTTP: the answer is in HTTP/2, expected HTTP/1")
 
 
 def test_gzip_in_several_members() -> None:
@@ -340,11 +504,21 @@ def test_redirects_that_lead_elsewhere(location: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "text"),
     [
-        ("text/plain; charset=latin-1", b"\xe9", "é"),
+        ("text/plain; charset=iso-8859-1", b"\xe9", "é"),
+        ("text/plain; charset=ISO_8859-1", b"\xe9", "é"),
+        ("text/plain; charset=Windows-1251", b"\xef", "п"),
+        ("text/plain; charset=shift_jis", b"\x83\x5c", "ソ"),
+        ("text/plain; charset=gb2312", b"\xd6\xd0", "中"),
+        ('text/plain; a="; charset=utf-16"; charset="iso-8859-1"; charset=utf-16', b"\xe9", "é"),
+        ("text/plain; charset=utf-8, text/html", b"ok", "ok"),
+        ("text/plain; charset=", b"ok", "ok"),
+        ("text/plain; charset=iso-8859-1", b"\xef\xbb\xbf\xc3\xa9", "é"),
+        ("text/plain", b"\xfe\xff\x00o\x00k", "ok"),
+        ("text/plain", b"\xff\xfeo\x00k\x00", "ok"),
         ("text/plain", "é".encode(), "é"),
         ("text/plain; charset=nonsense", b"ok", "ok"),
         ("text/plain; charset=zlib", b"ok", "ok"),
-        ("text/plain; charset=utf-8", b"\xff\xfe", "��"),
+        ("text/plain; charset=utf-8", b"\xff\xff", "��"),
         ("text/plain; charset=utf-16", b"\x00\xd8", "�"),
         ('text/plain; charset="utf-8"', b"ok", "ok"),
     ],
@@ -352,6 +526,36 @@ def test_redirects_that_lead_elsewhere(location: str) -> None:
 def test_charsets(kind: str, body: bytes, text: str) -> None:
     """Text is decoded by its charset; a wrong one breaks nothing."""
     assert text == http.decode_text(body, kind)
+
+
+@pytest.mark.parametrize(
+    ("charset", "body", "readable"),
+    [
+        ("utf-8", b"\xff", True),
+        ("nonsense", b"ok", True),
+        ("nonsense", "é".encode(), True),
+        ("nonsense", b"\xe9", False),
+        ("cp037", "panic".encode("cp037"), False),
+        ("utf-32", "panic".encode("utf-32-be"), True),
+        ("utf-7", b"+AHAAYQBuAGkAYw-", False),
+        ("UTF_7", b"+AHAAYQBuAGkAYw-", False),
+        ("iso-2022-kr", b"panic", False),
+    ],
+)
+def test_charsets_that_cannot_be_read(charset: str, body: bytes, readable: bool) -> None:
+    """Text in a charset that no client knows is not judged, unless it is valid UTF-8."""
+    with serving({"/": Reply(200, body, {"Content-Type": f"text/plain; charset={charset}"})}) as web:
+        problem = fetch(web.url).text_problem()
+    assert readable is (problem is None)
+
+
+def test_a_charset_costs_no_time() -> None:
+    """Python's encodings that take quadratic time are not used."""
+    body = b"-".join([b"a" * 60] * 2**14)
+    began = time.monotonic()
+    for charset in ("punycode", "idna", "unicode_escape", "zlib", "bz2", "hex", "rot13", "undefined", "mbcs"):
+        http.decode_text(body, f"text/plain; charset={charset}")
+    assert time.monotonic() - began < LATE
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "{", "", "[" * 100_000, "\xff", '{"a": 1} x'])

@@ -11,7 +11,9 @@ import gate
 
 ROOT = Path(gate.__file__).parent
 ORDER = [
-    {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written"},
+    {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written", "charsets"},
+    {"codings"},
+    {"http1"},
     {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence", "masked", "output"},
     {"prometheus", "testresults"},
     {"staging"},

@@ -166,8 +166,9 @@ class Http(Check[Seen]):
         if answer.truncated and (self.text or self.json_):
             message = say("The body is larger than {limit} and can't be judged", limit=size(self.limit))
             return unobserved(message, **_evidence(answer), advice=say("Raise its `limit`"))
-        if answer.unread and (self.text or self.json_):
-            return unobserved(answer.unread, **_evidence(answer))
+        unread = answer.text_problem() if self.text else answer.unread
+        if unread and (self.text or self.json_):
+            return unobserved(unread, **_evidence(answer))
         problems = list(self._problems(answer, seen.now))
         if problems:
             return failed(_with_excerpt(together(problems), answer), **_evidence(answer))
