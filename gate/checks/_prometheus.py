@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,13 +14,20 @@ from gate.checks.base import CannotObserve
 from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Location
-from gate.prometheus.api import Api, PrometheusError
+from gate.prometheus import missing_series
+from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
+from gate.prometheus.missing_series import Matcher, Selector
 from gate.prometheus.rules import RuleFile, read
 from gate.prometheus.tree import FILE_LIMIT
 
 _AT_ONCE = 50
-"""Metrics that one query asks for."""
-_PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+"""Selectors that one query asks for."""
+_QUERY_LENGTH = 4000
+"""Characters of such a query: proxies refuse long addresses."""
+_DEPTH = 10
+"""Recording rules that read each other's series."""
+_ALERT_SERIES = ("ALERTS", "ALERTS_FOR_STATE")
+"""What Prometheus itself records of the alerts that are pending or firing."""
 
 
 @contextmanager
@@ -36,22 +42,81 @@ def asking(world: World, target: str) -> Iterator[Api]:
         raise CannotObserve(error.message, answer=error.answer) from error
 
 
-def exposed(api: Api, names: set[str]) -> set[str]:
-    """Those of the metrics that have a series now; not those that Prometheus only remembers. May raise PrometheusError.
+class Presence:
+    """Which selectors have series on a Prometheus, asked once for each. Every method may raise PrometheusError."""
 
-    A name with `~` in front is a pattern, as in `gate.prometheus.expressions.metrics`.
-    """
-    plain = sorted(name for name in names if _PLAIN.fullmatch(name))
-    found: set[str] = set()
-    for start in range(0, len(plain), _AT_ONCE):
-        pattern = "|".join(plain[start : start + _AT_ONCE])
-        series = api.query(f'group by (__name__) ({{__name__=~"{pattern}"}})')
-        found |= {each.labels.get("__name__", "") for each in series}
-    for name in names - set(plain):
-        operator, text = ("=~", name[1:]) if name.startswith("~") else ("=", name)
-        if api.query(f"group ({{__name__{operator}{json.dumps(text, ensure_ascii=False)}}})"):
-            found.add(name)
-    return found
+    def __init__(self, api: Api, groups: Sequence[LoadedGroup]) -> None:
+        self.api = api
+        self.rules = [rule for group in groups for rule in group.rules]
+        self._known: dict[Selector, bool] = {}
+
+    def missing(self, expressions: Iterable[str]) -> dict[str, tuple[Selector, ...]]:
+        """Return the selectors that keep each expression from returning anything, as Prometheus has no series of them.
+
+        What a loaded rule would record or report has series, if the rule's own expression can return something.
+        """
+        wanted = list(dict.fromkeys(expressions))
+        self._ask(selector for text in wanted for selector in missing_series.selectors(text))
+        return {text: missing_series.missing(text, self._has) for text in wanted}
+
+    def _has(self, selector: Selector, on_the_way: frozenset[str] = frozenset()) -> bool:
+        if selector not in self._known:
+            self._ask([selector])
+        return self._known[selector] or self._is_made(selector, on_the_way)
+
+    def _is_made(self, selector: Selector, on_the_way: frozenset[str]) -> bool:
+        """Return whether a loaded rule that makes the selector's series can return something."""
+        makers = [rule for rule in self.rules if _makes(rule, selector) and rule.expr not in on_the_way]
+        if not makers or len(on_the_way) > _DEPTH:
+            return False
+        # A recorded metric that has series, but none that match, is recorded with other labels.
+        recorded = next((rule.name for rule in makers if not rule.alerting), None)
+        if recorded is not None and self._has_name(recorded):
+            return False
+        return any(
+            not missing_series.missing(
+                rule.expr,
+                lambda other, text=rule.expr: self._has(other, on_the_way | {text}),  # type: ignore[misc]
+            )
+            for rule in makers
+        )
+
+    def _has_name(self, metric: str) -> bool:
+        text = f"{{__name__={json.dumps(metric, ensure_ascii=False)}}}"
+        bare = Selector(text, (Matcher("__name__", "=", metric),))
+        if bare not in self._known:
+            self._ask([bare])
+        return self._known[bare]
+
+    def _ask(self, selectors: Iterable[Selector]) -> None:
+        batch: list[Selector] = []
+        for selector in dict.fromkeys(selectors):
+            if selector in self._known:
+                continue
+            if batch and (len(batch) == _AT_ONCE or sum(len(each.query) + 50 for each in batch) > _QUERY_LENGTH):
+                self._ask_at_once(batch)
+                batch = []
+            batch.append(selector)
+        if batch:
+            self._ask_at_once(batch)
+
+    def _ask_at_once(self, batch: list[Selector]) -> None:
+        """Ask for the presence of several selectors: each is a sample with its number for a label."""
+        parts = [f'label_replace({selector.query},"n","{number}","","")' for number, selector in enumerate(batch)]
+        found = {series.labels.get("n") for series in self.api.query(" or ".join(parts))}
+        self._known.update((selector, str(number) in found) for number, selector in enumerate(batch))
+
+
+def _makes(rule: LoadedRule, selector: Selector) -> bool:
+    """Return whether the series of a rule can match a selector, as far as the rule's own labels tell."""
+    names = _ALERT_SERIES if rule.alerting else (rule.name,)
+    if not any(selector.names(name) for name in names):
+        return False
+    labels = {**rule.labels, "alertname": rule.name} if rule.alerting else rule.labels
+    return all(
+        matcher.label not in labels or "{{" in labels[matcher.label] or matcher.matches(labels[matcher.label])
+        for matcher in selector.matchers
+    )
 
 
 def no_files(pattern: str) -> Message:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from msgspec import Meta, Struct
 
-from gate.checks._prometheus import asking, exposed
+from gate.checks._prometheus import Presence, asking
 from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
 from gate.checks.world import World
 from gate.forms import as_list
 from gate.matchers import MISSING, TextMatcher, describe
 from gate.messages import Message, say, together
-from gate.prometheus import config, expressions
+from gate.prometheus import config
 from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.prometheus.recording import Recording
 from gate.quantities import duration
@@ -82,10 +82,11 @@ class Alert(Check[Seen]):
 
     def observe(self, world: World) -> Seen:
         with asking(world, self.target) as api:
-            alerts = [rule for group in api.rules() for rule in group.rules if rule.alerting]
+            groups = api.rules()
+            alerts = [rule for group in groups for rule in group.rules if rule.alerting]
             rules = tuple(rule for rule in alerts if rule.name == self.name)
             quiet = rules and not any(rule.alerts for rule in rules) and self._needs_data()
-            unknown = _without_series(api, rules) if quiet else ()
+            unknown = _without_series(Presence(api, groups), rules) if quiet else ()
             due = _due(api, rules) if self._claims_quiet() else ()
             return Seen(rules, tuple(sorted({rule.name for rule in alerts})), unknown, due)
 
@@ -228,10 +229,10 @@ def _jobs_of(name: str) -> str:
     return f'group by (job) ({{__name__="{name}"}})'
 
 
-def _without_series(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
-    """The metrics that the rules' expressions need and that nobody exposes now."""
-    names = {name for rule in rules for name in expressions.needed(rule.expr)}
-    return tuple(sorted(names - exposed(api, names)))
+def _without_series(presence: Presence, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
+    """Return the selectors without series for want of which none of the rules can fire."""
+    missing = presence.missing(rule.expr for rule in rules).values()
+    return tuple(sorted({str(selector) for each in missing for selector in each})) if all(missing) else ()
 
 
 def _due(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[Texts, ...]:

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from gate import written
 from gate.checks._paths import find, shown
-from gate.checks._prometheus import ReadFile, asking, exposed, no_files, rule_files
+from gate.checks._prometheus import Presence, ReadFile, asking, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.document import Document
@@ -25,6 +25,7 @@ from gate.checks.world import World
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
+from gate.prometheus.missing_series import Selector
 from gate.prometheus.rules import Rule
 from gate.written import form
 
@@ -62,12 +63,12 @@ class Chain(Struct, frozen=True):
 class Known(Struct, frozen=True):
     """What Prometheus says, asked once for all alerts.
 
-    `there` are the metrics that somebody exposes, `fired` the labels of the alerts that a drill of this run has noticed
-    and that were firing meanwhile.
+    `missing` are the selectors without series that keep each expression from firing, `fired` the labels of the alerts
+    that a drill of this run has noticed and that were firing meanwhile.
     """
 
     groups: tuple[LoadedGroup, ...]
-    there: set[str]
+    missing: Mapping[str, tuple[Selector, ...]]
     fired: tuple[Mapping[str, str], ...]
 
     def namesakes(self, rule: Rule) -> list[tuple[str, LoadedRule]]:
@@ -128,8 +129,9 @@ class Traceability(Check[Seen]):
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file)
         with asking(world, self.target) as api:
-            names = {name for file in files for rule in _named(file) for name in rule.needed}
-            known = Known(tuple(api.rules()), exposed(api, names), _fired(api, world))
+            groups = tuple(api.rules())
+            missing = Presence(api, groups).missing(rule.expr for file in files for rule in _named(file))
+            known = Known(groups, missing, _fired(api, world))
         chains, linked = [], set()
         for file in files:
             for rule in _named(file):
@@ -145,9 +147,8 @@ class Traceability(Check[Seen]):
     def _broken(self, rule: Rule, known: Known, world: World) -> Iterator[tuple[LinkName, Message]]:
         if why := _not_loaded(rule, known):
             yield "loaded", why
-        missing = [name for name in rule.needed if name not in known.there]
-        if missing:
-            yield "exposed", say("nobody exposes {metrics}", metrics=", ".join(missing))
+        if missing := known.missing[rule.expr]:
+            yield "exposed", say("nobody exposes {metrics}", metrics=", ".join(map(str, missing)))
         if why := _not_fired(rule, known):
             yield "fired", why
         yield from self._runbook_broken(rule, world)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,15 +20,13 @@ _TOKEN = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)
     |(?P<range>\[[^\]]*\])
     |(?P<text>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*'|`[^`]*`)
-    |(?P<number>(?:[0-9]+[a-zA-Z0-9_.]*|\.[0-9]+[a-zA-Z0-9_]*))
+    |(?P<number>(?:[0-9][0-9_.]*|\.[0-9]+)(?:[eE][-+]?[0-9]+|[a-zA-Z0-9_.]*))
     |(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)
-    |(?P<sign>=~|!~|.)""",
+    |(?P<sign>[=!]~|[=!<>]=|.)""",
     re.VERBOSE | re.DOTALL,
 )
 _QUOTES = ('"', "'", "`")
 _LABEL_LISTS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
-_JOINS = frozenset(("and", "or", "unless", ","))
-_ABSENCES = frozenset(("absent", "absent_over_time"))
 _WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", *_LABEL_LISTS))
 _COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))
 _AGGREGATES = frozenset(("(", "by", "without"))
@@ -58,7 +56,7 @@ def problem(text: str) -> Message | None:
         promql_parser.parse(_plain(text))
     except ValueError as error:
         return say("The expression does not parse: {why}", why=" ".join(str(error).split()))
-    if _MAY_BE_QUOTED.search(text) and any(len(_quoted_names(selector)) > 1 for selector in _selectors(_tokens(text))):
+    if _MAY_BE_QUOTED.search(text) and any(len(_quoted_names(selector)) > 1 for selector in _selectors(tokens(text))):
         return say("The expression does not parse: {why}", why="metric name must not be set twice")
     return None
 
@@ -68,8 +66,8 @@ def flagged(text: str) -> str | None:
 
     https://prometheus.io/docs/prometheus/latest/feature_flags/#experimental-promql-functions
     """
-    tokens = _tokens(text) if _MAY_BE_FLAGGED.search(text) else ()
-    for before, token, after in zip((None, *tokens), tokens, tokens[1:], strict=False):
+    found = tokens(text) if _MAY_BE_FLAGGED.search(text) else ()
+    for before, token, after in zip((None, *found), found, found[1:], strict=False):
         name = token[0].lower()
         if name in _FLAGGED and after[0].lower() in _AGGREGATES and not (before and before[0] == "@"):
             return name
@@ -77,8 +75,8 @@ def flagged(text: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _tokens(text: str) -> tuple[re.Match[str], ...]:
-    """What an expression consists of, without blanks and comments. A quote without an end is a sign."""
+def tokens(text: str) -> tuple[re.Match[str], ...]:
+    """Split an expression into tokens, without blanks and comments. A quote without an end is a sign."""
     return tuple(token for token in _TOKEN.finditer(text) if token.lastgroup != "skip")
 
 
@@ -87,7 +85,7 @@ def _with_strings(text: str, written: Callable[[str, str], str]) -> str:
     if not any(quote in text for quote in _QUOTES):
         return text
     parts, at, before = [], 0, ""
-    for token in _tokens(text):
+    for token in tokens(text):
         if token.lastgroup == "text":
             parts += [text[at : token.start()], written(before, token[0])]
             at = token.end()
@@ -189,44 +187,7 @@ def metrics(text: str) -> tuple[str, ...]:
 
     A selector that names its metric with a pattern (`{__name__=~"veza_.*"}`) gives that pattern: `~veza_.*`.
     """
-    return tuple(sorted(set(_names(_tokens(text)))))
-
-
-@lru_cache(maxsize=4096)
-def needed(text: str) -> tuple[str, ...]:
-    """Those of the metrics that must have data for a good expression to have a result.
-
-    What stands to the right of `unless`, and inside `absent()` and `absent_over_time()`, need not.
-    """
-    return tuple(sorted(set(_names(_with_data(_tokens(text))))))
-
-
-def _with_data(tokens: Sequence[re.Match[str]]) -> list[re.Match[str]]:
-    """The tokens without those of the parts that need no data."""
-    kept: list[re.Match[str]] = []
-    at = 0
-    while at < len(tokens):
-        word = tokens[at][0].lower()
-        if word in _ABSENCES and at + 1 < len(tokens) and tokens[at + 1][0] == "(":
-            at = _end_of_part(tokens, at + 2) + 1
-        elif word == "unless":
-            at = _end_of_part(tokens, at + 1, _JOINS)
-        else:
-            after = _closing(tokens, at, "}") + 1 if word == "{" else at + 1
-            kept += tokens[at:after]
-            at = after
-    return kept
-
-
-def _end_of_part(tokens: Sequence[re.Match[str]], at: int, ends: Collection[str] = ()) -> int:
-    """Where the brackets around a place close, or the first of some tokens stands that is in no others."""
-    depth = 0
-    for place in range(at, len(tokens)):
-        word = tokens[place][0].lower()
-        if depth == 0 and (word == ")" or word in ends):
-            return place
-        depth += (word in ("(", "{")) - (word in (")", "}"))
-    return len(tokens)
+    return tuple(sorted(set(_names(tokens(text)))))
 
 
 def _names(tokens: Sequence[re.Match[str]]) -> Iterator[str]:

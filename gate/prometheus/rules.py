@@ -50,11 +50,6 @@ class Rule(Struct):
     annotation_lines: dict[str, int] = field(default_factory=dict)
     group: str = ""
 
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """The metrics that must have data for it to fire."""
-        return expressions.needed(self.expr)
-
 
 class Group(Struct):
     """A group of rules, evaluated together. `interval` is None where the global one holds."""
