@@ -177,6 +177,10 @@ def test_metrics_that_need_not_exist(running: Service, checkout: Path) -> None:
         ("vector(1) unless on() maintenance == 1", Status.PASS),
         ("absent(heartbeat)", Status.PASS),
         ("maintenance == 1 unless on() vector(1)", Status.FAIL),
+        ("(count(heartbeat) or vector(0)) < 1", Status.PASS),
+        ("(count(heartbeat) or vector(0)) > 1", Status.FAIL),
+        ("heartbeat == 0 or absent(heartbeat)", Status.PASS),
+        ('heartbeat{job=~"("} == 0', Status.FAIL),
     ):
         (checkout / "more.yml").write_text(rule % expression)
         assert asking(running, checkout, file="more.yml", links=["exposed"]).status is status

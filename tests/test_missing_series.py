@@ -232,3 +232,11 @@ def test_many_selectors_in_few_queries(server: Service) -> None:
     expressions = [f'up{{job="self"}} == {number} and nope_{number}{{a="{"b" * 100}"}}' for number in range(300)]
     found = presence.missing([*expressions, "up == 0"])
     assert [len(found[expression]) for expression in (*expressions, "up == 0")] == [1] * 300 + [0]
+
+
+def test_a_selector_that_prometheus_refuses(server: Service) -> None:
+    """A selector that the running Prometheus cannot read has no series, and spoils no other one's answer."""
+    presence = Presence(Api(server.url, time.monotonic() + 20), ())
+    expressions = ["up == 0", 'up{job=~"("}', *(f"nope_{number} > 1" for number in range(9)), '{a=~".*"}', "up == 1"]
+    found = presence.missing(expressions)
+    assert [expression for expression in expressions if not found[expression]] == ["up == 0", "up == 1"]

@@ -103,8 +103,23 @@ class Presence:
     def _ask_at_once(self, batch: list[Selector]) -> None:
         """Ask for the presence of several selectors: each is a sample with its number for a label."""
         parts = [f'label_replace({selector.query},"n","{number}","","")' for number, selector in enumerate(batch)]
-        found = {series.labels.get("n") for series in self.api.query(" or ".join(parts))}
-        self._known.update((selector, str(number) in found) for number, selector in enumerate(batch))
+        try:
+            found = {series.labels.get("n") for series in self.api.query(" or ".join(parts))}
+        except PrometheusError as error:
+            if not error.bad_query:
+                raise
+            self._without_bad_ones(batch)
+        else:
+            self._known.update((selector, str(number) in found) for number, selector in enumerate(batch))
+
+    def _without_bad_ones(self, batch: list[Selector]) -> None:
+        """Ask again for each half of a refused batch, down to the selector that this Prometheus cannot read."""
+        if len(batch) == 1:
+            self._known[batch[0]] = False
+            return
+        middle = len(batch) // 2
+        self._ask_at_once(batch[:middle])
+        self._ask_at_once(batch[middle:])
 
 
 def _makes(rule: LoadedRule, selector: Selector) -> bool:

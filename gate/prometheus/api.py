@@ -31,12 +31,16 @@ _LATE = 10.0
 
 
 class PrometheusError(Exception):
-    """Prometheus gave no answer that can be used. `answer` is what came back instead, cut."""
+    """Prometheus gave no answer that can be used. `answer` is what came back instead, cut.
 
-    def __init__(self, message: Message, answer: str = "") -> None:
+    `bad_query`: the query itself was refused, and will be when it is asked again.
+    """
+
+    def __init__(self, message: Message, answer: str = "", *, bad_query: bool = False) -> None:
         super().__init__(str(message))
         self.message = message
         self.answer = answer
+        self.bad_query = bad_query
 
 
 class Series(Struct, frozen=True):
@@ -207,7 +211,9 @@ class Api:
                                       status=answer.status), shown)  # fmt: skip
         if body["status"] == "error":
             raise PrometheusError(
-                say("Prometheus refused: {error}", error=beginning_of(str(body.get("error")), 500)), shown
+                say("Prometheus refused: {error}", error=beginning_of(str(body.get("error")), 500)),
+                shown,
+                bad_query=body.get("errorType") == "bad_data",
             )
         if warnings := body.get("warnings"):
             # A warning says that something is missing: a store that did not answer, samples that were dropped.
