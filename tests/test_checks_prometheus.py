@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import time
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gate.checks import alert
 from gate.checks.base import CannotObserve, Judgement
@@ -18,7 +21,7 @@ from gate.model import Status
 from gate.prometheus.api import LoadedGroup, LoadedRule
 from gate.prometheus.recording import Recording
 from tests.parts.services import Service, prometheus_running
-from tests.parts.web import Reply, serving, trickle
+from tests.parts.web import Reply, send, serving, trickle
 from tests.parts.worlds import check, world
 
 CONFIG = """
@@ -125,6 +128,82 @@ def test_metrics_by_content_type(body: bytes, kind: str, status: str, message: s
         with serving({"/metrics": reply}) as web:
             made = ask("metrics", urls={"api": web.url}, target="api", valid=True)
         assert (made.status, message in str(made.message)) == (status, True)
+
+
+REFUSED = ["", "text", "text/", "/plain", "text/plain/x", "text/html", "*/*", "text/plain; charset", "text/plain; ;",
+           'text/plain; charset="utf-8', "text/plain, text/plain", "text/plain; a=1; A=2", "text/plain version=0.0.4",
+           "text / plain", "text/plain; charset="]  # fmt: skip
+"""What Prometheus 3.5.3 refused when it was asked."""
+TAKEN = ["text/plain", "TEXT/Plain", "text/plain;", 'text/plain; charset=""', "text/plain; a=1; a=1",
+         "text/plain\t;\ta=b", "text/plain; charset='utf-8'", "text/plain; version=1.0.0; escaping=allow-utf-8"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "taken"), [*((kind, False) for kind in REFUSED), *((kind, True) for kind in TAKEN)])
+def test_content_types_as_prometheus_parses_them(kind: str, taken: bool) -> None:
+    """A response is valid if Prometheus 3 would parse it; with the job's `fallback_scrape_protocol` it always does."""
+    with serving({"/metrics": Reply(200, "a 1\n", {"Content-Type": kind})}) as web:
+        urls = {"api": web.url}
+        assert ask("metrics", urls=urls, target="api", valid=True).status is (Status.PASS if taken else Status.FAIL)
+        made = ask("metrics", urls=urls, target="api", valid=True, fallback_scrape_protocol="PrometheusText0.0.4")
+        assert made.status is Status.PASS
+        made = ask("metrics", urls=urls, target="api", valid=True, fallback_scrape_protocol="OpenMetricsText1.0.0")
+        assert ("cut short" in str(made.message)) is not taken
+
+
+@pytest.mark.parametrize(
+    ("address", "passes"), [("api:8080", True), ("api", True), ("ADDRESS", True), ("other:8080", False)]
+)
+def test_the_fallback_of_a_job(tmp_path: Path, address: str, passes: bool) -> None:
+    """The fallback is that of a job in a `scrape_config` item which scrapes the target, and of no other."""
+    with serving({"/metrics": send(b"HTTP/1.1 200 OK\r\n\r\na 1\n")}) as web:
+        job = {"job_name": "api", "fallback_scrape_protocol": "PrometheusText0.0.4",
+               "static_configs": [{"targets": [address.replace("ADDRESS", f"127.0.0.1:{web.port}")]}]}  # fmt: skip
+        (tmp_path / "prometheus.yml").write_text(json.dumps({"scrape_configs": [job]}))
+        (tmp_path / "broken.yml").write_text("scrape_configs: 5")
+        jobs = (("missing.yml", "api"), ("broken.yml", "api"), ("prometheus.yml", "other"), ("prometheus.yml", "api"))
+        made = check("metrics", target="api", valid=True)
+        here = structs.replace(world(tmp_path, api=web.url), scrape_jobs=jobs)
+        assert (made.judge(made.observe(here)).status is Status.PASS) is passes
+        here = structs.replace(world(tmp_path, api=web.url), scrape_jobs=jobs[:3])
+        assert made.judge(made.observe(here)).status is Status.FAIL
+
+
+def test_what_prometheus_sends() -> None:
+    """A target is asked for UTF-8 names and for OpenMetrics, as Prometheus 3 asks."""
+    names = '{"http.requests",code="200"} 3\n'
+    with serving({"/metrics": Reply(200, names, {"Content-Type": "text/plain; version=1.0.0"})}) as web:
+        made = ask("metrics", urls={"api": web.url}, target="api", present=["http.requests"], valid=True)
+        (got,) = web.requests
+    assert made.status is Status.PASS
+    assert got.headers["accept"] == (
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+        "application/openmetrics-text;version=0.0.1;q=0.5,"
+        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+    )
+    assert got.headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("coding", ["deflate", "GZIP", "gzip, gzip", "x-gzip"])
+def test_codings_that_prometheus_does_not_unpack(coding: str) -> None:
+    """A body is valid only in a coding that Prometheus unpacks."""
+    body = {"deflate": zlib.compress, "gzip, gzip": lambda raw: gzip.compress(gzip.compress(raw))}.get(
+        coding, gzip.compress
+    )(b"a 1\n")
+    reply = Reply(200, body, {"Content-Type": "text/plain", "Content-Encoding": coding})
+    with serving({"/metrics": reply}) as web:
+        made = ask("metrics", urls={"api": web.url}, target="api", valid=True)
+    assert (made.status, str(made.message)) == (
+        Status.FAIL,
+        f"The Content-Encoding is {coding}: Prometheus takes gzip only",
+    )
+
+
+def test_protobuf_is_an_error() -> None:
+    """A format that Prometheus takes and that cannot be read here is not judged."""
+    kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    with serving({"/metrics": Reply(200, b"\x0a\x01a", {"Content-Type": kind})}) as web, \
+         pytest.raises(CannotObserve, match="protobuf"):  # fmt: skip
+        ask("metrics", urls={"api": web.url}, target="api", valid=True)
 
 
 def test_nan_is_no_healthy_value() -> None:

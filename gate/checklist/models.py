@@ -71,3 +71,13 @@ class Checklist(Model, kw_only=True):
     def items(self) -> list[AsWritten[Item]]:
         """All items, in order."""
         return [item for section in self.sections for item in section.items]
+
+    @property
+    def scrape_jobs(self) -> tuple[tuple[str, str], ...]:
+        """Return the configuration file and the job of each `scrape_config` item."""
+        checks = [item.check for item in self.items if item.kind == "scrape_config"]
+        if not checks:
+            return ()
+        from gate.checks.scrape_config import ScrapeConfig  # kinds of checks are loaded when they are needed
+
+        return tuple((check.file, check.job) for check in checks if isinstance(check, ScrapeConfig))

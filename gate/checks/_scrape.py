@@ -16,14 +16,18 @@ from typing import IO
 from msgspec import Struct, field
 
 from gate import http
+from gate.checks._paths import find
 from gate.checks.base import CannotObserve
 from gate.checks.world import World
 from gate.messages import Message, say
+from gate.prometheus.config import BadConfig
+from gate.prometheus.config import read as read_config
 from gate.prometheus.exposition import Exposition, Family, Sample, TooMuch, read, samples_again
+from gate.prometheus.media_types import ACCEPT, OPENMETRICS, PROTOBUF, choose_parser
+from gate.prometheus.tree import FILE_LIMIT
 from gate.quantities import size
 from gate.secrets import REACH, beginning_of
 
-ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 SAMPLE_LIMIT = 10_000
 _HEAD = 2048
 """Samples of one name whose values are looked at."""
@@ -35,7 +39,8 @@ class Scrape(Struct, weakref=True):
 
     exposition: Exposition = field(default_factory=Exposition)
     failure: Message | None = None
-    content_type: str = ""
+    refusal: Message | None = None
+    """Why Prometheus takes no line of it, whatever the lines are."""
     status: int = 200
     body: IO[bytes] | None = None
     head: str = ""
@@ -70,13 +75,20 @@ class Scrape(Struct, weakref=True):
             yield chunk
 
 
-def scrape(world: World, url: str, limit: int) -> Scrape:
-    """The exposition at an address. Raises CannotObserve for one over a limit."""
+def scrape(world: World, target: str, path: str, limit: int, fallback: str = "") -> Scrape:
+    """The exposition at a path of a target. Raises CannotObserve for one over a limit.
+
+    `fallback` is the `fallback_scrape_protocol` of the job that scrapes it; without one, it is looked up in the
+    checklist's `scrape_config` items.
+    """
+    url = world.url(target, path)
 
     def make() -> Scrape:
-        return _scrape(url, limit, world.deadline)
+        return _scrape(url, limit, lambda: fallback or _fallback_protocol(world, target), world.deadline)
 
-    return world.memo.get(("scrape", url, limit), make, not_before=world.fresh, remaining=world.remaining())
+    return world.memo.get(
+        ("scrape", target, url, limit, fallback), make, not_before=world.fresh, remaining=world.remaining()
+    )
 
 
 def scrape_file(world: World, path: Path, name: str, limit: int) -> Scrape:
@@ -88,13 +100,15 @@ def scrape_file(world: World, path: Path, name: str, limit: int) -> Scrape:
     return world.memo.get(("exposition", path, limit), make, not_before=world.fresh, remaining=world.remaining())
 
 
-def _scrape(url: str, limit: int, deadline: float) -> Scrape:
-    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip"}
+def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) -> Scrape:
+    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10"}
     try:
         with http.open_stream(http.Request(url=url, headers=headers, limit=limit, redirects=10), deadline) as stream:
-            content_type = stream.head.header("content-type") or ""
-            made = _keep(stream.chunks(), content_type.split(";")[0].strip().lower() == "application/openmetrics-text")
-            made.content_type, made.status = content_type, stream.head.status
+            media_type, refusal = choose_parser(_first(stream.head, "content-type"), fallback)
+            if media_type == PROTOBUF:
+                raise CannotObserve(say("The exposition is in the protobuf format, which is not supported"))
+            made = _keep(stream.chunks(), media_type == OPENMETRICS)
+            made.refusal, made.status = refusal or _packed(stream.head), stream.head.status
             return made
     except http.TooLarge:
         raise _too_large(limit) from None
@@ -102,6 +116,43 @@ def _scrape(url: str, limit: int, deadline: float) -> Scrape:
         if failure.phase == "body" and failure.timeout:
             raise CannotObserve(say("The exposition did not end within the time limit")) from None
         return Scrape(failure=failure.message)
+
+
+def _first(head: http.Answer, name: str) -> str:
+    """Return the first value of a header, which is the only one that Prometheus looks at."""
+    return next((value for key, value in head.headers if key.lower() == name), "")
+
+
+def _packed(head: http.Answer) -> Message | None:
+    """Return why Prometheus cannot unpack a response, None if it can."""
+    coding = _first(head, "content-encoding")
+    if coding in ("", "gzip", "identity"):
+        return None
+    return say("The Content-Encoding is {coding}: Prometheus takes gzip only", coding=beginning_of(coding, 100))
+
+
+def _fallback_protocol(world: World, target: str) -> str:
+    """Return the `fallback_scrape_protocol` of a job of the checklist's `scrape_config` items that scrapes a target."""
+    for file, name in world.scrape_jobs:
+        try:
+            with find(world, file)[0].open("rb") as opened:
+                config = read_config(opened.read(FILE_LIMIT))
+        except (OSError, IndexError, BadConfig, CannotObserve):
+            continue  # the `scrape_config` item reports it
+        for job in config.jobs:
+            if job.name == name and job.fallback_protocol and _is_scraped(world, target, job.addresses):
+                return job.fallback_protocol
+    return ""
+
+
+def _is_scraped(world: World, target: str, addresses: tuple[str, ...]) -> bool:
+    """Check if one of a job's addresses is the target's: by its name, or by the address at which it is reached."""
+    staged = world.targets[target]
+    reached = {
+        staged.base_url.partition("://")[2].partition("/")[0],
+        *(f"{staged.host}:{port}" for port in staged.ports),
+    }
+    return any(address.partition(":")[0] == target or address in reached for address in addresses)
 
 
 def _too_large(limit: int) -> CannotObserve:

@@ -27,7 +27,6 @@ from gate.secrets import beginning_of
 LIMIT = 64 * 1024 * 1024
 _SHOWN = 20
 _NEAR = 5000
-_CONTENT_TYPES = ("text/plain", "application/openmetrics-text", "")
 
 
 class Seen(Struct, frozen=True):
@@ -71,11 +70,22 @@ class Metrics(Check[Seen]):
     ] = {}
     value: Annotated[Matcher | None, Meta(description="The value of each of its samples.", examples=[{"ge": 0}])] = None
     count: Annotated[Matcher | None, Meta(description="How many samples it has.", examples=[1])] = None
+    fallback_scrape_protocol: Annotated[
+        Literal["PrometheusText0.0.4", "PrometheusText1.0.0", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0"] | None,
+        Meta(
+            description=(
+                "That of the job that scrapes the target: how to parse a response without a usable Content-Type. "
+                "Defaults to that of the checklist's `scrape_config` items."
+            )
+        ),
+    ] = None
     limit: Annotated[Size, Meta(description="How large the exposition may be, decompressed.")] = LIMIT
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.file is None):
             raise ValueError("expected exactly one of 'target' and 'file'")
+        if self.target is None and self.fallback_scrape_protocol:
+            raise ValueError("expected 'target' beside 'fallback_scrape_protocol'")
         if self.name is None and (self.type or self.labels or self.value or self.count):
             raise ValueError("expected 'name' beside 'type', 'labels', 'value' and 'count'")
         if any("*" in name[:-1] or not name.rstrip("*") for name in self.present or []):
@@ -115,7 +125,7 @@ class Metrics(Check[Seen]):
             if not world.targets[self.target].base_url:
                 why = world.targets[self.target].why_not or say("the checklist gives it none")
                 raise CannotObserve(say("{target} has no URL: {why}", target=self.target, why=why))
-            return scrape(world, self._url(world), self.limit), ""
+            return scrape(world, self.target, self.path, self.limit, self.fallback_scrape_protocol or ""), ""
         assert self.file is not None
         found = find(world, self.file)
         if len(found) != 1:
@@ -212,9 +222,8 @@ class Metrics(Check[Seen]):
 
 def _validity(seen: Seen) -> Iterator[Message]:
     exposition = seen.exposition
-    kind = seen.scrape.content_type.split(";")[0].strip().lower()
-    if kind not in _CONTENT_TYPES:
-        yield say("The Content-Type is {type}: Prometheus takes text/plain and application/openmetrics-text", type=kind)
+    if seen.scrape.refusal is not None:
+        yield seen.scrape.refusal
     for problem in exposition.problems[:3]:
         yield say("line {line}: {reason}: {text}", line=problem.line, reason=problem.reason, text=problem.text)
     more = len(exposition.problems) - 3

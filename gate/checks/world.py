@@ -78,6 +78,8 @@ class World(Struct, frozen=True):
     """Where faults are done; None where none can be."""
     began: float = field(default_factory=time.monotonic)
     """When the run began (monotonic)."""
+    scrape_jobs: tuple[tuple[str, str], ...] = ()
+    """Configuration file and job of each `scrape_config` item of the checklist."""
     run_id: str = ""
     """Names this run of the gate, also in the labels of what it starts."""
     again: str = ""

@@ -41,6 +41,8 @@ class Job(Struct, frozen=True):
     interval: float
     addresses: tuple[str, ...] = ()
     discovery: tuple[str, ...] = ()
+    fallback_protocol: str = ""
+    """What to parse a response as whose Content-Type does not say it."""
 
 
 class Config(Struct, frozen=True):
@@ -151,6 +153,7 @@ def _job(node: Node, interval: float) -> Job:
         interval=scrape,
         addresses=tuple(_text(address) for address in addresses),
         discovery=tuple(key for key in entries if key.endswith("_sd_configs")),
+        fallback_protocol=_text(entries.get("fallback_scrape_protocol")),
     )
 
 

@@ -137,6 +137,7 @@ class Run(Struct, dict=True):
             memo=Memo(),
             results=self.results,
             stage=stage,
+            scrape_jobs=self.checklist.scrape_jobs,
             run_id=self.run_id,
             drill_report=self.progress.note,
         )

@@ -39,6 +39,7 @@ API: Mapping[str, Reply | Raw] = {
     "/readyz": Reply(200, '{"status": "ready", "checks": {"database": {"status": "ok"}}}', _JSON),
     "/not-ready": Reply(503, '{"status": "not_ready", "checks": {"database": {"status": "error"}}}', _JSON),
     "/metrics": Reply(200, EXPOSITION, {"Content-Type": "text/plain; version=0.0.4"}),
+    "/bare-metrics": Reply(200, EXPOSITION),
     "/broken-metrics": Reply(200, EXPOSITION + "api_pool_open{ 4\n", {"Content-Type": "text/plain; version=0.0.4"}),
     "/page": Reply(200, "<h1>Hello</h1>", {"Content-Type": "text/html"}),
     "/old": Reply(302, headers={"Location": "/readyz"}),
