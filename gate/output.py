@@ -1,4 +1,4 @@
-"""Standard output and standard error of the program, with no secret in what is written to them."""
+"""Redact everything that the program writes to standard output and standard error, and survive broken streams."""
 
 from __future__ import annotations
 
@@ -12,39 +12,68 @@ from gate.secrets import Secrets, known
 
 
 class Hiding:
-    """A text stream that hides what is secret in each text that is written; `buffer` is for what is hidden already.
+    """A text stream that redacts each text written to it. Nothing it does raises an error of the stream.
 
-    It is all that the stream is, and no stream of its own: one of those would close it when it is collected.
+    It only wraps the stream: a real text stream would close it when it is collected.
     """
 
     def __init__(self, stream: TextIO, secrets: Secrets) -> None:
         self.stream = stream
         self.secrets = secrets
+        self.failed = False
+        """Whether the stream has not taken something that was written to it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Writes it without any secret in it."""
-        self.stream.write(self.secrets.hide(text))
+        """Write a text without any secret in it. What the stream's encoding does not have becomes `?`."""
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        hidden = self.secrets.hide(text).encode(encoding, "replace").decode(encoding)
+        with self._undisturbed():
+            self.stream.write(hidden)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Writes several, likewise."""
+        """Write several texts, likewise."""
         for line in lines:
             self.write(line)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes that have been redacted already."""
+        with self._undisturbed():
+            self.stream.flush()
+            self.stream.buffer.write(data)
+        self.flush()
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        with self._undisturbed():
+            self.stream.flush()
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        # A full disk, a reader that is gone (`2>&1 | tee` after Ctrl-C): the text is lost, but an exception from here
+        # could end a drill before its fault is reverted, or turn a verdict into another exit code.
+        try:
+            yield
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self.failed = True
+
 
 @contextmanager
-def hiding() -> Iterator[None]:
-    """Nothing secret is written meanwhile, not even by an error that nobody expected.
+def hiding() -> Iterator[Hiding]:
+    """Redact standard output and standard error inside the context, even tracebacks. Yield standard output.
 
-    What the caller has closed goes nowhere: Python has no stream there.
+    If the caller has closed a stream, Python has none: what is written there is discarded.
     """
     before = sys.stdout, sys.stderr
     streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115 - as long as we are
-    sys.stdout, sys.stderr = (cast(TextIO, Hiding(stream, known())) for stream in streams)
+    out, err = (Hiding(stream, known()) for stream in streams)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     try:
-        yield
+        yield out
     finally:
         sys.stdout, sys.stderr = before
+        out.flush()
+        err.flush()

@@ -214,15 +214,40 @@ def test_a_wrong_call(gate: Gate, words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("streams", "codes"),
-    [(">&-", (0, 1)), ("2>&-", (0, 1)), ("<&- >&- 2>&-", (0, 1)), (">/dev/full", (3, 1))],
+    [
+        (">&-", (0, 1)),
+        ("2>&-", (0, 1)),
+        ("<&- >&- 2>&-", (0, 1)),
+        (">/dev/full", (3, 1)),
+        ("2>/dev/full", (0, 1)),
+        ("2>&1 >/dev/null | true", (0, 1)),
+        ("| true", (3, 1)),
+    ],
 )
 def test_where_nobody_listens(gate: Gate, streams: str, codes: tuple[int, int]) -> None:
-    """What the caller has closed changes no verdict; a GO that could not be said is none."""
+    """A standard error that is closed, full or without a reader changes no verdict; nor does a closed standard output.
+
+    A GO that could not be written to standard output is not one.
+    """
     for made, code in zip((there, missing), codes, strict=True):
         gate.write(made("a"))
-        command = f"exec {sys.executable} -m gate run {streams}"
+        # The gate's own exit code, also from within a pipe; it begins when the reader of the pipe is gone.
+        call = f"{{ sleep 0.5; {sys.executable} -m gate run; echo $? >code; }} {streams}; exit $(cat code)"
+        command = call if "|" in streams else f"exec {sys.executable} -m gate run {streams}"
         done = subprocess.run(command, shell=True, cwd=gate.folder, env=gate.environment, timeout=60, check=False)
         assert (done.returncode, gate.report["verdict"]["decision"]) == (code, "NO-GO" if code == 1 else "GO")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-16"])
+@pytest.mark.parametrize("words", [["run"], ["explain", "a"], ["plan"], ["validate"]], ids=" ".join)
+def test_a_terminal_with_few_characters(gate: Gate, encoding: str, words: list[str]) -> None:
+    """Text that the encoding of the terminal does not have changes nothing but itself."""
+    gate.write(there("a", title="d\u00e9j\u00e0 \u20ac"))
+    environment = {**gate.environment, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "gate", *words]
+    done = subprocess.run(command, cwd=gate.folder, env=environment, timeout=60, capture_output=True, check=False)
+    said = (done.stdout + done.stderr).decode(encoding)
+    assert (done.returncode, "Traceback" in said, bool(said)) == (0, False, True), said
 
 
 STALE = {

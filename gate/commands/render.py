@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import cast
 
 from gate.language import LANGUAGES
+from gate.output import Hiding
 from gate.render import FORMATS
 
 SUMMARY = "render a report.json in another format or language"
@@ -36,6 +38,5 @@ def main(options: argparse.Namespace) -> int:
             print(f"prodgate: cannot write {options.output}: {error.strerror}", file=sys.stderr)
             return 2
     else:
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
+        cast(Hiding, sys.stdout).write_bytes(content)
     return 0
