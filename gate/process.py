@@ -1,7 +1,8 @@
 """Runs a command within a time limit and a memory limit, and leaves no process of it behind.
 
-The command gets a session of its own and no input. When its time is over, or the run is, its whole process group is
-asked to end (SIGTERM) and then made to (SIGKILL). A grandchild that keeps the output open is not waited for.
+The command gets a session of its own and no input. When its time is over, or the run is, its process group is asked to
+end (SIGTERM), and then everything that it started is made to (SIGKILL), daemons included. A descendant that keeps the
+output open is not waited for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import IO, Literal
 
 from msgspec import Struct
 
+from gate.process_tree import MARK, Tree, tree_of
 from gate.secrets import REACH, end_of_bytes, known
 
 OUTPUT_LIMIT = 256 * 1024
@@ -150,37 +152,53 @@ def start(
 
     `leaves` lets one that ends by itself leave processes behind. Raises OSError when it can't be started.
     """
-    process, gone = spawn(command, cwd=cwd, env=env, stderr=subprocess.PIPE, born=born)
-    return Running(_Watch(process, limit, leaves), deadline, cancelled or threading.Event(), gone)
+    spawned = spawn(command, cwd=cwd, env=env, stderr=subprocess.PIPE, born=born)
+    watch = _Watch(spawned, limit, leaves)
+    try:
+        return Running(watch, deadline, cancelled or threading.Event(), spawned.gone)
+    except RuntimeError as error:  # no thread can be started: nobody would watch it
+        watch.end()
+        spawned.gone()
+        raise OSError(errno.EAGAIN, str(error)) from error
+
+
+class Spawned(Struct, frozen=True):
+    """A command that has begun, with all that it starts. `gone` has to be called when nothing of it is left."""
+
+    process: subprocess.Popen[bytes]
+    tree: Tree
+    gone: Callable[[], None]
 
 
 def spawn(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stderr: int, born: Born | None = None
-) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
-    """A command in a session of its own, without input, and what to call when its group is gone. Raises OSError.
+) -> Spawned:
+    """Start a command in a session of its own, without input. Raise OSError if that cannot be done.
 
-    With `born`, the command does not begin before that has returned, and never where the gate is dead by then.
+    The command does not begin before `born` has returned, and never if the gate is dead by then.
     """
-
-    def popen(words: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            words, 0, cwd=cwd, env=dict(env), stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
-        )
-
-    if born is None:
-        return popen(command, subprocess.DEVNULL), lambda: None
     _must_be_there(command[0], cwd, env)
-    process = popen(["/bin/sh", "-c", _WAITS, "sh", *command], subprocess.PIPE)
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", _WAITS, "sh", *command],
+        bufsize=0,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+    )
     assert process.stdin is not None
     try:
-        gone = born(process.pid)
+        tree = tree_of(process.pid, env.get(MARK))
+        gone = born(process.pid) if born else lambda: None
         process.stdin.write(b"go\n")
     except BaseException:
         with process:
             process.kill()
         raise
     process.stdin.close()
-    return process, gone
+    return Spawned(process, tree, gone)
 
 
 def _must_be_there(program: str, cwd: Path, env: Mapping[str, str]) -> None:
@@ -243,8 +261,9 @@ class _Watch:
     """Reads both outputs of a process as they come, and sees when it ends. It is not reaped before its group is gone:
     until then no other group can have its number."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limit: int, leaves: bool) -> None:
-        self.process = process
+    def __init__(self, spawned: Spawned, limit: int, leaves: bool) -> None:
+        self.process = process = spawned.process
+        self.tree = spawned.tree
         self.leaves = leaves
         self.stdout, self.stderr, self.output = Kept(limit), Kept(limit), Kept(limit)
         self.selector = selectors.DefaultSelector()
@@ -267,7 +286,7 @@ class _Watch:
         return "exit"
 
     def end(self) -> None:
-        """Ends whatever is left of the group, and reads what is still in the pipes."""
+        """End whatever it started and has not ended, and read what is still in the pipes."""
         spared = self.leaves and self._has_ended()
         if not self._has_ended():
             self._signal(signal.SIGTERM)
@@ -275,6 +294,7 @@ class _Watch:
         self._read_while(self._has_data, _DRAIN)
         if not spared:
             self._signal(signal.SIGKILL)
+            self.tree.end(signal.SIGKILL, patience=GRACE)
             self._read_while(self._is_open, _DRAIN)
         self.selector.close()
         self.process.wait()

@@ -12,7 +12,7 @@ import gate
 ROOT = Path(gate.__file__).parent
 ORDER = [
     {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written", "charsets"},
-    {"codings"},
+    {"codings", "process_tree"},
     {"http1"},
     {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence", "masked", "output"},
     {"prometheus", "testresults"},

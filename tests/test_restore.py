@@ -6,14 +6,21 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gate.checks._drill.course import Course
+from gate.messages import Message, say
+from gate.secrets import Secrets
+from gate.staging.stage import Stage
 from tests.parts.folder import Folder
 from tests.parts.services import free_port
+from tests.parts.worlds import world
 
 HOLDS: dict[str, Any] = {"command": {"run": "true"}}
 NEVER: dict[str, Any] = {"within": "60s", "command": {"run": "false"}}
@@ -74,6 +81,93 @@ def test_commands_of_items_are_ended(folder: Folder) -> None:
     assert folder.left()
     code, said = folder.run("restore")
     assert (code, folder.left()) == (0, []), said
+
+
+def test_a_daemon_without_an_environment(folder: Folder) -> None:
+    """A daemon in a session of its own, without a parent and an environment, is ended by `restore`, too."""
+    daemon = f"setsid env -i {sys.executable} -c 'import time; time.sleep(600)' {folder.word} &"
+    folder.write(
+        {
+            "id": "i",
+            "title": "I",
+            "command": {"run": folder.program("starts", f"({daemon})", "touch begun", "sleep 600")},
+        }
+    )
+    gate = folder.start()
+    folder.wait_for("begun")
+    folder.kill(gate)
+    assert folder.left()
+    code, said = folder.run("restore")
+    assert (code, folder.left()) == (0, []), said
+
+
+def test_a_fault_that_nobody_has_taken_back(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a drill left in place is reverted at the end of the run; if that fails, the journal stays for `restore`."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder.path / "state"))
+    mends = folder.program("mends", "test ! -e stuck && rm broken")
+    (folder.path / "broken").touch()
+    (folder.path / "stuck").touch()
+    notes: list[str] = []
+    for stuck in (True, False):
+        with Stage({}, root=folder.path, run_id=f"run{stuck}", secrets=Secrets(), cancelled=threading.Event(),
+                   note=notes.append) as stage:  # fmt: skip
+            stage.journal.before("run_command", command=[mends], folder=str(folder.path), timeout=10.0)
+        assert (folder.journals() != [], bool(notes), (folder.path / "broken").exists()) == (stuck, stuck, stuck)
+        notes.clear()
+        (folder.path / "stuck").unlink(missing_ok=True)
+        code, said = folder.run("restore")
+        assert (code, "undone: run runTrue" in said, folder.journals()) == (0, stuck, []), said
+        (folder.path / "broken").touch()
+
+
+def test_a_reader_of_the_progress_that_goes_away(folder: Folder) -> None:
+    """A drill whose progress nobody reads any more, as with `2>&1 | tee log` on Ctrl-C, reverts its fault."""
+    sees = {"within": "5s", "command": {"run": "sleep 1"}}
+    folder.write(drill(fault=own(folder, mends=("touch undone",)), observe=[sees]))
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "gate", "run", "--out", "out"]
+    gate = subprocess.Popen(command, cwd=folder.path, env=folder.environment, stdout=subprocess.DEVNULL, stderr=writer)
+    os.close(writer)
+    os.read(reader, 1)
+    os.close(reader)
+    assert gate.wait(60) in (0, 1)
+    assert ((folder.path / "undone").exists(), (folder.path / "broken").exists(), folder.left()) == (True, False, [])
+
+
+class Breaker:
+    """A fault that goes wrong in one of its parts with an error that nobody expects."""
+
+    def __init__(self, part: str) -> None:
+        self.part = part
+        self.done: list[str] = []
+
+    def _do(self, part: str) -> Message:
+        self.done.append(part)
+        if part == self.part:
+            raise RuntimeError("can't start new thread")
+        return say("done")
+
+    def put_in(self) -> Message:
+        return self._do("put_in")
+
+    def end(self) -> Message:
+        return self._do("end")
+
+    def take_back(self) -> Message:
+        return self._do("take_back")
+
+
+@pytest.mark.parametrize("part", ["put_in", "end", "take_back"])
+def test_an_error_that_nobody_expects(tmp_path: Path, part: str) -> None:
+    """Whatever happens between a fault and its revert, it is reverted; a revert that breaks is reported as such."""
+    breaker = Breaker(part)
+    seen = Course(
+        world=world(tmp_path), what=say("a fault"), breaker=breaker, steady=[], observe=[], throughout=[], recover=[],
+        stays=0.0, alone=list,
+    ).go()  # fmt: skip
+    assert breaker.done[-1] == "take_back"
+    broken = seen.unrestored if part == "take_back" else (seen.ended or (None, None))[1]
+    assert "can't start new thread" in str(broken)
 
 
 def test_a_run_that_is_still_alive(folder: Folder) -> None:

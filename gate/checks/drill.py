@@ -154,8 +154,6 @@ class Drill(Check[Seen]):
         seen = self._course(world, breaker).go()
         if seen.wall and not world.cancelled.is_set():
             self._draw(seen, world.until(time.monotonic() + _DRAWING))
-        if seen.unrestored is not None and world.stage is not None:
-            world.stage.not_restored()
         return seen
 
     def _draw(self, seen: Seen, world: World) -> None:

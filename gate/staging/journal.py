@@ -19,8 +19,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from gate.process_tree import MARK, Group, group_of
 from gate.staging.engine import hostname
-from gate.staging.process import MARK, Group, group_of
 
 _SUFFIX = ".journal"
 
@@ -57,6 +57,7 @@ class Journal:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._lock = threading.Lock()
         self._number = 0
+        self._open: dict[int, Act] = {}
         self._write({"run": run_id, "container": hostname(), "gate": group_of(os.getpid())})
         begun.rename(self.path)  # nobody may find it before it is locked
 
@@ -73,6 +74,7 @@ class Journal:
         with self._lock:
             self._number += 1
             act = Act(self._number, undo, what, settles)
+            self._open[act.number] = act
             self._write({"act": act.number, "undo": undo, "what": what, "settles": settles, "at": time.time()})
         return act
 
@@ -90,12 +92,24 @@ class Journal:
         """Writes down that an act has been undone."""
         with self._lock:
             self._write({"undone": act.number})
+            self._open.pop(act.number, None)
 
-    def close(self, *, clean: bool) -> None:
-        """Ends the journal. A clean end, with nothing left to undo, removes the file."""
-        if clean:
-            self.path.unlink(missing_ok=True)
-        self._file.close()
+    @property
+    def open_acts(self) -> tuple[Act, ...]:
+        """The acts that were not undone, the latest first."""
+        with self._lock:
+            return tuple(reversed(self._open.values()))
+
+    def close(self) -> bool:
+        """End the journal and return whether all acts were undone.
+
+        If one was not, the file stays, for the post step, the next run or `prodgate restore`.
+        """
+        with self._lock:
+            if not self._open:
+                self.path.unlink(missing_ok=True)
+            self._file.close()
+            return not self._open
 
     def _write(self, entry: dict[str, Any]) -> None:
         self._file.write(json.dumps(entry).encode() + b"\n")

@@ -1,7 +1,6 @@
-"""A process that the gate started: a group of its own, its output kept.
+"""A target that the gate started as a process, with all that it started itself, and its output.
 
-It is found again after a crash by its group, which the fault journal has, and by its mark: what it started may have
-left the group, and may not hide its environment as well.
+After a crash it is found again by its group, which is in the fault journal, and by the tag and mark of its run.
 """
 
 from __future__ import annotations
@@ -12,21 +11,20 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TypedDict
+from typing import IO
 
-from gate.process import Born, spawn
+from gate import process_tree
+from gate.process import Born, Spawned, spawn
+from gate.process_tree import MARK, Group, Seen
 from gate.secrets import REACH, end_of_bytes, known
-
-MARK = "PRODGATE_RUN"
-"""The environment variable that every process started by a run carries, with the run's id."""
 
 _TAIL = 4096
 _CHUNK = 64 * 1024
 _PATIENCE = 5.0
 _AGAIN = 1.0
-_PROC = Path("/proc/self")
+_END = (signal.SIGTERM, signal.SIGKILL)
 
 
 class Process:
@@ -49,7 +47,7 @@ class Process:
         self.stop_signal = stop_signal
         self._born = born
         self._tail = bytearray()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._spawned: Spawned | None = None
         self._reader: threading.Thread | None = None
         self._started = 0.0
         self._ended = False
@@ -61,10 +59,10 @@ class Process:
             if self._ended or self.running:
                 return
             self._started = time.monotonic()
-            self._child, _ = spawn(
+            self._spawned = spawn(
                 self.command, cwd=self.root, env=self.environment, stderr=subprocess.STDOUT, born=self._born
             )
-            self._reader = threading.Thread(target=self._read, args=(self._child.stdout,), daemon=True)
+            self._reader = threading.Thread(target=self._read, args=(self._spawned.process.stdout,), daemon=True)
             self._reader.start()
 
     def revive(self) -> None:
@@ -81,40 +79,48 @@ class Process:
                 del self._tail[: -_TAIL - REACH]
 
     @property
-    def pid(self) -> int | None:
-        """Its process id, which is also that of its group; None where it was not started."""
-        return self._child.pid if self._child else None
-
-    @property
     def exit_code(self) -> int | None:
         """What it exited with, negative for a signal; None while it runs."""
-        return self._child.poll() if self._child else 0
+        return self._spawned.process.poll() if self._spawned else 0
 
     @property
     def running(self) -> bool:
         """Whether the process itself is alive. A paused one is."""
-        return self._child is not None and self._child.poll() is None
+        return self._spawned is not None and self._spawned.process.poll() is None
 
     @property
-    def paused(self) -> bool:
-        """Whether the kernel has it as stopped (state T of proc_pid_stat(5))."""
-        return self.running and _state(self.pid or 0) == "T"
+    def members(self) -> list[Seen]:
+        """The process and everything that it started, as far as it is alive."""
+        return self._spawned.tree.members() if self._spawned else []
 
-    def send(self, number: int) -> None:
-        """Sends a signal to the whole group, while there is one."""
-        if self._child is not None:
-            _signal_group(self._child.pid, number)
+    def paused(self) -> tuple[int, int]:
+        """Return how many of its members are stopped, and how many there are."""
+        members = self.members
+        return sum(process_tree.is_stopped(each.pid) for each in members), len(members)
+
+    def pause(self) -> None:
+        """Stop all its members. `paused` says whether that could be done."""
+        if self._spawned is not None:
+            self._spawned.tree.freeze()
+
+    def resume(self) -> None:
+        """Let all its members go on."""
+        if self._spawned is not None:
+            self._spawned.tree.resume()
 
     def stop(self, number: int | None = None, patience: float = _PATIENCE) -> None:
-        """Ends it with its own signal or another; with SIGKILL what is left of its group after `patience` seconds."""
-        if self._child is None:
+        """End it with its own signal or another; what is left after it, or after `patience` seconds, with SIGKILL."""
+        spawned = self._spawned
+        if spawned is None:
             return
-        self.send(self.stop_signal if number is None else number)
-        self.send(signal.SIGCONT)
+        _signal_group(spawned.process.pid, self.stop_signal if number is None else number)
+        self.resume()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(patience)
-        self.send(signal.SIGKILL)
-        self._child.wait(_PATIENCE)
+            spawned.process.wait(patience)
+        left = spawned.tree.end(signal.SIGKILL)
+        if not left:
+            spawned.process.wait()
+            spawned.gone()
 
     def kill(self) -> None:
         """Ends it with SIGKILL."""
@@ -147,128 +153,17 @@ def _signal_group(group: int, number: int) -> None:
         return
 
 
-def _state(pid: int) -> str:
-    fields = _stat(pid)
-    return fields[0] if fields else _ps("stat=", "-p", str(pid))[:1] if not _PROC.exists() else ""
+def end_run(run_id: str) -> list[Seen]:
+    """End every process of a run: SIGTERM, then SIGKILL. Return those that are left."""
+    return process_tree.end(lambda: process_tree.members_of_run(run_id), _END)
 
 
-def _stat(pid: int) -> list[str]:
-    """What the kernel says of a process, from its state on (proc_pid_stat(5)); empty for one that is not there."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _ps(column: str, *options: str) -> str:
-    """What ps(1) says, where there is no /proc (macOS)."""
-    done = subprocess.run(["ps", *options, "-o", column], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
-class Group(TypedDict):
-    """A process group as the journal has it. `started` is when its leader began, `machine` where numbers mean it."""
-
-    group: int
-    started: str
-    machine: str
-
-
-def group_of(pid: int) -> Group:
-    """The group that a process leads."""
-    return Group(group=pid, started=_started(pid), machine=_machine())
-
-
-def _started(pid: int) -> str:
-    """When a process began, in ticks since the machine did (proc_pid_stat(5)); empty for one that is not there."""
-    fields = _stat(pid)
-    return fields[19] if fields else _ps("lstart=", "-p", str(pid)) if not _PROC.exists() else ""
-
-
-def _machine() -> str:
-    """Where a process id means the same process: this boot, and this namespace. A container has one of its own."""
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {_PROC.joinpath('ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _members(group: Group) -> list[int]:
-    """The living processes of a group and its session. None where its number has gone to another since."""
-    if group["machine"] != _machine() or _started(group["group"]) not in ("", group["started"]):
-        return []
-    return [pid for pid, groups in _groups() if group["group"] in groups and _lives(pid)]
-
-
-def _groups() -> list[tuple[int, tuple[int, ...]]]:
-    """Every process with its group, and its session where that is known."""
-    if not _PROC.exists():
-        lines = [line.split() for line in _ps("pid=,pgid=", "-ax").splitlines()]
-        return [(int(pid), (int(group),)) for pid, group in lines]
-    found = ((int(entry.name), _stat(int(entry.name))) for entry in _PROC.parent.glob("[0-9]*"))
-    return [(pid, (int(fields[2]), int(fields[3]))) for pid, fields in found if fields]
-
-
-def marked(run_id: str) -> list[int]:
-    """The processes that a run started, and those that they started, by the mark in their environment."""
-    wanted = f"{MARK}={run_id}"
-    found = _marked(wanted) if _PROC.exists() else _marked_by_ps(wanted)
-    return [pid for pid in found if pid != os.getpid() and _lives(pid)]
-
-
-def _lives(pid: int) -> bool:
-    return _state(pid) not in ("Z", "X", "")
-
-
-def _marked(wanted: str) -> list[int]:
-    found = []
-    for entry in _PROC.parent.glob("[0-9]*"):
-        try:
-            if wanted.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def _marked_by_ps(wanted: str) -> list[int]:
-    lines = [line.split() for line in _ps("pid=,command=", "-axwwE").splitlines()]
-    return [int(words[0]) for words in lines if wanted in words[1:]]
-
-
-def end_marked(run_id: str) -> list[int]:
-    """Ends every process of a dead run: SIGTERM, then SIGKILL. Returns those that are left."""
-    return _end(lambda: marked(run_id))
-
-
-def end_group(group: Group) -> list[int]:
-    """Ends what is left of a group: SIGTERM, then SIGKILL. Returns those that are left."""
-    return _end(lambda: _members(group))
-
-
-def is_here(group: Group) -> bool:
-    """Whether the leader of a group is a process that is seen from here, and still the same."""
-    return group["machine"] == _machine() and _started(group["group"]) == group["started"]
+def end_group(group: Group) -> list[Seen]:
+    """End what is left of a group: SIGTERM, then SIGKILL. Return those that are left."""
+    return process_tree.end(lambda: process_tree.members(group), _END)
 
 
 def kill(group: Group) -> None:
-    """Ends the leader of a group at once."""
-    _signal(group["group"], signal.SIGKILL)
-
-
-def _end(living: Callable[[], list[int]]) -> list[int]:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in living():
-            _signal(pid, signal.SIGCONT)
-            _signal(pid, number)
-        end = time.monotonic() + _PATIENCE
-        while living() and time.monotonic() < end:
-            time.sleep(0.05)
-    return living()
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
+    """End the leader of a group at once."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(group["group"], signal.SIGKILL)

@@ -23,7 +23,7 @@ from gate.secrets import Secrets
 from gate.staging.asking import TRY, status
 from gate.staging.container import Container, find, hold, launch
 from gate.staging.engine import RUN_LABEL, SETTLES, NoEngine, client, hostname, job_network, own_container
-from gate.staging.journal import Act, Journal
+from gate.staging.journal import Journal
 from gate.staging.process import Process
 from gate.staging.provision import provision
 from gate.staging.spec import REFERENCE, Start, Target
@@ -70,8 +70,8 @@ class Stage:
         self._journal: Journal | None = None
         self._lock = threading.Lock()
         self._done = {name: threading.Event() for name in targets}
-        self._failed = False
-        self._acts: list[Act] = []
+        self._late = False
+        """Whether something may still be started after everything was taken down."""
         self._held: set[str] = set()
         self._starts_containers = False
         self._closed = False
@@ -93,7 +93,7 @@ class Stage:
         with self._lock:
             if self._journal is None:
                 self._journal = Journal(self.run_id)
-                self._acts.append(self._journal.before("end_processes", run_id=self.run_id))
+                self._journal.before("end_processes", run_id=self.run_id)
             return self._journal
 
     def up(self) -> dict[str, Staged]:
@@ -111,7 +111,7 @@ class Stage:
             return {name: self.staged[name] for name in self.targets}
 
     def close(self) -> None:
-        """Ends the processes and removes the containers that were started, and closes the journal."""
+        """Stop what was started, revert every fault that is still in place, and close the journal."""
         with self._lock:
             self._closed = True
             placed = list(self.staged.values())
@@ -123,7 +123,7 @@ class Stage:
         end = time.monotonic() + _LATE
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
-            self._failed = self._failed or thread.is_alive()
+            self._late = self._late or thread.is_alive()
         if self._journal is not None:
             self._close_journal(self._journal)
 
@@ -138,15 +138,14 @@ class Stage:
             self.note(f"left by another run, cannot be undone any more: {line}")
 
     def _close_journal(self, journal: Journal) -> None:
-        clean = not self._failed
-        for act in reversed(self._acts):
+        for act in journal.open_acts:
             try:
-                undo(act)
-                journal.undone(act)
+                undo(act, journal.born)
+                if not self._late:
+                    journal.undone(act)
             except Exception as error:  # noqa: BLE001 - the rest must be taken down all the same
                 self.note(f"{act.undo} failed: {error}")
-                clean = False
-        journal.close(clean=clean)
+        journal.close()
 
     def logs(self, names: Iterable[str]) -> dict[str, str]:
         """The last lines of what some targets have written."""
@@ -157,14 +156,9 @@ class Stage:
         if container.started or container.id in self._held:
             return
         act = self.journal.before("let_go", settles=SETTLES, container=container.hold, run_id=self.run_id)
-        self._acts.append(act)
         hold(container, self.run_id)
         self.journal.done(act)
         self._held.add(container.id)
-
-    def not_restored(self) -> None:
-        """Says that a fault could not be taken back: the journal is kept, for `prodgate restore`."""
-        self._failed = True
 
     def _one(self, name: str, target: Target) -> None:
         began, cause = time.monotonic(), f"target:{name}"
@@ -239,7 +233,7 @@ class Stage:
         with self._lock:
             if not self._starts_containers:
                 self._starts_containers = True
-                self._acts.append(journal.before("remove_labelled", run_id=self.run_id))
+                journal.before("remove_labelled", run_id=self.run_id)
 
     def _filled(self, start: Start) -> dict[str, str]:
         """Environment variables with `{database.address}`, `.host` and `.port` of other targets in place."""

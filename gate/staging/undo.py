@@ -11,11 +11,12 @@ from typing import Any
 from msgspec import Struct
 
 from gate.process import Born
+from gate.process_tree import Group, Seen, is_here
 from gate.staging import script
 from gate.staging.engine import RUN_LABEL, NoEngine, client
 from gate.staging.journal import Act, Alive, Left, runs
-from gate.staging.process import Group, end_marked, is_here, kill
 from gate.staging.process import end_group as end_members
+from gate.staging.process import end_run, kill
 
 _LONGEST = 15.0
 _AGAIN = 0.2
@@ -104,16 +105,17 @@ def run_command(command: list[str], folder: str, timeout: float, born: Born | No
 
 def end_group(group: int, started: str, machine: str) -> None:
     """Ends what is left of a process group that a run started. Raises RuntimeError where one is left."""
-    left = end_members(Group(group=group, started=started, machine=machine))
-    if left:
-        raise RuntimeError(f"processes {left} do not end")
+    _none_left(end_members(Group(group=group, started=started, machine=machine)))
 
 
 def end_processes(run_id: str) -> None:
     """Ends every process that a run started. Raises RuntimeError where one is left."""
-    left = end_marked(run_id)
+    _none_left(end_run(run_id))
+
+
+def _none_left(left: list[Seen]) -> None:
     if left:
-        raise RuntimeError(f"processes {left} do not end")
+        raise RuntimeError(f"processes {', '.join(str(process.pid) for process in left)} do not end")
 
 
 def remove_labelled(run_id: str) -> None:

@@ -101,8 +101,8 @@ class Postgres(Service):
 
 
 @contextmanager
-def postgres_running(database: str = "postgres") -> Iterator[Postgres]:
-    """A PostgreSQL of its own, with an empty database."""
+def postgres_prepared(database: str = "postgres") -> Iterator[Postgres]:
+    """Prepare a PostgreSQL with an empty database; whoever wants it to run starts its command."""
     with _folder("postgres") as folder:
         binaries = Path(_program("postgres", *Path("/usr/lib/postgresql").glob("*/bin/postgres"))).parent
         user = _postgres_user(folder)
@@ -118,9 +118,17 @@ def postgres_running(database: str = "postgres") -> Iterator[Postgres]:
         settings = ("fsync=off", f"listen_addresses={HOST}", f"unix_socket_directories={folder}", f"port={port}")
         options = [part for setting in settings for part in ("-c", setting)]
         command = (*user, str(binaries / "postgres"), "-D", str(folder / "data"), *options)
-        service = Postgres("PostgreSQL", port, folder, command, signal.SIGINT, database=database)
-        with _running(service, lambda: "ready to accept connections" in service.log):
-            yield service
+        yield Postgres("PostgreSQL", port, folder, command, signal.SIGINT, database=database)
+
+
+@contextmanager
+def postgres_running(database: str = "postgres") -> Iterator[Postgres]:
+    """A PostgreSQL of its own, with an empty database."""
+    with (
+        postgres_prepared(database) as service,
+        _running(service, lambda: "ready to accept connections" in service.log),
+    ):
+        yield service
 
 
 @contextmanager

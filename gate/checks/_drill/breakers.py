@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 
@@ -166,7 +165,7 @@ class ScriptBreaker(Struct, dict=True):
         try:
             each.take_back()
             if each.process:
-                each.process.send(signal.SIGCONT)
+                each.process.resume()
             back = wait_for(lambda: up_again(each))
         except Exception as error:
             raise NoProof(say("it could not be taken back: {why}", why=_reasons(error))) from error

@@ -106,10 +106,8 @@ class Course(Struct):
         self.seen.began, self.seen.wall = time.monotonic(), time.time()
         watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
         sender = self.traffic() if self.traffic else None
-        try:
-            self._break()
-        finally:
-            restored = self._take_back()
+        self._break()
+        restored = self._take_back()
         if restored and self.seen.ended is None:
             self._recover()
         self.seen.rows += [watch.end() for watch in watches] + ([sender.end()] if sender else [])
@@ -180,19 +178,28 @@ class Course(Struct):
         except NoProof as error:
             self.seen.add("fault", self.what, Status.ERROR, error.message)
             self.seen.end(Status.ERROR, say("The fault is not in place: {why}", why=error.message))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the fault must be reverted and reported
+            self.seen.end(
+                Status.ERROR, say("The check itself broke: {error}", error=f"{type(error).__name__}: {error}")
+            )
 
     def _proved(self, proof: Message | None) -> None:
         if proof is not None:
             self.seen.add("fault", self.what, Status.PASS, proof, self.at)
 
     def _take_back(self) -> bool:
-        self.world.drill_report(f"taking back: {self.what}")
         what = say("The fault is taken back")
         try:
+            self.world.drill_report(f"taking back: {self.what}")
             proof = self.breaker.take_back()
-        except NoProof as error:
-            self.seen.add("restore", what, Status.FAIL, error.message, self.at)
-            self.seen.unrestored = error.message
+        except Exception as error:  # noqa: BLE001 - no further drill may begin, whatever kept this fault in place
+            why = (
+                error.message
+                if isinstance(error, NoProof)
+                else say("{message}", message=f"{type(error).__name__}: {error}")
+            )
+            self.seen.add("restore", what, Status.FAIL, why, self.at)
+            self.seen.unrestored = why
             return False
         self.seen.add("restore", what, Status.PASS, proof, self.at)
         self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("restored"), kind="restored"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ _AGAIN = 0.2
 
 
 class Pause(TargetFault):
-    """Freezes it: a container by the engine, a process and its group by SIGSTOP."""
+    """Freeze it: a container by the engine, a process and everything that it started by SIGSTOP."""
 
     kind: ClassVar[str] = "pause"
     summary: ClassVar[str] = "the dependency hangs"
@@ -24,18 +23,23 @@ class Pause(TargetFault):
 
     def inject(self, site: Site) -> None:
         if site.process:
-            site.process.send(signal.SIGSTOP)
+            site.process.pause()
             return
         with site.act("unpause_container", settles=_PATIENCE + SETTLES, container=site.container.id):
             _freeze(site)
 
     def holds(self, site: Site) -> Message | None:
-        paused = site.process.paused if site.process else site.container.state == "paused"
-        return say("{target} is paused", target=site.staged.name) if paused else None
+        if site.process:
+            stopped, count = site.process.paused()
+            all_stopped = say(
+                "{target} is paused: all its {count} processes are stopped", target=self.target, count=count
+            )
+            return all_stopped if count and stopped == count else None
+        return say("{target} is paused", target=self.target) if site.container.state == "paused" else None
 
     def undo(self, site: Site) -> None:
         if site.process:
-            site.process.send(signal.SIGCONT)
+            site.process.resume()
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:

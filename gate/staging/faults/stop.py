@@ -46,8 +46,8 @@ def stays(site: Site) -> None:
 
 
 def down(site: Site) -> Message | None:
-    """The proof that it has ended, and that its ports refuse."""
-    running = site.process.running if site.process else site.container.state == "running"
+    """Return the proof that it has ended, with everything that it started, and that its ports refuse."""
+    running = bool(site.process.members) if site.process else site.container.state == "running"
     if running or open_port(site) is not None:
         return None
     return say("{target} has exited and its port {port} refuses", target=site.staged.name, port=ports(site))
@@ -56,7 +56,7 @@ def down(site: Site) -> Message | None:
 def up(site: Site) -> Message | None:
     """The proof that it runs and is not paused, and that one of its ports, if any is known, accepts connections."""
     process = site.process
-    running = process.running and not process.paused if process else site.container.state == "running"
+    running = process.running and not process.paused()[0] if process else site.container.state == "running"
     if running and not site.staged.ports:
         return say("{target} runs", target=site.staged.name)
     port = open_port(site) if running else None
