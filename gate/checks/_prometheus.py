@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gate.checks.base import CannotObserve
 from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Location
-from gate.prometheus import missing_series
+from gate.prometheus import expressions, missing_series
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
 from gate.prometheus.missing_series import Matcher, Selector
 from gate.prometheus.rules import RuleFile, read
@@ -42,6 +42,33 @@ def asking(world: World, target: str) -> Iterator[Api]:
         raise CannotObserve(error.message, answer=error.answer) from error
 
 
+class Formatted:
+    """Expressions as one Prometheus formats them, so that two ways of writing the same one are equal."""
+
+    def __init__(self, texts: Mapping[str, str] | None = None) -> None:
+        self._texts = dict(texts or {})
+
+    @classmethod
+    def of(cls, api: Api, pairs: Iterable[tuple[str, str]]) -> Formatted:
+        """Have Prometheus format each two expressions that are not known to be equal without it."""
+        here, texts = cls(), {}
+        for written, loaded in pairs:
+            if here.same(written, loaded):
+                continue
+            for text in (loaded, written):
+                if text not in texts and (formatted := api.formatted(text)) is not None:
+                    texts[text] = formatted
+            if loaded not in texts:
+                break  # It has parsed this one: a Prometheus that refuses it cannot format.
+        return cls(texts)
+
+    def same(self, one: str, other: str) -> bool:
+        """Return whether two expressions are written alike, or are formatted alike."""
+        if one.strip() == other.strip() or expressions.normal(one) == expressions.normal(other):
+            return True
+        return one in self._texts and self._texts[one] == self._texts.get(other)
+
+
 class Presence:
     """Which selectors have series on a Prometheus, asked once for each. Every method may raise PrometheusError."""
 
@@ -50,12 +77,12 @@ class Presence:
         self.rules = [rule for group in groups for rule in group.rules]
         self._known: dict[Selector, bool] = {}
 
-    def missing(self, expressions: Iterable[str]) -> dict[str, tuple[Selector, ...]]:
+    def missing(self, texts: Iterable[str]) -> dict[str, tuple[Selector, ...]]:
         """Return the selectors that keep each expression from returning anything, as Prometheus has no series of them.
 
         What a loaded rule would record or report has series, if the rule's own expression can return something.
         """
-        wanted = list(dict.fromkeys(expressions))
+        wanted = list(dict.fromkeys(texts))
         self._ask(selector for text in wanted for selector in missing_series.selectors(text))
         return {text: missing_series.missing(text, self._has) for text in wanted}
 

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from gate.checks._prometheus import ReadFile, asking, no_files, rule_files
+from gate.checks._prometheus import Formatted, ReadFile, asking, no_files, rule_files
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Location
-from gate.prometheus import expressions
-from gate.prometheus.api import LoadedGroup, LoadedRule
+from gate.prometheus import config
+from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
 from gate.prometheus.rules import Group, Rule
 from gate.quantities import duration
 from gate.secrets import beginning_of
 
 _SHOWN = 50
+_ROUNDING = 0.0005
+"""Seconds: Prometheus keeps durations to the millisecond."""
 Wrong = tuple[Location | None, Message]
 
 
 class Seen(Struct, frozen=True):
-    """What is loaded, and the files to compare it with."""
+    """What is loaded, and the files to compare it with. `interval` is the global one, None if it is not known."""
 
     loaded: tuple[LoadedGroup, ...]
     files: tuple[ReadFile, ...] = ()
+    formatted: Formatted = Formatted()
+    interval: float | None = None
 
 
 class LoadedRules(Check[Seen]):
@@ -56,49 +60,86 @@ class LoadedRules(Check[Seen]):
     def observe(self, world: World) -> Seen:
         files = rule_files(world, self.file) if self.file else ()
         with asking(world, self.target) as api:
-            return Seen(tuple(api.rules()), files)
+            loaded = tuple(api.rules())
+            rules = [rule for file in files for rule in file.content.rules]
+            return Seen(loaded, files, Formatted.of(api, namesakes(rules, loaded)), _global_interval(api, files))
 
     def judge(self, seen: Seen) -> Judgement:
         if self.file and not seen.files:
             return failed(no_files(self.file))
-        answer = "\n".join(_line(group) for group in seen.loaded[:_SHOWN]) or "(no groups are loaded)"
+        answer = "\n".join([_line(group) for group in seen.loaded[:_SHOWN]] or ["(no groups are loaded)"])
+        answer = "\n".join([answer, *_not_compared(seen)])
         wrong = list(self._wrong(seen))
         if wrong:
             places = tuple(where for where, _ in wrong[:_SHOWN] if where)
             return failed(together([_placed(*each) for each in wrong]), answer=answer, locations=places)
-        groups = self._compared(seen)
+        groups = [*_compared(seen), *self._named(seen)]
         rules = sum(len(group.rules) for group in groups)
         return passed(say("{groups} groups with {rules} rules are loaded and healthy", groups=len(groups), rules=rules),
                       answer=answer)  # fmt: skip
 
-    def _compared(self, seen: Seen) -> list[LoadedGroup]:
-        """The loaded groups that the item is about."""
-        found = [
-            _loaded(seen.loaded, group.name, _loaded_file(seen.loaded, file))
-            for file in seen.files
-            for group in file.content.groups
+    def _named(self, seen: Seen) -> list[LoadedGroup]:
+        """Return every loaded group of the given names, from any file, that is not compared with a file here."""
+        compared = {(group.file, group.name) for group in _compared(seen)}
+        return [
+            group
+            for group in seen.loaded
+            if group.name in (self.groups or ()) and (group.file, group.name) not in compared
         ]
-        found += [_loaded(seen.loaded, name, None) for name in self.groups or []]
-        return list({(group.file, group.name): group for group in found if group}.values())
 
     def _wrong(self, seen: Seen) -> Iterator[Wrong]:
         for file in seen.files:
-            for problem in file.content.problems:
-                yield file.at(problem.line, problem.column), problem.reason
+            for wrong in file.content.problems:
+                yield file.at(wrong.line, wrong.column), wrong.reason
             if not file.content.rules and not file.content.problems:
                 yield file.at(1), say("There is no rule in it")
-            came_from = _loaded_file(seen.loaded, file)
             for group in file.content.groups:
-                yield from _compare(file, group, _loaded(seen.loaded, group.name, came_from))
+                yield from _compare(file, group, _loaded(seen, file, group), seen)
         yield from _no_longer(seen)
-        compared = {group.name for file in seen.files for group in file.content.groups}
+        named = self._named(seen)
         for name in self.groups or []:
-            found = _loaded(seen.loaded, name, None)
-            if found is None:
-                yield None, say("The group {name} is not loaded", name=name)
-            elif name not in compared:
-                for rule in found.rules:
-                    yield from ((None, problem) for problem in _health(rule))
+            if not any(group.rules for group in seen.loaded if group.name == name):
+                # Prometheus 3 does not list a group without rules, and there is nothing in it to check.
+                yield None, say("The group {name} is not loaded, or has no rules", name=name)
+        for loaded in named:
+            for problem in (problem for rule in loaded.rules for problem in _health(rule)):
+                yield None, say("{group} of {file}: {reason}", group=loaded.name, file=loaded.file, reason=problem)
+
+
+def namesakes(rules: Iterable[Rule], loaded: Iterable[LoadedGroup]) -> Iterator[tuple[str, str]]:
+    """Return the expressions of each rule and of each loaded rule of its name."""
+    by_name: dict[tuple[str, bool], list[str]] = {}
+    for group in loaded:
+        for each in group.rules:
+            by_name.setdefault((each.name, each.alerting), []).append(each.expr)
+    for rule in rules:
+        for expr in by_name.get((rule.name, rule.alerting), ()):
+            yield rule.expr, expr
+
+
+def _global_interval(api: Api, files: Iterable[ReadFile]) -> float | None:
+    """Return the evaluation interval of groups that give none, if one does and the configuration can be read."""
+    if all(group.interval for file in files for group in file.content.groups):
+        return None
+    try:
+        return config.read(api.config().encode()).evaluation_interval
+    except (PrometheusError, config.BadConfig):
+        return None
+
+
+def _not_compared(seen: Seen) -> Iterator[str]:
+    """Return what the API of Prometheus does not tell, for the evidence."""
+    groups = [group for file in seen.files for group in file.content.groups if group.rules]
+    if offset := [group.name for group in groups if group.query_offset]:
+        yield f"(not compared, as Prometheus does not list it: query_offset of {', '.join(offset[:_SHOWN])})"
+    if seen.interval is None and (silent := [group.name for group in groups if not group.interval]):
+        yield f"(not compared, as the global one is not known: interval of {', '.join(silent[:_SHOWN])})"
+
+
+def _compared(seen: Seen) -> list[LoadedGroup]:
+    """Return the loaded groups that are compared with a file."""
+    found = [_loaded(seen, file, group) for file in seen.files for group in file.content.groups]
+    return list({(group.file, group.name): group for group in found if group}.values())
 
 
 def _no_longer(seen: Seen) -> Iterator[Wrong]:
@@ -145,47 +186,83 @@ def _alike(one: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _loaded(groups: tuple[LoadedGroup, ...], name: str, path: str | None) -> LoadedGroup | None:
-    """The loaded group of that name; of several, the one from that loaded file."""
-    same = [group for group in groups if group.name == name]
-    return next((group for group in same if group.file == path), same[0] if same else None)
+def _loaded(seen: Seen, file: ReadFile, group: Group) -> LoadedGroup | None:
+    """Return the loaded group that is this one: from the file that is this one, else the most similar of its name."""
+    came_from = _loaded_file(seen.loaded, file)
+    same = [each for each in seen.loaded if each.name == group.name]
+
+    def difference(loaded: LoadedGroup) -> tuple[bool, int]:
+        return loaded.file != came_from, sum(1 for _ in _compare(file, group, loaded, seen))
+
+    return same[0] if len(same) == 1 else min(same, key=difference, default=None)
 
 
-def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None) -> Iterator[Wrong]:
+def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None, seen: Seen) -> Iterator[Wrong]:
     if loaded is None:
-        yield file.at(group.line), say("The group {name} is not loaded", name=group.name)
+        if group.rules:  # Prometheus 3 does not list a group without rules.
+            yield file.at(group.line), say("The group {name} is not loaded", name=group.name)
         return
+    yield from ((file.at(group.line), problem) for problem in _of_group(group, loaded, seen.interval))
     left = list(loaded.rules)
     for rule in group.rules:
-        found = _best(rule, left)
+        found = _best(rule, left, seen.formatted)
         if found is None:
             yield file.at(rule.line), say("{rule} is not loaded", rule=rule.name)
             continue
         left.remove(found)
-        for problem in (*differences(rule, found), *_health(found)):
+        for problem in (*differences(rule, found, seen.formatted), *_health(found)):
             yield file.at(rule.line), problem
     for rest in left:
         yield file.at(group.line), say("{rule} is loaded in {group}, but not in the file", rule=rest.name,
                                        group=group.name)  # fmt: skip
 
 
-def _best(rule: Rule, loaded: list[LoadedRule]) -> LoadedRule | None:
+def _of_group(group: Group, loaded: LoadedGroup, global_interval: float | None) -> Iterator[Message]:
+    """Return what a loaded group has otherwise than the file: interval and limit."""
+    interval = group.interval or global_interval
+    if interval is not None and abs(interval - loaded.interval) > _ROUNDING:
+        yield say("{group}: the file has 'interval: {wanted}', loaded is {loaded}", group=group.name,
+                  wanted=duration(interval), loaded=duration(loaded.interval))  # fmt: skip
+    if group.limit != loaded.limit:
+        yield say("{group}: the file has 'limit: {wanted}', loaded is {loaded}", group=group.name, wanted=group.limit,
+                  loaded=f"{loaded.limit:g}")  # fmt: skip
+
+
+def _best(rule: Rule, loaded: list[LoadedRule], formatted: Formatted) -> LoadedRule | None:
     """The loaded rule of that name, the one that differs least where there are several."""
     same = [each for each in loaded if each.name == rule.name and each.alerting == rule.alerting]
-    return min(same, key=lambda each: len(list(differences(rule, each))), default=None)
+    return min(same, key=lambda each: len(list(differences(rule, each, formatted))), default=None)
 
 
-def differences(rule: Rule, loaded: LoadedRule) -> Iterator[Message]:
-    """What a loaded rule has otherwise than the file: expression, `for`, labels."""
-    if rule.expr.strip() != loaded.expr.strip() and expressions.normal(rule.expr) != expressions.normal(loaded.expr):
+def differences(rule: Rule, loaded: LoadedRule, formatted: Formatted) -> Iterator[Message]:
+    """What a loaded rule has otherwise than the file: expression, `for`, `keep_firing_for`, labels, annotations."""
+    if not formatted.same(rule.expr, loaded.expr):
         yield say("{rule}: the file has the expression {wanted}, loaded is {loaded}", rule=rule.name,
                   wanted=_short(rule.expr), loaded=_short(loaded.expr))  # fmt: skip
-    if abs(rule.wait - loaded.wait) > 0.0005:
+    if abs(rule.wait - loaded.wait) > _ROUNDING:
         yield say("{rule}: the file has 'for: {wanted}', loaded is {loaded}", rule=rule.name,
                   wanted=duration(rule.wait), loaded=duration(loaded.wait))  # fmt: skip
-    if rule.labels != dict(loaded.labels):
+    if abs(rule.keep_firing_for - loaded.keep_firing_for) > _ROUNDING:
+        yield say("{rule}: the file has 'keep_firing_for: {wanted}', loaded is {loaded}", rule=rule.name,
+                  wanted=duration(rule.keep_firing_for), loaded=duration(loaded.keep_firing_for))  # fmt: skip
+    if _given(rule.labels) != _given(loaded.labels):
         yield say("{rule}: the file has the labels {wanted}, loaded are {loaded}", rule=rule.name,
-                  wanted=_labels(rule.labels), loaded=_labels(dict(loaded.labels)))  # fmt: skip
+                  wanted=_labels(rule.labels), loaded=_labels(loaded.labels))  # fmt: skip
+    if _given(rule.annotations) != _given(loaded.annotations):
+        yield say("{rule}: the file has the annotations {wanted}, loaded are {loaded}", rule=rule.name,
+                  wanted=_only(rule.annotations, loaded.annotations),
+                  loaded=_only(loaded.annotations, rule.annotations))  # fmt: skip
+
+
+def _given(texts: Mapping[str, str]) -> dict[str, str]:
+    """Labels or annotations without empty ones, which are as good as none."""
+    return {name: text for name, text in texts.items() if text}
+
+
+def _only(texts: Mapping[str, str], others: Mapping[str, str]) -> str:
+    """Those of some texts that are different among others."""
+    different = {name: text for name, text in texts.items() if text != others.get(name, "")}
+    return beginning_of(_labels(different), 300)
 
 
 def _health(rule: LoadedRule) -> Iterator[Message]:
@@ -193,6 +270,8 @@ def _health(rule: LoadedRule) -> Iterator[Message]:
         yield say("{rule} can't be evaluated: {error}", rule=rule.name, error=beginning_of(rule.error, 300))
     elif rule.health != "ok":
         yield say("{rule} was not evaluated yet", rule=rule.name)
+    elif rule.overdue is not None:
+        yield say("{rule} was last evaluated {time} ago", rule=rule.name, time=duration(rule.overdue))
 
 
 def _short(expression: str) -> str:
@@ -200,7 +279,7 @@ def _short(expression: str) -> str:
     return text if len(text) <= 200 else beginning_of(text, 200) + "..."
 
 
-def _labels(labels: dict[str, str]) -> str:
+def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
 

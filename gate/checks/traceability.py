@@ -16,17 +16,18 @@ from msgspec import Meta, Struct
 
 from gate import written
 from gate.checks._paths import find, shown
-from gate.checks._prometheus import Presence, ReadFile, asking, no_files, rule_files
+from gate.checks._prometheus import Formatted, Presence, ReadFile, asking, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.document import Document
-from gate.checks.loaded_rules import differences
+from gate.checks.loaded_rules import differences, namesakes
 from gate.checks.world import World
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
 from gate.prometheus.rules import Rule
+from gate.quantities import duration
 from gate.written import form
 
 _LINKS: tuple[LinkName, ...] = get_args(LinkName)
@@ -70,6 +71,11 @@ class Known(Struct, frozen=True):
     groups: tuple[LoadedGroup, ...]
     missing: Mapping[str, tuple[Selector, ...]]
     fired: tuple[Mapping[str, str], ...]
+    formatted: Formatted
+
+    def is_same(self, rule: Rule, loaded: LoadedRule) -> bool:
+        """Return whether a loaded rule is this one, unchanged."""
+        return not any(differences(rule, loaded, self.formatted))
 
     def namesakes(self, rule: Rule) -> list[tuple[str, LoadedRule]]:
         """The loaded alerts of a rule's name, each with the name of its group."""
@@ -131,7 +137,8 @@ class Traceability(Check[Seen]):
         with asking(world, self.target) as api:
             groups = tuple(api.rules())
             missing = Presence(api, groups).missing(rule.expr for file in files for rule in _named(file))
-            known = Known(groups, missing, _fired(api, world))
+            formatted = Formatted.of(api, namesakes((rule for file in files for rule in _named(file)), groups))
+            known = Known(groups, missing, _fired(api, world), formatted)
         chains, linked = [], set()
         for file in files:
             for rule in _named(file):
@@ -231,11 +238,13 @@ def _named(file: ReadFile) -> list[Rule]:
 def _not_loaded(rule: Rule, known: Known) -> Message | None:
     """Why the rule itself, and no other of its name, is not loaded and healthy."""
     namesakes = known.namesakes(rule)
-    same = [each for group, each in namesakes if group == rule.group and not any(differences(rule, each))]
+    same = [each for group, each in namesakes if group == rule.group and known.is_same(rule, each)]
     if not same:
         return say("another rule of its name is loaded, and not this one") if namesakes else say("it is not loaded")
-    bad = next((each for each in same if each.health != "ok"), None)
-    return say("it is loaded and not healthy: {why}", why=bad.error or bad.health) if bad else None
+    if bad := next((each for each in same if each.health != "ok"), None):
+        return say("it is loaded and not healthy: {why}", why=bad.error or bad.health)
+    late = max((each.overdue for each in same if each.overdue is not None), default=None)
+    return None if late is None else say("it was last evaluated {time} ago", time=duration(late))
 
 
 def _not_fired(rule: Rule, known: Known) -> Message | None:
@@ -243,7 +252,7 @@ def _not_fired(rule: Rule, known: Known) -> Message | None:
     mine = [labels for labels in known.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
     if not mine:
         return say("it was not seen firing in a drill")
-    others = [each for _, each in known.namesakes(rule) if any(differences(rule, each))]
+    others = [each for _, each in known.namesakes(rule) if not known.is_same(rule, each)]
     if any(not any(_bears(labels, each.labels) for each in others) for labels in mine):
         return None
     return say("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")

@@ -137,6 +137,7 @@ def _too_long(text: str) -> bool:
     return len(_TERM.findall(text)) > TERM_LIMIT
 
 
+@lru_cache(maxsize=4096)
 def normal(text: str) -> str:
     """The expression in one way of writing, so that two can be compared; with plain blanks where it does not parse."""
     import promql_parser

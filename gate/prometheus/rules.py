@@ -57,6 +57,9 @@ class Group(Struct):
     name: str
     line: int
     interval: float | None = None
+    limit: int = 0
+    """How many series or alerts one of its rules may yield; 0 for any number."""
+    query_offset: float | None = None
     rules: list[Rule] = field(default_factory=list)
 
     @property
@@ -138,8 +141,8 @@ class _Reader:
         if not group.name:
             self._wrong(node, say("The group has no name"))
         group.interval = self._duration(entries.get("interval"), say("interval"))
-        self._duration(entries.get("query_offset"), say("query_offset"))
-        self._limit(entries.get("limit"))
+        group.query_offset = self._duration(entries.get("query_offset"), say("query_offset"))
+        group.limit = self._limit(entries.get("limit"))
         labels = self._labels(entries.get("labels"))
         for entry in self._list(entries.get("rules"), say("rules")):
             self.count += 1
@@ -242,11 +245,13 @@ class _Reader:
             self._wrong(node, reason)
         return found
 
-    def _limit(self, node: Node | None) -> None:
-        if node is None or (isinstance(node, Scalar) and (node.null or (node.plain and _NUMBER.fullmatch(node.value)))):
-            return
-        if isinstance(node, Scalar):
-            self._wrong(node, say("limit: {text} is not a whole number", text=self._text(node)))
+    def _limit(self, node: Node | None) -> int:
+        if not isinstance(node, Scalar) or node.null:
+            return 0
+        if node.plain and _NUMBER.fullmatch(node.value):
+            return _whole(node.value)
+        self._wrong(node, say("limit: {text} is not a whole number", text=self._text(node)))
+        return 0
 
     def _text(self, node: Node | None) -> str:
         """The text of a scalar; "" for nothing. A list or mapping is a problem."""
@@ -305,6 +310,18 @@ class _Reader:
             else:
                 entries[name] = value
         return entries
+
+
+def _whole(text: str) -> int:
+    """Return a number as YAML 1.1 writes it: `010` is octal, and blanks may be underscores."""
+    plain = text.replace("_", "")
+    sign, digits = (plain[0], plain[1:]) if plain[:1] in "+-" else ("", plain)
+    if re.fullmatch("0[0-7]+", digits):
+        digits = f"0o{digits}"
+    try:
+        return int(sign + digits, 0) if "." not in digits else int(float(plain))
+    except ValueError:
+        return 0
 
 
 def _unknown(name: str, known: tuple[str, ...], what: Message) -> Message:
