@@ -327,6 +327,24 @@ def test_an_alert_that_the_next_evaluation_brings_is_not_inactive() -> None:
     assert other.status == "pass"
 
 
+@pytest.mark.parametrize(
+    ("labels", "status", "message"),
+    [
+        ({"job": "self"}, "pass", "SelfDown is inactive"),
+        ({"job": {"matches": "s.*"}}, "pass", "SelfDown is inactive"),
+        ({"job": "slef"}, "fail", 'can have job "slef"; the series that it reads have self'),
+        ({"team": "x"}, "fail", "the series that it reads have -"),
+        ({"team": ""}, "pass", "SelfDown is inactive"),
+        ({"severity": "critical"}, "pass", "SelfDown is inactive"),
+    ],
+)
+def test_a_quiet_alert_with_labels(server: Service, labels: dict[str, Any], status: str, message: str) -> None:
+    """A label that neither the rule nor the series bring can be in no alert: its quiet proves nothing."""
+    fields = {"target": "prometheus", "name": "SelfDown", "state": "inactive", "labels": labels}
+    made = ask("alert", urls={"prometheus": server.url}, **fields)
+    assert (made.status, message) == (status, message if message in str(made.message) else str(made.message))
+
+
 def test_an_alert_that_fires_without_a_metric_can_be_inactive() -> None:
     """What stands to the right of `unless` need have no series for `inactive` to hold."""
     rules = "groups: [{name: g, rules: [{alert: Down, expr: vector(1) == 0 unless on() maintenance == 1}]}]"

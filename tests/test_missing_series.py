@@ -117,6 +117,24 @@ def test_missing(expression: str, lacks: list[str]) -> None:
     assert [str(selector) for selector in missing(expression, has)] == lacks
 
 
+@pytest.mark.parametrize(
+    ("expression", "needed"),
+    [
+        ("up == 0 unless on() maintenance == 1", ["up"]),
+        ('a unless on(x, y) b{c="d", e="f"} * sum(rate(g[5m])) or h unless i', ["a", "h"]),
+        ("a and (b unless (c and d)) > e", ["a", "b", "e"]),
+        ("max(a unless b) + c", ["a", "c"]),
+        ("absent(up) or absent_over_time((sum(rate(a[1m])) > 1)[5m:]) and b", ["b"]),
+        ("absent + unless_x", ["absent", "unless_x"]),
+        ('x{unless="absent(y)"} UNLESS z AND w', ['x{unless="absent(y)"}', "w"]),
+        ("a + A + a", ["a", "A"]),
+    ],
+)
+def test_selectors(expression: str, needed: list[str]) -> None:
+    """What stands to the right of `unless` or inside `absent()` need not have series, and is not asked for."""
+    assert [str(selector) for selector in selectors(expression)] == needed
+
+
 def test_a_long_chain_is_read_in_time() -> None:
     """A thousand operators need neither a deep stack nor much time."""
     chain = " or ".join(f'up{{job="{number}"}} == 0' for number in range(1000))

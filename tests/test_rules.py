@@ -46,7 +46,6 @@ def test_a_file_is_read() -> None:
     assert (alert.name, alert.alerting, alert.wait, alert.line) == ("Down", True, 90.0, 6)
     assert alert.labels == {"team": "backend", "severity": "critical"}
     assert alert.annotation_lines == {"summary": 13, "runbook": 14}
-    assert alert.needed == ("requests_total", "up")
     assert (record.name, record.alerting) == ("job:up:sum", False)
 
 
@@ -134,23 +133,6 @@ def test_no_template_breaks_it(pieces: list[str]) -> None:
 def test_metrics_of_an_expression(expression: str, names: tuple[str, ...]) -> None:
     """The metrics that an expression reads, whatever else stands in it."""
     assert expressions.metrics(expression) == names
-
-
-@pytest.mark.parametrize(
-    ("expression", "names"),
-    [
-        ("up == 0 unless on() maintenance == 1", ("up",)),
-        ('a unless on(x, y) b{c="d", e="f"} * sum(rate(g[5m])) or h unless i', ("a", "h")),
-        ("a and (b unless (c and d)) > e", ("a", "b", "e")),
-        ("max(a unless b, c)", ("a", "c")),
-        ("absent(up) or absent_over_time((sum(rate(a[1m])) > 1)[5m:]) and b", ("b",)),
-        ("absent + unless_x", ("absent", "unless_x")),
-        ('x{unless="absent(y)"} UNLESS z AND w', ("w", "x")),
-    ],
-)
-def test_metrics_that_an_expression_needs(expression: str, names: tuple[str, ...]) -> None:
-    """What stands to the right of `unless` or inside `absent()` need not exist for an alert to fire."""
-    assert expressions.needed(expression) == names
 
 
 def test_expressions_are_compared_without_their_layout() -> None:

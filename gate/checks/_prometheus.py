@@ -86,6 +86,17 @@ class Presence:
         self._ask(selector for text in wanted for selector in missing_series.selectors(text))
         return {text: missing_series.missing(text, self._has) for text in wanted}
 
+    def have_series(self, selectors: Iterable[Selector]) -> bool:
+        """Return whether each of some selectors has series, whatever rules could record."""
+        wanted = list(selectors)
+        self._ask(wanted)
+        return all(self._known[selector] for selector in wanted)
+
+    def lately(self, selector: Selector, label: str) -> set[str]:
+        """Return the values that a label of a selector's series had within the last hour; "" for none."""
+        found = self.api.query(f"group by ({label}) (last_over_time({selector.text}[1h]))")
+        return {series.labels.get(label, "") for series in found}
+
     def _has(self, selector: Selector, on_the_way: frozenset[str] = frozenset()) -> bool:
         if selector not in self._known:
             self._ask([selector])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
@@ -15,7 +16,7 @@ from gate.checks.world import World
 from gate.forms import as_list
 from gate.matchers import MISSING, TextMatcher, describe
 from gate.messages import Message, say, together
-from gate.prometheus import config
+from gate.prometheus import config, missing_series
 from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
 from gate.prometheus.recording import Recording
 from gate.quantities import duration
@@ -25,6 +26,9 @@ from gate.written import form
 State = Literal["inactive", "pending", "firing"]
 STATES = get_args(State)
 _SHOWN = 20
+_PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MAKES_LABELS = re.compile(r"\b(?:label_replace|label_join|count_values|info|absent|absent_over_time)\b", re.IGNORECASE)
+"""Functions whose results have labels that no series has, or that need no series."""
 Texts = Mapping[str, str]
 
 
@@ -40,13 +44,17 @@ else:
 
 
 class Seen(Struct, frozen=True):
-    """The rules of that name, the names of all alerts, metrics of the expression that have no series, and the labels
-    of alerts that the next evaluation brings."""
+    """The rules of that name, the names of all alerts, and what an alert that is quiet needs to be inactive.
+
+    `unknown` are selectors of the expression without series, `due` the labels of alerts that the next evaluation
+    brings, and `values` those of labels that no rule has itself, as the series have them that the expressions read.
+    """
 
     rules: tuple[LoadedRule, ...]
     names: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     due: tuple[Texts, ...] = ()
+    values: Mapping[str, tuple[str, ...]] = {}
 
 
 class Alert(Check[Seen]):
@@ -83,12 +91,14 @@ class Alert(Check[Seen]):
     def observe(self, world: World) -> Seen:
         with asking(world, self.target) as api:
             groups = api.rules()
-            alerts = [rule for group in groups for rule in group.rules if rule.alerting]
-            rules = tuple(rule for rule in alerts if rule.name == self.name)
+            loaded = [rule for group in groups for rule in group.rules]
+            rules = tuple(rule for rule in loaded if rule.alerting and rule.name == self.name)
             quiet = rules and not any(rule.alerts for rule in rules) and self._needs_data()
-            unknown = _without_series(Presence(api, groups), rules) if quiet else ()
+            presence = Presence(api, groups)
+            unknown = _without_series(presence, rules) if quiet else ()
             due = _due(api, rules) if self._claims_quiet() else ()
-            return Seen(rules, tuple(sorted({rule.name for rule in alerts})), unknown, due)
+            values = self._values(presence, rules) if self._claims_quiet() and not self.no_data else {}
+            return Seen(rules, _names(groups), unknown, due, values)
 
     def judge(self, seen: Seen) -> Judgement:
         if not seen.rules:
@@ -103,6 +113,11 @@ class Alert(Check[Seen]):
         problems = list(self._problems(seen, chosen, instances, states))
         if problems:
             return failed(together(problems), answer=answer, advice=self._advice(seen))
+        if bad is not None and self._claims_quiet():
+            return self._unhealthy(bad)
+        if late := self._overdue(seen.rules):
+            return unobserved(say("{alert} was last evaluated {time} ago, so its state is not known", alert=self.name,
+                                  time=duration(late)), answer=answer)  # fmt: skip
         return passed(say("{alert} is {states}", alert=self.name, states=", ".join(sorted(states))), answer=answer)
 
     def _needs_data(self) -> bool:
@@ -126,6 +141,28 @@ class Alert(Check[Seen]):
             )
         return unobserved(say("{alert} was not evaluated yet", alert=self.name))
 
+    def _overdue(self, rules: tuple[LoadedRule, ...]) -> float | None:
+        """Return for how long a rule was not evaluated that the state depends on: any one if the alert may be quiet."""
+        if not self.state or set(self.state) == set(STATES):
+            return None
+        showing = [rule for rule in rules if any(self._is_chosen(alert) for alert in rule.alerts)]
+        decisive = showing if self.awaits() else rules
+        late = [rule.overdue for rule in decisive if rule.overdue is not None]
+        enough = len(late) == len(decisive) if self.awaits() else bool(late)
+        return max(late) if late and enough else None
+
+    def _values(self, presence: Presence, rules: tuple[LoadedRule, ...]) -> dict[str, tuple[str, ...]]:
+        """Return the values of the labels that only series can bring; not those that an expression may make up."""
+        names = {name for name, wish in self.labels.items() if not wish.matches("") and _PLAIN_LABEL.fullmatch(name)}
+        names -= {"alertname", *(name for rule in rules for name in rule.labels)}
+        if not names or any(_MAKES_LABELS.search(rule.expr) for rule in rules):
+            return {}
+        read = [selector for rule in rules for selector in missing_series.selectors(rule.expr)]
+        if not presence.have_series(read):
+            return {}
+        found = {name: {value for each in read for value in presence.lately(each, name)} for name in names}
+        return {name: tuple(sorted(values - {""})) for name, values in found.items()}
+
     def _is_chosen(self, alert: ActiveAlert) -> bool:
         return self.has_labels(alert.labels)
 
@@ -144,6 +181,7 @@ class Alert(Check[Seen]):
         if not instances and any(self.has_labels(labels) for labels in seen.due):
             yield say("the expression of {alert} holds: the next evaluation makes it pending or firing",
                       alert=self.name)  # fmt: skip
+        yield from self._impossible_labels(seen, instances)
         if seen.unknown:
             yield say("the expression of {alert} reads {metrics}, of which Prometheus has no series",
                       alert=self.name, metrics=", ".join(seen.unknown))  # fmt: skip
@@ -155,6 +193,19 @@ class Alert(Check[Seen]):
                 wish.mismatch(notes.get(name, MISSING), f"annotation {name}") for name, wish in self.annotations.items()
             ]
             yield from (problem for problem in found if problem)
+
+    def _impossible_labels(self, seen: Seen, instances: list[ActiveAlert]) -> Iterator[Message]:
+        """Yield a message for each label that no alert of this name can have: without it, none is ever looked at."""
+        known = {name for alert in instances for name in alert.labels}
+        known |= {"alertname", *(name for rule in seen.rules for name in rule.labels)}
+        for name, wish in self.labels.items():
+            if instances and name not in known and not wish.matches(""):
+                yield say("no alert of {alert} has a label {name}; they have {names}", alert=self.name, name=name,
+                          names=", ".join(sorted(known)[:_SHOWN]))  # fmt: skip
+            elif name in seen.values and not any(map(wish.matches, seen.values[name])):
+                yield say("no alert of {alert} can have {name} {wish}; the series that it reads have {values}",
+                          alert=self.name, name=name, wish=describe(wish.spec),
+                          values=", ".join(seen.values[name][:_SHOWN]) or "-")  # fmt: skip
 
     def _advice(self, seen: Seen) -> Message | None:
         if not seen.unknown or self.awaits():
@@ -181,7 +232,7 @@ class Alert(Check[Seen]):
             groups = api.rules()
             found = _rule_and_group(groups, self.name)
             if found is None:
-                raise CannotObserve(self._not_loaded(()))
+                raise CannotObserve(self._not_loaded(_names(groups)))
             rule, group = found
             before = Recording(groups).before(rule, group)
             scrape = _scrape_interval(api, before.metrics)
@@ -204,6 +255,11 @@ class Alert(Check[Seen]):
             return None
         wanted: list[State] = ["inactive"]
         return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=no_data)
+
+
+def _names(groups: Iterable[LoadedGroup]) -> tuple[str, ...]:
+    """Return the names of all loaded alerts."""
+    return tuple(sorted({rule.name for group in groups for rule in group.rules if rule.alerting}))
 
 
 def _rule_and_group(groups: list[LoadedGroup], name: str) -> tuple[LoadedRule, LoadedGroup] | None:

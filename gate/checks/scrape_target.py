@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, field
 
@@ -14,6 +14,7 @@ from gate.checks.world import World
 from gate.matchers import Matcher, TextMatcher, describe, unlike
 from gate.messages import Message, say, together
 from gate.prometheus.api import ActiveTarget
+from gate.quantities import duration
 
 _SHOWN = 20
 Seen = tuple[ActiveTarget, ...]
@@ -46,7 +47,7 @@ class ScrapeTarget(Check[Seen]):
             return tuple(api.targets())
 
     def judge(self, seen: Seen) -> Judgement:
-        chosen = [target for target in seen if target.job == self.job and self._is_chosen(target)]
+        chosen = [target for target in seen if self._is_of_job(target) and self._is_chosen(target)]
         answer = "\n".join(map(_line, (chosen or seen)[:_SHOWN])) or "(no active targets)"
         problems = list(self._problems(seen, chosen))
         if problems:
@@ -54,6 +55,13 @@ class ScrapeTarget(Check[Seen]):
         message = say("{count} active targets are {health}: {urls}", count=len(chosen), health=chosen[0].health,
                       urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
         return passed(message, answer=answer)
+
+    def _is_of_job(self, target: ActiveTarget) -> bool:
+        """Return whether it belongs to the job by its scrape pool or by its label, which relabelling may change.
+
+        The Prometheus Operator names pools `serviceMonitor/namespace/name/0`, and several may have one job label.
+        """
+        return self.job in (target.pool, target.labels.get("job"))
 
     def _is_chosen(self, target: ActiveTarget) -> bool:
         return all(wish.matches(target.labels.get(name, "")) for name, wish in self.labels.items())
@@ -63,19 +71,35 @@ class ScrapeTarget(Check[Seen]):
         if wrong:
             yield wrong
         if not chosen:
-            jobs = sorted({target.job for target in seen})
+            jobs = sorted({target.labels.get("job") or target.pool for target in seen})
             wishes = [say("{name} {wish}", name=name, wish=describe(wish.spec)) for name, wish in self.labels.items()]
-            if wishes and self.job in jobs:
+            if wishes and any(map(self._is_of_job, seen)):
                 yield say("The job {job} has no active target with {labels}", job=self.job, labels=together(wishes))
             else:
                 yield say("Prometheus has no active target of job {job}; its jobs are {jobs}",
                           job=self.job, jobs=", ".join(jobs[:10]) or "-")  # fmt: skip
         for target in chosen:
-            if not self.health.matches(target.health):
-                yield say("{url} of {job} is {health}, expected {wanted}: {error}", url=target.url, job=self.job,
-                          health=target.health or "-", wanted=describe(self.health.spec),
-                          error=target.error or "-")  # fmt: skip
+            yield from self._wrong(target)
+
+    def _wrong(self, target: ActiveTarget) -> Iterator[Message]:
+        if not self.health.matches(target.health):
+            yield say("{url} of {job} is {health}, expected {wanted}: {error}", url=target.url, job=self.job,
+                      health=target.health or "-", wanted=describe(self.health.spec),
+                      error=target.error or "-")  # fmt: skip
+        elif target.health == "unknown" and not _names_unknown(self.health.spec):
+            yield say("{url} of {job} was not scraped yet", url=target.url, job=self.job)
+        elif target.overdue is not None:
+            yield say("{url} of {job} is {health}, but was last scraped {time} ago", url=target.url, job=self.job,
+                      health=target.health, time=duration(target.overdue))  # fmt: skip
+
+
+def _names_unknown(spec: Any) -> bool:
+    """Return whether a matcher asks for targets that were not scraped, and does not only let them through."""
+    if isinstance(spec, dict):
+        return _names_unknown(spec.get("equals"))
+    return "unknown" in (spec if isinstance(spec, list) else [spec])
 
 
 def _line(target: ActiveTarget) -> str:
-    return f"{target.job} {target.url} {target.health} {target.error}".rstrip()
+    job = target.labels.get("job") or target.pool
+    return f"{job} {target.url} {target.health} {target.error}".rstrip()

@@ -65,9 +65,12 @@ class Course(Struct, frozen=True):
 
 
 class ActiveTarget(Struct, frozen=True):
-    """A target that Prometheus scrapes. `health` is `up`, `down` or `unknown` (not scraped yet)."""
+    """A target that Prometheus scrapes. `health` is `up`, `down` or `unknown` (not scraped yet).
 
-    job: str
+    `pool` is the `job_name` of its scrape configuration.
+    """
+
+    pool: str
     url: str
     health: str
     error: str
@@ -324,7 +327,7 @@ def _target(entry: Mapping[str, Any], now: float) -> ActiveTarget:
     interval = durations.seconds(str(entry.get("scrapeInterval", ""))) or _DEFAULT_INTERVAL
     health = str(entry.get("health", ""))
     return ActiveTarget(
-        job=str(entry.get("scrapePool") or labels.get("job", "")),
+        pool=str(entry.get("scrapePool", "")),
         url=str(entry.get("scrapeUrl", "")),
         health=health,
         error=str(entry.get("lastError", "")),
