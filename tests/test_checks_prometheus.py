@@ -428,12 +428,25 @@ def test_loaded_rules(server: Service, tmp_path: Path) -> None:
         ("for: 2s", "for: 3s", "rules.yml:4: SelfDown: the file has 'for: 3.0 s', loaded is 2.0 s"),
         ("upp == 0", "up  ==  0", "rules.yml:13: Typo: the file has the expression up == 0, loaded is upp == 0"),
         ("severity: warning", "severity: low", 'the file has the labels {severity="low"}'),
+        ("summary: never", "summary: once", 'annotations {summary="once"}, loaded are {summary="never"}'),
+        ("for: 2s", "for: 2s\n        keep_firing_for: 1m", "has 'keep_firing_for: 1 min', loaded is 0 ms"),
+        ("name: critical", "name: critical\n    interval: 5s", "rules.yml:2: critical: the file has 'interval: 5.0 s'"),
+        ("name: critical", "name: critical\n    limit: 0x10", "critical: the file has 'limit: 16', loaded is 0"),
+        ("name: critical", "name: critical\n    labels: {team: a}", '{severity="critical", team="a"}, loaded are'),
         ("name: recorded", "name: other", "rules.yml:17: The group other is not loaded"),
         ("alert: Typo", "alert: Typos", "rules.yml:13: Typos is not loaded; rules.yml:2: Typo is loaded in critical"),
     ):
         (tmp_path / "rules.yml").write_text(RULES.replace(old, new))
         made = ask("loaded_rules", tmp_path, urls=urls, target="prometheus", file="rules.yml")
         assert (made.status, problem) == ("fail", problem if problem in str(made.message) else str(made.message))
+    for old, new in (
+        ("name: critical", 'name: critical\n    interval: 1s\n    limit: 0\n    labels: {team: ""}'),
+        ('up{job="self"} == 0', "up{job='self'} == 0x0"),
+        ("  - name: recorded", "  - name: empty\n    rules: []\n  - name: recorded"),
+    ):
+        (tmp_path / "rules.yml").write_text(RULES.replace(old, new))
+        made = ask("loaded_rules", tmp_path, urls=urls, target="prometheus", file="rules.yml")
+        assert (made.status, str(made.message)) == ("pass", "2 groups with 4 rules are loaded and healthy")
     assert ask("loaded_rules", urls=urls, target="prometheus", groups=["critical"]).status is Status.PASS
     assert ask("loaded_rules", urls=urls, target="prometheus", groups=["other"]).status is Status.FAIL
 
