@@ -71,6 +71,11 @@ class Kept:
         """Bytes that were not kept."""
         return max(0, self.total - 2 * self._half)
 
+    @property
+    def content(self) -> bytes:
+        """Return the bytes that were kept."""
+        return bytes(self._head + self._tail)
+
     def text(self) -> str:
         """What was kept, as UTF-8, with a line where something is missing."""
         if not self.cut:

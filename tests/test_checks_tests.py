@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from datetime import date, timedelta
@@ -208,6 +209,123 @@ def test_what_can_not_be_judged(tmp_path: Path, text: str | None, fields: dict[s
         (tmp_path / "r.xml").write_text(text)
     with pytest.raises(CannotObserve, match=why):
         observe(tmp_path, results="r.xml", **fields)
+
+
+def committed(folder: Path) -> None:
+    """Make a commit of all files of a folder."""
+    names = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a"]):
+        subprocess.run(["git", *names, *words], cwd=folder, check=True)
+
+
+def test_results_of_the_commit(tmp_path: Path) -> None:
+    """Results that are part of the commit were not made now, whatever time the checkout gave them."""
+    (tmp_path / "r.xml").write_text(GOOD)
+    (tmp_path / "code").write_text("0")
+    committed(tmp_path)
+    (tmp_path / "r.xml").touch()
+    with pytest.raises(CannotObserve, match=r"r\.xml is part of the commit and unchanged"):
+        observe(tmp_path, results="*.xml")
+    (tmp_path / "r.xml").write_text(GOOD.replace("ok", "other"))
+    assert observe(tmp_path, results="r.xml").status is Status.PASS
+    with pytest.raises(CannotObserve, match="code is part of the commit and unchanged"):
+        observe(tmp_path, results="r.xml", exit_code="code")
+
+
+def test_results_of_the_commit_that_are_made_again(tmp_path: Path) -> None:
+    """What the item's own command has written is new, even if every byte is as before."""
+    (tmp_path / "r.xml").write_text(GOOD)
+    committed(tmp_path)
+    assert observe(tmp_path, run="touch r.xml", results="r.xml").status is Status.PASS
+
+
+def test_results_in_another_encoding(tmp_path: Path) -> None:
+    """Results of a file and of a command's output are read in their own encoding."""
+    text = "<?xml version='1.0' encoding='UTF-16'?><testsuite><testcase classname='p' name='été'/></testsuite>"
+    (tmp_path / "r.xml").write_bytes(text.encode("utf-16"))
+    quarantine = [{"test": "p::été", "owner": "me", "reason": "known", "expires": "2999-01-31"}]
+    for fields in ({"results": "r.xml"}, {"run": "cat r.xml"}):
+        assert observe(tmp_path, quarantine=quarantine, **fields).status is Status.PASS
+
+
+EVENTS = (
+    '{"Action":"run","Package":"p","Test":"TestKnown"}\n{"Action":"fail","Package":"p","Test":"TestKnown"}\n'
+    '{"Action":"fail","Package":"p"}\n'
+)
+STRAY = "no space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "status"),
+    [
+        (EVENTS, "1", Status.PASS),
+        (STRAY + EVENTS, "1", Status.ERROR),
+        (STRAY + EVENTS, None, Status.ERROR),
+        ("FAIL\tq [setup failed]\n" + EVENTS, "1", Status.FAIL),
+        (STRAY + EVENTS.replace('"fail"', '"pass"'), "0", Status.PASS),
+        (STRAY + EVENTS.replace('"fail"', '"pass"'), None, Status.ERROR),
+    ],
+)
+def test_a_failure_that_something_else_explains(tmp_path: Path, text: str, code: str | None, status: Status) -> None:
+    """A quarantined failure does not explain an exit code that a line beside the results may explain."""
+    (tmp_path / "r.json").write_text(text)
+    if code:
+        (tmp_path / "code").write_text(code)
+    quarantine = [{"test": "p::TestKnown", "owner": "me", "reason": "known", "expires": "2999-01-31"}]
+    judged = observe(tmp_path, results="r.json", quarantine=quarantine, **({"exit_code": "code"} if code else {}))
+    assert judged.status is status, judged.message
+    assert ("no space left" in str(judged.message)) is (status is Status.ERROR)
+
+
+class Counted(str):
+    """A text that counts how often it is compared by content."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_large_quarantine_is_linear() -> None:
+    """Each case and each entry is looked at a few times, and not each entry for each case."""
+    count = 2000
+    cases = [Case(Counted("p"), Counted(f"t{number}"), "failed") for number in range(count)]
+    listed = tuple(entry(Counted(f"p::t{number}")) for number in range(0, count, 2))
+    Counted.compared = 0
+    judged = judge({}, seen(*cases, listed=listed))
+    assert (judged.status, str(judged.message).split(",")[0]) == (Status.FAIL, f"{count // 2} tests fail")
+    assert Counted.compared < 20 * count
+
+
+def test_subtests_and_groups_of_a_large_quarantine() -> None:
+    """An entry covers its test, its subtests at any depth, or its group; what begins alike is another test."""
+    names = ("TestA", "TestA/b", "TestA/b/c", "TestAB", "TestA.b")
+    cases = [Case("p", name, "failed", subtest="/" in name) for name in names]
+    rows = judge({}, seen(*cases, listed=(entry("p::TestA"), entry("p::TestA/b", 3)))).rows
+    assert [(str(row.title), row.status) for row in rows] == [
+        ("p::TestAB", Status.FAIL), ("p::TestA.b", Status.FAIL), ("p::TestA/b/c", Status.WAIVED),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.xml", "<testsuite>" + "<testcase name='a'/>" * 10 + "</testsuite>"),
+        ("r.json", EVENTS),
+        ("r.tap", "1..1\nok 1\n"),
+        ("r.txt", "ok  \tp\t0.1s\n"),
+    ],
+)
+def test_no_time_to_read_results(tmp_path: Path, name: str, text: str) -> None:
+    """Reading results ends with the time limit of the check, in every format, and so does reading a quarantine."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CannotObserve, match="could not be read within the time limit"):
+        check("tests", results=name).observe(world(tmp_path, limit=0))
+    (tmp_path / "q.yml").write_text("- {test: a, owner: b, reason: c, expires: 2999-01-31}")
+    with pytest.raises(CannotObserve, match="could not be read within the time limit"):
+        check("tests", results="none", quarantine={"file": "q.yml"}).observe(world(tmp_path, limit=0))
 
 
 @pytest.mark.parametrize(

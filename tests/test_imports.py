@@ -14,7 +14,7 @@ ORDER = [
     {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written", "charsets"},
     {"codings", "process_tree"},
     {"http1"},
-    {"matchers", "model", "http", "process", "language", "markdown", "code", "locale", "evidence", "masked", "output"},
+    {"matchers", "model", "http", "process", "git_index", "language", "markdown", "code", "locale", "evidence", "masked", "output"},
     {"prometheus", "testresults"},
     {"staging"},
     {"checks"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from gate.testresults import FORMATS
 from gate.testresults.quarantine import NoQuarantine, read
-from gate.testresults.results import Case, NotResults, Results, leaves, parse, recognise
+from gate.testresults.results import Case, NotResults, Results, decode, leaves, parse, recognise
 
 JUNIT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites>
@@ -152,7 +153,7 @@ def test_recognised(text: str, form: str) -> None:
 
 
 LAUGHS = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><testsuite>&b;</testsuite>'
-FETCHES = '<!DOCTYPE a SYSTEM "file:///etc/passwd"><testsuite/>'
+FETCHES = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><testsuite>&x;</testsuite>'
 NOT_WHOLE = [
     ("", "neither"),
     ("hello", "neither"),
@@ -304,12 +305,319 @@ def test_junit_what_attributes_say(attributes: str, ending: str) -> None:
     assert endings(parse(f'<testsuite><testcase name="a" {attributes}/></testsuite>')) == {"a": ending}
 
 
+NOT_PASSED = {
+    "Ginkgo": ("status", "timedout panicked interrupted aborted failed"),
+    "Ginkgo, as it prints them": ("status", "TimedOut [TIMEDOUT] timed-out"),
+    "Bazel": ("result", "interrupted cancelled"),
+    "CTest": ("status", "fail"),
+    "Qt Test": ("result", "fail xpass bfail bxpass"),
+    "behave": ("status", "failed undefined error hook_error cleanup_error executing"),
+    "TestNG": ("status", "FAIL SUCCESS_PERCENTAGE_FAILURE STARTED CREATED"),
+    "NUnit": ("result", "Failure Error NotRunnable Cancelled Invalid Failed"),
+    "MSTest": ("outcome", "Failed Error Timeout Aborted PassedButRunAborted NotRunnable Disconnected InProgress"),
+    "Allure": ("status", "failed broken unknown"),
+    "Jenkins": ("status", "FAILED REGRESSION"),
+    "Katalon": ("status", "FAILED ERROR INCOMPLETE"),
+    "DejaGnu": ("status", "FAIL XPASS UNRESOLVED"),
+    "others": ("state", "crashed killed ConnectionError AssertionFailure timeout_exceeded"),
+}
+SKIPPED = {
+    "GoogleTest": ("result", "suppressed skipped"),
+    "Bazel": ("result", "suppressed skipped filtered"),
+    "CTest": ("status", "notrun disabled"),
+    "Ginkgo": ("status", "pending skipped"),
+    "Qt Test": ("result", "skip xfail bskip"),
+    "behave": ("status", "skipped untested"),
+    "Pester": ("status", "Skipped NotRun Inconclusive Pending Ignored"),
+    "MSTest": ("outcome", "NotExecuted Inconclusive"),
+    "NUnit": ("result", "Ignored Inconclusive Skipped Explicit"),
+}
+PASSED = {
+    "GoogleTest": ("result", "completed"),
+    "Catch2": ("status", "run"),
+    "Ginkgo": ("status", "passed"),
+    "Qt Test": ("result", "pass bpass"),
+    "Jenkins": ("status", "PASSED FIXED"),
+    "NUnit": ("result", "Success Passed"),
+    "TestNG": ("status", "SUCCESS PASS"),
+}
+WORDS = [
+    (key, word, ending)
+    for ending, tools in (("failed", NOT_PASSED), ("skipped", SKIPPED), ("passed", PASSED))
+    for key, words in tools.values()
+    for word in words.split()
+]
+
+
+@pytest.mark.parametrize(("key", "word", "ending"), sorted(set(WORDS)))
+def test_junit_words_of_many_tools(key: str, word: str, ending: str) -> None:
+    """A case ends as the word in its attributes says: no word for anything else counts as passed."""
+    word = word.strip("[]")
+    assert endings(parse(f'<testsuite><testcase name="a" {key}=" {word} "/></testsuite>')) == {"a": ending}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "ending"),
+    [
+        ('success="True" executed="True"', "passed"),
+        ('success="False"', "failed"),
+        ('passed="0"', "failed"),
+        ('executed="false"', "skipped"),
+        ('aborted="yes"', "failed"),
+        ('aborted="0" skipped="false" timeout="30"', "passed"),
+        ('disabled="true"', "skipped"),
+        ('status="notrun" result="completed"', "skipped"),
+    ],
+)
+def test_junit_flags(attributes: str, ending: str) -> None:
+    """Attributes that say yes or no are heard, too, and the worst of all counts."""
+    assert endings(parse(f'<testsuite><testcase name="a" {attributes}/></testsuite>')) == {"a": ending}
+
+
+@pytest.mark.parametrize(
+    ("element", "ending"),
+    [
+        ("<flakyFailure/><flakyError/><rerunFailure/><system-err>no</system-err><properties/>", "passed"),
+        ("<aborted/>", "failed"),
+        ("<timeout message='1'/>", "failed"),
+        ("<assertionFailure/>", "failed"),
+        ("<incomplete/>", "failed"),
+        ("<ignored/>", "skipped"),
+        ("<warning/>", "skipped"),
+        ("<properties><property name='p' value='failed'/></properties>", "passed"),
+        ("<x:failure xmlns:x='x'/>", "failed"),
+    ],
+)
+def test_junit_elements_of_many_tools(element: str, ending: str) -> None:
+    """A case ends as the elements inside it say, also by other names than those of the first JUnit reports."""
+    assert endings(parse(f'<testsuite><testcase name="a">{element}</testcase></testsuite>')) == {"a": ending}
+
+
+QT = "<properties><property name='QTestVersion' value='5.15.3'/></properties>"
+FLAKY = "<testcase name='f'><flakyFailure/></testcase>"
+A = "<testcase name='a'/>"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"<testsuite failures=' 3 '>{A}</testsuite>", "says that 3 tests failed, but shows 0"),
+        (f"<testsuite failures='3.0'>{A}</testsuite>", "says that 3 tests failed, but shows 0"),
+        (f"<testsuite aborted='1'>{A}</testsuite>", "says that 1 tests failed, but shows 0"),
+        (f"<testsuite aborted='true'>{A}</testsuite>", "says that 1 tests failed, but shows 0"),
+        (f"<testsuite failures='three'>{A}</testsuite>", "has failures='three', expected a number"),
+        (f"<testsuite failures='-1'>{A}</testsuite>", "has failures='-1', expected a number"),
+        (f"<testsuite name='s' result='Failure'>{A}</testsuite>", "suite 's' says that it failed, but shows nothing"),
+        (f"<testsuite name='s' status='odd'>{A}</testsuite>", "suite 's' has status='odd'"),
+        (f"<testsuites success='false'><testsuite>{A}</testsuite></testsuites>", "says that it failed, but"),
+        (f"<testsuite><properties><property name='SuiteSucceeded' value='false'/></properties>{A}</testsuite>",
+         "says that it failed, but shows nothing"),
+        ("<testsuite><testcase name='a' status='purple'/></testsuite>", "test 'a' has status='purple', which says"),
+        (f"<testsuite failures='1' errors='1'>{A}{FLAKY}</testsuite>",
+         {"a": "passed", "f": "passed", "testsuite": "failed"}),
+        (f"<testsuite failures='1'>{A}{FLAKY}</testsuite>", {"a": "passed", "f": "passed"}),
+        (f"<testsuite failures='' errors=' '>{A}</testsuite>", {"a": "passed"}),
+        (f"<testsuite errors='2'>{A}</testsuite>", "says that 2 tests failed, but shows 0"),
+        (f"<testsuite errors='2'>{QT}{A}</testsuite>", {"a": "passed"}),
+        (f"<testsuite errors='2' failures='1'>{QT}{A}</testsuite>", "says that 1 tests failed, but shows 0"),
+    ],
+)  # fmt: skip
+def test_junit_what_a_suite_says(text: str, found: str | dict[str, str]) -> None:
+    """A suite that says that something did not pass has to show it. Reruns and Qt's messages explain its counts."""
+    if isinstance(found, dict):
+        assert endings(parse(text)) == found
+    else:
+        with pytest.raises(NotResults, match=found):
+            parse(text)
+
+
+NAMED = "<testsuite><testcase name='prix en été'/></testsuite>"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("ISO-8859-1", b""), ("windows-1252", b""), ("ISO-8859-15", b""), ("UTF-8", codecs.BOM_UTF8), ("utf-8", b""),
+     ("UTF-16", b""), ("UTF-16LE", b""), ("UTF-16BE", b""), ("UTF-16LE", codecs.BOM_UTF16_LE),
+     ("UTF-16BE", codecs.BOM_UTF16_BE), ("GB18030", b"")],
+)  # fmt: skip
+def test_junit_in_the_encoding_that_it_declares(encoding: str, mark: bytes) -> None:
+    """A report is read in its own encoding, with and without a byte order mark."""
+    text = f"<?xml version='1.0' encoding='{encoding}'?>{NAMED}"
+    assert endings(parse(decode(mark + text.encode(encoding)))) == {"prix en été": "passed"}
+
+
+def test_encodings_that_are_none() -> None:
+    """An encoding that nobody knows is refused; one that its own letters contradict is not believed."""
+    with pytest.raises(NotResults, match="its encoding is 'utf-7', which is not known"):
+        decode(b"<?xml version='1.0' encoding='utf-7'?><testsuite/>")
+    assert endings(parse(decode(f"<?xml version='1.0' encoding='UTF-16'?>{NAMED}".encode()))) == {
+        "prix en été": "passed"
+    }
+    assert endings(parse(decode("--- PASS: TestA (0.00s)\r\nPASS\r\nok \tp\t0.1s\r\n".encode("utf-16")))) == {
+        "p::TestA": "passed"
+    }
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "<!DOCTYPE testsuite>",
+        '<!DOCTYPE testsuites SYSTEM "junit.dtd">',
+        "<!-- a --><!DOCTYPE\n testsuite PUBLIC 'p' 'x.dtd'>",
+    ],
+)
+def test_junit_a_document_type_that_declares_nothing(declared: str) -> None:
+    """A document type is passed over, and nothing that it leads to is read."""
+    assert endings(parse(f"<?xml version='1.0'?>{declared}<testsuite>{A}</testsuite>")) == {"a": "passed"}
+    for text in (f"<testsuite>&x;{A}</testsuite>", "<testsuite><testcase name='a' status='&x;'/></testsuite>"):
+        with pytest.raises(NotResults, match="undefined entity"):
+            parse(f"<?xml version='1.0'?>{declared}{text}")
+
+
+@pytest.mark.parametrize("inside", ['[<!ENTITY x "y">]', "[]", 'SYSTEM "a" [<!ENTITY % p SYSTEM "http://h/p"> %p;]'])
+def test_junit_a_document_type_with_declarations(inside: str) -> None:
+    """A document type with declarations is refused, whatever they are."""
+    with pytest.raises(NotResults, match="document type"):
+        parse(f"<?xml version='1.0'?><!DOCTYPE testsuite {inside}><testsuite>{A}</testsuite>")
+
+
 def test_junit_a_case_in_a_case() -> None:
     """A case within another takes nothing of it away: both end as their own elements say."""
     case = '<testcase name="A"><failure>one</failure><testcase name="B"/><failure>two</failure></testcase>'
     assert [(case.id, case.ending, case.output) for case in parse(f"<testsuite>{case}</testsuite>").cases] == [
         ("B", "passed", ""), ("A", "failed", "one\ntwo"),
     ]  # fmt: skip
+
+
+FAILS = "--- FAIL: TestKnown (0.00s)\n    k_test.go:3: known\n"
+TRACE = "panic: boom [recovered]\n\tpanic: boom\n\ngoroutine 18 [running]:\nmain.f()\n\t/a.go:3\nexit status 2\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "more"),
+    [
+        (f"{FAILS}FAIL\nexit status 1\n", None),
+        (f"{FAILS}FAIL\ncoverage: 20.0% of statements\nexit status 1\n", None),
+        (f"{FAILS}tailFAIL\nexit status 1\n", None),
+        (f"{FAILS}FAIL\ncleanup\n", None),
+        (f"progress 10%{FAILS}FAIL\n", None),
+        (f"{FAILS}{TRACE}", "it ended before all of its tests had run: panic: boom [recovered]"),
+        (
+            f"{FAILS}panic: test timed out after 3s\n\ngoroutine 1 [running]:\nexit status 2\n",
+            "it ended before all of its tests had run: panic: test timed out after 3s",
+        ),
+        (f"{FAILS}2026/11/28 bye\nexit status 1\n", "it ended before all of its tests had run"),
+        (f"{FAILS}FAIL\ncleanup\nexit status 5\n", "exit status 5"),
+        (f"{FAILS}FAIL\npanic: teardown\n", "panic: teardown"),
+        (
+            f"{FAILS}testing: race detected outside of test execution\nFAIL\nexit status 1\n",
+            "testing: race detected outside of test execution",
+        ),
+        (f"{FAILS}FAIL\nFound 1 data race(s)\nexit status 66\n", "Found 1 data race(s)"),
+        (f"{FAILS}signal: killed\n", "it ended before all of its tests had run: signal: killed"),
+        (
+            f"{FAILS}*** Test killed with quit: ran too long (11m0s).\n",
+            "it ended before all of its tests had run: *** Test killed with quit: ran too long (11m0s).",
+        ),
+    ],
+)
+@pytest.mark.parametrize("form", ["go", "gojson"])
+def test_go_what_else_made_a_package_fail(form: str, said: str, more: str | None) -> None:
+    """A package that fails for another reason than its failing test is a failing case of its own, in both formats."""
+    text = f"{said}FAIL\tm/a\t0.1s\n"
+    if form == "gojson":
+        lines = [{"Action": "output", "Output": f"{line}\n"} for line in f"=== RUN   TestKnown\n{text}".splitlines()]
+        events = [{"Action": "run", "Test": "TestKnown"}, *lines, {"Action": "fail"}]
+        text = "\n".join(json.dumps({**event, "Package": "m/a"}) for event in events)
+    cases = parse(text, form).cases
+    assert [case.id for case in cases] == (["m/a::TestKnown", "m/a"] if more else ["m/a::TestKnown"])
+    assert more is None or cases[-1].output.endswith(more)
+
+
+@pytest.mark.parametrize(
+    ("line", "ends"),
+    [
+        ("FAIL\tm/x [build failed]", {"m/x": "failed"}),
+        ("FAIL\tm/x [setup failed]", {"m/x": "failed"}),
+        ("FAIL m/x [setup failed]", {"m/x": "failed"}),
+        ("# m/x\nx.go:3:2: undefined: y", {"m/x": "failed"}),
+        ("# m/x [m/x.test]\nx.go:3:2: undefined: y\nFAIL\tm/x [build failed]\nFAIL", {"m/x": "failed"}),
+        ("# m/dep\ndep.go:3:2: undefined: y\nFAIL\tm/x [build failed]", {"m/x": "failed"}),
+        ("# cgo/x\nx.c:3: warning: unused\n\tint y;", {}),
+        ("?   \tm/x\t[no test files]\nok  \tm/y\t(cached)\n\tm/z\t\tcoverage: 0.0% of statements", {}),
+    ],
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_go_json_plain_text_between_the_events(line: str, ends: dict[str, str], last: bool) -> None:
+    """A package that could not be built is a failing one, also where plain text says so (before Go 1.24)."""
+    passes = '{"Action":"run","Package":"m/a","Test":"TestA"}\n{"Action":"pass","Package":"m/a","Test":"TestA"}'
+    passes += '\n{"Action":"pass","Package":"m/a"}'
+    results = parse(f"{passes}\n{line}\n" if last else f"{line}\n{passes}\n")
+    assert (endings(results), results.stray) == ({"m/a::TestA": "passed", **ends}, "")
+
+
+def test_go_json_a_fail_that_nothing_shows() -> None:
+    """The FAIL of the whole run without anything that failed is a cut off output."""
+    with pytest.raises(NotResults, match="says FAIL, but shows nothing that fails"):
+        parse('{"Action":"pass","Package":"m/a"}\nFAIL\n')
+
+
+@pytest.mark.parametrize(
+    ("printed", "package", "ending"),
+    [
+        ("x--- PASS: TestA (0.00s)", "pass", "passed"),
+        ("x--- SKIP: TestA (0.00s)", "pass", "skipped"),
+        ("x", "pass", "passed"),
+        ("x--- FAIL: TestA (0.00s)", "pass", "passed"),
+        ("x--- PASS: TestA (0.00s)", "fail", "passed"),
+        ("x--- FAIL: TestA (0.00s)", "fail", "failed"),
+        ("x", "fail", "failed"),
+    ],
+)
+def test_go_json_a_test_without_an_end(printed: str, package: str, ending: str) -> None:
+    """A test whose end is hidden behind what it printed ends as its package says, or as is printed."""
+    events = [{"Action": "run", "Test": "TestA"}, {"Action": "output", "Test": "TestA", "Output": f"{printed}\n"},
+              {"Action": package}]  # fmt: skip
+    results = parse("\n".join(json.dumps({**event, "Package": "p"}) for event in events))
+    assert results.cases[0].ending == ending
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("# Subtest: p\n    ok 1 - a\n    not ok 2 - b\n    1..2\nok 1 - p\n1..1\n", {"p": "failed"}),
+        ("    ok 1 - a\n    not ok 2 - b # TODO later\n    1..2\nok 1 - p\n1..1\n", {"p": "passed"}),
+        ("    ok 1 - a\n    1..3\nok 1 - p\n1..1\n", {"p": "failed"}),
+        ("    not ok 1 - a\n    1..1\nok 1 - p # TODO later\n1..1\n", {"p": "passed"}),
+        ("ok 1 - p {\n    not ok 1 - a\n    1..1\n}\nok 2 - q {\n    ok 1 - a\n    1..1\n}\n1..2\n",
+         {"p": "failed", "q": "passed"}),
+        ("        not ok 1 - c\n        1..1\n    ok 1 - b\n    1..1\nok 1 - p\n1..1\n", {"p": "failed"}),
+        ("not ok 1 - p\n  ---\n  wanted: |\n    not ok 1 - in YAML\n    1..7\n    Bail out!\n  ...\nok 2 - q\n1..2\n",
+         {"p": "failed", "q": "passed"}),
+        ("ok 1 - handles Bail out! lines\n# Bail out! is a word\n1..1\n", {"handles Bail out! lines": "passed"}),
+        ("ok 1 - p\n1..1\n# tests 1\n# pass 1\n# fail 0\n", {"p": "passed"}),
+    ],
+)  # fmt: skip
+def test_tap_subtests(text: str, ends: dict[str, str]) -> None:
+    """A test whose subtests did not all pass, or come, has failed, whatever it says itself."""
+    assert endings(parse(text, "tap")) == ends
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1..2\nok 1\nprogress 100%not ok 2 - a\n", "2 tests were planned, but 1 came"),
+        ("1..2\nok 1\nprogress 100%Bail out! no database\nok 2\n", "the tests gave up"),
+        ("ok 1\n1..1\n# fail 1\n", "says that 1 tests failed, but shows none"),
+        ("ok 1\n1..1\n# Looks like your test exited with 2 just after 1.\n", "Looks like your test exited with 2"),
+        ("1..1\nok 1\n    not ok 1 - a\n", "cut off behind subtests"),
+        ("    1..1\n" * 2, "two plans"),
+    ],
+)
+def test_tap_that_contradicts_itself(text: str, why: str) -> None:
+    """A line that says that something did not pass is not passed over, wherever it stands."""
+    with pytest.raises(NotResults, match=why):
+        parse(text, "tap")
 
 
 def test_go_json_the_worst_run_counts() -> None:
@@ -338,10 +646,28 @@ def test_go_json_benchmarks(ending: str) -> None:
 
 
 def test_go_json_a_line_that_is_no_event() -> None:
-    """A line that only looks like an event is one of a program beside the tests: it makes nothing unreadable."""
+    """A line that is no event is kept as one that may explain a failure, but for what `go` and `make` always write."""
     first, _, rest = GO_JSON.partition("\n")
-    strange = '{"Action" of the broker: started}\n{"Action": {}}'
-    assert parse(f'{first}\n{strange}\n{rest}\n{{"Action": 1}}') == parse(GO_JSON)
+    harmless = "go test -json ./...\ngo: downloading a v1\nmake: *** [test] Error 1"
+    assert parse(f"{harmless}\n{first}\n{rest}") == parse(GO_JSON)
+    strange = '{"level": "error", "msg": "no disk"}'
+    assert parse(f"{first}\n{strange}\n{rest}").stray == strange
+    assert parse(f'{first}\nno line break{{"Action":"pause","Package":"m/a"}}\n{rest}').stray == "no line break"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"Action":"fail","Package":"m/a","Te', "line 2: an event is cut off"),
+        ('{"Action":"fail","Pack{"Action":"pass","Package":"m/a"}', "line 2: an event is cut off"),
+        ('{"Action":"explode","Package":"m/a"}', "line 2: the action 'explode' is not known"),
+    ],
+)
+def test_go_json_an_event_that_is_not_understood(line: str, why: str) -> None:
+    """An event that is cut off, torn by another, or new is not passed over."""
+    first, _, rest = GO_JSON.partition("\n")
+    with pytest.raises(NotResults, match=why):
+        parse(f"{first}\n{line}\n{rest}")
 
 
 BUILD_FAILS = """{"ImportPath":"m/d [m/d.test]","Action":"build-output","Output":"d.go:3:1: syntax error\\n"}

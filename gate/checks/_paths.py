@@ -116,7 +116,15 @@ def shown(path: Path, root: Path) -> str:
 
 
 def read_text(path: Path, root: Path, limit: int = READ_LIMIT) -> str:
-    """A file's text, UTF-8. Raises CannotObserve when it is no file, can't be read, is too large or is binary."""
+    """Return a file's text, UTF-8. Raise CannotObserve as `read_bytes` does, and for a file that is binary."""
+    content = read_bytes(path, root, limit)
+    if b"\0" in content:
+        raise CannotObserve(say("{path} is no text", path=shown(path, root)))
+    return content.decode("utf-8-sig", "replace")
+
+
+def read_bytes(path: Path, root: Path, limit: int = READ_LIMIT) -> bytes:
+    """Return a file's content. Raise CannotObserve if it is no file, can't be read, or is too large."""
     name = shown(path, root)
     if not path.is_file():
         raise CannotObserve(say("{path} is no file", path=name))
@@ -127,9 +135,7 @@ def read_text(path: Path, root: Path, limit: int = READ_LIMIT) -> str:
         raise CannotObserve(say("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
     if len(content) > limit:
         raise CannotObserve(say("{path} is larger than {limit}", path=name, limit=size(limit)))
-    if b"\0" in content:
-        raise CannotObserve(say("{path} is no text", path=name))
-    return content.decode("utf-8-sig", "replace")
+    return content
 
 
 def shell_pattern(pattern: str) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
-from gate import process
-from gate.checks._paths import find, read_text, shell_pattern, shown
+from gate import git_index, process
+from gate.checks._paths import find, read_bytes, read_text, shell_pattern, shown
 from gate.checks.base import Attachment, CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.command import Arguments, Command
 from gate.checks.world import World
@@ -24,13 +26,15 @@ from gate.model import CheckoutPath, Evidence, Location, Model, Natural, Row, So
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import torn
 from gate.testresults import results as testresults
-from gate.testresults.quarantine import Entry, NoQuarantine, read
-from gate.testresults.results import Case, NotResults, Results
+from gate.testresults.quarantine import Entry, NoQuarantine, Quarantine, read
+from gate.testresults.results import Case, NotResults, Results, StillTime
 from gate.written import form
 
 _FILE_LIMIT = 32 * 1024 * 1024
 _ROWS = 50
 _NAMED = 5
+_CANDIDATES = 2000
+"""Names among which one is looked for that is like another."""
 _CODE_LIMIT = 100
 _CODE = re.compile(r"[0-9]{1,3}")
 _ZONES = timedelta(hours=14)
@@ -110,9 +114,9 @@ class Tests(Check[Seen]):
         if self.exit_code is not None and (self.run is not None or not self._patterns):
             raise ValueError("expected 'results' and no 'run' beside 'exit_code'")
         if isinstance(self.quarantine, list):
-            names = [entry.test for entry in self.quarantine]
-            for name in names:
-                if names.count(name) > 1:
+            names = Counter(entry.test for entry in self.quarantine)
+            for name, count in names.items():
+                if count > 1:
                     raise ValueError(f"expected each test once in 'quarantine', got '{name}' twice")
         if self.run is not None:
             self._command()
@@ -135,7 +139,7 @@ class Tests(Check[Seen]):
         return " && ".join(f"ls -l {shell_pattern(pattern)}" for pattern in self._patterns)
 
     def observe(self, world: World) -> Seen:
-        quarantine = self._quarantine(world)
+        quarantine = self.exemptions(lambda name: self._text(world, name), lambda: _check_time(world))
         began = time.time()
         finished = self._command().observe(world) if self.run is not None else None
         kept = [Attachment("output.txt", _raw(finished.output.text()))] if finished else []
@@ -155,7 +159,7 @@ class Tests(Check[Seen]):
         if finished is not None and finished.ended != "exit":
             raise _not_ended(finished)
         if finished is not None and not self._patterns:
-            return self._of_output(finished), ()
+            return self._of_output(world, finished), ()
         return self._of_files(world, oldest, finished, kept)
 
     def _code(self, world: World, oldest: float, kept: list[Attachment]) -> int | None:
@@ -169,28 +173,40 @@ class Tests(Check[Seen]):
             )
         text = read_text(paths[0], world.root.resolve(), _CODE_LIMIT)
         kept.append(Attachment("exit-code.txt", _raw(text)))
+        _check_made_now(paths, world.root.resolve())
         if not _CODE.fullmatch(text.strip()):
             raise CannotObserve(say("{path} holds no exit code", path=self.exit_code))
         _check_age(self.exit_code, datetime.fromtimestamp(paths[0].stat().st_mtime, UTC), None, oldest)
         return int(text)
 
-    def _quarantine(self, world: World) -> tuple[Entry, ...]:
+    def exemptions(
+        self, text_of: Callable[[str], str | None], still_time: StillTime = lambda: None
+    ) -> tuple[Entry, ...]:
+        """Return the quarantine. `text_of` returns the text of a file, None if it does not exist.
+
+        Raise CannotObserve if its file can't be had, or is no quarantine.
+        """
         if not isinstance(self.quarantine, QuarantineFile):
             return tuple(self.quarantine)
         name = self.quarantine.file
-        paths = find(world, name)
-        if not paths:
+        text = text_of(name)
+        if text is None:
             raise CannotObserve(say("The quarantine {path} does not exist", path=name))
         try:
-            return tuple(read(read_text(paths[0], world.root.resolve()), name))
+            return tuple(read(text, name, still_time))
         except NoQuarantine as error:
             raise CannotObserve(say("The quarantine {path}: {why}", path=name, why=str(error))) from None
 
-    def _of_output(self, finished: process.Finished) -> Results:
+    def _text(self, world: World, name: str) -> str | None:
+        paths = find(world, name)
+        return read_text(paths[0], world.root.resolve()) if paths else None
+
+    def _of_output(self, world: World, finished: process.Finished) -> Results:
         if finished.stdout.cut:
             raise CannotObserve(say("The tests wrote more than {limit}", limit=size(self.limit)))
         try:
-            return testresults.parse(finished.stdout.text(), self.format)
+            text = testresults.decode(finished.stdout.content)
+            return testresults.parse(text, self.format, lambda: _check_time(world))
         except NotResults as error:
             message = say("The output of the tests: {why}", why=str(error))
             raise CannotObserve(message, answer=testresults.ending_of(finished.output.text()), advice=_ADVICE) from None
@@ -201,7 +217,9 @@ class Tests(Check[Seen]):
         root = world.root.resolve()
         paths = [path for pattern in self._patterns for path in self._matching(world, pattern, finished)]
         paths = list(dict.fromkeys(paths))
-        parts = [self._of_file(path, root, oldest, kept) for path in paths]
+        if finished is None:
+            _check_made_now(paths, root)
+        parts = [self._of_file(path, world, oldest, kept) for path in paths]
         return testresults.together(parts), tuple(shown(path, root) for path in paths)
 
     def _matching(self, world: World, pattern: str, finished: process.Finished | None) -> list[Path]:
@@ -211,13 +229,17 @@ class Tests(Check[Seen]):
             raise CannotObserve(say("There are no results: {path} does not exist", path=pattern), answer=answer)
         return paths
 
-    def _of_file(self, path: Path, root: Path, oldest: float, kept: list[Attachment]) -> Results:
+    def _of_file(self, path: Path, world: World, oldest: float, kept: list[Attachment]) -> Results:
+        root = world.root.resolve()
         name = shown(path, root)
-        text = read_text(path, root, self.limit)
-        if len(kept) < FILES_EACH:
-            kept.append(Attachment(f"results.{name}", _raw(text)))
+        content = read_bytes(path, root, self.limit)
         try:
-            found = testresults.parse(text, self.format)
+            text = testresults.decode(content)
+            if "\0" in text:
+                raise CannotObserve(say("{path} is no text", path=name))
+            if len(kept) < FILES_EACH:
+                kept.append(Attachment(f"results.{name}", _raw(text)))
+            found = testresults.parse(text, self.format, lambda: _check_time(world))
         except NotResults as error:
             raise CannotObserve(say("{path}: {why}", path=name, why=str(error))) from None
         if not found.cases:
@@ -243,10 +265,13 @@ class Tests(Check[Seen]):
             return say("No test was collected: nothing to check is no pass")
         if verdicts.unknown and not verdicts.broken:
             name = verdicts.unknown[0].test
-            near = get_close_matches(name, {case.id for case in seen.results.cases}, n=1)
+            near = get_close_matches(name, _candidates(name, seen.results.cases), n=1)
             if near:
                 return say("{test} is in quarantine, but does not exist; {near} does", test=name, near=near[0])
             return say("{test} is in quarantine, but does not exist", test=name)
+        if seen.results.stray and seen.code != 0 and not (verdicts.failing or verdicts.expired):
+            return say("The results have a line that is not theirs, and may be why the tests did not pass: {line}",
+                       line=seen.results.stray)  # fmt: skip
         return None
 
     def _problems(self, seen: Seen, verdicts: Verdicts) -> Iterator[Message]:
@@ -307,32 +332,48 @@ class Verdicts(Struct, frozen=True):
 
 
 def _sorted(seen: Seen) -> Verdicts:
+    quarantine = Quarantine(seen.quarantine)
     failing: list[Case] = []
     tolerated, expired = [], []
     for case in testresults.leaves(seen.results.cases):
-        entries = [entry for entry in seen.quarantine if entry.covers(case)]
-        entry = max(entries, key=lambda each: each.expires, default=None)
+        covering = (quarantine.entries[number] for number in quarantine.covering(case))
+        entry = max(covering, key=lambda each: each.expires, default=None)
         if entry is None:
             failing.append(case)
         elif seen.today < entry.expires:
             tolerated.append((entry, case))
         else:
             expired.append((entry, case))
-    stale = tuple(entry for entry in seen.quarantine if _is_stale(entry, seen.results.cases))
-    absent = [entry for entry in seen.quarantine if not any(_may_be(entry, case) for case in seen.results.cases)]
+    stale, absent = _not_needed(quarantine, seen.results.cases)
     unseen = tuple(entry for entry in absent if entry.test.partition("::")[0] in seen.results.brief)
-    unknown = tuple(entry for entry in absent if entry not in unseen)
+    unknown = tuple(entry for entry in absent if entry.test.partition("::")[0] not in seen.results.brief)
     return Verdicts(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown, unseen)
 
 
-def _may_be(entry: Entry, case: Case) -> bool:
-    """Whether an entry names a case, or a test of a group that broke before it came to its tests."""
-    return entry.names(case) or (case.is_group and entry.test.startswith((f"{case.group}::", f"{case.group}.")))
+def _not_needed(quarantine: Quarantine, cases: Sequence[Case]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return the entries of which all that they cover has passed, and those of tests that do not exist.
+
+    A test that was skipped has not shown that it passes. A test of a group that broke before it came to its tests may
+    exist.
+    """
+    endings: dict[int, set[str]] = {}
+    there: set[int] = set()
+    for case in cases:
+        there.update(quarantine.naming(case))
+        for number in quarantine.covering(case):
+            endings.setdefault(number, set()).add(case.ending)
+    for group in dict.fromkeys(case.group for case in cases if case.is_group):
+        there.update(quarantine.in_group(group))
+    numbered = list(enumerate(quarantine.entries))
+    stale = tuple(entry for number, entry in numbered if endings.get(number) == {"passed"})
+    return stale, tuple(entry for number, entry in numbered if number not in there)
 
 
-def _is_stale(entry: Entry, cases: Sequence[Case]) -> bool:
-    """Whether all that it covers has passed: a test that was skipped has not shown that it does."""
-    return {case.ending for case in cases if entry.covers(case)} == {"passed"}
+def _candidates(name: str, cases: Sequence[Case]) -> list[str]:
+    """Return names that may be meant by one that is not there: those of the same group first, and not too many."""
+    group, _, own = name.rpartition("::")
+    close = (case.id for case in cases if case.group == group or case.name == own)
+    return list(dict.fromkeys([*islice(close, _CANDIDATES), *(case.id for case in cases[:_CANDIDATES])]))
 
 
 def _row(case: Case, status: Status, message: Message, expires: date | None = None) -> Row:
@@ -421,6 +462,35 @@ def _check_age(name: str, written: datetime, told: datetime | None, oldest: floa
                 say("{path} is dated {when}, which is still to come", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
                 advice=say("Set the clock of the machine that ran the tests, and run them again"),
             )
+
+
+def _check_made_now(paths: Iterable[Path], root: Path) -> None:
+    """Refuse files that are part of the commit: a checkout gives them the time of now."""
+    try:
+        found = git_index.unchanged(paths)
+    except git_index.GitIndexError as error:
+        message = say("It can't be seen whether the results are part of the commit: git's index: {why}", why=str(error))
+        raise CannotObserve(message) from None
+    if found:
+        raise CannotObserve(
+            say(
+                "{path} is part of the commit and unchanged: this run's tests did not write it",
+                path=shown(found[0], root),
+            ),
+            advice=say(
+                "Take it out of the commit (`git rm --cached`), and let the tests write it before the gate runs"
+            ),
+        )
+
+
+def _check_time(world: World) -> None:
+    """Raise CannotObserve if the time to read results is over."""
+    if world.cancelled.is_set():
+        raise CannotObserve(say("The run ended before this check did"))
+    if world.remaining() <= 0:
+        raise CannotObserve(
+            say("The results could not be read within the time limit"), advice=say("Give it more time with `timeout`")
+        )
 
 
 def _raw(text: str) -> bytes:

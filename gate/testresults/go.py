@@ -1,4 +1,4 @@
-"""The plain output of `go test`, with or without `-v`.
+"""Parse the plain output of `go test`, with or without `-v`.
 
 Without it a package shows only those of its tests that fail; one that is `ok` counts as one case.
 """
@@ -7,47 +7,99 @@ from __future__ import annotations
 
 import re
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gate.secrets import beginning_of
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
+from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
 
-_TEST = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)")
+_TEST = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)(?:s| seconds)\)")
+"""How a test ended. It may come in the middle of a line: behind what the test printed without a line break."""
 _BEGINS = re.compile(r"^=== RUN\b")
 _ONLY_BEFORE_AN_END = re.compile(
     r"^(?:=== (?:RUN|PAUSE|CONT|NAME)\b|--- (?:PASS|FAIL|SKIP|BENCH):|panic: |PASS$|# \S.*\n\S+\.go:\d+:)", re.MULTILINE
 )
 """What a test, or a build that fails, says before its package ends."""
 _PACKAGE = re.compile(r"^(ok|FAIL|---|\?)[ \t]+(\S+)(?:[ \t]+(.*))?$")
+_LATE_PACKAGE = re.compile(
+    r"(ok(?=  \t)|FAIL(?=\t)|\?(?=   \t))[ ]*\t([^\s\[(]+)[ \t]+([0-9.]+s\b.*|\(cached\).*|\[[a-z ]+\].*)$"
+)
+"""A package that ends in the middle of a line, as Go before 1.18 lets it."""
 _TOOK = re.compile(r"^([0-9.]+)s\b")
 _ENDINGS: dict[str, Ending] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
+_TROUBLE = re.compile(
+    r"^(?:panic: |fatal error: |signal: |exec: |\*\*\* Test |exit status (?:[2-9]|\d\d)|Found \d+ data race)"
+)
+"""What says, after all tests have ended, why their program failed all the same."""
+_AFTER_THE_END = re.compile(r"^(?:coverage: |exit status 1$|\s*$)")
+_RACE_OUTSIDE = "race detected outside of test execution"
+OFTEN = 5000
+"""Lines after which to look whether there is still time."""
+
+
+class End(Struct):
+    """Whether a test program ran to its end, by what it writes.
+
+    `testing` writes PASS or FAIL on a line when all tests have ended. A panic, a timeout and os.Exit end a program
+    before: then nobody knows which tests did not run.
+    """
+
+    seen: bool = False
+    at_end: bool = False
+    trouble: str = ""
+    crash: str = ""
+
+    def add(self, line: str) -> None:
+        """Take in a line of its output."""
+        if _RACE_OUTSIDE in line or ((self.seen or self.at_end) and _TROUBLE.match(line)):
+            self.trouble = self.trouble or line
+        elif line in ("FAIL", "PASS"):
+            self.seen = True
+        elif not _AFTER_THE_END.match(line):
+            # Behind what was printed without a line break it counts only where it can be that line: at the end.
+            self.at_end = line.endswith(("FAIL", "PASS"))
+            self.crash = self.crash or (line if _TROUBLE.match(line) else "")
+
+    @property
+    def problem(self) -> str:
+        """Return why its tests alone do not explain that it failed; nothing if they do."""
+        if self.trouble or self.seen or self.at_end:
+            return self.trouble
+        return f"it ended before all of its tests had run: {self.crash}".removesuffix(": ")
 
 
 def looks_like(text: str) -> bool:
-    """Whether a package or a test ends in it."""
-    return any(_of_package(line) or _TEST.match(line) for line in text.split("\n"))
+    """Return True if a package or a test ends in it."""
+    return any(of_package(line) or _TEST.search(line) for line in text.split("\n"))
 
 
-def parse(text: str) -> Results:
-    """The cases of all packages. Raises NotResults where none ends, or another begins after the last that does."""
+def endings(line: str) -> list[tuple[str, Ending, float]]:
+    """Return the tests that end in a line: name, ending and seconds."""
+    return [(found[2], _ENDINGS[found[1]], _number(found[3])) for found in _TEST.finditer(line)]
+
+
+def parse(text: str, still_time: StillTime = lambda: None) -> Results:
+    """Return the cases of all packages. Raise NotResults if none ends, or another begins after the last that does."""
     cases: list[Case] = []
     waiting: list[Case] = []
     said: list[str] = []
     brief: set[str] = set()
+    end = End()
     lines = [line.rstrip("\r") for line in text.split("\n")]
-    for line in lines:
-        test = _TEST.match(line)
-        package = _of_package(line)
-        if test:
-            waiting.append(Case("", test[2], _ENDINGS[test[1]], float(test[3]), subtest="/" in test[2]))
-            said.append(line)
-        elif package:
+    for number, line in enumerate(lines):
+        if not number % OFTEN:
+            still_time()
+        package = of_package(line)
+        before = line[: package.start()] if package else line
+        for name, ending, took in endings(before):
+            waiting.append(Case("", name, ending, took, subtest="/" in name))
+        if before.strip():
+            said.append(beginning_of(before, OUTPUT_LIMIT))
+            end.add(before)
+        if package:
             if not any(_BEGINS.match(before) for before in said):
                 brief.add(package[2])
-            cases += _package(package, waiting, ending_of("\n".join(said)))
-            waiting, said = [], []
-        elif line.strip():
-            said.append(beginning_of(line, OUTPUT_LIMIT))
+            cases += _package(package, waiting, said, end)
+            waiting, said, end = [], [], End()
     if waiting or _ONLY_BEFORE_AN_END.search("\n".join(said)):
         raise NotResults("its last package never ended: the output is cut off")
     if "FAIL" in lines and not any(case.ending == "failed" for case in cases):
@@ -57,23 +109,35 @@ def parse(text: str) -> Results:
     return Results(tuple(cases), brief=frozenset(brief))
 
 
-def _of_package(line: str) -> re.Match[str] | None:
+def of_package(line: str) -> re.Match[str] | None:
+    """Return the match of a line that ends a package: its word, its name, and the rest; None for any other line."""
     found = _PACKAGE.match(line)
-    if not found or found[1] == "---":
-        return None
-    rest = found[3] or ""
-    known = _TOOK.match(rest) or rest.startswith(("(cached)", "[", "coverage:"))
-    return found if known else None
+    if found and found[1] != "---":
+        rest = found[3] or ""
+        if _TOOK.match(rest) or rest.startswith(("(cached)", "[", "coverage:")):
+            return found
+    return _LATE_PACKAGE.search(line)
 
 
-def _package(found: re.Match[str], tests: list[Case], said: str) -> list[Case]:
-    """The cases of a package that ends: its tests, or itself where it shows none or broke without one."""
-    name, rest = found[2], found[3] or ""
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _package(found: re.Match[str], tests: list[Case], lines: list[str], end: End) -> list[Case]:
+    """Return the cases of a package that ends: its tests; and itself if it shows none, or failed for another reason."""
+    name, rest, said = found[2], found[3] or "", ending_of("\n".join(lines))
     took = _TOOK.match(rest)
     cases = [structs.replace(case, group=name, output=said if case.ending == "failed" else "") for case in tests]
-    broke = found[1] == "FAIL" and not any(case.ending == "failed" for case in cases)
-    if broke:
-        return [*cases, Case(name, "", "failed", float(took[1]) if took else 0.0, f"{said}\n{rest}".strip())]
+    whole = Case(name, "", "passed", _number(took[1]) if took else 0.0)
+    if found[1] == "FAIL":
+        explained = any(case.ending == "failed" for case in cases)
+        if explained and not end.problem:
+            return cases
+        why = end.problem if explained else rest
+        return [*cases, structs.replace(whole, ending="failed", output=f"{said}\n{why}".strip())]
     if not cases and found[1] == "ok" and "[no tests to run]" not in rest:
-        return [Case(name, "", "passed", float(took[1]) if took else 0.0)]
+        return [whole]
     return cases

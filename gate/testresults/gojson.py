@@ -1,55 +1,83 @@
-"""`go test -json`: one event a line (https://pkg.go.dev/cmd/test2json). A build that fails is a package that fails."""
+"""Parse `go test -json`: one event a line (https://pkg.go.dev/cmd/test2json).
+
+A build that fails is a package that fails. Before Go 1.24 it is told in plain text between the events.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
-from gate.secrets import REACH
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
+from gate.secrets import REACH, beginning_of
+from gate.testresults import go
+from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
 
 _ENDINGS: dict[str, Ending] = {"pass": "passed", "bench": "passed", "fail": "failed", "skip": "skipped"}
+_ACTIONS = frozenset(
+    (*_ENDINGS, "start", "run", "pause", "cont", "output", "attr", "artifacts", "build-output", "build-fail")
+)
 _WORST: tuple[Ending, ...] = ("failed", "passed", "skipped")
 """Of a test that ran more than once (`-count`), the ending that counts is the first of these."""
+_EVENT = re.compile(r'\{"(?:Time|Action|ImportPath|Package)"')
+_STARTS = re.compile(r"=== RUN   (\S+)$", re.MULTILINE)
+_BUILD = re.compile(r"^# (\S+)(?: \[\S+\])?$")
+"""The head of what a compiler or `go vet` says of a package."""
+_MISTAKE = re.compile(r"^\S+\.go:\d+:\d+: ")
+_HARMLESS = re.compile(
+    r"^(?:\s*$|(?:FAIL|PASS)$|exit status 1$|go: (?:downloading|finding|extracting|added|upgraded|downgraded|creating) "
+    r"|make(?:\[\d+\])?: |\t\S+\t\tcoverage: |coverage: |(?:[+$>] *)*(?:\w+=\S* +)*go (?:test|tool|run|vet|build) )"
+)
+"""Lines between the events that say nothing of a failure that another line does not say, too."""
 
 
 def looks_like(text: str) -> bool:
-    """Whether one of its first lines is an event."""
-    return any(_event(line) is not None for line in text.split("\n", 50)[:50])
+    """Return True if a line of it is an event."""
+    return any(_event(line) for line in text.split("\n") if '"Action"' in line)
 
 
-def parse(text: str) -> Results:
-    """The cases of all packages. Raises NotResults where none is there, one never ended, or the last line is cut off.
-
-    A line that only looks like an event is one of a program beside the tests, but for the last one.
-    """
+def parse(text: str, still_time: StillTime = lambda: None) -> Results:
+    """Return the cases of all packages. Raise NotResults if there is none, one never ended, or an event is cut off."""
     reader = _Reader()
     count = 0
-    lines = text.rstrip().split("\n")
-    for line in lines:
-        event = _event(line)
+    for number, line in enumerate(text.rstrip().split("\n")):
+        if not number % go.OFTEN:
+            still_time()
+        plain, event = _parts(line.rstrip("\r"), number + 1)
+        if plain.strip():
+            reader.add_plain(plain)
         if event is not None:
             count += 1
             reader.add(event)
-    if _looks_like_one(lines[-1]) and _json(lines[-1]) is None:
-        raise NotResults("its last line is cut off, or is no JSON")
     if not count:
         raise NotResults("there is no event of `go test -json` in it")
     return reader.results()
 
 
-def _looks_like_one(line: str) -> bool:
-    return line.lstrip().startswith("{") and '"Action"' in line
+def _parts(line: str, number: int) -> tuple[str, dict[str, Any] | None]:
+    """Return what stands before an event, and the event: a text without a line break may be on its line."""
+    if '"Action"' not in line:
+        return line, None
+    start = _EVENT.search(line)
+    at = start.start() if start else 0
+    value = _json(line[at:])
+    if isinstance(value, dict) and isinstance(value.get("Action"), str):
+        if value["Action"] not in _ACTIONS:
+            raise NotResults(f"line {number}: the action '{beginning_of(value['Action'], 50)}' is not known")
+        return line[:at], value
+    if value is None and line[at : at + 1] == "{":
+        raise NotResults(f"line {number}: an event is cut off, or is no JSON")
+    return line, None
 
 
-def _event(line: str) -> dict[str, Any] | None:
-    event = _json(line) if _looks_like_one(line) else None
-    return event if isinstance(event, dict) and isinstance(event.get("Action"), str) else None
+def _event(line: str) -> bool:
+    event = _json(line) if _EVENT.match(line) else None
+    return isinstance(event, dict) and event.get("Action") in _ACTIONS
 
 
 def _json(line: str) -> Any:
-    """What a line says; None where it is no JSON."""
+    """Return what a line says; None if it is no JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
@@ -57,17 +85,26 @@ def _json(line: str) -> Any:
 
 
 class _Reader:
-    """Makes cases of events."""
+    """Makes cases of events, and of the plain text between them."""
 
     def __init__(self) -> None:
         self.said: dict[tuple[str, str], str] = {}
         self.ended: dict[tuple[str, str], tuple[Ending, float]] = {}
         self.begun: dict[tuple[str, str], None] = {}
         self.open: set[tuple[str, str]] = set()
+        self.printed: dict[tuple[str, str], Ending] = {}
+        self.ends: dict[str, go.End] = {}
+        self.cut_short: dict[str, str] = {}
         self.unbuilt: dict[str, None] = {}
+        self.mistaken: dict[str, None] = {}
+        self.building = ""
+        self.compiler: dict[str, str] = {}
+        self.stray = ""
+        self.says_fail = False
         self.written: datetime | None = None
 
     def add(self, event: dict[str, Any]) -> None:
+        self.building = ""
         action = event["Action"]
         if action.startswith("build-"):
             self._build(event, str(event.get("ImportPath") or "").partition(" ")[0])
@@ -75,11 +112,29 @@ class _Reader:
             self._test(event, action, str(event.get("Package") or ""), str(event.get("Test") or ""))
         self._time(event.get("Time"))
 
+    def add_plain(self, line: str) -> None:
+        """Take in a line of plain text. The first one that can't be explained is kept."""
+        package, build = go.of_package(line), _BUILD.match(line)
+        if package:
+            self.building = ""
+            if package[1] == "FAIL":
+                self.unbuilt[package[2]] = None
+                self._say((package[2], ""), line + "\n")
+        elif build:
+            self.building = build[1]
+        elif self.building:
+            self.compiler[self.building] = ending_of(f"{self.compiler.get(self.building, '')}{line}\n") + "\n"
+            if _MISTAKE.match(line):
+                self.mistaken[self.building] = None
+        elif not _HARMLESS.match(line):
+            self.stray = self.stray or beginning_of(line.strip(), 200)
+        self.says_fail |= line == "FAIL"
+
     def _build(self, event: dict[str, Any], group: str) -> None:
         """A package is built for a test, and perhaps can't be: then it, or what needs it, fails later."""
         if event["Action"] == "build-fail":
             self.unbuilt[group] = None
-        self._say((group, ""), event)
+        self._say((group, ""), str(event.get("Output", "")))
 
     def _test(self, event: dict[str, Any], action: str, group: str, test: str) -> None:
         key = (group, test)
@@ -93,10 +148,30 @@ class _Reader:
         if action in ("run", "start"):
             self.begun[key] = None
             self.open.add(key)
-        self._say(key, event)
+            self.printed.pop(key, None)
+        output = str(event.get("Output", ""))
+        self._say(key, output)
+        for line in output.splitlines():
+            self._output(group, line)
 
-    def _say(self, key: tuple[str, str], event: dict[str, Any]) -> None:
-        self.said[key] = (self.said.get(key, "") + str(event.get("Output", "")))[-OUTPUT_LIMIT - 2 * REACH :]
+    def _output(self, group: str, line: str) -> None:
+        """Take in a line of a package's output.
+
+        A test that prints without a line break hides what `testing` writes behind it from the tool that makes events.
+        """
+        for name in _STARTS.findall(line):
+            self.begun.setdefault((group, name))
+        for name, ending, _ in go.endings(line):
+            self.printed[group, name] = ending
+        end = self.ends.setdefault(group, go.End())
+        package = go.of_package(line)
+        if package and package[1] == "FAIL" and package[2] == group and not (package[3] or "").startswith("["):
+            self.cut_short[group] = end.problem
+        else:
+            end.add(line)
+
+    def _say(self, key: tuple[str, str], text: str) -> None:
+        self.said[key] = (self.said.get(key, "") + text)[-OUTPUT_LIMIT - 2 * REACH :]
 
     def _end(self, key: tuple[str, str], ending: Ending, elapsed: Any) -> None:
         before, took = self.ended.get(key, (ending, 0.0))
@@ -119,16 +194,39 @@ class _Reader:
             raise NotResults(f"package {never[0]} never ended: the results are cut off")
         tests = [self._case(key) for key in self.begun if key[1]]
         broken = {case.group for case in tests if case.ending == "failed"}
-        packages = [group for (group, test), (ending, _) in self.ended.items() if not test and ending == "failed"]
-        alone = dict.fromkeys([*(group for group in packages if group not in broken), *self.unbuilt])
-        return Results((*tests, *(self._case((group, "")) for group in alone)), self.written)
+        failed = [group for (group, test), (ending, _) in self.ended.items() if not test and ending == "failed"]
+        self.cut_short = {group: why for group, why in self.cut_short.items() if group in broken}
+        alone = dict.fromkeys(group for group in failed if group not in broken or self.cut_short.get(group))
+        alone |= self.unbuilt
+        if not self.unbuilt:  # else what the compiler says is why those were not built
+            alone |= {group: None for group in self.mistaken if (group, "") not in self.ended}
+        cases = (*tests, *(self._case((group, "")) for group in alone))
+        if self.says_fail and not any(case.ending == "failed" for case in cases):
+            raise NotResults("it says FAIL, but shows nothing that fails: the output is cut off")
+        return Results(cases, self.written, stray=self.stray)
 
     def _case(self, key: tuple[str, str]) -> Case:
-        """A test that never ended has failed; a benchmark, of which no end is told, ends as its package does."""
-        benchmark = key[1].startswith("Benchmark")
-        ending, took = self.ended.get(key) or (self.ended[key[0], ""][0] if benchmark else "failed", 0.0)
-        never = not benchmark and (key in self.open or key not in self.ended)
-        said = self.said.get(key, "") + ("(it never ended)" if never else "")
+        """Return a test or a package as a case.
+
+        A test without an end has passed if its package has, and so has a benchmark, of which no end is told. Else it
+        ended as it is printed, or has failed.
+        """
+        ending, took = self.ended.get(key) or ("failed", 0.0)
+        never = key in self.open or key not in self.ended
+        if never and key[1]:
+            package = self.ended[key[0], ""][0]
+            printed = self.printed.get(key)
+            if package != "failed":
+                ending, never = ("skipped" if printed == "skipped" else "passed"), False
+            elif key[1].startswith("Benchmark"):
+                never = False
+            elif printed:
+                ending, never = printed, False
+        said = self.said.get(key, "")
+        if not key[1]:
+            said = (self.compiler.get(key[0], "") if key not in self.ended else "") + said
+            said += self.cut_short.get(key[0], "")
+        said += "(it never ended)" if never else ""
         failed = never or ending == "failed"
         return Case(key[0], key[1], "failed" if failed else ending, took, ending_of(said) if failed else "",
                     subtest="/" in key[1])  # fmt: skip

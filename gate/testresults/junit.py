@@ -1,47 +1,99 @@
-"""JUnit XML, as test programs of many languages write it (https://github.com/testmoapp/junitxml).
+"""Parse JUnit XML, as test programs of many languages write it (https://github.com/testmoapp/junitxml).
 
-It is read by expat's events and without a document type: entities can't expand, and nothing is fetched.
+A document type is accepted only if it declares nothing itself: entities can't expand, and nothing is fetched.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from xml.parsers import expat
 
 from msgspec import Struct, field
 
-from gate.secrets import known
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
+from gate.secrets import beginning_of, known
+from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
 
+_SEVERITY: tuple[Ending, ...] = ("passed", "skipped", "failed")
 _SUITES = ("testsuite", "testsuites")
 _BROKEN = ("failure", "error")
-_SAID: dict[str, Ending] = {
-    **dict.fromkeys(("notrun", "disabled", "suppressed", "skipped", "ignored"), "skipped"),
-    **dict.fromkeys(("fail", "failed", "failure", "error", "errored", "broken"), "failed"),
+_RERUNS = frozenset({"flakyfailure", "flakyerror", "rerunfailure", "rerunerror", "rerun"})
+"""Attempts beside the one that counts: Surefire and Gradle may count them in `failures`, too."""
+_WORDS: dict[str, Ending] = {
+    **dict.fromkeys((
+        "", "run", "ran", "executed", "completed", "complete", "finished", "done", "pass", "passed", "passing", "ok",
+        "success", "successful", "succeeded", "true", "yes", "fixed", "flaky", "bpass",
+    ), "passed"),
+    **dict.fromkeys((
+        "skip", "skipped", "notrun", "notexecuted", "disabled", "suppressed", "ignore", "ignored", "pending", "todo",
+        "filtered", "excluded", "explicit", "untested", "deselected", "notapplicable", "unsupported", "inconclusive",
+        "expectedfail", "expectedfailure", "xfail", "xfailed", "knownissue", "warning", "pendingwarn",
+        "bskip", "bxfail", "assumptionfailed", "assumptionviolated",
+    ), "skipped"),
+    **dict.fromkeys((
+        "fail", "failed", "failure", "failing", "error", "errored", "broken", "false", "no", "timeout", "timedout",
+        "abort", "aborted", "interrupted", "cancelled", "canceled", "panic", "panicked", "crash", "crashed", "killed",
+        "hung", "stopped", "terminated", "undefined", "ambiguous", "unknown", "invalid", "notrunnable", "xpass",
+        "xpassed", "unexpectedpass", "unexpectedsuccess", "upass", "bfail", "bxpass", "risky", "regression", "unstable",
+        "incomplete", "started", "running", "inprogress", "executing", "created", "blocked", "disconnected",
+        "unresolved", "unsuccessful", "passedbutrunaborted", "successpercentagefailure", "lost", "exception",
+    ), "failed"),
 }  # fmt: skip
-"""What `status` and `result` of a case may say beside its elements."""
+"""How a case or a suite ended, by the words of GoogleTest, Bazel, CTest, Qt Test, Ginkgo, behave, Pester, TestNG,
+NUnit, MSTest, Allure, Jenkins, Katalon and others: small letters, without spaces, hyphens and underscores.
+
+GoogleTest's `run` and `completed` say only that it ran; the elements inside say how it ended.
+"""
+_BAD_STEMS = re.compile(r"fail|error|abort|time[d]?out|crash|panic|interrupt|exception|broken|cancel|kill")
+_VERDICTS = ("status", "result", "outcome", "state")
+"""Attributes that hold one of these words."""
+_FLAGS: dict[str, Ending] = {
+    **dict.fromkeys(("success", "successful", "passed", "failed", "errored", "broken", "aborted", "crashed", "timedout",
+                     "interrupted", "cancelled", "canceled"), "failed"),
+    **dict.fromkeys(("executed", "skipped", "ignored", "disabled"), "skipped"),
+}  # fmt: skip
+"""Attributes that say yes or no, or how often, and what follows if the answer is not that of a test that passed."""
+_GOOD_FLAGS = ("success", "successful", "passed", "executed")
+_YES, _NO = ("true", "yes"), ("false", "no")
+_COUNTS = (
+    ("failures", "errors"),
+    ("failed",),
+    ("aborted", "crashed", "timedout", "timeouts", "interrupted", "panicked", "cancelled", "unsuccessful", "invalid"),
+)
+"""Attributes of a suite that count what did not pass. Each group may count the same cases again."""
+_NUMBER = re.compile(r"\+?([0-9]{1,9})(?:\.0+)?")
+_DOCTYPE = re.compile(r"((?:(?><\?.*?\?>)|(?><!--.*?-->)|\s)*+)(<!DOCTYPE\s[^\[\]<>]*>)", re.DOTALL)
+"""A document type without declarations of its own, and what stands before it."""
+_CHUNK = 1024 * 1024
 _TEXTS = (*_BROKEN, "system-out", "system-err")
 _DEPTH = 200
 _SAID_LIMIT = 8 * OUTPUT_LIMIT
 
 
 def looks_like(text: str) -> bool:
-    """Whether it begins as XML does."""
+    """Return True if it begins as XML does."""
     head = text.lstrip("\ufeff \t\r\n")[:200]
-    return head.startswith(("<?xml", "<testsuite"))
+    return head.startswith(("<?xml", "<!DOCTYPE", "<!--", "<testsuite"))
 
 
-def parse(text: str) -> Results:
-    """The cases of all suites. Raises NotResults."""
+def parse(text: str, still_time: StillTime = lambda: None) -> Results:
+    """Return the cases of all suites. Raise NotResults if it can't be read, or a case ended in an unknown way."""
     reader = _Reader()
     parser = expat.ParserCreate("utf-8")
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
-    parser.StartDoctypeDeclHandler = _no_document_type
+    parser.StartDoctypeDeclHandler = _refuse_document_type
+    # Without the declaration an entity that it would have named is an error, also in an attribute.
+    text = text.lstrip("\ufeff \t\r\n")
+    if declared := _DOCTYPE.match(text):
+        text = declared[1] + "\n" * declared[2].count("\n") + text[declared.end() :]
     try:
-        parser.Parse(text.lstrip("\ufeff").encode("utf-8", "replace"), True)
+        for start in range(0, len(text), _CHUNK):
+            still_time()
+            parser.Parse(text[start : start + _CHUNK].encode("utf-8", "replace"), False)
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise NotResults(f"line {error.lineno}: it is no XML: {expat.ErrorString(error.code)}") from None
     if not reader.is_junit:
@@ -49,14 +101,47 @@ def parse(text: str) -> Results:
     return Results(tuple(reader.cases), reader.written)
 
 
-def _no_document_type(*declared: Any) -> None:
-    raise NotResults("it has a document type, which no JUnit report needs")
+def _refuse_document_type(*declared: Any) -> NoReturn:
+    raise NotResults("it has a document type with declarations, which no JUnit report needs")
+
+
+def _verdict(attributes: dict[str, str], subject: str) -> Ending:
+    """Return how its attributes say that a case or a suite ended. Raise NotResults for a word that is not known."""
+    found: list[Ending] = ["passed"]
+    for name, value in attributes.items():
+        key = _word(name.rpartition(":")[2])
+        if key in _VERDICTS:
+            found.append(_ending_of_word(value, f"{subject} has {name}='{beginning_of(value, 50)}'"))
+        elif key in _FLAGS and _is_against(key, _word(value)):
+            found.append(_FLAGS[key])
+    return max(found, key=_SEVERITY.index)
+
+
+def _is_against(key: str, value: str) -> bool:
+    """Return True if a flag says that the test did not pass. A value that is no answer says nothing."""
+    count = int(value) if value.isdecimal() and len(value) < 10 else None
+    if key in _GOOD_FLAGS:
+        return value in _NO or count == 0
+    return value in _YES or bool(count)
+
+
+def _ending_of_word(value: str, what: str) -> Ending:
+    word = _word(value)
+    if word in _WORDS:
+        return _WORDS[word]
+    if _BAD_STEMS.search(word):
+        return "failed"
+    raise NotResults(f"{what}, which says neither that it passed nor that it did not")
+
+
+def _word(text: str) -> str:
+    return "".join(text.lower().split()).replace("-", "").replace("_", "")
 
 
 class _Open(Struct):
-    """A case whose element has not ended: its attributes, how it ends as far as is known, and what it said.
+    """A case whose element has not ended: its attributes, how it ends as far as is known, and its output.
 
-    `broken` is how often it says that it broke: some tools count that, and not the cases.
+    `broken` counts its failures and errors: some tools count those, and not the cases.
     """
 
     attributes: dict[str, str]
@@ -67,30 +152,46 @@ class _Open(Struct):
     size: int = 0
 
     def add(self, text: str) -> None:
-        """More of its output, up to a size."""
+        """Add more of its output, up to a size."""
         if self.size < _SAID_LIMIT:
             self.said.append(text)
             self.size += len(text)
 
     @property
     def output(self) -> str:
-        """What it said; where it was cut, without the part of a secret at its end."""
+        """Its output; if that was cut, without the part of a secret at its end."""
         said = "".join(self.said)
         return known().beginning(said) if self.size >= _SAID_LIMIT else said
 
     def ends(self, ending: Ending) -> None:
-        """What an element or an attribute says of its end; failed is not taken back."""
-        self.ending = "failed" if "failed" in (self.ending, ending) else ending
+        """Take in what an element or an attribute says of its end: the worst counts."""
+        self.ending = max(self.ending, ending, key=_SEVERITY.index)
 
 
-class _Suite(Struct, frozen=True):
-    """A suite that has not ended: what it says of itself, and how many cases and failures came before it."""
+class _Suite(Struct):
+    """A suite that has not ended: what it says of itself, and how many cases, failures and reruns came before it."""
 
     title: str
-    tests: int
-    failed: int
+    attributes: dict[str, str]
     before: int
     failed_before: int
+    reruns_before: int
+    broke: bool
+    counts_messages: bool = False
+
+    @property
+    def failed(self) -> int:
+        """How many failed, as the suite says. Qt Test counts the messages that it logged as `errors`."""
+        skipped = ("errors",) if self.counts_messages else ()
+        return max(sum(self.count(key) for key in group if key not in skipped) for group in _COUNTS)
+
+    def count(self, key: str) -> int:
+        """Return the number in an attribute. Raise NotResults if there is something else in it."""
+        text = self.attributes.get(key, "").strip()
+        found = _NUMBER.fullmatch(text)
+        if not found and text and text.lower() not in (*_YES, *_NO):
+            raise NotResults(f"suite '{self.title}' has {key}='{beginning_of(text, 50)}', expected a number")
+        return int(found[1]) if found else int(text.lower() in _YES)
 
 
 class _Reader:
@@ -99,6 +200,7 @@ class _Reader:
     def __init__(self) -> None:
         self.cases: list[Case] = []
         self.failed = 0
+        self.reruns = 0
         self.is_junit = False
         self.written: datetime | None = None
         self.path: list[str] = []
@@ -115,11 +217,13 @@ class _Reader:
             self._suite(attributes)
         elif name == "testcase":
             self._case(attributes)
-        elif name in (*_BROKEN, "skipped"):
+        elif name == "property" and self.suites and not self.open:
+            self._property(attributes)
+        else:
             self._ending(name, attributes)
 
     def text(self, data: str) -> None:
-        if self.open and self.path[-1] in _TEXTS:
+        if self.open and (self.path[-1] in _TEXTS or self._says(self.path[-1]) == "failed"):
             self.open[-1].add(data)
 
     def end(self, name: str) -> None:
@@ -130,52 +234,72 @@ class _Reader:
             self._end_suite(self.suites.pop())
 
     def _suite(self, attributes: dict[str, str]) -> None:
-        failed = sum(_whole(attributes.get(key, "0")) for key in ("failures", "errors"))
-        tests = _whole(attributes.get("tests", "0"))
-        self.suites.append(_Suite(attributes.get("name", ""), tests, failed, len(self.cases), self.failed))
+        title = attributes.get("name", "")
+        broke = _verdict(attributes, f"suite '{title}'") == "failed"
+        self.suites.append(_Suite(title, attributes, len(self.cases), self.failed, self.reruns, broke))
         found = _time(attributes.get("timestamp", ""))
         if found and (self.written is None or found > self.written):
             self.written = found
 
+    def _property(self, attributes: dict[str, str]) -> None:
+        """Take in what Qt Test and Ginkgo say of a suite in a property of their own."""
+        name, value = attributes.get("name"), attributes.get("value", "")
+        self.suites[-1].counts_messages |= name == "QTestVersion"
+        self.suites[-1].broke |= name == "SuiteSucceeded" and _word(value) in _NO
+
     def _end_suite(self, suite: _Suite) -> None:
-        """A suite that says of itself that more failed than it shows has failed, or is not whole where it shows none.
+        """Add a failing case for a suite that says that more failed than it shows; refuse it if it shows none.
 
         How many tests it says it has is no measure: tools count assertions and subtests there.
         """
-        shown, count = self.failed - suite.failed_before, len(self.cases) - suite.before
+        shown = self.failed - suite.failed_before
+        explained = shown + self.reruns - suite.reruns_before
         told = f"suite '{suite.title}' says that {suite.failed} tests failed, but shows {shown}"
-        if suite.failed and not shown:
+        if suite.failed and not explained:
             raise NotResults(told)
-        if suite.tests and not count:
-            raise NotResults(f"suite '{suite.title}' says that it has {suite.tests} tests, but shows none")
-        if suite.failed > shown:
+        if suite.broke and not shown:
+            raise NotResults(f"suite '{suite.title}' says that it failed, but shows nothing that does")
+        if (tests := suite.count("tests")) and len(self.cases) == suite.before:
+            raise NotResults(f"suite '{suite.title}' says that it has {tests} tests, but shows none")
+        if suite.failed > explained:
             self.cases.append(Case(suite.title or "testsuite", "", "failed", output=told))
-            self.failed += suite.failed - shown
+            self.failed += suite.failed - explained
 
     def _case(self, attributes: dict[str, str]) -> None:
-        """A case. One without a name is all of its class, or else of its suite: tools say so that a class broke."""
+        """Begin a case. One without a name is all of its class, or of its suite: tools say so that a class broke."""
         if not attributes.get("name") and not attributes.get("classname"):
             title = next((suite.title for suite in reversed(self.suites) if suite.title), "")
             if not title:
                 raise NotResults("a <testcase> has no name")
             attributes = {**attributes, "classname": title}
-        made = _Open(attributes)
-        for key in ("status", "result"):
-            made.ends(_SAID.get(attributes.get(key, "").lower(), made.ending))
-        self.open.append(made)
+        name = attributes.get("name") or attributes["classname"]
+        self.open.append(_Open(attributes, _verdict(attributes, f"test '{beginning_of(name, 100)}'")))
+
+    def _says(self, name: str) -> Ending | None:
+        """Return how a case ends that has such an element; None if the element says nothing of that."""
+        word = _word(name)
+        if name in (*_BROKEN, "skipped"):
+            return "skipped" if name == "skipped" else "failed"
+        if word in _RERUNS or self.path[-2:-1] != ["testcase"]:
+            return None
+        return _WORDS.get(word) or ("failed" if _BAD_STEMS.search(word) else None)
 
     def _ending(self, name: str, attributes: dict[str, str]) -> None:
-        """A case's end, or that of a suite that broke outside of its cases: it is a case of its own."""
+        """End a case as an element says; a suite that broke outside of its cases is a case of its own."""
+        self.reruns += _word(name) in _RERUNS
+        ending = self._says(name)
+        if ending is None:
+            return
         if name in _BROKEN and self.path[-2:-1] and self.path[-2] in _SUITES:
             self.open.append(_Open({"classname": self.suites[-1].title or "testsuite"}))
         if self.open:
-            self.open[-1].ends("failed" if name in _BROKEN else "skipped")
+            self.open[-1].ends(ending)
             self.open[-1].error |= name == "error"
             self.open[-1].broken += name in _BROKEN
             self.open[-1].add(attributes.get("message", "") + "\n")
 
     def _finish(self, case: _Open) -> None:
-        """Ends a case. One with an error and without a class is a group: pytest's module that can't be imported."""
+        """End a case. One with an error and without a class is a group: pytest's module that can't be imported."""
         group, name = case.attributes.get("classname", ""), case.attributes.get("name", "")
         if case.error and not group:
             group, name = name, ""
@@ -188,13 +312,13 @@ class _Reader:
                 took=_seconds(case.attributes.get("time", "")),
                 output=ending_of(case.output) if case.ending == "failed" else "",
                 file=case.attributes.get("file", ""),
-                line=_whole(case.attributes.get("line", "")) or None,
+                line=_line(case.attributes.get("line", "")),
             )
         )
 
 
-def _whole(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
+def _line(text: str) -> int | None:
+    return int(text) or None if text.isdecimal() and len(text) < 10 else None
 
 
 def _seconds(text: str) -> float:

@@ -5,6 +5,8 @@ In the checklist, in a YAML file, or in a Markdown table with the columns test, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -13,7 +15,7 @@ from gate import markdown, written
 from gate.forms import Day, Text
 from gate.model import Model
 from gate.secrets import beginning_of
-from gate.testresults.results import Case
+from gate.testresults.results import Case, StillTime
 
 _COLUMNS = {
     "test": "test", "test id": "test", "id": "test",
@@ -38,20 +40,68 @@ class Entry(Model):
     expires: Annotated[Day, Meta(description="The first day on which it may not any more.")]
     issue: Annotated[Text | None, Meta(description="Where it is worked on.")] = None
 
-    def names(self, case: Case) -> bool:
-        """Whether a case is this test, or one of this group."""
-        return self.test in (case.group, case.id)
 
-    def covers(self, case: Case) -> bool:
-        """Whether it names a case, or the test of which that is a part (`p::TestA` for `p::TestA/sub`)."""
-        return self.names(case) or ("::" in self.test and case.subtest and case.id.startswith(f"{self.test}/"))
+class Quarantine:
+    """Entries, found by the cases that they name or cover without looking at each of them.
+
+    `tree` has the names by the parts between slashes: a subtest is found on the way to its own name.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = tuple(entries)
+        self._by_test: dict[str, list[int]] = {}
+        self._tree = _Node()
+        for number, entry in enumerate(self.entries):
+            self._by_test.setdefault(entry.test, []).append(number)
+            if "::" in entry.test:
+                node = self._tree
+                for part in entry.test.split("/"):
+                    node = node.inside.setdefault(part, _Node())
+                node.entries.append(number)
+        self._sorted = sorted(self._by_test)
+
+    def naming(self, case: Case) -> list[int]:
+        """Return the numbers of the entries that are this test, or its group."""
+        return [number for test in {case.group, case.id} for number in self._by_test.get(test, ())]
+
+    def covering(self, case: Case) -> list[int]:
+        """Return those that name a case, or the test of which it is a part (`p::TestA` for `p::TestA/sub`)."""
+        return [*self.naming(case), *(self._above(case.id) if case.subtest else ())]
+
+    def _above(self, name: str) -> Iterator[int]:
+        node, at = self._tree, 0
+        while (end := name.find("/", at)) >= 0:
+            found = node.inside.get(name[at:end])
+            if found is None:
+                return
+            node, at = found, end + 1
+            yield from node.entries
+
+    def in_group(self, group: str) -> list[int]:
+        """Return the numbers of the entries of tests in a group, or in one below it."""
+        names, found = self._sorted, []
+        for start in (f"{group}::", f"{group}."):
+            at = bisect_left(names, start)
+            while at < len(names) and names[at].startswith(start):
+                found += self._by_test[names[at]]
+                at += 1
+        return found
 
 
-def read(text: str, name: str) -> list[Entry]:
-    """The entries of a file. Raises NoQuarantine."""
+class _Node:
+    """A part of a name between slashes: the entries that end with it, and the parts that follow."""
+
+    def __init__(self) -> None:
+        self.entries: list[int] = []
+        self.inside: dict[str, _Node] = {}
+
+
+def read(text: str, name: str, still_time: StillTime = lambda: None) -> list[Entry]:
+    """Return the entries of a file. Raise NoQuarantine."""
     entries = _table(text) if name.lower().endswith((".md", ".markdown")) else _yaml(text)
     found, seen = [], set()
     for where, entry in entries:
+        still_time()
         try:
             made = written.read(entry, Entry)
         except written.Mistaken as error:
@@ -68,8 +118,9 @@ def read(text: str, name: str) -> list[Entry]:
 def _yaml(text: str) -> list[tuple[str, Any]]:
     import yaml
 
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root, data = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        root, data = yaml.compose(text, Loader=loader), yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NoQuarantine(f"it is no YAML: {beginning_of(' '.join(str(error).split()), 200)}") from None
     _check_keys(root)

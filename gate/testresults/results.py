@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from heapq import nsmallest
 from typing import Literal
 
 from msgspec import Struct
 
+from gate import charsets
 from gate.secrets import end_of
 from gate.testresults import FORMATS
 
@@ -17,6 +21,11 @@ CASE_LIMIT = 200_000
 """Cases that are read at most."""
 
 Ending = Literal["passed", "failed", "skipped"]
+StillTime = Callable[[], None]
+"""Called again and again during long work; raises if there is no time left for it."""
+_UTF16 = ((b"<\0", "utf-16le"), (b"\0<", "utf-16be"))
+"""How an XML file in UTF-16 begins that has no byte order mark."""
+_DECLARED = re.compile(rb"""\A\s*<\?xml\s[^<>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
 
 
 class NotResults(ValueError):
@@ -52,12 +61,14 @@ class Case(Struct, frozen=True):
 class Results(Struct, frozen=True):
     """The cases of one or more runs. `written` is the latest time that the results themselves tell.
 
-    `brief` are the groups that show only those of their tests that fail.
+    `brief` are the groups that show only those of their tests that fail. `stray` is the first line between the results
+    that is neither theirs nor known to be harmless: it may say why the command failed.
     """
 
     cases: tuple[Case, ...]
     written: datetime | None = None
     brief: frozenset[str] = frozenset()
+    stray: str = ""
 
     def count(self, ending: Ending) -> int:
         """How many ended so."""
@@ -66,14 +77,33 @@ class Results(Struct, frozen=True):
     @property
     def slowest(self) -> list[Case]:
         """The five that took longest, where durations are known."""
-        timed = [case for case in self.cases if case.took > 0]
-        return sorted(timed, key=lambda case: (-case.took, case.id))[:5]
+        timed = (case for case in self.cases if case.took > 0)
+        return nsmallest(5, timed, key=lambda case: (-case.took, case.id))
 
 
-def parse(text: str, form: str = "auto") -> Results:
-    """The results of a text. Raises NotResults with the reason."""
+def decode(content: bytes) -> str:
+    """Return the text of a file: by its byte order mark, or what its XML declaration says, else as UTF-8.
+
+    Raise NotResults for an encoding that is not known.
+    """
+    name = next((name for start, name in _UTF16 if content.startswith(start)), None) or _declared(content)
+    text = charsets.decode(content, name)
+    if text is None:
+        raise NotResults(f"its encoding is '{name}', which is not known")
+    return text
+
+
+def _declared(content: bytes) -> str:
+    """Return the encoding that an XML declaration names. What can be read in single bytes is not in UTF-16."""
+    found = _DECLARED.match(content[:500])
+    name = found[1].decode("ascii").lower() if found else "utf-8"
+    return "utf-8" if name.startswith(("utf-16", "utf16", "ucs", "iso-10646")) else name
+
+
+def parse(text: str, form: str = "auto", still_time: StillTime = lambda: None) -> Results:
+    """Return the results of a text. Raise NotResults with the reason."""
     name = recognise(text) if form == "auto" else form
-    results: Results = FORMATS.module(name).parse(text)
+    results: Results = FORMATS.module(name).parse(text, still_time)
     if len(results.cases) > CASE_LIMIT:
         raise NotResults(f"there are more than {CASE_LIMIT} tests in it")
     return results
@@ -92,7 +122,12 @@ def together(parts: Iterable[Results]) -> Results:
     parts = list(parts)
     times = [part.written for part in parts if part.written]
     cases = tuple(case for part in parts for case in part.cases)
-    return Results(cases, max(times) if times else None, frozenset().union(*(part.brief for part in parts)))
+    return Results(
+        cases,
+        max(times) if times else None,
+        frozenset().union(*(part.brief for part in parts)),
+        next((part.stray for part in parts if part.stray), ""),
+    )
 
 
 def ending_of(text: str) -> str:
@@ -104,6 +139,11 @@ def ending_of(text: str) -> str:
 def leaves(cases: Sequence[Case]) -> list[Case]:
     """The failing cases that say something of their own: `TestA` fails where its subtest does, and is left out."""
     failing = [case for case in cases if case.ending == "failed"]
-    parts = [case for case in failing if case.subtest]
-    parents = {(case.group, case.name[:at]) for case in parts for at, letter in enumerate(case.name) if letter == "/"}
-    return [case for case in failing if (case.group, case.name) not in parents]
+    parts = sorted({(case.group, case.name) for case in failing if case.subtest})
+    return [case for case in failing if not _has_part(case, parts)]
+
+
+def _has_part(case: Case, parts: Sequence[tuple[str, str]]) -> bool:
+    wanted = (case.group, f"{case.name}/")
+    at = bisect_left(parts, wanted)
+    return at < len(parts) and parts[at][0] == case.group and parts[at][1].startswith(wanted[1])

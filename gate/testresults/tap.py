@@ -1,22 +1,82 @@
-"""TAP, versions 12 to 14 (https://testanything.org/tap-version-14-specification.html).
+"""Parse TAP, versions 12 to 14 (https://testanything.org/tap-version-14-specification.html).
 
-Subtests count by their parent.
+Subtests count by their parent, which fails if one of them does.
 """
 
 from __future__ import annotations
 
 import re
 
+from msgspec import Struct, field
+
 from gate.secrets import beginning_of
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, ending_of
+from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
 
 _PLAN = re.compile(r"^1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
 _POINT = re.compile(r"^(not )?ok\b(?:[ \t]+(\d{1,9}))?[ \t]*(?:-[ \t]*)?(.*)$")
 _DIRECTIVE = re.compile(r"\s#\s*(skip\S*|todo)\b\s*(.*)$", re.IGNORECASE)
+_BAILS = re.compile(r"Bail out!")
+_FOOTER = re.compile(r"^# (?:fail|cancelled|failed)\s*:?\s+(\d{1,9})$")
+_DIED = re.compile(
+    r"^# Looks like (?:you planned|your test (?:exited|died)|your test run)|^# No tests run!", re.IGNORECASE
+)
+"""What Perl's Test::More says of a program that did not do what it had planned."""
+_DEEP = 50
+_OFTEN = 5000
+
+
+class _Point(Struct):
+    """A test point whose output may go on."""
+
+    title: str
+    ending: Ending
+    has_directive: bool
+    said: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, line: str) -> None:
+        """Add a line of its output, up to a size."""
+        if self.size <= OUTPUT_LIMIT:
+            self.said.append(line)
+            self.size += len(line)
+
+    @property
+    def output(self) -> str:
+        """Its output, if it failed."""
+        return ending_of("\n".join(self.said)) if self.ending == "failed" else ""
+
+
+class _Level(Struct):
+    """The test points of one depth: of the whole, or of a test's subtests.
+
+    `inside` is why subtests did not pass whose own test point has not come yet.
+    """
+
+    indent: int
+    points: list[_Point] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    planned: int | None = None
+    inside: str = ""
+
+    @property
+    def failed(self) -> _Point | None:
+        """Return the first point that failed."""
+        return next((point for point in self.points if point.ending == "failed"), None)
+
+    @property
+    def problem(self) -> str:
+        """Return how its points contradict its plan; nothing if they don't."""
+        if self.planned is None:
+            return "it has no plan: it is no TAP, or it is cut off"
+        if self.planned != len(self.points):
+            return f"{self.planned} tests were planned, but {len(self.points)} came"
+        if missing := set(range(1, self.planned + 1)) - set(self.numbers):
+            return f"test {min(missing)} was planned, but did not come"
+        return ""
 
 
 def looks_like(text: str) -> bool:
-    """Whether one of its first lines is a version, a plan or a test point."""
+    """Return True if one of its first lines is a version, a plan or a test point."""
     head = [line.rstrip("\r") for line in text.split("\n", 50)[:50]]
     return any(line.startswith("TAP version ") or _PLAN.match(line) or _is_point(line) for line in head)
 
@@ -26,45 +86,120 @@ def _is_point(line: str) -> bool:
     return bool(found and (found[2] or found[1]))
 
 
-def parse(text: str) -> Results:
-    """The test points. Raises NotResults for a run that bailed out, has no plan, or not the tests that were planned."""
-    cases: list[Case] = []
-    numbers: list[int] = []
-    planned: int | None = None
-    for raw in text.split("\n"):
-        line = raw.rstrip("\r")
-        plan, point = _PLAN.match(line), _POINT.match(line)
-        if line.lstrip().startswith("Bail out!"):
-            raise NotResults(f"the tests gave up: {beginning_of(line.strip(), 200)}")
-        if plan:
-            if planned is not None:
-                raise NotResults("it has two plans")
-            planned = int(plan[1])
+def parse(text: str, still_time: StillTime = lambda: None) -> Results:
+    """Return the test points. Raise NotResults for a run that bailed out, has no plan, or not the tests it planned."""
+    reader = _Reader()
+    for number, raw in enumerate(text.split("\n")):
+        if not number % _OFTEN:
+            still_time()
+        reader.add(raw.rstrip("\r"))
+    return Results(tuple(reader.cases()))
+
+
+class _Reader:
+    """Makes cases of lines. `levels` are the whole, and the subtests that have not ended."""
+
+    def __init__(self) -> None:
+        self.levels = [_Level(0)]
+        self.yaml = -1
+        self.told = 0
+
+    def add(self, line: str) -> None:
+        text = line.lstrip(" ")
+        indent = len(line) - len(text)
+        plan, point = _PLAN.match(text), _POINT.match(text)
+        if not text or self._is_yaml(text, indent) or (indent and not plan and not _is_point(text)):
+            self._other(line, text)
+        elif plan:
+            self._leave(indent)
+            self._plan(indent, int(plan[1]))
         elif point:
-            numbers.append(int(point[2]) if point[2] else len(cases) + 1)
-            cases.append(_case(point, numbers[-1]))
-        elif cases and cases[-1].ending == "failed" and line.strip():
-            cases[-1] = _with(cases[-1], line)
-    if planned is None:
-        raise NotResults("it has no plan: it is no TAP, or it is cut off")
-    if planned != len(cases):
-        raise NotResults(f"{planned} tests were planned, but {len(cases)} came")
-    if missing := set(range(1, planned + 1)) - set(numbers):
-        raise NotResults(f"test {min(missing)} was planned, but did not come")
-    return Results(tuple(cases))
+            self._leave(indent)
+            self._point(indent, point)
+        else:
+            self._other(line, text)
+
+    def _is_yaml(self, text: str, indent: int) -> bool:
+        """Return True for a line of a diagnostic in YAML, which may hold anything."""
+        if self.yaml >= 0 and indent >= self.yaml:
+            self.yaml = -1 if text.rstrip() == "..." and indent == self.yaml else self.yaml
+            return True
+        begins = text.rstrip() == "---" and indent > 0
+        self.yaml = indent if begins else -1
+        return begins
+
+    def _other(self, line: str, text: str) -> None:
+        """Take in what is neither a plan nor a test point: a comment, the end of subtests, or output."""
+        in_yaml = self.yaml >= 0
+        if not in_yaml and _BAILS.search(text) and not text.startswith("#"):
+            raise NotResults(f"the tests gave up: {beginning_of(text.strip(), 200)}")
+        if not in_yaml and _DIED.match(text):
+            raise NotResults(beginning_of(text.removeprefix("# "), 200))
+        if footer := _FOOTER.match(line):
+            self.told += int(footer[1])
+        elif text == "}" and not in_yaml:
+            self._leave(len(line) - len(text))
+            self._take_in(self.levels[-1])
+        elif text.strip() and self.levels[-1].points:
+            self.levels[-1].points[-1].add(line)
+
+    def _leave(self, indent: int) -> None:
+        """End the subtests that are deeper than a line."""
+        while len(self.levels) > 1 and self.levels[-1].indent > indent:
+            level = self.levels.pop()
+            failed = level.failed
+            why = f"its subtest {failed.title} failed\n{failed.output}" if failed else ""
+            # What only looks like subtests, in a test's output, has no plan.
+            why = why or (level.problem if level.planned is not None else "")
+            self.levels[-1].inside = self.levels[-1].inside or why.strip()
+
+    def _level(self, indent: int) -> _Level:
+        if indent > self.levels[-1].indent:
+            if len(self.levels) > _DEEP:
+                raise NotResults("its subtests are nested too deeply")
+            self.levels.append(_Level(indent))
+        return self.levels[-1]
+
+    def _plan(self, indent: int, planned: int) -> None:
+        level = self._level(indent)
+        if level.planned is not None:
+            raise NotResults("it has two plans")
+        level.planned = planned
+
+    def _point(self, indent: int, found: re.Match[str]) -> None:
+        level = self._level(indent)
+        level.points.append(_made(found, len(level.points) + 1))
+        level.numbers.append(int(found[2]) if found[2] else len(level.points))
+        if not found[3].rstrip().endswith("{"):
+            self._take_in(level)
+
+    def _take_in(self, level: _Level) -> None:
+        """Let the latest point fail if its subtests did, whatever it says itself. A directive excuses both."""
+        if level.inside and level.points:
+            point = level.points[-1]
+            point.add(level.inside)
+            if not point.has_directive:
+                point.ending = "failed"
+        level.inside = ""
+
+    def cases(self) -> list[Case]:
+        """Return all points as cases. Raise NotResults if they are not what was planned, or not all that failed."""
+        self._leave(0)
+        whole = self.levels[0]
+        if whole.problem:
+            raise NotResults(whole.problem)
+        if whole.inside:
+            raise NotResults(f"it is cut off behind subtests: {beginning_of(whole.inside, 200)}")
+        if self.told and not whole.failed:
+            raise NotResults(f"it says that {self.told} tests failed, but shows none")
+        return [Case("", point.title, point.ending, output=point.output) for point in whole.points]
 
 
-def _case(point: re.Match[str], number: int) -> Case:
-    directive = _DIRECTIVE.search(" " + point[3])
-    title = (" " + point[3])[: directive.start()].strip() if directive else point[3].strip()
-    ending: Ending = "failed" if point[1] else "passed"
-    if directive and (directive[1].lower().startswith("skip") or point[1]):
+def _made(found: re.Match[str], number: int) -> _Point:
+    directive = _DIRECTIVE.search(" " + found[3])
+    title = (" " + found[3])[: directive.start()].strip() if directive else found[3].strip()
+    title = title.removesuffix("{").rstrip()  # its subtests follow, in braces
+    ending: Ending = "failed" if found[1] else "passed"
+    if directive and (directive[1].lower().startswith("skip") or found[1]):
         ending = "skipped"
-    return Case("", title or f"test {number}", ending)
-
-
-def _with(case: Case, line: str) -> Case:
-    """The case with a line more of what it said."""
-    if len(case.output) > OUTPUT_LIMIT:
-        return case
-    return Case(case.group, case.name, case.ending, case.took, ending_of(f"{case.output}\n{line}"))
+    return _Point(title or f"test {number}", ending, directive is not None)
