@@ -342,7 +342,7 @@ class _Exchange:
     def _secure(self, sock: socket.socket, host: str) -> _TlsSocket:
         began = time.monotonic()
         with self.phase("tls"):
-            context = _context(self.request.tls.verify, self.request.tls.ca)
+            context = _trusting(self.request.tls)
             sock.settimeout(_left(self.deadline))
             # without a close_notify, nobody can know whether a body that ends with the connection is complete
             secured = context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
@@ -534,9 +534,15 @@ def _arm(sock: _Socket | _TlsSocket) -> None:
         sock.settimeout(left)
 
 
+def _trusting(tls: Tls) -> ssl.SSLContext:
+    """Return what to trust now: a file of authorities that was written anew is read anew."""
+    found = tls.ca.stat() if tls.ca else None
+    return _context(tls.verify, tls.ca, (found.st_mtime_ns, found.st_size, found.st_ino) if found else None)
+
+
 @cache
-def _context(verify: bool, ca: Path | None) -> ssl.SSLContext:
-    """What to trust. Made once: reading the system's certificates takes 20 ms."""
+def _context(verify: bool, ca: Path | None, written: tuple[int, ...] | None) -> ssl.SSLContext:
+    """Load what to trust. Made once: reading the system's certificates takes 20 ms."""
     context = ssl.create_default_context(cafile=ca)
     context.sslsocket_class = _TlsSocket
     if not verify:

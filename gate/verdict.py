@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
+from pathlib import PurePosixPath
 
 from gate.messages import Message, say
 from gate.model import (
@@ -31,6 +33,9 @@ ENDED = {
     ),
 }
 """What a run that ended before its time says, by how it ended."""
+IMPOSSIBLE = "impossible:"
+"""The beginning of the cause of what is known to fail before it is tried, such as an alert's too short `within`."""
+_DOWN = "target:"
 _ORDER = (Status.FAIL, Status.ERROR, Status.SKIP)
 
 
@@ -136,15 +141,35 @@ def _folded(items: list[ItemResult]) -> list[Reason]:
     groups: dict[str, list[ItemResult]] = {}
     for item in items:
         groups.setdefault(item.outcome.cause or f"item:{item.id}", []).append(item)
-    return [_reason(cause, group) for cause, group in sorted(groups.items(), key=lambda pair: _rank(*pair))]
+    down = "\n".join(_said(item) for cause, group in groups.items() if cause.startswith(_DOWN) for item in group)
+    ranked = sorted(groups.items(), key=lambda pair: _rank(pair[0], pair[1], down))
+    return [_reason(cause, group) for cause, group in ranked]
 
 
-def _rank(cause: str, group: list[ItemResult]) -> int:
+def _said(item: ItemResult) -> str:
+    """Return what is known of why a target is down: the reason, and its log."""
+    return f"{item.outcome.message}\n{item.outcome.evidence.answer}"
+
+
+def _rank(cause: str, group: list[ItemResult], down: str) -> int:
+    """Return the place of a root cause: causes come before their consequences."""
     if cause.startswith("unrestored"):
         return 0
-    if cause.startswith("target:"):
+    if any(_explains(item, down) for item in group):
         return 1
-    return 2 + min(_ORDER.index(item.status) if item.status in _ORDER else 3 for item in group)
+    if cause.startswith(_DOWN):
+        return 2
+    if cause.startswith(IMPOSSIBLE):
+        return 3
+    return 4 + min(_ORDER.index(item.status) if item.status in _ORDER else 3 for item in group)
+
+
+def _explains(item: ItemResult, down: str) -> bool:
+    """Return whether an item fails because of a file that a target which is down complains of."""
+    if item.status is not Status.FAIL or (item.outcome.cause or "").startswith(_DOWN):
+        return False
+    names = {PurePosixPath(place.file).name for place in item.outcome.evidence.locations}
+    return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", down) for name in names if name)
 
 
 def _reason(cause: str, group: list[ItemResult]) -> Reason:

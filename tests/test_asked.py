@@ -77,10 +77,48 @@ def test_within_that_is_over() -> None:
     assert (outcome.status, str(outcome.message)) == (Status.FAIL, "not seen (still so after 0.6 s)")
 
 
-def test_a_check_that_breaks() -> None:
-    """A check that raises is an ERROR of its own, with the exception's name."""
-    outcome = asking(lambda world: 1 / 0)
-    assert str(outcome.message) == "The check itself broke: ZeroDivisionError: division by zero"
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), SystemExit("by zero"), RuntimeError("by zero")])
+def test_a_check_that_breaks(error: BaseException) -> None:
+    """A check that raises, whatever it be, is an ERROR of its own, with the exception's name."""
+
+    def breaks(world: World) -> None:
+        raise error
+
+    outcome = asking(breaks)
+    assert str(outcome.message) == f"The check itself broke: {type(error).__name__}: by zero"
+    assert outcome.status is Status.ERROR
+
+
+def test_a_retry_that_can_change_nothing() -> None:
+    """What no retry can change is asked once, however long `within` is."""
+
+    def refuse(world: World) -> None:
+        raise CannotObserve(say("it does not parse"), final=True)
+
+    outcome = asking(refuse, yes, within=60.0)
+    assert (outcome.status, outcome.evidence.tries, str(outcome.message)) == (Status.ERROR, 1, "it does not parse")
+
+
+def test_the_end_of_within_hides_nothing() -> None:
+    """An attempt that the end of `within` cuts short does not hide what came back before."""
+
+    def slow(world: World) -> bool:
+        time.sleep(max(0.0, world.deadline - time.monotonic()))
+        raise TimeoutError
+
+    outcome = asking(no, slow, within=1.0, timeout=20.0)
+    assert (outcome.status, outcome.evidence.tries) == (Status.FAIL, 2)
+    assert str(outcome.message) == "not seen (still so after 1.0 s)"
+
+
+def test_an_attempt_with_all_its_time_counts() -> None:
+    """An attempt that had its whole time limit says what is so now."""
+
+    def slow(world: World) -> bool:
+        time.sleep(max(0.0, world.deadline - time.monotonic()))
+        raise TimeoutError
+
+    outcome = asking(no, slow, within=1.5, timeout=0.6)
     assert outcome.status is Status.ERROR
 
 

@@ -443,3 +443,94 @@ def test_so_many_are_asked_at_a_time(tmp_path: Path, workers: int) -> None:
         code, _, err = gate.run("run", "--workers", str(workers))
         server.shutdown()
     assert (code, Counting.most) == (0, workers), err
+
+
+class Ageing(BaseHTTPRequestHandler):
+    """Exposes how often `/work` was asked, and answers a Prometheus's scrape."""
+
+    worked = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/work":
+            Ageing.worked += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(f"# TYPE worked_total counter\nworked_total {Ageing.worked}\n".encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+def test_an_item_sees_nothing_older_than_what_it_needs(tmp_path: Path) -> None:
+    """A scrape, an exposition in a file and a rule file that were read before what an item needs are read again."""
+    gate = Gate(tmp_path)
+    rules = "groups: [{name: g, rules: [{alert: A, expr: up == 0}ANOTHER]}]"
+    (tmp_path / "rules.yml").write_text(rules.replace("ANOTHER", ""))
+    (tmp_path / "metrics.txt").write_text("worked_total 0\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ageing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        another = rules.replace("ANOTHER", ", {alert: B, expr: up == 1}")
+        more = f"echo '{another}' > rules.yml; echo worked_total 1 > metrics.txt"
+
+        def looks(phase: str, value: int, **needs: Any) -> list[dict[str, Any]]:
+            return [
+                {
+                    "id": f"{phase}.scrape",
+                    "metrics": {"target": "api", "name": "worked_total", "value": value},
+                    **needs,
+                },
+                {
+                    "id": f"{phase}.file",
+                    "metrics": {"file": "metrics.txt", "name": "worked_total", "value": value},
+                    **needs,
+                },
+                {"id": f"{phase}.rules", "alert_rules": {"file": "rules.yml", "alerts": value + 1}, **needs},
+            ]
+
+        before = looks("before", 0)
+        work = [
+            {"id": "asks", "needs": [item["id"] for item in before], "http": {"url": f"{url}/work", "status": 200}},
+            {"id": "writes", "needs": ["asks"], "command": {"run": ["sh", "-c", more], "exit": 0}},
+        ]
+        gate.write(*before, *work, *looks("after", 1, needs=["writes"]), targets={"api": {"url": url}})
+        code, _, err = gate.run()
+        server.shutdown()
+    assert (code, set(gate.statuses.values())) == (0, {"pass"}), err
+
+
+FEW_THREADS = """
+import sys, threading
+
+start = threading.Thread.start
+
+def limited(thread):
+    if threading.active_count() >= int(sys.argv[1]):
+        raise RuntimeError("can't start new thread")
+    return start(thread)
+
+threading.Thread.start = limited
+from gate.__main__ import program
+program(["run", "--deadline", "20s", "--workers", "4"])
+"""
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 14, 100])
+def test_a_machine_that_starts_few_threads(gate: Gate, limit: int) -> None:
+    """Where threads can't be started every item has an outcome, and what was not asked is an ERROR; nothing hangs."""
+    listening = {"command": [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "0"]}
+    gate.write(*(there(f"i{number}") for number in range(12)), there("z", requires=["p"]),
+               targets={"p": {"start": listening, "port": 1}})  # fmt: skip
+    command = [sys.executable, "-c", FEW_THREADS, str(limit)]
+    done = subprocess.run(command, cwd=gate.folder, env=gate.environment, capture_output=True, text=True, timeout=60)
+    passed = set(gate.statuses.values()) == {"pass"}
+    assert (len(gate.statuses), done.returncode) == (13, 0 if passed else 1), done.stderr
+    assert passed is (limit == 100), gate.statuses
+
+
+def test_a_deadline_that_passes_where_no_thread_starts(gate: Gate, silent: str) -> None:
+    """The overall deadline needs no thread."""
+    gate.write({"id": "a", "http": {"url": silent, "status": 200, "limit": "1KiB"}, "timeout": "50s"})
+    code, _, _ = gate.run("run", "--deadline", "1s")
+    assert (code, gate.report["ended"]) == (1, "deadline")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from gate.model import Report
+from gate.report.document import from_json
 from tests.parts import engine, images
 from tests.parts.folder import Folder, until
-from tests.parts.services import free_port
+from tests.parts.services import answers, free_port
 from tests.parts.staging import SERVES, docker
 from tests.parts.web import make_authority, serving, trickle
 
@@ -33,8 +36,8 @@ def image() -> str:
 
 def target(folder: Folder, name: str) -> dict[str, Any]:
     """What became of a target."""
-    report = json.loads((folder.path / "out" / "report.json").read_text())
-    (found,) = [each for each in report["targets"] if each["name"] == name]
+    written = json.loads((folder.path / "out" / "report.json").read_text())
+    (found,) = [each for each in written["targets"] if each["name"] == name]
     return dict(found)
 
 
@@ -211,3 +214,100 @@ class TestContainers:
         provision = [{"copy": "etc", "to": "/srv"}]
         said = self.run(folder, item(tcp={"target": "web", "port": 1}), start=start, provision=provision)
         assert "etc leads out of the checkout" in said
+
+
+def reasons(folder: Folder) -> list[tuple[str, str]]:
+    """Return the reasons of the verdict, each with its advice."""
+    return [(str(each.message), str(each.advice or "")) for each in report(folder).verdict.reasons]
+
+
+def report(folder: Folder) -> Report:
+    path = folder.path / "out" / "report.json"
+    return from_json(path.read_text(), path.name)
+
+
+FILE = {"file": {"path": "prodgate.yml", "exists": True}}
+
+
+def test_a_process_that_exits_says_why(folder: Folder) -> None:
+    """The reason has the last error of the log, not the line behind it; the advice is about its start."""
+    script = folder.program("breaks", "echo starting", "echo 'ERROR: no such flag --x' >&2", "echo bye", "exit 3")
+    folder.write(item(**FILE), web={"start": {"command": script}, "ready": {"tcp": free_port(), "within": "30s"}})
+    assert folder.run()[0] == 1
+    ((why, advice),) = reasons(folder)
+    assert why == "web is not ready: it has exited with 3: ERROR: no such flag --x (1 item)"
+    assert ("`start`" in advice, "address" in advice) == (True, False)
+
+
+@pytest.mark.parametrize("ready", [{"path": "/"}, {"tcp": 9}])
+def test_a_port_that_refuses_is_named(folder: Folder, ready: dict[str, Any]) -> None:
+    """That the time was over hides no refused connection; the advice for what others start is about its address."""
+    folder.write(item(**FILE), web={"url": "http://127.0.0.1:9", "ready": {**ready, "within": "900ms"}})
+    assert folder.run()[0] == 1
+    ((why, advice),) = reasons(folder)
+    assert ("refused" in why, "address" in advice) == (True, True), why
+
+
+def test_a_log_tells_causes_apart(folder: Folder) -> None:
+    """A failing item's reason has the last error in the log of a target that it names."""
+    port = free_port()
+    script = folder.program("tells", "echo 'FATAL: too many clients already'", shlex.join(serve(port)))
+    web = {"url": f"http://127.0.0.1:{port}", "start": {"command": script}, "ready": {"path": "/", "within": "30s"}}
+    folder.write(item(http={"target": "web", "path": "/", "status": 418}), web=web)
+    assert folder.run()[0] == 1
+    ((why, _),) = reasons(folder)
+    assert "(log of web: FATAL: too many clients already)" in why
+
+
+def test_the_rules_that_a_prometheus_refuses_come_first(folder: Folder) -> None:
+    """The broken rule file comes before the Prometheus that exits because of it."""
+    rules = folder.path / "broken.yml"
+    rules.write_text("groups: [{name: g, rules: [{alert: A, expr: 'up =='}]}]")
+    script = folder.program("prometheus", f"echo 'level=ERROR err=\"{rules}: 1:40: parse error\"'", "exit 2")
+    web = {"start": {"command": script}, "ready": {"tcp": free_port(), "within": "30s"}}
+    static = {"id": "rules", "title": "Rules", "alert_rules": {"file": "broken.yml", "valid": True}}
+    folder.write(item(**FILE), static, web=web)
+    assert folder.run()[0] == 1
+    first, second = (why for why, _ in reasons(folder))
+    assert (first.startswith("Rules: broken.yml:1"), second.startswith("web is not ready: it has exited with 2")) == (
+        True,
+        True,
+    )
+
+
+def test_a_target_after_one_that_fails(folder: Folder) -> None:
+    """A check of a target that was not started for another one's sake is a FAIL, asks nothing, and names the cause."""
+    port = free_port()
+    migrate = {
+        "start": {"command": folder.program("migrate", "exit 1")},
+        "ready": {"tcp": free_port(), "within": "30s"},
+    }
+    with subprocess.Popen(serve(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        until(lambda: answers(f"http://127.0.0.1:{port}"))
+        app = {"url": f"http://127.0.0.1:{port}", "start": {"command": ["sleep", "9"]}, "after": ["migrate"]}
+        checks = [
+            {"http": {"target": "app", "path": "/", "status": 200}, "within": "60s"},
+            {"tcp": {"target": "app"}},
+            {"metrics": {"target": "app", "valid": True}},
+        ]
+        items = [{"id": f"i{number}", "title": "I", **check} for number, check in enumerate(checks)]
+        folder.write(*items, migrate=migrate, app=app)
+        assert folder.run()[0] == 1
+        other.kill()
+    expected = "app is not ready: migrate, which it comes after, is not ready: it has exited with 1"
+    outcomes = [each.outcome for each in report(folder).items]
+    found = [(outcome.status, str(outcome.message), outcome.evidence.tries) for outcome in outcomes]
+    assert found == [("fail", expected, 1)] * 3
+    ((why, advice),) = reasons(folder)
+    assert ("(3 items)" in why, "migrate" in advice) == (True, True)
+
+
+def test_nowhere_to_write_the_journal(folder: Folder) -> None:
+    """Where the fault journal can't be written, the reason names the folder and says how to choose another."""
+    for name in ("XDG_STATE_HOME", "RUNNER_TEMP"):
+        folder.environment.pop(name, None)
+    folder.environment["HOME"] = "/dev/null/home"
+    folder.write(item(**FILE), web={"start": {"command": ["sleep", "9"]}, "port": 9})
+    code, said = folder.run()
+    ((why, advice),) = reasons(folder)
+    assert (code, "/dev/null/home" in why, "XDG_STATE_HOME" in advice, "Traceback" in said) == (1, True, True, False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from functools import partial
 
+import pytest
+
 from gate.checks._tries import Try
 
 
@@ -23,3 +25,15 @@ def test_one_that_hangs_is_left_behind() -> None:
     assert [Try(partial(abs, number)).wait(20) for number in range(5)] == [[0], [1], [2], [3], [4]]
     go_on.set()
     assert hanging.wait(20) == [True]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(1), ValueError("no")])
+def test_what_the_work_raises(error: BaseException) -> None:
+    """What the work raises is raised where its result is awaited, and the thread goes on."""
+
+    def work() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        Try(work).wait(20)
+    assert Try(lambda: 1).wait(20) == [1]

@@ -8,7 +8,19 @@ from itertools import product
 import pytest
 
 from gate.messages import say
-from gate.model import Decision, Evidence, ItemResult, Outcome, Reason, Row, SectionResult, Severity, Status, Waiver
+from gate.model import (
+    Decision,
+    Evidence,
+    ItemResult,
+    Location,
+    Outcome,
+    Reason,
+    Row,
+    SectionResult,
+    Severity,
+    Status,
+    Waiver,
+)
 from gate.verdict import decide, exit_code
 
 TODAY = date(2026, 3, 30)
@@ -108,6 +120,37 @@ def test_one_root_cause_once() -> None:
     items = [item(FAIL), item(SKIP, **down), item(SKIP, **down)]
     reasons = decide([section(*items)], today=TODAY).reasons
     assert [str(reason.message) for reason in reasons] == ["api is not ready (2 items)", "A: seen"]
+
+
+def test_what_explains_that_a_target_is_down_comes_first() -> None:
+    """An item that fails for a file that a dead target complains of comes before the target, and no other does."""
+    down = item(SKIP, cause="target:prometheus", cause_message=say("prometheus is not ready"))
+    said = Evidence(answer='level=ERROR err="/etc/prometheus/alerts.yml: 9:13: parse error"')
+    down = down.but(outcome=down.outcome.but(evidence=said))
+
+    def fails(name: str, file: str) -> ItemResult:
+        found = item(FAIL).but(id=name)
+        places = Evidence(locations=(Location(file=file, line=9),))
+        return found.but(outcome=found.outcome.but(evidence=places))
+
+    items = [
+        down,
+        fails("other", "ops/other.yml"),
+        fails("like", "ops/old-alerts.yml"),
+        fails("rules", "ops/alerts.yml"),
+    ]
+    reasons = decide([section(*items)], today=TODAY).reasons
+    assert [reason.items for reason in reasons] == [("rules",), ("a",), ("other",), ("like",)]
+
+
+def test_what_is_known_before_it_is_tried_comes_before_what_follows_from_it() -> None:
+    """A drill that can't be won, as with a too short `within`, comes before an alert that no drill has shown."""
+    items = [item(FAIL).but(id="chain"), item(ERROR, cause="impossible:drill").but(id="drill")]
+    reasons = decide([section(*items)], today=TODAY).reasons
+    assert [(reason.items, str(reason.message)) for reason in reasons] == [
+        (("drill",), "A: seen"),
+        (("chain",), "A: seen"),
+    ]
 
 
 def test_fail_comes_before_error_and_skip() -> None:

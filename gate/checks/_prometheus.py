@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gate.checks._paths import find, shown
-from gate.checks.base import CannotObserve
+from gate.checks.base import CannotObserve, no_url
 from gate.checks.world import World
 from gate.messages import Message, say
 from gate.model import Location
@@ -33,13 +33,14 @@ _ALERT_SERIES = ("ALERTS", "ALERTS_FOR_STATE")
 @contextmanager
 def asking(world: World, target: str) -> Iterator[Api]:
     """The API of a target; what it does not answer cannot be observed."""
+    if why := world.not_there(target):
+        raise CannotObserve(why, final=True)
     if not world.targets[target].base_url:
-        why = world.targets[target].why_not or say("the checklist gives it none")
-        raise CannotObserve(say("{target} has no URL: {why}", target=target, why=why))
+        raise no_url(target)
     try:
         yield Api(world.url(target), world.deadline)
     except PrometheusError as error:
-        raise CannotObserve(error.message, answer=error.answer) from error
+        raise CannotObserve(error.message, answer=error.answer, final=error.bad_query) from error
 
 
 class Formatted:

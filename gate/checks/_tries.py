@@ -17,27 +17,37 @@ _idle: deque[_Thread] = deque()
 
 
 class Try(Generic[Result]):
-    """Some work that is under way in a thread of its own. What it returns is awaited with `wait`; it must not raise."""
+    """A callable running in a pooled daemon thread. Raises RuntimeError if no thread can be started."""
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._work = work
-        self._result: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._result: queue.SimpleQueue[tuple[list[Result], BaseException | None]] = queue.SimpleQueue()
         try:
-            thread = _idle.pop()
+            self._thread = _idle.pop()
         except IndexError:
-            thread = _Thread()
-        thread.todo.put(self)
+            self._thread = _Thread()
+        self._thread.todo.put(self)
 
     def run(self) -> None:
-        """Does the work: the thread's side."""
-        self._result.put(self._work())
+        """Do the work: the thread's side."""
+        try:
+            result: tuple[list[Result], BaseException | None] = ([self._work()], None)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+            result = ([], error)
+        self._result.put(result)
 
     def wait(self, seconds: float) -> list[Result]:
-        """The result, in a list; an empty one where it is not there after so many seconds."""
+        """Return [result], or [] on timeout. Raises what the work raised, and RuntimeError if its thread died."""
+        alive = self._thread.alive  # asked first: a thread that ends after it has left a result behind
         try:
-            return [self._result.get(timeout=seconds)]
+            found, error = self._result.get(timeout=min(seconds, threading.TIMEOUT_MAX))
         except queue.Empty:
+            if not alive:
+                raise RuntimeError("its thread died") from None
             return []
+        if error is not None:
+            raise error
+        return found
 
 
 class _Thread:
@@ -45,7 +55,13 @@ class _Thread:
 
     def __init__(self) -> None:
         self.todo: queue.SimpleQueue[Try[Any]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="try", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="try", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         while True:

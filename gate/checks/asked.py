@@ -12,7 +12,7 @@ from msgspec import structs
 
 from gate.checks import CHECKS
 from gate.checks._tries import Try
-from gate.checks.base import CannotObserve, Check, Judgement, unobserved
+from gate.checks.base import CannotObserve, Check, Judgement, TargetDownError, failed, unobserved
 from gate.evidence import as_bytes
 from gate.messages import say
 from gate.model import Artifact, Evidence, Model, Outcome, Status
@@ -34,6 +34,8 @@ ONCE = "drill"
 _PAUSE = 0.25
 _NO_TURN: AbstractContextManager[Any] = nullcontext()
 _GRACE = 2.0
+_CLOSE = 0.02
+"""Seconds before its deadline at which an attempt has used up its time."""
 
 
 class Asked(Model):
@@ -122,8 +124,8 @@ def _against(kind: str, value: dict[str, Any], path: Path_ = ()) -> list[Mistake
 def ask(asked: Asked, world: World, turn: AbstractContextManager[Any] = _NO_TURN) -> Outcome:
     """Asks until it passes or `within` is over, and returns the last outcome with its evidence.
 
-    `turn` is had while it asks, and not while the evidence is kept: what is next can be asked meanwhile. Never raises
-    for anything a check does: a check that breaks is an ERROR of its own.
+    Holds `turn` only while the check is running; evidence is written after releasing it, so the next item can start.
+    Never raises for anything a check does: a check that crashes is an ERROR of its own.
     """
     with turn:
         began, started = time.monotonic(), datetime.now(UTC)
@@ -137,36 +139,46 @@ def ask(asked: Asked, world: World, turn: AbstractContextManager[Any] = _NO_TURN
 
 
 def _judged(asked: Asked, world: World, began: float) -> tuple[Judgement, int]:
-    """The last judgement, and how many tries it took."""
+    """Return the judgement that tells most, and how many attempts were made."""
     judgement = unobserved(say("There was no time left to ask"))
     tries = 0
-    for deadline in _deadlines(asked, world, began):
+    for deadline, whole in _deadlines(asked, world, began):
         first = tries == 0
         tries += 1
         current = structs.replace(world.until(deadline), fresh=world.fresh if first else time.monotonic())
-        judgement = _try(asked.check, current)
-        if judgement.status is Status.PASS or world.cancelled.is_set():
+        found = _try(asked.check, current)
+        # The end of `within` cut the attempt short: that it timed out says less than what came back before.
+        if first or whole or found.status is Status.PASS or time.monotonic() < deadline - _CLOSE:
+            judgement = found
+        if found.status is Status.PASS or found.final or world.cancelled.is_set():
             break
     return judgement, tries
 
 
-def _deadlines(asked: Asked, world: World, began: float) -> Iterator[float]:
-    """The deadline of each try. There is always a first one, unless the run itself is over."""
+def _deadlines(asked: Asked, world: World, began: float) -> Iterator[tuple[float, bool]]:
+    """Yield the deadline of each attempt, and whether it has its whole time limit until then.
+
+    There is always a first one, unless the run itself is over.
+    """
     end = min(world.deadline, began + asked.patience)
     if time.monotonic() >= world.deadline or world.cancelled.is_set():
         return
     while True:
-        yield min(end, time.monotonic() + asked.try_limit)
+        limit = time.monotonic() + asked.try_limit
+        yield min(end, limit), limit <= end
         if asked.within is None or time.monotonic() + _PAUSE >= end or world.cancelled.wait(_PAUSE):
             return
 
 
 def _try(check: Check[Any], world: World) -> Judgement:
     """One try, in a thread of its own, so that a check that hangs costs its time limit and no more."""
-    attempt = Try(lambda: _judge(check, world))
-    found = attempt.wait(_look_again(world))
-    while not found and not _given_up(check, world):
+    try:
+        attempt = Try(lambda: _judge(check, world))
         found = attempt.wait(_look_again(world))
+        while not found and not _given_up(check, world):
+            found = attempt.wait(_look_again(world))
+    except BaseException as error:  # noqa: BLE001 - whatever a thread raises, or none to be had, is an ERROR of this item
+        return _broke(error)
     if found:
         return found[0]
     if world.cancelled.is_set():
@@ -190,13 +202,19 @@ def _judge(check: Check[Any], world: World) -> Judgement:
     try:
         return check.judge(check.observe(world))
     except CannotObserve as error:
-        return unobserved(error.message, answer=error.answer, advice=error.advice, attachments=error.attachments)
+        return unobserved(
+            error.message, answer=error.answer, advice=error.advice, attachments=error.attachments, final=error.final
+        )
+    except TargetDownError as error:
+        return failed(error.message, final=True)
     except TimeoutError:
         return unobserved(say("There was no answer within the time limit"))
     except MemoryError:
         return unobserved(say("The answer did not fit into memory"))
-    except Exception as error:  # noqa: BLE001 - a check that breaks must not end the run
-        return unobserved(say("The check itself broke: {error}", error=f"{type(error).__name__}: {error}"))
+
+
+def _broke(error: BaseException) -> Judgement:
+    return unobserved(say("The check itself broke: {error}", error=f"{type(error).__name__}: {error}"))
 
 
 def _outcome(asked: Asked, world: World, judgement: Judgement, tries: int, started: datetime, took: float) -> Outcome:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from msgspec import Struct, field
 
 from gate.checks.world import World
-from gate.messages import Message
+from gate.messages import Message, say
 from gate.model import Location, Model, Refers, Row, Status, TargetName, Timeline
 from gate.written import fields
 
@@ -48,7 +48,7 @@ class Attachment(Struct, frozen=True):
 class CannotObserve(Exception):
     """The question got no answer that could be judged: Prometheus did not answer, a file is not readable, no time left.
 
-    Makes the outcome an ERROR, never a PASS and never a FAIL.
+    Makes the outcome an ERROR, never a PASS and never a FAIL. `final`: no retry can change it.
     """
 
     def __init__(
@@ -58,12 +58,42 @@ class CannotObserve(Exception):
         answer: str = "",
         advice: Message | None = None,
         attachments: tuple[Attachment, ...] = (),
+        final: bool = False,
     ) -> None:
         super().__init__(str(message))
         self.message = message
         self.answer = answer
         self.advice = advice
         self.attachments = attachments
+        self.final = final
+
+
+class TargetDownError(Exception):
+    """The target that a check is about was not found or started: a FAIL, as if it refused the connection."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+def must_be_there(world: World, target: str) -> None:
+    """Raise TargetDownError if a target was not found or started."""
+    if why := world.not_there(target):
+        raise TargetDownError(why)
+
+
+def base_url(world: World, target: str) -> str:
+    """Return the URL of the target that a check is about. Raises TargetDownError, and CannotObserve if it has none."""
+    must_be_there(world, target)
+    if not world.targets[target].base_url:
+        raise no_url(target)
+    return world.targets[target].base_url
+
+
+def no_url(target: str) -> CannotObserve:
+    """Return the error of a target to which the checklist gives no URL."""
+    why = say("the checklist gives it none")
+    return CannotObserve(say("{target} has no URL: {why}", target=target, why=why), final=True)
 
 
 class Judgement(Struct, frozen=True):
@@ -79,6 +109,8 @@ class Judgement(Struct, frozen=True):
     cause: str | None = None
     """The same for all outcomes with one root cause; `unrestored` ends the drills."""
     attachments: tuple[Attachment, ...] = field(default=())
+    final: bool = False
+    """Whether no retry can change it: none is made, however long `within` is."""
 
 
 def passed(message: Message, **evidence: Any) -> Judgement:

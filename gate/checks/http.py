@@ -14,7 +14,17 @@ from msgspec import Meta, Struct, field
 
 from gate import http
 from gate.checks._paths import find
-from gate.checks.base import Attachment, CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
+from gate.checks.base import (
+    Attachment,
+    CannotObserve,
+    Check,
+    Judgement,
+    TargetName,
+    base_url,
+    failed,
+    passed,
+    unobserved,
+)
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, as_bytes
 from gate.matchers import MISSING, DurationMatcher, Matcher, TextMatcher, unlike
@@ -138,9 +148,8 @@ class Http(Check[Seen]):
         return world.url(self.target, self.path)
 
     def _address(self, world: World) -> str:
-        if self.target is not None and not world.targets[self.target].base_url:
-            why = world.targets[self.target].why_not or say("the checklist gives it none")
-            raise CannotObserve(say("{target} has no URL: {why}", target=self.target, why=why))
+        if self.target is not None:
+            base_url(world, self.target)
         return self._url(world)
 
     def _headers(self) -> dict[str, str]:
@@ -161,7 +170,8 @@ class Http(Check[Seen]):
     def judge(self, seen: Seen) -> Judgement:
         if seen.answer is None:
             assert seen.failure is not None
-            return failed(seen.failure.message, answer=http.describe_timings(seen.failure.timings))
+            timings = http.describe_timings(seen.failure.timings)
+            return failed(seen.failure.message, answer=timings, final=seen.failure.phase == "request")
         answer = seen.answer
         if answer.truncated and (self.text or self.json_):
             message = say("The body is larger than {limit} and can't be judged", limit=size(self.limit))

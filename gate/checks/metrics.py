@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from gate.checks._numbers import number_unlike
 from gate.checks._paths import find, shown
 from gate.checks._scrape import Scrape, scrape, scrape_file
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
+from gate.checks.base import Check, Judgement, TargetName, base_url, failed, passed
 from gate.checks.world import World
 from gate.forms import OnlyTrue
 from gate.matchers import Matcher, TextMatcher, describe, unlike
@@ -122,9 +122,7 @@ class Metrics(Check[Seen]):
 
     def _scraped(self, world: World) -> tuple[Scrape, str]:
         if self.target is not None:
-            if not world.targets[self.target].base_url:
-                why = world.targets[self.target].why_not or say("the checklist gives it none")
-                raise CannotObserve(say("{target} has no URL: {why}", target=self.target, why=why))
+            base_url(world, self.target)
             return scrape(world, self.target, self.path, self.limit, self.fallback_scrape_protocol or ""), ""
         assert self.file is not None
         found = find(world, self.file)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 
 from gate import http
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed
+from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, must_be_there, passed
 from gate.checks.world import World
 from gate.messages import say
 from gate.model import SomeText
@@ -51,6 +51,8 @@ class Tcp(Check[Seen]):
         return f"timeout 5 bash -c {shlex.quote(f'</dev/tcp/{host}/{port}')}"
 
     def observe(self, world: World) -> Seen:
+        if self.target is not None:
+            must_be_there(world, self.target)
         host, port = self._place(world)
         place, began = f"{host}:{port}", time.monotonic()
         phase: http.Phase = "look-up"
@@ -75,7 +77,7 @@ class Tcp(Check[Seen]):
         )
         if not staged.host or not port:
             why = staged.why_not or say("the checklist gives it none")
-            raise CannotObserve(say("{target} has no address: {why}", target=self.target, why=why))
+            raise CannotObserve(say("{target} has no address: {why}", target=self.target, why=why), final=True)
         return staged.host, port
 
     def judge(self, seen: Seen) -> Judgement:

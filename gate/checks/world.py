@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field, structs
 
+from gate.messages import Message, say
 from gate.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ Shared = TypeVar("Shared")
 
 
 class Memo:
-    """Values that several checks want at one time, made once: the first to ask makes it, the others wait."""
+    """Values that several checks want at one time, made once: the first to ask makes it, the others wait.
+
+    Each caller says how old a value may be: it never gets one whose making began before what it depends on had ended.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,7 +53,7 @@ class Memo:
                 raise
             finally:
                 done.set()
-        elif not done.wait(max(0.0, remaining)):
+        elif not done.wait(min(max(0.0, remaining), threading.TIMEOUT_MAX)):
             raise TimeoutError
         ok, value = box[0]
         if not ok:
@@ -59,7 +63,7 @@ class Memo:
 
 
 class World(Struct, frozen=True):
-    """The outside as one try of one check sees it. `deadline` and `fresh` are `time.monotonic()` seconds."""
+    """Everything a check may access during one attempt. `deadline` and `fresh` are `time.monotonic()` seconds."""
 
     root: Path
     """The checkout: relative paths of a checklist start here."""
@@ -68,7 +72,8 @@ class World(Struct, frozen=True):
     deadline: float
     """When this try must be over."""
     fresh: float
-    """Shared observations (a scrape) that began before this moment are too old."""
+    """Shared observations (a scrape, a rule file) that began before this moment are too old: by then all that the item
+    needs had ended."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Set when the run ends early: long waits must watch it."""
     memo: Memo = field(default_factory=Memo)
@@ -101,6 +106,13 @@ class World(Struct, frozen=True):
     def url(self, target: str, path: str = "") -> str:
         """The address of a target with a path behind it: `http://api:8080/readyz`."""
         return self.targets[target].base_url.rstrip("/") + (path if not path or path.startswith("/") else "/" + path)
+
+    def not_there(self, target: str) -> Message | None:
+        """Return why a target was not found or started: what answers at its address is something else. Else None."""
+        staged = self.targets[target]
+        if staged.placed or staged.why_not is None:
+            return None
+        return say("{target} is not ready: {why}", target=target, why=staged.why_not)
 
     def host(self, target: str) -> str:
         """The name or address under which a target is reached from here."""

@@ -136,7 +136,7 @@ class Api:
             return [Series({}, _sample(data.get("result")))]
         if data.get("resultType") != "vector":
             raise PrometheusError(say("The result of the query is a {kind}, not a vector or scalar",
-                                      kind=beginning_of(str(data.get("resultType")), 40)))  # fmt: skip
+                                      kind=beginning_of(str(data.get("resultType")), 40)), bad_query=True)  # fmt: skip
         return [_series(_mapping(entry)) for entry in _list(data.get("result"))]
 
     def query_range(self, query: str, start: float, end: float, step: float) -> list[Course]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,32 +13,58 @@ from typing import Literal
 Ended = Literal["complete", "deadline", "cancelled"]
 
 
+class Over(threading.Event):
+    """An event that is also set as soon as its deadline (monotonic) has passed.
+
+    The deadline needs no timer: where no thread can be started, the run has to end all the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A signal handler sets the event in the main thread, which may be inside `wait`: a plain lock would deadlock.
+        self._cond = threading.Condition(threading.RLock())
+        self.deadline = float("inf")
+
+    def is_set(self) -> bool:
+        """Return whether it was set, or its deadline has passed."""
+        return super().is_set() or time.monotonic() >= self.deadline
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most so long."""
+        left = self.deadline - time.monotonic()
+        limit = left if timeout is None else min(timeout, left)
+        super().wait(None if limit == float("inf") else max(0.0, min(limit, threading.TIMEOUT_MAX)))
+        return self.is_set()
+
+
 class Ending:
     """Whether a run is over, and why. The first cause counts."""
 
     def __init__(self) -> None:
-        self.event = threading.Event()
-        self.how: Ended = "complete"
+        self.event = Over()
+        self._how: Ended = "complete"
+
+    @property
+    def how(self) -> Ended:
+        """How the run ended, as far as it has."""
+        return "deadline" if self._how == "complete" and self.event.is_set() else self._how
 
     def end(self, how: Ended) -> None:
         """Ends the run."""
         if not self.event.is_set():
-            self.how = how
+            self._how = how
             self.event.set()
 
     @contextmanager
     def after(self, seconds: float | None) -> Iterator[None]:
         """Ends the run after so many seconds, if it hasn't ended by then."""
-        if seconds is None:
-            yield
-            return
-        timer = threading.Timer(seconds, self.end, args=("deadline",))
-        timer.daemon = True
-        timer.start()
+        if seconds is not None:
+            self.event.deadline = time.monotonic() + seconds
         try:
             yield
         finally:
-            timer.cancel()
+            self._how = self.how
+            self.event.deadline = float("inf")
 
     @contextmanager
     def on_signals(self, hurry: Callable[[], None]) -> Iterator[None]:

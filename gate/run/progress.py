@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -85,7 +86,8 @@ class LiveProgress(Progress):
         super().__init__(stream, safe, language)
         self.began = time.monotonic()
         self.over = threading.Event()
-        threading.Thread(target=self._tick, daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no thread can be started: the line stands still between results
+            threading.Thread(target=self._tick, daemon=True).start()
 
     def end(self) -> None:
         self.over.set()

@@ -39,11 +39,12 @@ from gate.model import (
 )
 from gate.run.ending import Ending
 from gate.run.progress import Progress
-from gate.run.schedule import run_all
+from gate.run.schedule import Work, run_all
 from gate.secrets import Secrets
+from gate.staging.logs import error_line
 from gate.staging.stage import Stage
 from gate.staging.staged import Staged
-from gate.verdict import ENDED, decide, in_force
+from gate.verdict import ENDED, IMPOSSIBLE, decide, in_force
 
 _FOREVER = float("inf")
 _FINISHING = 8
@@ -97,7 +98,8 @@ class Run(Struct, dict=True):
             self.targets = stage.up()
             self._tell_targets()
             self.world = self._world(stage)
-            run_all(self.selected, self._ask, self._tell, self.options.workers + _FINISHING)
+            work = Work(self._ask, self._tell, self._broken, self.ending.event)
+            run_all(self.selected, work, self.options.workers + _FINISHING)
             self._keep_logs(stage)
         self.progress.end()
         return self.report()
@@ -152,16 +154,24 @@ class Run(Struct, dict=True):
             self.unrestored = result.outcome
         self.progress.item(result)
 
-    def _ask(self, item: Item) -> ItemResult:
+    def _ask(self, item: Item, since: float) -> ItemResult:
+        """Ask an item, which sees nothing older than `since` (monotonic): by then all that it needs had ended."""
         assert self.world is not None
         outcome = self._not_asked(item)
         if outcome is None:
             store = self.options.evidence
-            world = structs.replace(self.world, again=self._again(item), evidence=store.of(item.id) if store else None)
-            outcome = self._with_cause(item, ask(item, world, self.turns))
+            kept = store.of(item.id) if store else None
+            world = structs.replace(self.world, fresh=since, again=self._again(item), evidence=kept)
+            outcome = self._with_log(item, self._with_cause(item, ask(item, world, self.turns)))
         else:
             outcome = self._with_question(item, outcome)
         return self._result(item, outcome)
+
+    def _broken(self, item: Item, why: str) -> ItemResult:
+        """Return the ERROR of an item whose worker broke."""
+        return self._result(
+            item, Outcome(status=Status.ERROR, message=say("The check itself broke: {error}", error=why))
+        )
 
     def _again(self, item: Item) -> str:
         files = [word for name in self.loaded.files for word in ("--file", name)]
@@ -182,7 +192,9 @@ class Run(Struct, dict=True):
 
     def _not_drilled(self, item: Item) -> Outcome | None:
         if item.id in self._hopeless:
-            return self._with_cause(item, Outcome(status=Status.ERROR, message=self._hopeless[item.id]))
+            found = Outcome(status=Status.ERROR, message=self._hopeless[item.id])
+            known = self._with_cause(item, found)
+            return known if known.cause else found.but(cause=f"{IMPOSSIBLE}{item.id}")
         if self.unrestored:
             message = say("Not run: an earlier drill could not be put back")
             return _unasked(Status.SKIP, message, self.unrestored.cause or "unrestored")
@@ -202,10 +214,14 @@ class Run(Struct, dict=True):
     def _target_down(self, status: Status, staged: Staged) -> Outcome:
         message = say("{target} is not ready: {why}", target=staged.name, why=staged.why_not or "")
         cause = staged.cause or f"target:{staged.name}"
-        evidence = Evidence(answer=staged.log)
-        advice = say("Start {target}, or correct its address in the checklist", target=staged.name)
+        blamed = self.targets.get(cause.removeprefix("target:"), staged)
         return Outcome(
-            status=status, message=message, cause=cause, cause_message=message, advice=advice, evidence=evidence
+            status=status,
+            message=message,
+            cause=cause,
+            cause_message=message,
+            advice=blamed.advice or staged.advice,
+            evidence=Evidence(answer=staged.log),
         )
 
     def _with_cause(self, item: Item, outcome: Outcome) -> Outcome:
@@ -220,6 +236,20 @@ class Run(Struct, dict=True):
                 changes = {"cause": down.cause, "cause_message": down.cause_message, "advice": down.advice}
                 return outcome.but(**changes)
         return outcome
+
+    def _with_log(self, item: Item, outcome: Outcome) -> Outcome:
+        """Add the last error in the logs of the targets that an item names: it tells apart causes that look alike."""
+        if outcome.status not in (Status.FAIL, Status.ERROR) or outcome.cause or self.world is None:
+            return outcome
+        if item.check.phase == "drill":  # what is broken on purpose fills the logs with errors
+            return outcome
+        ready = [name for name in _names(item) if name in self.targets and self.targets[name].ready]
+        logs = self.world.stage.logs(ready) if self.world.stage else {}
+        message = outcome.message
+        for name in ready:
+            if line := error_line(logs.get(name, "")):
+                message = say("{message} (log of {target}: {line})", message=message, target=name, line=line)
+        return outcome.but(message=message)
 
     def _cut_off(self, outcome: Outcome) -> Outcome:
         """One line for all that the end of the run has cut off, begun or not."""

@@ -109,7 +109,10 @@ def find(name: str) -> Container:
             raise NoEngine(say("no container is called {name} on the network {network}", name=name, network=network))
         raise NoEngine(say("no container of this machine is called {name}", name=name))
     names = ", ".join(sorted(handle.name for handle in found))
-    raise NoEngine(say("several containers are called {name}: {names}", name=name, names=names))
+    raise NoEngine(
+        say("several containers are called {name}: {names}", name=name, names=names),
+        advice=say("Choose one: write its own name under `container`"),
+    )
 
 
 def _neighbours(engine: Any, network: str | None) -> Iterable[Any]:

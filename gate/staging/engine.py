@@ -23,11 +23,12 @@ _TIMEOUT = 30
 
 
 class NoEngine(Exception):
-    """There is no engine to ask, or it refused. `message` says why, for a report."""
+    """There is no engine to ask, or it refused. `message` says why, and `advice` what to do, for a report."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, *, advice: Message | None = None) -> None:
         super().__init__(str(message))
         self.message = message
+        self.advice = advice
 
 
 @cache
@@ -40,7 +41,10 @@ def client() -> DockerClient:
         found = docker.from_env(version="auto", timeout=_TIMEOUT)
         found.ping()
     except (DockerException, OSError, ValueError) as error:  # ValueError: a DOCKER_HOST that is no address
-        raise NoEngine(say("there is no container engine here: {why}", why=_short(error))) from error
+        raise NoEngine(
+            say("there is no container engine here: {why}", why=_short(error)),
+            advice=say("Run the gate where it can reach the engine's socket, or give the target a `url`"),
+        ) from error
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.http import HttpFailure
-from gate.messages import say
+from gate.messages import Message, say
 from gate.staging.asking import status
 from gate.staging.engine import NoEngine
 from gate.staging.spec import Provision
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LIMIT = 64 * 2**20
 _AGAIN = 0.2
+_CLOSE = 0.02
 
 
 def provision(entry: Provision, staged: Staged, root: Path, patience: float, cancelled: threading.Event) -> None:
@@ -72,7 +73,9 @@ def _plain(info: TarInfo) -> TarInfo:
 def _post(url: str, path: str, patience: float, cancelled: threading.Event) -> None:
     """Asks once more as long as there is no answer, or one that says that the server is at fault (5xx)."""
     end = time.monotonic() + patience
+    why: Message | None = None
     while True:
+        final = False
         try:
             code = status("POST", url.rstrip("/") + path, end)
             if code < 300:
@@ -80,6 +83,9 @@ def _post(url: str, path: str, patience: float, cancelled: threading.Event) -> N
             why = say("{path} answered the reload with {status}", path=path, status=code)
             final = code < 500
         except HttpFailure as error:
-            why, final = say("{path} cannot be asked to reload: {why}", path=path, why=error.message), False
+            if (
+                why is None or time.monotonic() < end - _CLOSE
+            ):  # cut short by the end, it says less than what came before
+                why = say("{path} cannot be asked to reload: {why}", path=path, why=error.message)
         if final or time.monotonic() + _AGAIN > end or cancelled.wait(_AGAIN):
             raise NoEngine(why)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gate.http import HttpFailure
 from gate.messages import Message, say
@@ -23,7 +23,9 @@ from gate.secrets import Secrets
 from gate.staging.asking import TRY, status
 from gate.staging.container import Container, find, hold, launch
 from gate.staging.engine import RUN_LABEL, SETTLES, NoEngine, client, hostname, job_network, own_container
-from gate.staging.journal import Journal
+from gate.staging.journal import Journal, folder
+from gate.staging.logs import error_line
+from gate.staging.names import elsewhere, resolves
 from gate.staging.process import Process
 from gate.staging.provision import provision
 from gate.staging.spec import REFERENCE, Start, Target
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     from gate.staging.proxy import ProxyThread
 
 _PAUSE = 0.2
+_CLOSE = 0.02
+"""Seconds before its end at which an attempt has used up its time."""
+_CLOSING = 60.0
+"""Seconds that all targets together have to end: an engine answers within 30 s, or not at all."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LATE = 3.0
 """Seconds that what is just being started has to notice that the run is over."""
@@ -45,6 +51,14 @@ class _NotBefore(NoEngine):
     def __init__(self, message: Message, cause: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class _Fate(Struct, frozen=True):
+    """What has become of a target: why it is not ready, if it is not, its root cause, and what to do."""
+
+    cause: str
+    why: Message | None
+    advice: Message | None = None
 
 
 class Stage:
@@ -92,7 +106,10 @@ class Stage:
         """The fault journal of this run, begun when it is first wanted."""
         with self._lock:
             if self._journal is None:
-                self._journal = Journal(self.run_id)
+                try:
+                    self._journal = Journal(self.run_id)
+                except OSError as error:
+                    raise _no_journal(error) from error
                 self._journal.before("end_processes", run_id=self.run_id)
             return self._journal
 
@@ -102,8 +119,8 @@ class Stage:
         for name, target in self.targets.items():
             self.staged[name] = _not_yet(name, target)
         self._threads = [threading.Thread(target=self._one, args=pair, daemon=True) for pair in self.targets.items()]
-        for thread in self._threads:
-            thread.start()
+        for thread, name in zip(self._threads, self.targets, strict=True):
+            self._begin(thread, name)
         for thread in self._threads:
             while thread.is_alive() and not self.cancelled.is_set():
                 thread.join(_PAUSE)
@@ -115,17 +132,33 @@ class Stage:
         with self._lock:
             self._closed = True
             placed = list(self.staged.values())
-        threads = [threading.Thread(target=_end, args=(staged,)) for staged in placed]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        end = time.monotonic() + _LATE
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
-            self._late = self._late or thread.is_alive()
+        threads = [threading.Thread(target=_end, args=(staged,), daemon=True) for staged in placed]
+        for thread, staged in zip(threads, placed, strict=True):
+            try:
+                thread.start()
+            except RuntimeError:  # no thread can be started: one after the other, here
+                _end(staged)
+        self._join(threads, _CLOSING)
+        self._join(self._threads, _LATE)
         if self._journal is not None:
             self._close_journal(self._journal)
+
+    def _join(self, threads: list[threading.Thread], seconds: float) -> None:
+        """Wait for threads, at most so long. What one that goes on may leave stays in the journal."""
+        end = time.monotonic() + seconds
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, end - time.monotonic()))
+            self._late = self._late or thread.is_alive()
+
+    def _begin(self, thread: threading.Thread, name: str) -> None:
+        """Start the thread that brings a target up; if there can be none, the target is not ready."""
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            why = say("it cannot be started: {why}", why=str(error) or type(error).__name__)
+            self._put(structs.replace(self.staged[name], why_not=why))
+            self._done[name].set()
 
     def _restore_others(self) -> None:
         """Undoes what runs before this one have left, if they are dead."""
@@ -161,22 +194,39 @@ class Stage:
         self._held.add(container.id)
 
     def _one(self, name: str, target: Target) -> None:
-        began, cause = time.monotonic(), f"target:{name}"
+        began = time.monotonic()
+        try:
+            fate = self._brought_up(name, target)
+            self._settle(target, self.staged[name], fate, time.monotonic() - began)
+        finally:
+            self._done[name].set()
+
+    def _settle(self, target: Target, staged: Staged, fate: _Fate, took: float) -> None:
+        """Keep what has become of a target: why it is not ready, with the line of its log that tells most."""
+        why, log, advice = fate.why, "", fate.advice
+        if why is not None:
+            log = _log(staged)
+            line = error_line(log, ended=_has_ended(staged))
+            why = say("{why}: {line}", why=why, line=line) if line else why
+            advice = advice or _advice(target, staged)
+        found = structs.replace(staged, why_not=why, advice=advice, cause=fate.cause, log=log, duration=took)
+        with contextlib.suppress(NoEngine):
+            self._put(found)
+
+    def _brought_up(self, name: str, target: Target) -> _Fate:
+        """Bring a target up; return why it is not ready, if it is not."""
+        cause = f"target:{name}"
         try:
             self._placed(name, target, self.staged[name])
-            why = self._await(target, self.staged[name])
+            return _Fate(cause, self._await(target, self.staged[name]))
+        except _NotBefore as error:
+            return _Fate(error.cause, error.message)
         except NoEngine as error:
-            why = error.message
-            cause = error.cause if isinstance(error, _NotBefore) else cause
+            return _Fate(cause, error.message, error.advice)
         except OSError as error:
-            why = say("it cannot be started: {why}", why=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever breaks, the target is not ready and the run goes on
-            why = say("it cannot be started: {why}", why=f"{type(error).__name__}: {error}")
-        log = _log(self.staged[name]) if why is not None else ""
-        took = time.monotonic() - began
-        with contextlib.suppress(NoEngine):
-            self._put(structs.replace(self.staged[name], why_not=why, cause=cause, log=log, duration=took))
-        self._done[name].set()
+            return _Fate(cause, say("it cannot be started: {why}", why=str(error)))
+        except BaseException as error:  # noqa: BLE001 - whatever breaks, the target is not ready and the run goes on
+            return _Fate(cause, say("it cannot be started: {why}", why=f"{type(error).__name__}: {error}"))
 
     def _put(self, staged: Staged) -> None:
         """What has become of a target. Raises NoEngine once the stage is closed: nothing may be started any more."""
@@ -204,11 +254,12 @@ class Stage:
         elif target.container:
             container = find(target.container)
         else:
-            self._put(structs.replace(staged, base_url=reachable(url), host=host_of(reachable(url))))
+            base = reachable(url)
+            self._put(structs.replace(staged, placed=True, base_url=base, host=host_of(base)))
             return
         host = container.host
         base = url or (f"http://{host}:{staged.ports[0]}" if staged.ports else "")
-        placed = structs.replace(staged, base_url=base, host=host, container=container)
+        placed = structs.replace(staged, placed=True, base_url=base, host=host, container=container)
         self._put_or_end(placed)
         for entry in target.provision:
             provision(entry, placed, self.root, target.patience, self.cancelled)
@@ -291,6 +342,7 @@ class Stage:
         )
         placed = structs.replace(
             staged,
+            placed=True,
             base_url=target.url or (f"http://127.0.0.1:{staged.ports[0]}" if staged.ports else ""),
             host=host_of(target.url or "") or "127.0.0.1",
             ports=(target.listen,) if target.listen else staged.ports,
@@ -306,6 +358,7 @@ class Stage:
         if ready is None:
             return None
         end = time.monotonic() + ready.within
+        last: Message | None = None
         while True:
             why = _asked(staged, target, end)
             code = _exit_code(staged)
@@ -313,8 +366,19 @@ class Stage:
                 return say("it has exited with {code}", code=str(code))
             if why is None:
                 return None
-            if time.monotonic() + _PAUSE > end or self.cancelled.wait(_PAUSE):
-                return say("{why} (for {within})", why=why, within=duration(ready.within))
+            # The end cuts the last attempt short: that it timed out says less than what came back before.
+            last = last if last and time.monotonic() >= end - _CLOSE else why
+            if time.monotonic() + _PAUSE > end or self.cancelled.wait(_PAUSE) or time.monotonic() > end - _CLOSE:
+                return say("{why} (for {within})", why=last, within=duration(ready.within))
+
+
+def _no_journal(error: OSError) -> NoEngine:
+    """Return the error of a fault journal that can't be written: nothing may be started or broken without it."""
+    why = f"{error.filename or folder()}: {error.strerror or error}"
+    return NoEngine(
+        say("the fault journal cannot be written: {why}", why=why),
+        advice=say("Set XDG_STATE_HOME to a folder that the gate can write to"),
+    )
 
 
 def _must_be_free(target: Target) -> None:
@@ -340,10 +404,42 @@ def _exit_code(staged: Staged) -> int | None:
     return staged.container.exit_code if staged.container and staged.container.started else None
 
 
+def _has_ended(staged: Staged) -> bool:
+    """Return whether a target that the gate has started has exited, as far as that can be known."""
+    try:
+        return _exit_code(staged) is not None
+    except Exception:  # noqa: BLE001 - the engine does not answer: what it is asked for is only the reason's wording
+        return False
+
+
 def _not_yet(name: str, target: Target) -> Staged:
     kind = target.start.kind if target.start else "container" if target.container else "url"
     why = say("the run ended before it was ready")
-    return Staged(name=name, kind=kind, ports=tuple(target.ports), cause=f"target:{name}", why_not=why)
+    return Staged(
+        name=name,
+        kind=kind,
+        base_url=target.url or "",
+        host=host_of(target.url or ""),
+        ports=tuple(target.ports),
+        placed=False,
+        cause=f"target:{name}",
+        why_not=why,
+    )
+
+
+def _advice(target: Target, staged: Staged) -> Message:
+    """Return what to do for a target that is not ready: it depends on who starts it."""
+    if target.start:
+        return say(
+            "Correct what {target} is started with, under its `start`; its log says what is wrong", target=staged.name
+        )
+    if target.container:
+        return say(
+            "Look at the log of the container {name}, or correct the name under `container`", name=target.container
+        )
+    return elsewhere(staged.name, staged.host) or say(
+        "Start {target}, or correct its address in the checklist", target=staged.name
+    )
 
 
 def _end(staged: Staged) -> None:
@@ -367,17 +463,10 @@ def reachable(url: str) -> str:
     From a container that is its gateway; a gate that is in none of this engine is on the host itself.
     """
     host = host_of(url)
-    if host != "host.docker.internal" or _resolves(host):
+    if host != "host.docker.internal" or resolves(host):
         return url
     address = _gateway() if _in_container() else "127.0.0.1"
     return url.replace(host, address, 1) if address else url
-
-
-def _resolves(host: str) -> bool:
-    try:
-        return bool(socket.getaddrinfo(host, None))
-    except OSError:
-        return False
 
 
 def _in_container() -> bool:

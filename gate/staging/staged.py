@@ -32,7 +32,11 @@ class Staged(Struct, frozen=True):
     """Its own port, where ours stands in front of it."""
     container: Container | None = None
     process: Process | None = None
+    placed: bool = True
+    """Whether it was found or started. What answers at the address of one that was not is something else."""
     why_not: Message | None = None
+    advice: Message | None = None
+    """What to do where it is not ready."""
     cause: str = ""
     log: str = ""
     duration: float = 0.0
