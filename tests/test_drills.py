@@ -221,6 +221,10 @@ def test_a_fault_that_nobody_notices(staging: Staging) -> None:
     assert (code, outcome["status"], staging.left()) == (1, "fail", [])
     assert dict(phases(outcome))["observe"] == "fail"
     assert dict(phases(outcome))["restore"] == "pass"
+    (row,) = [row for row in outcome["rows"] if row["phase"] == "observe"]
+    (missed,) = [moment for moment in outcome["timeline"]["moments"] if moment["kind"] == "missed"]
+    assert (row["at"], missed["what"]["text"].split(":")[0], missed["at"] > 0.5) == (None, "not seen", True)
+    assert "seen after" not in outcome["evidence"]["answer"]
 
 
 def test_a_service_that_does_not_recover(staging: Staging) -> None:
@@ -232,10 +236,13 @@ def test_a_service_that_does_not_recover(staging: Staging) -> None:
 
 
 def test_something_that_does_not_hold_throughout(staging: Staging) -> None:
-    """What has to hold all along and does not fails the drill."""
+    """What does not hold all along fails the drill, however short it was: it is asked while the fault is in."""
     staging.write(drill({"stop": "database"}, throughout=[ready()]))
     code, outcome = staging.run()
     assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
+    (missed,) = [moment for moment in outcome["timeline"]["moments"] if moment["kind"] == "missed"]
+    restored = next(moment for moment in outcome["timeline"]["moments"] if moment["kind"] == "restored")
+    assert (missed["what"]["text"].split(":")[0], missed["at"] < restored["at"]) == ("did not hold", True)
 
 
 def freezes_the_api(staging: Staging) -> str:
@@ -280,10 +287,11 @@ def test_what_held_before_the_fault(staging: Staging) -> None:
     """What is seen and was so before the fault is no detection: its row says so, and another one's time counts."""
     staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}]))
     code, outcome = staging.run()
-    assert (code, outcome["status"], outcome["timeline"].get("detect")) == (0, "pass", None)
-    assert "noticed" not in [moment["kind"] for moment in outcome["timeline"]["moments"]]
+    assert (code, outcome["status"], outcome["timeline"].get("detect")) == (1, "fail", None)
+    assert outcome["message"]["text"].startswith("The fault was not noticed")
+    assert [moment["kind"] for moment in outcome["timeline"]["moments"]] == ["fault", "missed", "restored", "recovered"]
     (row,) = [row for row in outcome["rows"] if row["phase"] == "observe"]
-    assert "so it was before the fault" in row["message"]["text"]
+    assert ("so it was before the fault" in row["message"]["text"], row.get("at")) == (True, None)
     staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}, not_ready(within="10s")]))
     _, outcome = staging.run()
     (noticed,) = [

@@ -13,7 +13,7 @@ from gate.checks._drill.breakers import FaultBreaker, ScriptBreaker, putting_bac
 from gate.checks._drill.course import RECOVERY, Breaker, Course, Seen
 from gate.checks._drill.prometheus import draw, draw_alert, no_other_alert
 from gate.checks._drill.spec import Criterion, Curves, FaultSpec, Others, Script, Traffic
-from gate.checks._drill.watch import Sender
+from gate.checks._drill.watch import Sender, once_limit
 from gate.checks.alert import Alert
 from gate.checks.asked import Asked
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
@@ -133,6 +133,7 @@ class Drill(Check[Seen]):
     def _broken(self) -> float:
         """Seconds from the first act of the fault until it is taken back, at most."""
         observed = max((each.patience for each in self.noticed), default=0.0)
+        observed += sum(once_limit(each) for each in self.throughout)
         if self.script is not None:
             return max(observed, self.script.timeout) + putting_back(self.script)
         assert self.fault is not None
@@ -176,7 +177,7 @@ class Drill(Check[Seen]):
             return failed(message, advice=advice, cause=f"unrestored:{self._target}", **evidence)
         if seen.ended is not None:
             return Judgement(seen.ended[0], seen.ended[1], **evidence)
-        return _judged(seen, evidence)
+        return _judged(seen, evidence, detects=bool(self.noticed))
 
     def _breaker(self, world: World) -> Breaker:
         if self.script is not None:
@@ -230,9 +231,16 @@ def _ended(message: Message) -> Seen:
     return seen
 
 
-def _judged(seen: Seen, evidence: dict[str, Any]) -> Judgement:
-    """Of a drill that ran its course: the first criterion that failed, else that could not be seen, else a pass."""
+def _judged(seen: Seen, evidence: dict[str, Any], *, detects: bool) -> Judgement:
+    """Judge a drill that ran its course: the first criterion that failed, else that could not be seen, else a pass.
+
+    With `detects` it has observations: a fault that none of them noticed proves nothing.
+    """
     bad = sorted((row for row in seen.rows if row.status in _BAD), key=lambda row: _BAD.index(row.status))
+    if not bad and detects and seen.detect is None:
+        message = say("The fault was not noticed: all that stands under `observe` held before it, too")
+        advice = say("Observe what the fault changes; what must keep holding belongs under `throughout`")
+        return failed(message, advice=advice, **evidence)
     if not bad:
         return passed(_success(seen), **evidence)
     message = say("{title}: {message}", title=bad[0].title, message=bad[0].message)

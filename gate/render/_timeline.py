@@ -22,7 +22,7 @@ _LANE = 22
 _CURVE = 78
 _LETTER = 7.4
 _MOMENTS, _CURVES, _POINTS, _LABEL = 40, 4, 1000, 60
-_KINDS = {"fault", "seen", "noticed", "alert", "pending", "firing", "restored", "recovered", "resolved"}
+_KINDS = {"fault", "seen", "noticed", "missed", "alert", "pending", "firing", "restored", "recovered", "resolved"}
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 

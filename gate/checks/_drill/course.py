@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct, field, structs
 
 from gate.checks._drill.spec import Criterion, Named
 from gate.checks._drill.watch import Sender, Watch, row
+from gate.checks._tries import Try
 from gate.checks.asked import ask
 from gate.checks.base import CannotObserve, Check
 from gate.checks.world import World
@@ -20,6 +19,8 @@ from gate.messages import Message, say
 from gate.model import Curve, Moment, Outcome, Row, Status, Timeline
 from gate.quantities import duration
 
+Result = TypeVar("Result")
+_LOOK = 1.0
 RECOVERY = 30.0
 """Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
 
@@ -54,7 +55,8 @@ class Seen(Struct):
 
     def add(self, phase: str, what: Message, status: Status, message: Message, at: float | None = None) -> None:
         """A row of the drill's own."""
-        self.rows.append(Row(title=what, status=status, message=message, phase=phase, at=_rounded(at)))
+        seen = _rounded(at) if status is Status.PASS else None
+        self.rows.append(Row(title=what, status=status, message=message, phase=phase, at=seen))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -98,20 +100,37 @@ class Course(Struct):
     traffic: Callable[[], Sender] | None = None
     seen: Seen = field(default_factory=Seen)
     held: list[bool] = field(default_factory=list)
+    watches: list[Watch] = field(default_factory=list)
 
     def go(self) -> Seen:
         """Runs it to its end."""
         if not self._may_begin() or self.world.cancelled.is_set():
             return self.seen
         self.seen.began, self.seen.wall = time.monotonic(), time.time()
-        watches = [Watch(criterion, self.world, self.seen.began) for criterion in self.throughout]
-        sender = self.traffic() if self.traffic else None
-        self._break()
-        restored = self._take_back()
-        if restored and self.seen.ended is None:
+        sender = None
+        try:
+            for criterion in self.throughout:
+                self.watches.append(Watch(criterion, self.world, self.seen.began))
+            sender = self.traffic() if self.traffic else None
+            self._break()
+        except BaseException as error:  # noqa: BLE001 - whatever breaks, what follows is that the fault is taken back
+            why = f"{type(error).__name__}: {error}"
+            self.seen.end(Status.ERROR, say("The check itself broke: {error}", error=why))
+        if self._take_back() and self.seen.ended is None:
             self._recover()
-        self.seen.rows += [watch.end() for watch in watches] + ([sender.end()] if sender else [])
+        self._end_watches()
+        self.seen.rows += [sender.end()] if sender else []
         return self.seen
+
+    def _end_watches(self) -> None:
+        for watch in self.watches:
+            made = watch.end()
+            self.seen.rows.append(made)
+            if watch.broken:
+                self._mark(watch.broken[0], say("did not hold: {what}", what=made.title), "missed")
+
+    def _mark(self, at: float, what: Message, kind: str) -> None:
+        self.seen.moments.append(Moment(at=round(at, 3), what=what, kind=kind))
 
     @property
     def at(self) -> float:
@@ -139,7 +158,7 @@ class Course(Struct):
 
     def _steady_holds(self) -> bool:
         for criterion in self.steady:
-            outcome = ask(criterion, self.world)
+            outcome = self._ask(criterion)
             self.seen.rows.append(row(criterion, outcome, "steady", self.world, None))
             if outcome.status is not Status.PASS:
                 message = say("The steady state does not hold before the fault: {why}", why=outcome.message)
@@ -164,24 +183,22 @@ class Course(Struct):
 
     def _held(self) -> list[bool]:
         """Of each observation, whether it holds without the fault: then seeing it is no detection."""
-        with ThreadPoolExecutor(max(1, len(self.observe))) as pool:
-            return [outcome.status is Status.PASS for outcome in pool.map(self._ask_once, self.observe)]
+        asked = [Try(partial(self._ask_once, criterion)) for criterion in self.observe]
+        return [_result(each).status is Status.PASS for each in asked]
 
     def _break(self) -> None:
         """Puts the fault in and observes. A script is observed while it runs, and has its proof at its end."""
         self.world.drill_report(f"fault: {self.what}")
-        self.seen.moments.append(Moment(at=0.0, what=self.what, kind="fault"))
+        self._mark(0.0, self.what, "fault")
         try:
             self._proved(self.breaker.put_in())
             self._observe()
+            for watch in self.watches:
+                watch.look()
             self._proved(self.breaker.end())
         except NoProof as error:
             self.seen.add("fault", self.what, Status.ERROR, error.message)
             self.seen.end(Status.ERROR, say("The fault is not in place: {why}", why=error.message))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the fault must be reverted and reported
-            self.seen.end(
-                Status.ERROR, say("The check itself broke: {error}", error=f"{type(error).__name__}: {error}")
-            )
 
     def _proved(self, proof: Message | None) -> None:
         if proof is not None:
@@ -192,17 +209,15 @@ class Course(Struct):
         try:
             self.world.drill_report(f"taking back: {self.what}")
             proof = self.breaker.take_back()
-        except Exception as error:  # noqa: BLE001 - no further drill may begin, whatever kept this fault in place
-            why = (
-                error.message
-                if isinstance(error, NoProof)
-                else say("{message}", message=f"{type(error).__name__}: {error}")
-            )
-            self.seen.add("restore", what, Status.FAIL, why, self.at)
-            self.seen.unrestored = why
+        except NoProof as error:
+            self.seen.unrestored = error.message
+        except BaseException as error:  # noqa: BLE001 - what can't be told to be gone is not restored
+            self.seen.unrestored = say("it could not be taken back: {why}", why=f"{type(error).__name__}: {error}")
+        if self.seen.unrestored is not None:
+            self.seen.add("restore", what, Status.FAIL, self.seen.unrestored, self.at)
             return False
         self.seen.add("restore", what, Status.PASS, proof, self.at)
-        self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("restored"), kind="restored"))
+        self._mark(self.at, say("restored"), "restored")
         return True
 
     def _observe(self) -> None:
@@ -218,13 +233,16 @@ class Course(Struct):
         at = self.at
         if outcome.status is Status.PASS and held:
             message = say("{message} (so it was before the fault: no detection)", message=outcome.message)
-            return row(criterion, outcome.but(message=message), "observe", self.world, at)
+            made = row(criterion, outcome.but(message=message), "observe", self.world, None)
+            self._mark(at, say("no detection: {what}", what=made.title), "missed")
+            return made
         made = row(criterion, outcome, "observe", self.world, at)
         if outcome.status is Status.PASS:
-            self.seen.moments.append(
-                Moment(at=_rounded(at) or 0.0, what=_noticed(criterion, made), kind=_kind(criterion, made))
-            )
+            self._mark(at, _noticed(criterion, made), _kind(criterion, made))
             self.world.drill_report(f"{made.title}: seen after {duration(at)}")
+        else:
+            self._mark(at, say("not seen: {what}", what=made.title), "missed")
+            self.world.drill_report(f"{made.title}: not seen in {duration(at)}")
         return made
 
     def _recover(self) -> None:
@@ -234,13 +252,16 @@ class Course(Struct):
         self.seen.rows += rows
         if all(found.status is Status.PASS for found in rows):
             self.seen.recover = max((found.at or 0.0) for found in rows) - (since - self.seen.began)
-            self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=say("recovered"), kind="recovered"))
+            self._mark(self.at, say("recovered"), "recovered")
             self._stays()
         self.seen.rows += _together([partial(self._resolved, *pair) for pair in self._alerts()])
 
     def _recovered(self, criterion: Criterion) -> Row:
         outcome = self._ask(criterion)
-        return row(criterion, outcome, "recover", self.world, self.at)
+        made = row(criterion, outcome, "recover", self.world, self.at)
+        if outcome.status is not Status.PASS:
+            self._mark(self.at, say("not recovered: {what}", what=made.title), "missed")
+        return made
 
     def _stays(self) -> None:
         end = time.monotonic() + self.stays
@@ -249,7 +270,9 @@ class Course(Struct):
                 outcome = self._ask_once(criterion)
                 if outcome.status is not Status.PASS:
                     message = say("It recovered, and did not stay so: {why}", why=outcome.message)
-                    self.seen.add("recover", criterion.heading(self.world), Status.FAIL, message, self.at)
+                    what = criterion.heading(self.world)
+                    self.seen.add("recover", what, Status.FAIL, message, self.at)
+                    self._mark(self.at, say("did not stay recovered: {what}", what=what), "missed")
                     return
 
     def _alerts(self) -> list[tuple[Criterion, Check[object]]]:
@@ -262,7 +285,9 @@ class Course(Struct):
         after = Named(check=check, within=patience, timeout=criterion.timeout, words=what)
         outcome = self._ask(after)
         if outcome.status is Status.PASS:
-            self.seen.moments.append(Moment(at=_rounded(self.at) or 0.0, what=what, kind="resolved"))
+            self._mark(self.at, what, "resolved")
+        else:
+            self._mark(self.at, say("not seen: {what}", what=what), "missed")
         return row(after, outcome, "recover", self.world, self.at)
 
 
@@ -286,19 +311,29 @@ def _noticed(criterion: Criterion, made: Row) -> Message:
 
 
 def _together(works: list[Callable[[], Row]]) -> list[Row]:
-    """All at once, the results in order."""
-    found: dict[int, Row] = {}
+    """Do all at once, and return the results in order. One that breaks is an ERROR, and does not end the drill."""
+    return [_row_of(each) for each in [_begun(work) for work in works]]
 
-    def one(number: int, work: Callable[[], Row]) -> None:
-        try:
-            found[number] = work()
-        except Exception as error:  # noqa: BLE001 - a row that breaks must not end the drill
-            message = say("The check itself broke: {error}", error=str(error))
-            found[number] = Row(title=say("a criterion"), status=Status.ERROR, message=message)
 
-    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [found[number] for number in range(len(works))]
+def _begun(work: Callable[[], Row]) -> Try[Row] | Exception:
+    try:
+        return Try(work)
+    except (RuntimeError, MemoryError) as error:
+        return error
+
+
+def _row_of(begun: Try[Row] | Exception) -> Row:
+    try:
+        if isinstance(begun, Exception):
+            raise begun
+        return _result(begun)
+    except BaseException as error:  # noqa: BLE001 - a row that breaks must not end the drill
+        message = say("The check itself broke: {error}", error=f"{type(error).__name__}: {error}")
+        return Row(title=say("a criterion"), status=Status.ERROR, message=message)
+
+
+def _result(attempt: Try[Result]) -> Result:
+    """Wait for what was asked: `ask` has its own limits. Raises what it raised."""
+    while not (found := attempt.wait(_LOOK)):
+        pass
+    return found[0]

@@ -26,20 +26,23 @@ _ENOUGH = 0.5
 
 
 def row(criterion: Criterion, outcome: Outcome, phase: str, world: World, at: float | None) -> Row:
-    """A criterion with its outcome. `at`: seconds since the fault."""
+    """Return a criterion with its outcome. `at`: seconds from the fault until it was seen; dropped if it was not."""
     return Row(
         title=criterion.heading(world),
         status=outcome.status,
         message=outcome.message,
         phase=phase,
-        at=None if at is None else round(at, 3),
+        at=round(at, 3) if at is not None and outcome.status is Status.PASS else None,
         within=criterion.within,
         evidence=outcome.evidence,
     )
 
 
 class Watch:
-    """Asks a criterion again and again, until it is over or does not hold."""
+    """Asks a criterion again and again, until it is over or does not hold.
+
+    Twice a second can miss a short outage. `look` asks once more for certain, such as while the fault is in place.
+    """
 
     def __init__(self, criterion: Criterion, world: World, since: float) -> None:
         self.criterion = criterion
@@ -48,32 +51,57 @@ class Watch:
         self.rounds = 0
         self.broken: tuple[float, Outcome] | None = None
         self.last: Outcome | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        self._missed = False
+        self._over = False
+        self._wanted = self._looked = float("-inf")
+        self._changed = threading.Condition()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         once = self.criterion.but(within=None)
-        while True:
-            outcome = ask(once, structs.replace(self.world, fresh=time.monotonic(), evidence=None))
-            if self.world.cancelled.is_set():
-                return
+        try:
+            while not self._over and not self.broken:
+                began = time.monotonic()
+                outcome = ask(once, structs.replace(self.world, fresh=began, evidence=None))
+                if self.world.cancelled.is_set():
+                    return
+                self._saw(outcome, began)
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _saw(self, outcome: Outcome, began: float) -> None:
+        """Keep an outcome, and wait until the next one is due or wanted."""
+        with self._changed:
             self.rounds += 1
             self.last = outcome
+            self._looked = began
             if outcome.status is not Status.PASS:
                 self.broken = (time.monotonic() - self.since, outcome)
                 return
-            if self._over.wait(_EVERY):
-                return
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._over or self._wanted > self._looked, _EVERY)
+
+    def look(self) -> None:
+        """Wait until the criterion was asked once more, from now on. If it was not, it is not known to hold."""
+        with self._changed:
+            self._wanted = now = time.monotonic()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._over or self._looked >= now, once_limit(self.criterion))
+            self._missed = self._missed or self._looked < now
 
     def end(self) -> Row:
-        """Ends it and says how it went."""
-        self._over.set()
-        self._thread.join(once_limit(self.criterion))
+        """End it, after a last look, and return how it went."""
+        self.look()
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
         if self.broken:
             at, outcome = self.broken
-            return row(self.criterion, outcome, "throughout", self.world, at)
-        if self.last is None:
+            message = say("{message} (after {at})", message=outcome.message, at=duration(at))
+            return row(self.criterion, outcome.but(message=message), "throughout", self.world, None)
+        if self.last is None or self._missed:
             message = say("It was never seen to hold: there was no time to look")
             outcome = Outcome(status=Status.ERROR, message=message)
             return row(self.criterion, outcome, "throughout", self.world, None)
