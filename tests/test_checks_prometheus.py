@@ -482,6 +482,7 @@ def test_garbage_is_not_judged(kind: str, reply: Reply) -> None:
 def test_scrape_config(tmp_path: Path) -> None:
     """`scrape_config` reads the file, and says where the job is."""
     (tmp_path / "prometheus.yml").write_text(CONFIG % "api:8080")
+    (tmp_path / "rules.yml").write_text("groups: []\n")
     for fields, status, message in (
         ({"job": "self"}, "pass", "prometheus.yml:5: the job self scrapes /metrics of api:8080"),
         (

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -17,8 +18,10 @@ from gate.model import Location
 from gate.prometheus import expressions, missing_series
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
 from gate.prometheus.missing_series import Matcher, Selector
+from gate.prometheus.releases import FLAGS, Release, version
 from gate.prometheus.rules import RuleFile, read
 from gate.prometheus.tree import FILE_LIMIT
+from gate.written import form
 
 _AT_ONCE = 50
 """Selectors that one query asks for."""
@@ -26,8 +29,23 @@ _QUERY_LENGTH = 4000
 """Characters of such a query: proxies refuse long addresses."""
 _DEPTH = 10
 """Recording rules that read each other's series."""
+ANY_FLAGS = Release(flags=frozenset(FLAGS))
+"""The newest release with all feature flags: which of them a running Prometheus has is its own to know."""
 _ALERT_SERIES = ("ALERTS", "ALERTS_FOR_STATE")
 """What Prometheus itself records of the alerts that are pending or firing."""
+
+
+def _version(value: Any) -> tuple[int, int]:
+    if not isinstance(value, str):
+        raise ValueError('expected a version in quotes, such as "3.5"')
+    return version(value)
+
+
+if TYPE_CHECKING:
+    Version = tuple[int, int]
+else:
+    Version = form(_version, {"type": "string", "pattern": r"^v?[0-9]{1,3}\.[0-9]{1,3}([.+~-].*)?$"})
+    """A version of Prometheus, as major and minor."""
 
 
 @contextmanager
@@ -189,24 +207,24 @@ class ReadFile(Struct, frozen=True):
         return Location(file=self.path, line=line, column=column, text=text)
 
 
-def rule_files(world: World, pattern: str) -> tuple[ReadFile, ...]:
-    """The rule files that a path or glob names, read once for all checks. May raise CannotObserve."""
+def rule_files(world: World, pattern: str, release: Release = ANY_FLAGS) -> tuple[ReadFile, ...]:
+    """Return the rule files that a path or glob names, read once for all checks. Raises CannotObserve."""
     root = world.root.resolve()
-    return tuple(_read_once(world, path, root) for path in find(world, pattern))
+    return tuple(_read_once(world, path, root, release) for path in find(world, pattern))
 
 
-def _read_once(world: World, path: Path, root: Path) -> ReadFile:
+def _read_once(world: World, path: Path, root: Path, release: Release) -> ReadFile:
     def make() -> ReadFile:
-        return _read(path, root)
+        return _read(path, root, release)
 
-    return world.memo.get(("rules", path), make, not_before=world.fresh, remaining=world.remaining())
+    return world.memo.get(("rules", path, release), make, not_before=world.fresh, remaining=world.remaining())
 
 
-def _read(path: Path, root: Path) -> ReadFile:
+def _read(path: Path, root: Path, release: Release) -> ReadFile:
     name = shown(path, root)
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_LIMIT + 1)
     except OSError as error:
         raise CannotObserve(say("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
-    return ReadFile(name, read(raw))
+    return ReadFile(name, read(raw, release))

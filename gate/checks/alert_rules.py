@@ -6,12 +6,12 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
 from gate.checks._paths import shell_pattern
-from gate.checks._prometheus import ReadFile, no_files, rule_files
+from gate.checks._prometheus import ReadFile, Version, no_files, rule_files
 from gate.checks._runbooks import ANNOTATIONS, Runbooks, RunbookWish
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
@@ -19,6 +19,7 @@ from gate.forms import OnlyTrue
 from gate.matchers import MISSING, Matcher, TextMatcher, unlike
 from gate.messages import Message, say
 from gate.model import CheckoutPath, Location
+from gate.prometheus.releases import NEWEST, Flag, Release
 from gate.prometheus.rules import Group, Rule
 from gate.secrets import beginning_of
 
@@ -54,8 +55,12 @@ class AlertRules(Check[Seen]):
     valid: Annotated[
         OnlyTrue | None, Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.")
     ] = None
+    version: Annotated[
+        Version | None,
+        Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
+    ] = None
     flags: Annotated[
-        list[Literal["promql-experimental-functions"]],
+        list[Flag],
         Meta(description="Feature flags that Prometheus is started with: what needs others is not valid."),
     ] = []
     groups: Annotated[
@@ -102,7 +107,7 @@ class AlertRules(Check[Seen]):
         return list(dict.fromkeys(keys))
 
     def observe(self, world: World) -> Seen:
-        files = rule_files(world, self.file)
+        files = rule_files(world, self.file, Release(self.version or NEWEST, frozenset(self.flags)))
         wish = self._wish
         dead: dict[str, Message] = {}
         for rule in (rule for file in files for rule in file.content.alerts) if wish else ():
@@ -136,10 +141,7 @@ class AlertRules(Check[Seen]):
             if self.valid or not file.content.groups:
                 for problem in file.content.problems:
                     yield file.at(problem.line, problem.column), problem.reason
-            if self.valid and not self.flags:
-                for problem in file.content.flagged:
-                    yield file.at(problem.line, problem.column), problem.reason
-            if not file.content.rules and not file.content.problems:
+            if not file.content.rules and not file.content.problems and self._keys():
                 yield file.at(1), say("There is no rule in it")
         yield from self._wrong_groups(seen)
         for file in seen.files:

@@ -10,17 +10,21 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct, field
 
 from gate.checks._paths import find, shown
+from gate.checks._prometheus import Version
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Location
-from gate.prometheus.config import BadConfig, Config, Job, read
+from gate.prometheus.config import BadConfig, Config, Job, Surroundings, read
+from gate.prometheus.releases import NEWEST, Release
 from gate.prometheus.tree import FILE_LIMIT
 from gate.quantities import Duration, duration
 
+_SHOWN = 5
+
 
 class Seen(Struct, frozen=True):
-    """The configuration, or why Prometheus would not load it. `path` is empty where there is no file."""
+    """The configuration, or why Prometheus would not load it. `path` is empty if there is no file."""
 
     path: str = ""
     config: Config = field(default_factory=Config)
@@ -35,6 +39,10 @@ class ScrapeConfig(Check[Seen]):
 
     file: Annotated[CheckoutPath, Meta(description="The prometheus.yml.", examples=["ops/prometheus/prometheus.yml"])]
     job: Annotated[str, Meta(min_length=1, description="The name of the job.", examples=["veza-backend-api"])]
+    version: Annotated[
+        Version | None,
+        Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
+    ] = None
     address: Annotated[str | None, Meta(description="An address among its static targets.", examples=["api:8080"])] = (
         None
     )
@@ -52,10 +60,12 @@ class ScrapeConfig(Check[Seen]):
         found = find(world, self.file)
         if not found or not found[0].is_file():
             return Seen()
-        path = shown(found[0], world.root.resolve())
+        root = world.root.resolve()
+        path = shown(found[0], root)
         try:
             with found[0].open("rb") as file:
-                return Seen(path, read(file.read(FILE_LIMIT)))
+                raw = file.read(FILE_LIMIT)
+            return Seen(path, read(raw, Release(self.version or NEWEST), Surroundings(found[0].parent, root)))
         except BadConfig as bad:
             return Seen(path, bad=bad)
         except OSError as error:
@@ -65,18 +75,21 @@ class ScrapeConfig(Check[Seen]):
         if not seen.path:
             return failed(say("{path} does not exist", path=self.file))
         if seen.bad is not None:
-            where = Location(file=seen.path, line=seen.bad.line, column=seen.bad.column)
+            where = Location(file=seen.bad.file or seen.path, line=seen.bad.line, column=seen.bad.column)
             return failed(say("{place}: {reason}", place=str(where), reason=seen.bad.reason), locations=(where,))
         job = next((job for job in seen.config.jobs if job.name == self.job), None)
         if job is None:
             return failed(self._no_job(seen.config), answer=_shown(seen.config), locations=(Location(file=seen.path),))
-        where = Location(file=seen.path, line=job.line, text=f"job_name: {job.name}")
+        where = Location(file=job.file or seen.path, line=job.line, text=f"job_name: {job.name}")
         problems = list(self._problems(job, seen.config))
         if problems:
             return failed(together(problems), answer=_shown(seen.config), locations=(where,))
         addresses = ", ".join((*job.addresses, *job.discovery)) or "-"
         proof = say("{place}: the job {job} scrapes {path} of {addresses}",
                     place=str(where), job=job.name, path=job.metrics_path, addresses=addresses)  # fmt: skip
+        if seen.config.unseen:
+            proof = say("{proof}; outside of the checkout, and not looked at: {files}", proof=proof,
+                        files=", ".join(seen.config.unseen[:_SHOWN]))  # fmt: skip
         return passed(proof, answer=_shown(seen.config), locations=(where,))
 
     def _no_job(self, config: Config) -> Message:

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from gate import written
 from gate.checks._paths import find, shown
-from gate.checks._prometheus import Formatted, Presence, ReadFile, asking, no_files, rule_files
+from gate.checks._prometheus import ANY_FLAGS, Formatted, Presence, ReadFile, Version, asking, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.document import Document
@@ -26,6 +26,7 @@ from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
+from gate.prometheus.releases import NEWEST, Release
 from gate.prometheus.rules import Rule
 from gate.quantities import duration
 from gate.written import form
@@ -106,6 +107,10 @@ class Traceability(Check[Seen]):
 
     target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
     file: Annotated[CheckoutPath, Meta(description="The rule file, or a glob.")]
+    version: Annotated[
+        Version | None,
+        Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
+    ] = None
     links: Annotated[list[LinkName], Meta(min_length=1, description="The links that have to hold for every alert.")] = (
         msgspec.field(default_factory=lambda: ["loaded", "exposed", "annotation", "runbook", "sections"])
     )
@@ -133,7 +138,7 @@ class Traceability(Check[Seen]):
         return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules?type=alert")])
 
     def observe(self, world: World) -> Seen:
-        files = rule_files(world, self.file)
+        files = rule_files(world, self.file, Release(self.version or NEWEST, ANY_FLAGS.flags))
         with asking(world, self.target) as api:
             groups = tuple(api.rules())
             missing = Presence(api, groups).missing(rule.expr for file in files for rule in _named(file))

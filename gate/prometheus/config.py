@@ -1,34 +1,41 @@
-"""Reads the parts of a prometheus.yml that a gate asks about: what is scraped, and which rule files are loaded.
+"""Read a prometheus.yml as Prometheus does, and the files that it names as `promtool check config` does.
 
 https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 """
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from gate.messages import Message, say
-from gate.prometheus import durations
-from gate.prometheus.config_keys import DISCOVERY, TOP, Keys
-from gate.prometheus.tree import BadYaml, Mapping, Node, Scalar, Sequence, parse
+from gate.prometheus import config_schema, durations, rules
+from gate.prometheus.goyaml import Decoder, Kind, Problem, Values
+from gate.prometheus.relabelling import relabelled
+from gate.prometheus.releases import Release
+from gate.prometheus.tree import FILE_LIMIT, BadYaml, Node, Scalar, parse
 
 DEFAULT_INTERVAL = 60.0
 """Seconds between two scrapes, and between two evaluations, where the file does not say."""
-_RULE_FILE = re.compile(r"[^*]*(?:\*[^/]*)?")
-_MERGE_DEPTH = 8
-_MISSPELT = 0.75
-"""From how alike on two words are one, as difflib counts."""
+_PATH = re.compile(r"[^*]*(?:\*[^/]*)?")
+_LEGACY, _UTF8 = "legacy", "utf8"
+_ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
+_STRATEGIES = ("", "UnderscoreEscapingWithSuffixes", "NoTranslation", "NoUTF8EscapingWithSuffixes")
+_FILES = 1000
+"""Files that one pattern may name."""
 
 
 class BadConfig(Exception):
-    """A configuration that Prometheus would not load. Lines count from 1."""
+    """A configuration that Prometheus would not load. Lines count from 1. `file` is empty for the file itself."""
 
-    def __init__(self, reason: Message, line: int, column: int = 1) -> None:
+    def __init__(self, reason: Message, line: int, column: int = 1, file: str = "") -> None:
         super().__init__(str(reason))
-        self.reason, self.line, self.column = reason, line, column
+        self.reason, self.line, self.column, self.file = reason, line, column, file
 
 
 class Job(Struct, frozen=True):
@@ -43,168 +50,443 @@ class Job(Struct, frozen=True):
     discovery: tuple[str, ...] = ()
     fallback_protocol: str = ""
     """What to parse a response as whose Content-Type does not say it."""
+    file: str = ""
+    """The file of `scrape_config_files` that has it, empty for the prometheus.yml itself."""
 
 
 class Config(Struct, frozen=True):
-    """What a prometheus.yml says. Intervals are in seconds."""
+    """What a prometheus.yml says. Intervals are in seconds. `unseen` are files outside of the checkout."""
 
     jobs: tuple[Job, ...] = ()
     rule_files: tuple[str, ...] = ()
     scrape_interval: float = DEFAULT_INTERVAL
     evaluation_interval: float = DEFAULT_INTERVAL
+    unseen: tuple[str, ...] = ()
 
 
-def read(raw: bytes) -> Config:
-    """Reads a prometheus.yml. Raises BadConfig."""
-    try:
-        root, _ = parse(raw)
-    except BadYaml as bad:
-        raise BadConfig(bad.reason, bad.line, bad.column) from None
-    if root is None or (isinstance(root, Scalar) and root.null):
-        return Config()
-    _look_at_keys(root, TOP, set())
-    top = _entries(root)
-    general = _entries(top["global"]) if "global" in top else {}
-    scrape = _interval(general.get("scrape_interval"), DEFAULT_INTERVAL)
-    _look_at_timeout(general, scrape)
-    return Config(
-        jobs=_jobs(top.get("scrape_configs"), scrape),
-        rule_files=tuple(_rule_file(node) for node in _list(top.get("rule_files"))),
-        scrape_interval=scrape,
-        evaluation_interval=_interval(general.get("evaluation_interval"), DEFAULT_INTERVAL),
-    )
+class Surroundings(Struct, frozen=True):
+    """The folder of a prometheus.yml, and the folder that nothing of it may lead out of."""
+
+    folder: Path
+    root: Path
+
+    def glob(self, pattern: str) -> list[Path] | None:
+        """Return the files that a pattern names, None if it leads out of the root. Raises ValueError for a bad one."""
+        matches = _glob_pattern(pattern)
+        whole = self.folder / pattern
+        if not _is_within(whole, self.root):
+            return None
+        fixed = PurePosixPath(pattern)
+        if not any(mark in pattern for mark in "*?[\\"):
+            return [self.folder / fixed] if (self.folder / fixed).exists() else []
+        return sorted(_walk([self.folder if not fixed.is_absolute() else Path("/")], matches))[:_FILES]
 
 
-def _look_at_keys(node: Node, known: Keys, seen: set[tuple[int, int]]) -> None:
-    """Raises BadConfig for the first key that Prometheus does not know, here or below. Each node is looked at once."""
-    for each in node.entries if isinstance(node, Sequence) else [node]:
-        if not isinstance(each, Mapping) or (id(each), id(known)) in seen:
+def _is_within(path: Path, root: Path) -> bool:
+    plain = Path(*[part for part in path.parts if part != "."])
+    return (root in plain.parents and ".." not in plain.parts) or root in path.resolve().parents
+
+
+def _glob_pattern(pattern: str) -> list[re.Pattern[str]]:
+    """Return a pattern of Go's `filepath.Match` for each part of a path. Raises ValueError."""
+    return [_part(part) for part in pattern.split("/") if part not in ("", ".")]
+
+
+def _part(part: str) -> re.Pattern[str]:
+    made, at = "", 0
+    while at < len(part):
+        letter = part[at]
+        if letter == "[":
+            text, at = _range(part, at + 1)
+            made += text
             continue
-        seen.add((id(each), id(known)))
-        for key, value in _pairs(each):
-            name = _text(key)
-            below = known.get(name)
-            if below is not None:
-                _look_at_keys(value, below, seen)
-            elif name not in known:
-                _look_at_unknown(key, name, known)
-
-
-def _look_at_unknown(key: Node, name: str, known: Keys) -> None:
-    """Raises BadConfig, unless it may be a way of discovery that nobody here knows."""
-    way, discovers = name.removesuffix("_sd_configs"), name.endswith("_sd_configs") and "aws_sd_configs" in known
-    if discovers:
-        near = [f"{other}_sd_configs" for other in difflib.get_close_matches(way, DISCOVERY, n=1, cutoff=_MISSPELT)]
-    else:
-        near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        what = say("Prometheus knows no key '{key}' here; did you mean '{near}'?", key=name, near=near[0])
-        raise BadConfig(what, key.line, key.column)
-    if not discovers:
-        raise BadConfig(say("Prometheus knows no key '{key}' here", key=name), key.line, key.column)
-
-
-def _look_at_timeout(entries: dict[str, Node], interval: float) -> None:
-    node = entries.get("scrape_timeout")
-    timeout = _interval(node, 0.0)
-    if node is not None and timeout > interval:
-        raise BadConfig(say("scrape_timeout is longer than the scrape interval"), node.line, node.column)
-
-
-def _rule_file(node: Node) -> str:
-    name = _text(node)
-    if not _RULE_FILE.fullmatch(name):
-        what = say("{path} is no path of rule files: only its last part may have an asterisk", path=name)
-        raise BadConfig(what, node.line, node.column)
-    return name
-
-
-def _jobs(node: Node | None, interval: float) -> tuple[Job, ...]:
-    jobs: list[Job] = []
-    for entry in _list(node):
-        job = _job(entry, interval)
-        before = next((other for other in jobs if other.name == job.name), None)
-        if before:
-            raise BadConfig(say("The job {name} stands in the file before, on line {line}",
-                                name=job.name, line=before.line), job.line)  # fmt: skip
-        jobs.append(job)
-    return tuple(jobs)
-
-
-def _job(node: Node, interval: float) -> Job:
-    entries = _entries(node)
-    name = _text(entries.get("job_name"))
-    if not name:
-        raise BadConfig(say("A scrape configuration has no job_name"), node.line, node.column)
-    static = [_entries(entry) for entry in _list(entries.get("static_configs"))]
-    addresses = [address for entry in static for address in _list(entry.get("targets"))]
-    scrape = _interval(entries.get("scrape_interval"), interval)
-    _look_at_timeout(entries, scrape)
-    for address in addresses if not _list(entries.get("relabel_configs")) else []:
-        if "/" in _text(address):
-            what = say("{address} is no target: a host and a port are expected, without a scheme and a path",
-                       address=_text(address))  # fmt: skip
-            raise BadConfig(what, address.line, address.column)
-    return Job(
-        name=name,
-        line=node.line,
-        metrics_path=_text(entries.get("metrics_path")) or "/metrics",
-        scheme=_text(entries.get("scheme")) or "http",
-        interval=scrape,
-        addresses=tuple(_text(address) for address in addresses),
-        discovery=tuple(key for key in entries if key.endswith("_sd_configs")),
-        fallback_protocol=_text(entries.get("fallback_scrape_protocol")),
-    )
-
-
-def _entries(node: Node) -> dict[str, Node]:
-    return {_text(key): value for key, value in _pairs(node)}
-
-
-def _pairs(node: Node, depth: int = 0) -> list[tuple[Node, Node]]:
-    """The keys and values of a mapping, those that `<<` merges into it last; none of nothing."""
-    if isinstance(node, Scalar) and node.null:
-        return []
-    if not isinstance(node, Mapping):
-        raise BadConfig(say("A mapping is expected here"), node.line, node.column)
-    if depth > _MERGE_DEPTH:
-        raise BadConfig(say("'<<' is nested too deeply"), node.line, node.column)
-    found: dict[str, tuple[Node, Node]] = {}
-    merged: list[Node] = []
-    for key, value in node.entries:
-        name = _text(key)
-        if name == "<<":
-            merged += value.entries if isinstance(value, Sequence) else [value]
-        elif name in found:
-            raise BadConfig(say("The key '{key}' stands here twice", key=name), key.line, key.column)
+        if letter == "\\":
+            at += 1
+            if at == len(part):
+                raise ValueError(part)
+            letter = part[at]
+            made += re.escape(letter)
         else:
-            found[name] = (key, value)
-    for source in merged:
-        for key, value in _pairs(source, depth + 1):
-            found.setdefault(_text(key), (key, value))
-    return list(found.values())
+            made += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
+        at += 1
+    return re.compile(made, re.DOTALL)
 
 
-def _list(node: Node | None) -> list[Node]:
-    if node is None or (isinstance(node, Scalar) and node.null):
-        return []
-    if not isinstance(node, Sequence):
-        raise BadConfig(say("A list is expected here"), node.line, node.column)
-    return node.entries
+def _range(part: str, at: int) -> tuple[str, int]:
+    """Return `[a-z]` as a regular expression, and where it ends. Raises ValueError."""
+    negated = part[at : at + 1] == "^"
+    at += negated
+    ranges: list[str] = []
+    while part[at : at + 1] != "]" or not ranges:
+        low, at = _letter(part, at)
+        high = low
+        if part[at : at + 1] == "-":
+            high, at = _letter(part, at + 1)
+        if low <= high:
+            ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+        else:
+            ranges.append("")
+    return f"[{'^' * negated}{''.join(ranges) or chr(0)}]", at + 1
 
 
-def _text(node: Node | None) -> str:
-    if node is None:
-        return ""
-    if not isinstance(node, Scalar):
-        raise BadConfig(say("Text is expected here, not a list or a mapping"), node.line, node.column)
-    return "" if node.null else node.value
+def _letter(part: str, at: int) -> tuple[str, int]:
+    if part[at : at + 1] == "\\":
+        at += 1
+    elif part[at : at + 1] in ("-", "]", ""):
+        raise ValueError(part)
+    if at >= len(part):
+        raise ValueError(part)
+    return part[at], at + 1
 
 
-def _interval(node: Node | None, otherwise: float) -> float:
-    if node is None or (isinstance(node, Scalar) and node.null):
-        return otherwise
-    found = durations.seconds(_text(node))
-    if found is None:
-        raise BadConfig(say("{text} is not a duration, such as 30s or 1h30m", text=_text(node)), node.line, node.column)
-    return found or otherwise  # 0 says nothing, as in Prometheus
+def _walk(folders: list[Path], parts: list[re.Pattern[str]]) -> Iterator[Path]:
+    found = folders
+    for part in parts:
+        found = [entry for folder in found if folder.is_dir() for entry in folder.iterdir()
+                 if part.fullmatch(entry.name)][:_FILES]  # fmt: skip
+    yield from found
+
+
+def read(raw: bytes, release: Release | None = None, surroundings: Surroundings | None = None) -> Config:
+    """Read a prometheus.yml, and the files that it names if its surroundings are given. Raises BadConfig."""
+    return _Reader(release or Release(), surroundings).read(raw)
+
+
+class _Reader:
+    """One prometheus.yml."""
+
+    def __init__(self, release: Release, surroundings: Surroundings | None) -> None:
+        self.release, self.surroundings = release, surroundings
+        self.unseen: list[str] = []
+
+    def read(self, raw: bytes) -> Config:
+        decoder = Decoder(self.release, 2)
+        top = _decoded(raw, config_schema.FILE, decoder)
+        general: Values = top["global"] if top["global"] is not None and "global" in top else Values(top.node)
+        given = bool(general.node is not top.node and not _is_null(general.node))
+        self._paths(top, decoder)
+        for name in ("remote_write", "remote_read"):
+            _unique(top[name], "name", say(name), decoder)
+        checked = self._jobs(top["scrape_configs"], general if given else None, decoder)
+        _raise_first(decoder.problems)
+        self._strategy(top, general if given else None, decoder)
+        _raise_first(decoder.problems)
+        if self.surroundings is not None:
+            self._files_of(top, general if given else None, checked)
+        scrape = general["scrape_interval"] or DEFAULT_INTERVAL
+        return Config(
+            jobs=tuple(_job(values, scrape, file) for file, values in checked),
+            rule_files=tuple(top["rule_files"] or ()),
+            scrape_interval=scrape,
+            evaluation_interval=general["evaluation_interval"] or DEFAULT_INTERVAL,
+            unseen=tuple(dict.fromkeys(self.unseen)),
+        )
+
+    def _paths(self, top: Values, decoder: Decoder) -> None:
+        for key in ("rule_files", "scrape_config_files"):
+            for at, name in enumerate(top[key] or ()):
+                if not _PATH.fullmatch(name):
+                    decoder.problem(top[key].nodes[at], say(
+                        "{path} is not a path of {key}: only its last part may have an asterisk",
+                        path=name, key=key))  # fmt: skip
+
+    def _jobs(self, jobs: Any, general: Values | None, decoder: Decoder) -> list[tuple[str, Values]]:
+        """Validate each job together with `global`; return them with the empty name of the file itself."""
+        names: dict[str, Node] = {}
+        for at, job in enumerate(jobs or ()):
+            if job is None:
+                decoder.problem(jobs.nodes[at], say("{key} has an empty entry", key="scrape_configs"))
+                continue
+            self._job(job, general, decoder)
+            if job["job_name"] in names:
+                decoder.problem(job.node, say("The job {name} stands in the file before, on line {line}",
+                                              name=job["job_name"], line=names[job["job_name"]].line))  # fmt: skip
+            names[job["job_name"]] = job.node
+        return [("", job) for job in jobs or () if job is not None]
+
+    def _job(self, job: Values, general: Values | None, decoder: Decoder) -> None:
+        interval = job["scrape_interval"] or (general and general["scrape_interval"]) or DEFAULT_INTERVAL
+        if job["scrape_timeout"] > interval:
+            decoder.problem(job.at("scrape_timeout"), say("scrape_timeout is longer than the scrape interval"))
+        config_schema.job_protocols(job, decoder)
+        if self.release.version >= (2, 55):
+            self._names(job, general, decoder)
+
+    def _names(self, job: Values, general: Values | None, decoder: Decoder) -> None:
+        """Which names of metrics are valid, and how they are escaped: a job inherits from `global`."""
+        inherited = (general["metric_name_validation_scheme"] if general is not None else "") or _UTF8
+        scheme = job["metric_name_validation_scheme"] or inherited
+        for place, value in ((general, inherited), (job, scheme)):
+            if value not in (_LEGACY, _UTF8):
+                decoder.problem(_at(place, job, "metric_name_validation_scheme"), say(
+                    "metric_name_validation_scheme: {text} is not one of {choices}", text=value,
+                    choices=f"{_LEGACY}, {_UTF8}"))  # fmt: skip
+                return
+        if self.release.version < (3, 4):
+            return
+        above = general["metric_name_escaping_scheme"] if general is not None else _ESCAPINGS[0]
+        above = above or (_ESCAPINGS[1] if inherited == _LEGACY else _ESCAPINGS[0])
+        own = job["metric_name_escaping_scheme"] or above
+        if (
+            not job["metric_name_escaping_scheme"]
+            and self.release.version >= (3, 6)
+            and job["metric_name_validation_scheme"]
+        ):
+            own = _ESCAPINGS[1] if scheme == _LEGACY else _ESCAPINGS[0]
+        for place, value in ((general, above), (job, own)):
+            if value not in _ESCAPINGS:
+                decoder.problem(_at(place, job, "metric_name_escaping_scheme"), say(
+                    "metric_name_escaping_scheme: {text} is not one of {choices}", text=value,
+                    choices=", ".join(_ESCAPINGS)))  # fmt: skip
+                return
+        if own == _ESCAPINGS[0] and scheme != _UTF8:
+            decoder.problem(job.at("metric_name_escaping_scheme", "metric_name_validation_scheme"), say(
+                "The escaping scheme {scheme} excludes the validation scheme legacy; set metric_name_escaping_scheme:"
+                " underscores", scheme=own))  # fmt: skip
+
+    def _strategy(self, top: Values, general: Values | None, decoder: Decoder) -> None:
+        otlp = top["otlp"]
+        strategy = otlp["translation_strategy"] if "otlp" in top else ""
+        known = (*_STRATEGIES, *(("UnderscoreEscapingWithoutSuffixes",) if self.release.version >= (3, 6) else ()))
+        if strategy not in known:
+            choices = ", ".join(known[1:])
+            decoder.problem(otlp.at("translation_strategy"), say("{key}: {text} is not one of {choices}",
+                            key="translation_strategy", text=strategy, choices=choices))  # fmt: skip
+        legacy = general is not None and general["metric_name_validation_scheme"] == _LEGACY
+        if legacy and strategy in _STRATEGIES[2:]:
+            decoder.problem(otlp.at("translation_strategy"), say(
+                "The translation strategy {text} needs UTF-8 names, and metric_name_validation_scheme is legacy",
+                text=strategy))  # fmt: skip
+
+    # What `promtool check config` looks at beyond the file itself
+
+    def _files_of(self, top: Values, general: Values | None, jobs: list[tuple[str, Values]]) -> None:
+        found = self._rule_files(top)
+        jobs += self._job_files(top, general, {job["job_name"] for _, job in jobs})
+        for file, job in jobs:
+            self._job_surroundings(job, general, file)
+        for alertmanager in (top["alerting"] or {}).get("alertmanagers") or () if "alerting" in top else ():
+            self._alertmanager(alertmanager)
+        for path in found:
+            self._rules_of(path)
+
+    def _glob(self, pattern: str, at: Node, file: str = "") -> list[Path] | None:
+        assert self.surroundings is not None
+        try:
+            found = self.surroundings.glob(pattern)
+        except ValueError:
+            raise BadConfig(say("{path} is not a valid pattern", path=pattern), at.line, at.column, file) from None
+        if found is None:
+            self.unseen.append(pattern)
+        return found
+
+    def _rule_files(self, top: Values) -> list[Path]:
+        files: list[Path] = []
+        for at, pattern in enumerate(top["rule_files"] or ()):
+            node = top["rule_files"].nodes[at]
+            found = self._glob(pattern, node)
+            if found is not None and not found and "*" not in pattern:
+                raise BadConfig(say("The rule file {path} does not exist, and Prometheus loads nothing in its place;"
+                                    " correct rule_files", path=pattern), node.line, node.column)  # fmt: skip
+            files += found or []
+        return files
+
+    def _job_files(self, top: Values, general: Values | None, names: set[str]) -> list[tuple[str, Values]]:
+        jobs: list[tuple[str, Values]] = []
+        for at, pattern in enumerate(top["scrape_config_files"] or ()):
+            for path in self._glob(pattern, top["scrape_config_files"].nodes[at]) or ():
+                file = self._shown(path)
+                for job in self._jobs_of(path, file, general):
+                    if job["job_name"] in names:
+                        raise BadConfig(say("The job {name} stands in another file, too", name=job["job_name"]),
+                                        job.node.line, file=file)  # fmt: skip
+                    names.add(job["job_name"])
+                    jobs.append((file, job))
+        return jobs
+
+    def _jobs_of(self, path: Path, file: str, general: Values | None) -> list[Values]:
+        decoder = Decoder(self.release, 2)
+        try:
+            top = _decoded(self._raw(path, file), config_schema.JOB_FILE, decoder)
+            found = self._jobs(top["scrape_configs"], general, decoder)
+            _raise_first(decoder.problems)
+        except BadConfig as bad:
+            raise BadConfig(bad.reason, bad.line, bad.column, file) from None
+        return [job for _, job in found]
+
+    def _job_surroundings(self, job: Values, general: Values | None, file: str) -> None:
+        authorization = job["authorization"]
+        self._exists(authorization if authorization is not None else job, file,
+                     "credentials_file" if authorization is not None else "bearer_token_file")  # fmt: skip
+        self._exists(job["tls_config"], file, "cert_file", "key_file")
+        for group in job["static_configs"] or ():
+            self._targets(group, job, general, file)
+        for discovery in job["file_sd_configs"] or ():
+            for path, groups in self._target_files(discovery, file):
+                for group in groups:
+                    self._targets(group, job, general, path)
+
+    def _exists(self, values: Values | None, file: str, *keys: str) -> None:
+        """A file that is named must exist; what a machine mounts from elsewhere is not seen."""
+        for key in keys:
+            name = values[key] if values is not None else ""
+            if (
+                name
+                and values is not None
+                and self._glob(re.sub(r"([*?\[\\])", r"\\\1", name), values.at(key), file) == []
+            ):
+                at = values.at(key)
+                raise BadConfig(say("{key}: {path} does not exist", key=key, path=name), at.line, at.column, file)
+
+    def _target_files(self, discovery: Values, file: str) -> Iterator[tuple[str, list[Values]]]:
+        for at, pattern in enumerate(discovery["files"] or ()):
+            for path in self._glob(pattern, discovery["files"].nodes[at], file) or ():
+                name = self._shown(path)
+                yield name, self._groups(path, name)
+
+    def _groups(self, path: Path, name: str) -> list[Values]:
+        """Return the target groups of a file of `file_sd_configs`. Raises BadConfig."""
+        raw = self._raw(path, name)
+        decoder = Decoder(self.release, 2)
+        if path.suffix.lower() == ".json":
+            raw = _json(raw, name)
+        groups = _decoded(raw, config_schema.TARGET_GROUPS, decoder, name)
+        for at, group in enumerate(groups or ()):
+            if group is None:
+                raise BadConfig(say("A group of targets is empty"), groups.nodes[at].line, file=name)
+        return list(groups or ())
+
+    def _targets(self, group: Values, job: Values, general: Values | None, file: str) -> None:
+        interval = job["scrape_interval"] or (general and general["scrape_interval"]) or DEFAULT_INTERVAL
+        timeout = job["scrape_timeout"] or min((general and general["scrape_timeout"]) or 10.0, interval)
+        base = {"job": job["job_name"], "__scrape_interval__": durations.text(interval),
+                "__scrape_timeout__": durations.text(timeout), "__metrics_path__": job["metrics_path"],
+                "__scheme__": job["scheme"]}  # fmt: skip
+        base |= {f"__param_{name}": values[0] for name, values in (job["params"] or {}).items() if values}
+        own = {name: value for name, value in (group["labels"] or {}).items() if name != "__address__" and value}
+        for at, address in enumerate(group["targets"] or ()):
+            labels = relabelled({**base, **own, "__address__": address}, job["relabel_configs"] or (), self.release)
+            reason = labels is not None and _unscrapable(labels)
+            if reason:
+                node = group["targets"].nodes[at]
+                raise BadConfig(reason, node.line, node.column, file)
+
+    def _alertmanager(self, values: Values | None) -> None:
+        if values is None:
+            return
+        groups = [("", group) for group in values["static_configs"] or ()]
+        for discovery in values["file_sd_configs"] or ():
+            groups += [(name, group) for name, found in self._target_files(discovery, "") for group in found]
+        for file, group in groups:
+            for at, address in enumerate(group["targets"] or ()):
+                base = {"__scheme__": values["scheme"], **(group["labels"] or {}), "__address__": address}
+                labels = relabelled(base, values["relabel_configs"] or (), self.release)
+                if labels is not None and "/" in labels.get("__address__", ""):
+                    node = group["targets"].nodes[at]
+                    raise BadConfig(_not_an_address(labels["__address__"]), node.line, node.column, file)
+
+    def _rules_of(self, path: Path) -> None:
+        name = self._shown(path)
+        found = rules.read(self._raw(path, name), self.release)
+        for problem in found.problems:
+            raise BadConfig(problem.reason, problem.line, problem.column, name)
+
+    def _raw(self, path: Path, name: str) -> bytes:
+        try:
+            with path.open("rb") as file:
+                raw = file.read(FILE_LIMIT + 1)
+        except OSError as error:
+            raise BadConfig(
+                say("{path} can't be read: {why}", path=name, why=error.strerror or ""), 1, file=name
+            ) from None
+        if len(raw) > FILE_LIMIT:
+            raise BadConfig(say("The file is larger than 32 MiB"), 1, file=name)
+        return raw
+
+    def _shown(self, path: Path) -> str:
+        assert self.surroundings is not None
+        resolved = path.resolve()
+        return (
+            str(resolved.relative_to(self.surroundings.root))
+            if self.surroundings.root in resolved.parents
+            else str(path)
+        )
+
+
+def _decoded(raw: bytes, kind: Kind, decoder: Decoder, file: str = "") -> Any:
+    """Return the first document of a file as a kind. Raises BadConfig."""
+    try:
+        found = decoder.decode(parse(raw) or Scalar("", True, 1, 1), kind)
+    except BadYaml as bad:
+        raise BadConfig(bad.reason, bad.line, bad.column, file) from None
+    _raise_first(decoder.problems, file)
+    return found
+
+
+def _raise_first(problems: list[Problem], file: str = "") -> None:
+    if problems:
+        first = min(problems, key=lambda problem: (problem.line, problem.column))
+        raise BadConfig(first.reason, first.line, first.column, file)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.null
+
+
+def _at(place: Values | None, job: Values, key: str) -> Node:
+    return place.at(key) if place is not None else job.node
+
+
+def _unique(entries: Any, key: str, what: Message, decoder: Decoder) -> None:
+    names: set[str] = set()
+    for at, entry in enumerate(entries or ()):
+        if entry is None:
+            decoder.problem(entries.nodes[at], say("{key} has an empty entry", key=what))
+        elif entry[key] and entry[key] in names:
+            decoder.problem(entry.at(key), say("{what}: the name {name} stands in the file twice",
+                                               what=what, name=entry[key]))  # fmt: skip
+        else:
+            names.add(entry[key])
+
+
+def _unscrapable(labels: dict[str, str]) -> Message | None:
+    """Return why Prometheus would not scrape a target with these labels."""
+    address = labels.get("__address__", "")
+    if not address:
+        return say("A target has no address")
+    if "/" in address:
+        return _not_an_address(address)
+    times = []
+    for name in ("__scrape_interval__", "__scrape_timeout__"):
+        value = durations.seconds(labels.get(name, ""))
+        if not value:
+            return say("{key}: {text} is not a duration, such as 30s or 1h30m", key=name, text=labels.get(name, '""'))
+        times.append(value)
+    return say("scrape_timeout is longer than the scrape interval") if times[1] > times[0] else None
+
+
+def _not_an_address(address: str) -> Message:
+    return say("{address} is no target: a host and a port are expected, without a scheme and a path", address=address)
+
+
+def _json(raw: bytes, name: str) -> bytes:
+    """Return a JSON file in a form that YAML reads the same. Raises BadConfig."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(say("This is not JSON: {why}", why=str(error)), 1, file=name) from None
+
+
+def _job(values: Values, interval: float, file: str) -> Job:
+    addresses = [address for group in values["static_configs"] or () for address in group["targets"] or ()]
+    return Job(
+        name=values["job_name"],
+        line=values.node.line,
+        metrics_path=values["metrics_path"] or "/metrics",
+        scheme=values["scheme"] or "http",
+        interval=values["scrape_interval"] or interval,
+        addresses=tuple(addresses),
+        discovery=tuple(key for key in values if key.endswith("_sd_configs")),
+        file=file,
+        fallback_protocol=values["fallback_scrape_protocol"] or "",
+    )

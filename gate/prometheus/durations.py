@@ -20,3 +20,12 @@ def seconds(text: str) -> float | None:
         return None
     total = sum(int(part) * unit for part, unit in zip(found.groups(), _SECONDS, strict=True) if part)
     return total if total <= _LONGEST else None
+
+
+def text(number: float) -> str:
+    """Return a number of seconds as Prometheus writes it, `1m30s`."""
+    rest, made = round(number * 1000), ""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        made += f"{rest // size}{unit}" if rest >= size else ""
+        rest %= size
+    return made or "0s"

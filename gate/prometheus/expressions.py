@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from gate import patterns
 from gate.messages import Message, say
-from gate.prometheus import golang
+from gate.prometheus.promql import parser
+from gate.prometheus.promql.lexer import BadExpression
+from gate.prometheus.releases import Release
 
 TERM_LIMIT = 1000
 """Operators and brackets in one expression: the parser recurses, and takes quadratic time."""
@@ -31,46 +32,16 @@ _WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "na
 _COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))
 _AGGREGATES = frozenset(("(", "by", "without"))
 """What makes the name before it a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
-_FLAGGED = frozenset(
-    (
-        "double_exponential_smoothing", "end", "first_over_time", "histogram_quantiles", "info", "integral", "limitk",
-        "limit_ratio", "mad_over_time", "range", "sort_by_label", "sort_by_label_desc", "start", "step",
-        "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
-    )
-)  # fmt: skip
-_MAY_BE_QUOTED = re.compile(r"""[{,](?:\s|\#[^\n]*)*["'`]""")
-"""What stands where a selector names its metric in quotes: most have no need to be looked at."""
-_MAY_BE_FLAGGED = re.compile("|".join(sorted(_FLAGGED)), re.IGNORECASE)
-_ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-"""What RE2 has and Go's own engine has not."""
-FLAG = "promql-experimental-functions"
 
 
-def problem(text: str) -> Message | None:
-    """None for a good expression, else the reason why it is not."""
-    import promql_parser
-
+def problem(text: str, release: Release | None = None) -> Message | None:
+    """Return why a release of Prometheus does not parse an expression, None if it does."""
     if len(text) > TERM_LIMIT and _too_long(text):
         return say("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
     try:
-        promql_parser.parse(_plain(text))
-    except ValueError as error:
-        return say("The expression does not parse: {why}", why=" ".join(str(error).split()))
-    if _MAY_BE_QUOTED.search(text) and any(len(_quoted_names(selector)) > 1 for selector in _selectors(tokens(text))):
-        return say("The expression does not parse: {why}", why="metric name must not be set twice")
-    return None
-
-
-def flagged(text: str) -> str | None:
-    """The first function of an expression that Prometheus has only with the feature flag `FLAG`, or None.
-
-    https://prometheus.io/docs/prometheus/latest/feature_flags/#experimental-promql-functions
-    """
-    found = tokens(text) if _MAY_BE_FLAGGED.search(text) else ()
-    for before, token, after in zip((None, *found), found, found[1:], strict=False):
-        name = token[0].lower()
-        if name in _FLAGGED and after[0].lower() in _AGGREGATES and not (before and before[0] == "@"):
-            return name
+        parser.check(text, release or Release())
+    except BadExpression as bad:
+        return say("The expression does not parse at character {place}: {why}", place=bad.position + 1, why=bad.reason)
     return None
 
 
@@ -93,35 +64,6 @@ def _with_strings(text: str, written: Callable[[str, str], str]) -> str:
             raise ValueError(f"unterminated quoted string {text[token.start() :][:100]}")
         before = token[0]
     return "".join([*parts, text[at:]])
-
-
-def _plain(text: str) -> str:
-    """The same expression with strings that the parser reads as Prometheus does. Raises ValueError for a bad one.
-
-    Its strings in back quotes have escapes, which Prometheus's have not; and its regular expressions are not RE2's, so
-    they are looked at here, and it gets one that is like them in the one thing that it looks at: matching nothing.
-    """
-    return _with_strings(text, _plain_string)
-
-
-def _plain_string(before: str, literal: str) -> str:
-    try:
-        value = golang.unquote(literal)
-    except ValueError as error:
-        raise ValueError(f"unknown escape sequence {error} in {literal[:100]}") from None
-    if before in ("=~", "!~"):
-        return json.dumps(".*" if _matches_nothing(value) else "x")
-    return _in_double_quotes(before, literal)
-
-
-def _matches_nothing(pattern: str) -> bool:
-    """Whether a matcher's expression, which has to match the whole value, matches an empty one."""
-    if _ANY_BYTE.search(pattern):
-        raise ValueError(f"bad regular expression {pattern[:100]!r}: invalid escape sequence: \\C")
-    try:
-        return patterns.found(f"^(?s:{pattern})$", "")
-    except patterns.BadPattern as bad:
-        raise ValueError(f"bad regular expression {pattern[:100]!r}: {bad}") from None
 
 
 def _with_double_quotes(text: str) -> str:

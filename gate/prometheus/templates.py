@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from gate.messages import Message, say
 from gate.prometheus import golang
+from gate.prometheus.releases import Release
 
 FUNCTIONS = frozenset(
     (
@@ -19,9 +20,12 @@ FUNCTIONS = frozenset(
         "eq", "ge", "gt", "le", "lt", "ne", "query", "first", "label", "value", "strvalue", "args", "reReplaceAll",
         "safeHtml", "match", "title", "toUpper", "toLower", "graphLink", "tableLink", "sortByLabel", "stripPort",
         "stripDomain", "humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp",
-        "toTime", "toDuration", "now", "pathPrefix", "externalURL", "parseDuration", "tmpl", "urlQueryEscape",
+        "toTime", "pathPrefix", "externalURL", "parseDuration", "tmpl",
     )
 )  # fmt: skip
+"""The functions that every version has."""
+NEWER_FUNCTIONS = {"now": (3, 6), "toDuration": (3, 6), "urlQueryEscape": (3, 8)}
+"""The others, and since which version they are there."""
 GIVEN = ("$", "$labels", "$externalLabels", "$externalURL", "$value")
 
 _ANY = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -64,22 +68,22 @@ class BadTemplate(Exception):
         self.reason, self.offset = reason, offset
 
 
-def problem(text: str) -> tuple[Message, int] | None:
-    """None for a text that is a good template, else the reason and the number of characters before the place."""
+def problem(text: str, release: Release | None = None) -> tuple[Message, int] | None:
+    """Return why a text is not a template for a release, and the number of characters before the place; else None."""
     if "{{" not in text:
         return None
     end = 0
     for found in _ANY.finditer(text):
         end = found.end()
         if not _USUAL.fullmatch(found[1]):
-            return _parsed(text)
-    return _parsed(text) if "{{" in text[end:] else None
+            return _parsed(text, release or Release())
+    return _parsed(text, release or Release()) if "{{" in text[end:] else None
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str) -> tuple[Message, int] | None:
+def _parsed(text: str, release: Release) -> tuple[Message, int] | None:
     try:
-        _Template(text).parse()
+        _Template(text, release).parse()
     except BadTemplate as error:
         return error.reason, error.offset
     return None
@@ -96,8 +100,9 @@ class _Block:
 class _Template:
     """One pass over a template: blocks that must be closed, and the variables that are known where it stands."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, release: Release) -> None:
         self.text = text
+        self.functions = FUNCTIONS | {name for name, since in NEWER_FUNCTIONS.items() if since <= release.version}
         self.blocks: list[_Block] = []
         self.variables = list(GIVEN)
         self.defined: set[str] = set()
@@ -336,7 +341,7 @@ class _Action:
             return "nil"
         if text in _KEYWORDS:
             self._unexpected()
-        if text not in FUNCTIONS:
+        if text not in self.template.functions:
             raise self._fail(say("The function {name} is not defined", name=text))
         return "function"
 

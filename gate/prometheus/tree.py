@@ -1,12 +1,12 @@
-"""Reads the YAML of Prometheus's files as its own reader does (go-yaml 3), and knows the place of everything.
+"""Parse the YAML of Prometheus's files into nodes that know their place.
 
-Scalars stay text: what is a number or a duration is for the reader of the file to say, and so a tag such as `!!int` is
-refused, which go-yaml takes where it fits. Built from the parser's events,
-because composing nodes costs five times as much, and rule files are long.
+Scalars stay text: `gate.prometheus.goyaml` decodes them by the type that is expected. The nodes are built from the
+parser's events, because composing them costs five times as much, and rule files are long.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +17,8 @@ from gate.messages import Message, say
 
 FILE_LIMIT = 32 * 2**20
 """Bytes of one file."""
-_NULLS = ("", "~", "null", "Null", "NULL")
-_TAGS = (None, "!", *(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map")))
+NULLS = ("", "~", "null", "Null", "NULL")
+_TAGS = "tag:yaml.org,2002:"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -31,18 +31,19 @@ class BadYaml(Exception):
 
 
 class Scalar(Struct):
-    """A leaf. `plain` is false where it stands in quotes or in a block."""
+    """A leaf. `plain` is false in quotes and in a block. `tag` is an explicit one, such as `!!int` or `!env`."""
 
     value: str
     plain: bool
     line: int
     column: int
     block: bool = False
+    tag: str = ""
 
     @property
     def null(self) -> bool:
-        """Whether nothing stands there."""
-        return self.plain and self.value in _NULLS
+        """Whether it has no value."""
+        return self.value in NULLS and ((self.plain and not self.tag) or self.tag == "!!null")
 
 
 class Sequence(Struct):
@@ -61,23 +62,21 @@ class Mapping(Struct):
     column: int
 
 
-Node = Scalar | Sequence | Mapping
+class Alias(Struct):
+    """A reference to a node that has an anchor, which may be one of those around it."""
+
+    target: Scalar | Sequence | Mapping
+    line: int
+    column: int
 
 
-def parse(raw: bytes) -> tuple[Node | None, Node | None]:
-    """The first document (None where there is none) and the second one, which Prometheus does not look at.
+Node = Scalar | Sequence | Mapping | Alias
 
-    Raises `BadYaml`.
-    """
+
+def parse(raw: bytes) -> Node | None:
+    """Return the first document, None if there is none. Prometheus does not look at what follows. Raises BadYaml."""
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise BadYaml(say("The file is not UTF-8"), line, column) from None
-    try:
-        documents = _documents(yaml.parse(text, Loader=_LOADER))
-        return next(documents, None), next(documents, None)
+        return next(_documents(yaml.parse(_decoded(raw), Loader=_LOADER)), None)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
@@ -85,6 +84,17 @@ def parse(raw: bytes) -> tuple[Node | None, Node | None]:
         raise BadYaml(say("This is not YAML: {what}", what=what), *place) from None
     except yaml.YAMLError as error:
         raise BadYaml(say("This is not YAML: {what}", what=str(error).splitlines()[0])) from None
+
+
+def _decoded(raw: bytes) -> str:
+    """Return the text of a file: UTF-8, or UTF-16 with a byte order mark."""
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise BadYaml(say("The file is not UTF-8"), line, column) from None
 
 
 class _Open:
@@ -110,17 +120,17 @@ class _Open:
 def _documents(events: Iterator[Any]) -> Iterator[Node]:
     """The documents, made without recursion. An alias is the very node that it stands for."""
     stack: list[_Open] = []
-    anchors: dict[str, Node] = {}
+    anchors: dict[str, Any] = {}
     root: Node = Scalar("", True, 1, 1)
     for event in events:
         kind = type(event)
-        if getattr(event, "tag", None) not in _TAGS:
-            mark = event.start_mark
-            what = say("The tag {tag} stands here, expected a value without a tag", tag=event.tag)
-            raise BadYaml(what, mark.line + 1, mark.column + 1)
         if kind is yaml.ScalarEvent:
             mark, style = event.start_mark, event.style
-            node: Node = Scalar(event.value, not style, mark.line + 1, mark.column + 1, style in ("|", ">"))
+            tag = (event.tag or "").replace(_TAGS, "!!", 1)
+            plain = not style or tag == "!"
+            node: Node = Scalar(
+                event.value, plain, mark.line + 1, mark.column + 1, style in ("|", ">"), tag.strip("!") and tag
+            )
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             made = Mapping if kind is yaml.MappingStartEvent else Sequence
             node = made([], event.start_mark.line + 1, event.start_mark.column + 1)
@@ -144,8 +154,8 @@ def _documents(events: Iterator[Any]) -> Iterator[Node]:
                 stack.append(_Open(node))  # type: ignore[arg-type]
 
 
-def _anchored(event: Any, anchors: dict[str, Node]) -> Node:
+def _anchored(event: Any, anchors: dict[str, Any]) -> Alias:
+    mark = event.start_mark
     if event.anchor not in anchors:
-        mark = event.start_mark
         raise BadYaml(say("The alias *{name} stands for nothing", name=event.anchor), mark.line + 1, mark.column + 1)
-    return anchors[event.anchor]
+    return Alias(anchors[event.anchor], mark.line + 1, mark.column + 1)

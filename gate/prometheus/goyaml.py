@@ -1,0 +1,591 @@
+"""Decode YAML nodes into typed values as go-yaml does: version 2 reads prometheus.yml, version 3 rule files.
+
+A `Kind` is a type of a Go program: text, number, list, object with known keys. What go-yaml refuses becomes a
+`Problem`; what it takes in silence (a number for a text, `yes` for a bool, a null for anything) is taken.
+https://github.com/go-yaml/yaml
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as MappingType
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from gate.messages import Message, say
+from gate.prometheus.releases import Release
+from gate.prometheus.tree import Alias, BadYaml, Mapping, Node, Scalar, Sequence
+
+_DEPTH = 60
+"""How deeply `<<` may nest; the kinds themselves are flat."""
+_PROBLEMS = 200
+_FREE_STEPS, _FREE_ALIASES = 1000, 100
+_RATIO_FROM, _RATIO_TO = 400_000, 4_000_000
+"""Limits of go-yaml against documents that consist of aliases of aliases."""
+_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
+_FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF"))
+_MAP: dict[str, bool | float | None] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True), **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")), **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}  # fmt: skip
+_MAP2 = {**_MAP, **dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])(?![0-9]).*", re.ASCII)
+_TAGS = {bool: "!!bool", int: "!!int", float: "!!float", str: "!!str", type(None): "!!null"}
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong with a place of a file. Lines and columns count from 1."""
+
+    line: int
+    column: int
+    reason: Message
+
+
+class Refused(Exception):
+    """A value that its kind does not take."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Failed:
+    """The type of `FAILED` and `ABSENT`."""
+
+
+FAILED = _Failed()
+"""What came of a node that has a problem."""
+ABSENT = _Failed()
+"""What comes of a null in version 3: the key counts as not given."""
+
+
+class Decoder:
+    """One pass over a file, as version 2 or 3 of go-yaml makes it."""
+
+    def __init__(self, release: Release, go_yaml: Literal[2, 3]) -> None:
+        self.release, self.two = release, go_yaml == 2
+        self.problems: list[Problem] = []
+        self._steps = self._aliased = self._alias_depth = 0
+        self._open: set[int] = set()
+        self._depth = 0
+        self._known: dict[tuple[int, int], tuple[Any, int]] = {}
+        """What the target of an alias has been decoded to as a kind, and in how many steps."""
+
+    def problem(self, at: Node, reason: Message) -> _Failed:
+        """Note a problem."""
+        if len(self.problems) < _PROBLEMS:
+            self.problems.append(Problem(at.line, at.column, reason))
+        return FAILED
+
+    def name_last(self, key: str) -> None:
+        """Put a key before the reason of the last problem, which is its value's."""
+        last = self.problems[-1]
+        self.problems[-1] = Problem(last.line, last.column, say("{key}: {reason}", key=key, reason=last.reason))
+
+    def decode(self, node: Node, kind: Kind) -> Any:
+        """Return the value of a node, `FAILED` after a problem, `ABSENT` for a null that changes nothing.
+
+        Raises BadYaml if the file consists of aliases, as go-yaml does.
+        """
+        self._steps += 1
+        self._aliased += self._alias_depth > 0
+        if self._aliased > _FREE_ALIASES and self._steps > _FREE_STEPS and self._aliased > self._steps * self._ratio():
+            raise BadYaml(say("The file consists of too many aliases"), node.line, node.column)
+        if isinstance(node, Alias):
+            return self._aliased_value(node, kind)
+        if self.two:
+            return kind.read(node, self, custom=not _is_early_null(node))
+        if isinstance(node, Scalar) and node.null:
+            return kind.zero if kind.nullable else ABSENT
+        return kind.read(node, self, custom=True)
+
+    def _ratio(self) -> float:
+        """Return the share of the steps that may come from aliases."""
+        share = (min(max(self._steps, _RATIO_FROM), _RATIO_TO) - _RATIO_FROM) / (_RATIO_TO - _RATIO_FROM)
+        return 0.99 - 0.89 * share
+
+    def _aliased_value(self, node: Alias, kind: Kind) -> Any:
+        known = self._known.get((id(node.target), id(kind)))
+        if known is not None:
+            self._steps += known[1]
+            self._aliased += known[1]
+            return known[0]
+        if id(node) in self._open or self._depth > _DEPTH:
+            return self.problem(node, say("The alias stands inside of what it stands for"))
+        before = self._steps
+        self._open.add(id(node))
+        self._alias_depth += 1
+        self._depth += 1
+        made = self.decode(node.target, kind)
+        self._depth -= 1
+        self._alias_depth -= 1
+        self._open.discard(id(node))
+        self._known[id(node.target), id(kind)] = (made, self._steps - before)
+        return made
+
+    def resolved(self, node: Scalar) -> Any:
+        """Return the value of a scalar by YAML's own rules: None, bool, int, float or str. Raises Refused."""
+        tag, text = node.tag, node.value
+        if (not tag and not node.plain) or tag == "!!str":
+            return text
+        if tag == "!!binary":
+            try:
+                return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode("utf-8", "surrogateescape")
+            except (binascii.Error, ValueError):
+                raise Refused(say("This is not base64")) from None
+        if tag and tag not in ("!!bool", "!!int", "!!float", "!!null", "!!timestamp"):
+            return text
+        value = _plain(text, self.two, dates=tag in ("", "!!timestamp"))
+        found = _TAGS[type(value)]
+        if tag == "!!float" and found == "!!int":
+            return float(value)
+        if tag and tag != found and not (tag == "!!timestamp" and _DATE.fullmatch(text)):
+            raise Refused(say("{value} is not a value of the type {tag}", value=text, tag=tag))
+        return value
+
+    def mismatch(self, node: Node, expected: Message) -> _Failed:
+        """Note that a node is of another type."""
+        if isinstance(node, Scalar):
+            return self.problem(node, say("{expected} is expected here, not {value}", expected=expected,
+                                          value=f'"{node.value[:50]}"'))  # fmt: skip
+        found = say("a list") if isinstance(node, Sequence) else say("a mapping")
+        return self.problem(node, say("{expected} is expected here, not {value}", expected=expected, value=found))
+
+    def pairs(self, node: Mapping, keys: Callable[[Node], Any]) -> Iterator[tuple[Any, Node, Node, bool]]:
+        """Yield each key of a mapping as (decoded, key, value, merged), in the order in which they take effect.
+
+        In version 2, `<<` overwrites what stands before it; in version 3 it only adds. `keys` decodes a key.
+        """
+        if self.two:
+            yield from self._pairs_2(node, keys, merged=False)
+        elif self._unique(node):
+            yield from self._pairs_3(node, keys, None)
+
+    def _unique(self, node: Mapping) -> bool:
+        seen: dict[str, Node] = {}
+        unique = True
+        for key, _ in node.entries:
+            if not isinstance(key, Scalar):
+                continue
+            if key.value in seen:
+                self.problem(key, say("The key '{key}' stands here twice", key=key.value))
+                unique = False
+            seen[key.value] = key
+        return unique
+
+    def _pairs_2(
+        self, node: Mapping, keys: Callable[[Node], Any], *, merged: bool
+    ) -> Iterator[tuple[Any, Node, Node, bool]]:
+        for key, value in node.entries:
+            if _is_merge(key, two=True):
+                sources = self._sources(value)
+                for source in reversed(sources):
+                    yield from self._within(source, lambda at: self._pairs_2(at, keys, merged=True))
+            elif not isinstance(name := keys(key), _Failed):
+                yield name, key, value, merged
+
+    def _pairs_3(
+        self, node: Mapping, keys: Callable[[Node], Any], known: set[Any] | None
+    ) -> Iterator[tuple[Any, Node, Node, bool]]:
+        merge: Node | None = None
+        own: set[Any] = set() if known is None else known
+        for key, value in node.entries:
+            if _is_merge(key, two=False):
+                merge = value
+                continue
+            name = keys(key)
+            if isinstance(name, _Failed) or (known is not None and name in known):
+                continue
+            own.add(name)
+            yield name, key, value, known is not None
+        for source in self._sources(merge) if merge is not None else ():
+            yield from self._within(source, lambda at: self._pairs_3(at, keys, own))
+
+    def _sources(self, node: Node) -> list[Node]:
+        """Return the mappings of a `<<`; none after a problem."""
+        found: list[Node] = node.entries if isinstance(node, Sequence) else [node]
+        for each in found:
+            if not isinstance(each.target if isinstance(each, Alias) else each, Mapping):
+                self.problem(each, say("'<<' takes a mapping, or a list of mappings"))
+                return []
+        return found
+
+    def _within(
+        self, source: Node, entries: Callable[[Mapping], Iterator[tuple[Any, Node, Node, bool]]]
+    ) -> Iterator[tuple[Any, Node, Node, bool]]:
+        self._steps += 1
+        target = source.target if isinstance(source, Alias) else source
+        if self._depth > _DEPTH or id(target) in self._open:
+            self.problem(source, say("'<<' is nested too deeply"))
+            return
+        self._depth += 1
+        self._open.add(id(target))
+        self._alias_depth += isinstance(source, Alias)
+        if isinstance(target, Mapping) and (self.two or self._unique(target)):
+            yield from entries(target)
+        self._alias_depth -= isinstance(source, Alias)
+        self._open.discard(id(target))
+        self._depth -= 1
+
+
+def _is_early_null(node: Node) -> bool:
+    """Whether version 2 takes it for a null before a type of its own is asked: `"null"` in quotes is one, too."""
+    if not isinstance(node, Scalar):
+        return False
+    return node.tag == "!!null" or (not node.tag and node.value in ("null", "~")) or (node.plain and not node.value)
+
+
+def _is_merge(key: Node, *, two: bool) -> bool:
+    return (
+        isinstance(key, Scalar)
+        and key.value == "<<"
+        and (key.tag == "!!merge" or (not key.tag and (key.plain or not two)))
+    )
+
+
+def _plain(text: str, two: bool, *, dates: bool) -> Any:
+    """Return the value of a plain scalar."""
+    first = text[:1]
+    if first not in "+-.0123456789":
+        return (_MAP2 if two else _MAP).get(text, text) if first in "yYnNtTfFoO~" else text
+    table = _MAP2 if two else _MAP
+    if text in table:
+        return table[text]
+    if first == ".":
+        return float(text) if _FLOAT.fullmatch(text) and math.isfinite(float(text)) else text
+    if dates and _DATE.fullmatch(text):
+        return text
+    return _number(text.replace("_", ""), text)
+
+
+def _number(plain: str, text: str) -> Any:
+    found = _INTEGER.fullmatch(plain)
+    if found:
+        sign, hexadecimal, binary, octal, decimal = found.groups()
+        digits, base = next((d, b) for d, b in ((hexadecimal, 16), (binary, 2), (octal, 8), (decimal, 10)) if d)
+        value = int(digits, base) * (-1 if sign == "-" else 1)
+        if -(2**63) <= value < 2**63 or (not sign and value < 2**64):
+            return value
+    if _FLOAT.fullmatch(plain) and math.isfinite(float(plain)):
+        return float(plain)
+    return text
+
+
+class Kind:
+    """A type of values."""
+
+    zero: Any = None
+    nullable = False
+    """Whether a null in version 3 sets it, as it does a list or a mapping."""
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        """Return the value of a node, or `FAILED`. `custom` is false for a null, which no type of its own checks."""
+        raise NotImplementedError
+
+
+class Text(Kind):
+    """A text. `parse` makes a value of it, or raises Refused."""
+
+    def __init__(self, parse: Callable[[str, Release], Any] | None = None, zero: Any = "") -> None:
+        self.parse, self.zero = parse, zero
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if not isinstance(node, Scalar):
+            return decoder.mismatch(node, say("Text"))
+        try:
+            text = _text(node, decoder)
+            if not custom or self.parse is None:
+                if text is not None and not isinstance(self.zero, str):
+                    return decoder.mismatch(node, say("Another value"))
+                return self.zero if text is None else text
+            return self.parse(text or "", decoder.release)
+        except Refused as refused:
+            return decoder.problem(node, refused.reason)
+
+
+def _text(node: Scalar, decoder: Decoder) -> str | None:
+    """Return the text of a scalar, None for a null. Raises Refused."""
+    if node.null:
+        return None
+    if not node.tag:
+        return node.value
+    value = decoder.resolved(node)
+    return str(value) if node.tag == "!!binary" else node.value
+
+
+class Bytes(Kind):
+    """A number of bytes with a unit, `10MB`."""
+
+    zero = 0
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if not isinstance(node, Scalar):
+            return decoder.mismatch(node, say("A number of bytes such as 10MB"))
+        if node.null:
+            return 0
+        try:
+            return _bytes(node.value)
+        except Refused as refused:
+            return decoder.problem(node, refused.reason)
+
+
+_UNITS = {"B": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4, "PiB": 5, "EiB": 6}
+_OLD_UNITS = {"B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4, "PB": 5, "EB": 6}
+_AMOUNTS = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]+)")
+
+
+def _bytes(text: str) -> int:
+    body = text[1:] if text[:1] in ("+", "-") else text
+    if body == "0":
+        return 0
+    for units in (_UNITS, _OLD_UNITS):
+        at, total = 0, 0.0
+        while (found := _AMOUNTS.match(body, at)) and (found[1] or found[2]) and found[3] in units:
+            total += float(f"{found[1] or '0'}.{found[2] or '0'}") * 1024 ** units[found[3]]
+            at = found.end()
+        if body and at == len(body):
+            # alecthomas/units compares as a float, which takes 2^63 itself
+            if total > 2**63:
+                raise Refused(say("{text} is too large", text=text))
+            return int(total) * (-1 if text.startswith("-") else 1)
+    raise Refused(say("{text} is not a number of bytes such as 512KB, 10MB or 1GiB", text=text or '""'))
+
+
+class Bool(Kind):
+    """A bool; `zero` is what a null means."""
+
+    def __init__(self, zero: bool | None = False) -> None:
+        self.zero = zero
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if isinstance(node, Scalar):
+            try:
+                value = decoder.resolved(node)
+            except Refused as refused:
+                return decoder.problem(node, refused.reason)
+            if value is None:
+                return self.zero
+            if isinstance(value, bool):
+                return value
+            if not decoder.two and value in _TRUE | _FALSE:
+                return value in _TRUE
+        return decoder.mismatch(node, say("true or false"))
+
+
+class Number(Kind):
+    """A number of Go's types `int64`, `uint64` and `float64`."""
+
+    zero = 0
+
+    def __init__(self, kind: Literal["int", "uint", "float"]) -> None:
+        self.kind = kind
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if isinstance(node, Scalar):
+            try:
+                value = decoder.resolved(node)
+            except Refused as refused:
+                return decoder.problem(node, refused.reason)
+            if value is None:
+                return 0
+            if not isinstance(value, bool | str) and self._fits(value):
+                return value
+        wanted = {"int": say("A whole number"), "uint": say("A whole number of 0 or more"), "float": say("A number")}
+        return decoder.mismatch(node, wanted[self.kind])
+
+    def _fits(self, value: float) -> bool:
+        if self.kind == "float":
+            return True
+        if isinstance(value, float):
+            return value <= (2**63 if self.kind == "int" else 2**64)
+        return -(2**63) <= value < 2**63 if self.kind == "int" else 0 <= value < 2**64
+
+
+class Anything(Kind):
+    """Any value."""
+
+    nullable = True
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        return node
+
+
+class List(Kind):
+    """A list of values of one kind; None if it is a null."""
+
+    nullable = True
+
+    def __init__(self, of: Kind) -> None:
+        self.of = of
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if isinstance(node, Scalar) and node.null:
+            return None
+        if not isinstance(node, Sequence):
+            return decoder.mismatch(node, say("A list"))
+        values = ((entry, decoder.decode(entry, self.of)) for entry in node.entries)
+        return Entries((value, entry) for entry, value in values if not isinstance(value, _Failed))
+
+
+class Entries(list[Any]):
+    """The values of a list; `nodes` are where they stand."""
+
+    def __init__(self, pairs: Iterable[tuple[Any, Node]] = ()) -> None:
+        both = list(pairs)
+        super().__init__(value for value, _ in both)
+        self.nodes = [node for _, node in both]
+
+
+class Table(Kind):
+    """A mapping with any keys and values of one kind each."""
+
+    nullable = True
+
+    def __init__(self, of: Kind, keys: Kind | None = None) -> None:
+        self.of, self.keys = of, keys or Text()
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if isinstance(node, Scalar) and node.null:
+            return None
+        if not isinstance(node, Mapping):
+            return decoder.mismatch(node, say("A mapping"))
+        found = Values(node)
+        for name, key, value, _ in decoder.pairs(node, lambda key: decoder.decode(key, self.keys)):
+            made = decoder.decode(value, self.of)
+            if made is FAILED:
+                if isinstance(value, Scalar):
+                    decoder.name_last(str(name))
+                continue
+            if decoder.two and name in found:
+                decoder.problem(key, say("The key '{key}' stands here twice", key=str(name)))
+                continue
+            found[name] = self.of.zero if made is ABSENT else made
+            found.keys_at[name], found.values_at[name] = key, value
+        return found
+
+
+class Values(dict[Any, Any]):
+    """The values of an object or table. `node` is where it stands, `keys_at` and `values_at` where each of its keys."""
+
+    def __init__(self, node: Node, defaults: MappingType[str, Any] | None = None) -> None:
+        super().__init__()
+        self.node, self.defaults = node, defaults or {}
+        self.keys_at: dict[Any, Node] = {}
+        self.values_at: dict[Any, Node] = {}
+
+    def __missing__(self, key: Any) -> Any:
+        return self.defaults.get(key)
+
+    def at(self, *keys: str) -> Node:
+        """Return where the first of some keys stands, else where the object does."""
+        return next((self.keys_at[key] for key in keys if key in self.keys_at), self.node)
+
+
+class Field(Struct, frozen=True):
+    """A key of an object: the versions that know it, and what it is when it is not given."""
+
+    kind: Any
+    default: Any = None
+    since: tuple[int, int] = (0, 0)
+    until: tuple[int, int] = (1000, 0)
+
+    def known(self, release: Release) -> bool:
+        """Whether a release knows it."""
+        return self.since <= release.version < self.until
+
+
+Rule = Callable[[Values, Decoder], None]
+"""A rule about an object as a whole: notes problems."""
+
+
+class Object(Kind):
+    """A mapping with known keys. `rules` are looked at when all its keys are good; a null skips them."""
+
+    def __init__(self, name: Message, fields: MappingType[str, Field], *rules: Rule, pointer: bool = False,
+                 ) -> None:  # fmt: skip
+        self.name, self.fields, self.rules, self.pointer = name, fields, rules, pointer
+        self.nullable = pointer
+        self.defaults = {key: _default(field) for key, field in fields.items()}
+
+    def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
+        if isinstance(node, Scalar) and node.null:
+            if not custom:
+                return None if self.pointer else Values(node, _zeros(self.fields))
+            # `Null` and `NULL` reach the type's own decoding, which sees an empty object
+            return self._checked(Values(node, _zeros(self.fields)), decoder)
+        if not isinstance(node, Mapping):
+            return decoder.mismatch(node, say("A mapping"))
+        before = len(decoder.problems)
+        values = Values(node, self.defaults)
+        own: set[str] = set()
+        for name, key, value, merged in decoder.pairs(node, lambda key: _name(key, decoder)):
+            self._take(values, name, key, value, decoder, own if not merged else None)
+        return values if len(decoder.problems) > before else self._checked(values, decoder)
+
+    def _checked(self, values: Values, decoder: Decoder) -> Any:
+        before = len(decoder.problems)
+        for rule in self.rules:
+            rule(values, decoder)
+            if len(decoder.problems) > before:
+                return FAILED
+        return values
+
+    def _take(self, values: Values, name: str, key: Node, value: Node, decoder: Decoder, own: set[str] | None) -> None:
+        field = self.fields.get(name)
+        if field is None or not field.known(decoder.release):
+            decoder.problem(key, self._unknown(name, field, decoder.release))
+            return
+        if own is not None and name in own:
+            decoder.problem(key, say("The key '{key}' stands here twice", key=name))
+            return
+        if own is not None:
+            own.add(name)
+        made = decoder.decode(value, field.kind)
+        if made is FAILED and isinstance(value, Scalar):
+            decoder.name_last(name)
+        if made is not FAILED and made is not ABSENT:
+            values[name] = made
+            values.keys_at[name], values.values_at[name] = key, value
+
+    def _unknown(self, name: str, field: Field | None, release: Release) -> Message:
+        if field is not None:
+            if release.version < field.since:
+                since = ".".join(map(str, field.since))
+                return say("Prometheus knows '{key}' in {what} since {since}, not in {release}",
+                           key=name, what=self.name, since=since, release=str(release))  # fmt: skip
+            until = ".".join(map(str, field.until))
+            return say("Prometheus has no '{key}' in {what} since {until}", key=name, what=self.name, until=until)
+        known = [key for key, each in self.fields.items() if each.known(release)]
+        near = difflib.get_close_matches(name, known, n=1)
+        if near:
+            return say("'{key}' is no key of {what}; did you mean '{near}'?", key=name, what=self.name, near=near[0])
+        if len(known) <= 12:
+            return say("'{key}' is no key of {what}, which has {known}", key=name, what=self.name,
+                       known=", ".join(known))  # fmt: skip
+        return say("'{key}' is no key of {what}", key=name, what=self.name)
+
+
+def _name(key: Node, decoder: Decoder) -> Any:
+    found = decoder.decode(key, _KEY)
+    return "" if found is ABSENT and not decoder.two else found
+
+
+_KEY = Text()
+
+
+def _default(field: Field) -> Any:
+    return field.kind.zero if field.default is None else field.default
+
+
+def _zeros(fields: MappingType[str, Field]) -> dict[str, Any]:
+    return {key: field.kind.zero for key, field in fields.items()}
