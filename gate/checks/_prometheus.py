@@ -93,8 +93,12 @@ class Presence:
 
     def __init__(self, api: Api, groups: Sequence[LoadedGroup]) -> None:
         self.api = api
-        self.rules = [rule for group in groups for rule in group.rules]
         self._known: dict[Selector, bool] = {}
+        self._makers: dict[str, list[LoadedRule]] = {}
+        """The loaded rules, by the names of the series that they make."""
+        for rule in (rule for group in groups for rule in group.rules):
+            for name in _ALERT_SERIES if rule.alerting else (rule.name,):
+                self._makers.setdefault(name, []).append(rule)
 
     def missing(self, texts: Iterable[str]) -> dict[str, tuple[Selector, ...]]:
         """Return the selectors that keep each expression from returning anything, as Prometheus has no series of them.
@@ -123,7 +127,13 @@ class Presence:
 
     def _is_made(self, selector: Selector, on_the_way: frozenset[str]) -> bool:
         """Return whether a loaded rule that makes the selector's series can return something."""
-        makers = [rule for rule in self.rules if _makes(rule, selector) and rule.expr not in on_the_way]
+        names = [selector.name] if selector.name else filter(selector.names, self._makers)
+        makers = [
+            rule
+            for name in names
+            for rule in self._makers.get(name, ())
+            if rule.expr not in on_the_way and _can_match(rule, selector)
+        ]
         if not makers or len(on_the_way) > _DEPTH:
             return False
         # A recorded metric that has series, but none that match, is recorded with other labels.
@@ -179,11 +189,8 @@ class Presence:
         self._ask_at_once(batch[middle:])
 
 
-def _makes(rule: LoadedRule, selector: Selector) -> bool:
+def _can_match(rule: LoadedRule, selector: Selector) -> bool:
     """Return whether the series of a rule can match a selector, as far as the rule's own labels tell."""
-    names = _ALERT_SERIES if rule.alerting else (rule.name,)
-    if not any(selector.names(name) for name in names):
-        return False
     labels = {**rule.labels, "alertname": rule.name} if rule.alerting else rule.labels
     return all(
         matcher.label not in labels or "{{" in labels[matcher.label] or matcher.matches(labels[matcher.label])

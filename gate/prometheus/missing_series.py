@@ -113,6 +113,11 @@ class Selector(Struct, frozen=True):
         seconds = math.ceil(max(self.window, _LOOKBACK))
         return f"last_over_time({self.text}[{seconds}s]{modifiers})"
 
+    @property
+    def name(self) -> str:
+        """The metric, if it is named and not matched."""
+        return next((each.value for each in self.matchers if (each.label, each.operator) == ("__name__", "=")), "")
+
     def names(self, metric: str) -> bool:
         """Return whether the selector reads a metric of this name."""
         named = [matcher for matcher in self.matchers if matcher.label == "__name__"]
