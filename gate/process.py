@@ -229,7 +229,12 @@ class Running:
         from concurrent.futures import Future
 
         self._finished: Future[Finished] = Future()
-        threading.Thread(target=self._follow, daemon=True).start()
+        try:
+            threading.Thread(target=self._follow, daemon=True).start()
+        except (RuntimeError, MemoryError):  # nobody would watch it: it must not go on
+            self._stopped.set()
+            self._until_gone()
+            raise
 
     @property
     def running(self) -> bool:

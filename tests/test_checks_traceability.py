@@ -58,7 +58,13 @@ def drilled(*alerts: str) -> dict[str, ItemResult]:
     return {"d": item}
 
 
-def asking(service: Service, root: Path, results: dict[str, ItemResult] | None = None, **fields: Any) -> Outcome:
+def asking(
+    service: Service,
+    root: Path,
+    results: dict[str, ItemResult] | None = None,
+    within: float | None = None,
+    **fields: Any,
+) -> Outcome:
     check = read({"target": "prometheus", "file": "rules.yml", **fields}, Traceability)
     staged = Staged(name="prometheus", base_url=service.url)
     now = time.monotonic()
@@ -70,7 +76,7 @@ def asking(service: Service, root: Path, results: dict[str, ItemResult] | None =
         fresh=now,
         results=results or {},
     )
-    return ask(Asked(check=check, within=None, timeout=15.0), world)
+    return ask(Asked(check=check, within=within, timeout=15.0), world)
 
 
 def rows(outcome: Outcome) -> dict[str, str]:
@@ -140,6 +146,24 @@ def test_coverage(running: Service, checkout: Path, drills: list[str], least: st
     """An alert counts as seen firing when a drill noticed it and Prometheus had it firing."""
     outcome = asking(running, checkout, drilled(*drills), links=["loaded"], fired={"critical": least})
     assert outcome.status is status
+
+
+@pytest.mark.parametrize(
+    ("fields", "once"),
+    [
+        ({"links": ["fired"]}, True),
+        ({"links": ["loaded"], "fired": {"critical": "100%"}}, True),
+        ({"links": ["annotation"]}, True),
+        ({"file": "nothing.yml"}, True),
+        ({"links": ["exposed"]}, False),
+    ],
+)
+def test_nothing_is_retried_that_cannot_change(
+    running: Service, checkout: Path, fields: dict[str, Any], once: bool
+) -> None:
+    """After the drills no alert is seen firing any more; Prometheus may still come to expose a metric."""
+    outcome = asking(running, checkout, within=1.0, **fields)
+    assert (outcome.status, outcome.evidence.tries == 1) == (Status.FAIL, once)
 
 
 def test_a_severity_that_no_alert_has(running: Service, checkout: Path) -> None:

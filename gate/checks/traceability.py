@@ -203,16 +203,19 @@ class Traceability(Check[Seen]):
         rows = tuple(_row(chain, links) for chain in seen.chains)
         evidence: dict[str, Any] = {"rows": rows, "answer": _table(seen)}
         if not seen.files:
-            return failed(no_files(self.file), **evidence)
+            return failed(no_files(self.file), final=True, **evidence)
         if not seen.chains and not seen.problems:
-            return failed(say("There is no alert in {files}", files=", ".join(seen.files[:_SHOWN])), **evidence)
+            nothing = say("There is no alert in {files}", files=", ".join(seen.files[:_SHOWN]))
+            return failed(nothing, final=True, **evidence)
         broken = [(chain, why) for chain in seen.chains if (why := chain.first(links))]
         problems = [say("{place}: {reason}", place=str(place), reason=why) for place, why in seen.problems]
         problems += [say("{alert}: {why}", alert=chain.name, why=why) for chain, why in broken]
-        problems += [*self._coverage(seen), *(say("no alert leads to {path}", path=path) for path in seen.orphans)]
+        lasting = [*self._coverage(seen), *(say("no alert leads to {path}", path=path) for path in seen.orphans)]
+        problems += lasting
         if problems:
             places = (*(place for place, _ in seen.problems), *(chain.place for chain, _ in broken))
-            return failed(together(problems), locations=places[:_SHOWN], **evidence)
+            final = bool(seen.problems or lasting) or any(chain.first(_lasting(links)) for chain in seen.chains)
+            return failed(together(problems), locations=places[:_SHOWN], final=final, **evidence)
         message = say(
             "{count} alerts, and of each these links hold: {links}; {fired} seen firing in a drill",
             count=len(seen.chains),
@@ -233,6 +236,11 @@ class Traceability(Check[Seen]):
                     severity=severity,
                     least=least,
                 )
+
+
+def _lasting(links: tuple[LinkName, ...]) -> tuple[LinkName, ...]:
+    """Return the links that nothing can mend once the drills are over; Prometheus may still load and scrape."""
+    return tuple(link for link in links if link not in ("loaded", "exposed"))
 
 
 def _named(file: ReadFile) -> list[Rule]:
