@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, Self
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from msgspec import Struct, field, structs
 
 import gate
-from gate import charsets
+from gate import charsets, memory_budget
 from gate.codings import CodingError, UnknownCodingError, coding_names, decoded
 from gate.http1 import NoResponseError, ProtocolError, Response
 from gate.messages import Message, say
@@ -119,6 +119,8 @@ class Request(Struct, frozen=True):
     redirects: int = 0
     tls: Tls = Tls()
     limit: int = BODY_LIMIT
+    weight: int = 8
+    """How many times its size a body needs in memory, with what its reader makes of it."""
 
 
 class Answer(Struct, frozen=True):
@@ -187,17 +189,63 @@ def parse_json(body: bytes | str) -> Any:
 
 
 def fetch(request: Request, deadline: float) -> Answer:
-    """Asks, and reads the body up to the limit. `deadline` is in `time.monotonic()` seconds. Raises HttpFailure."""
-    with open_stream(request, deadline) as stream:
-        body, truncated, unread = bytearray(), False, None
+    """Asks, and reads the body up to the limit. `deadline` is in `time.monotonic()` seconds. Raises HttpFailure.
+
+    A large body is kept on disk until there is room for it in the memory that all attempts share.
+    """
+    with memory_budget.current() as lease, open_stream(request, deadline + lease.waited) as stream, _Spool() as spool:
+        truncated, unread = False, None
         try:
             for chunk in stream.chunks():
-                body += chunk
+                spool.write(chunk)
         except TooLarge:
-            truncated, body = True, bytearray(torn(body))
+            truncated = True
         except Unreadable as failure:
             unread = failure.message
-        return structs.replace(stream.head, body=bytes(body), truncated=truncated, unread=unread)
+        except OSError as error:
+            raise failure_of("body", error, stream.head.timings) from error
+        body = spool.content(lease, request.weight)
+        return structs.replace(stream.head, body=torn(body) if truncated else body, truncated=truncated, unread=unread)
+
+
+class _Spool:
+    """A body that is being read: in memory while it is small, else in a file without a name."""
+
+    def __init__(self) -> None:
+        self._begun = bytearray()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, chunk: bytes) -> None:
+        """Add a piece."""
+        if self._file is not None:
+            self._file.write(chunk)
+            return
+        self._begun += chunk
+        if len(self._begun) > memory_budget.SMALL:
+            from tempfile import TemporaryFile  # few bodies need it
+
+            self._file = TemporaryFile()  # noqa: SIM115 - closed with the spool
+            self._file.write(self._begun)
+            self._begun.clear()
+
+    def content(self, lease: memory_budget.Lease, weight: int) -> bytes:
+        """Return the body once there is room for so many times its size. Raises HttpFailure if there is none."""
+        if self._file is None:
+            return bytes(self._begun)
+        try:
+            lease.reserve(self._file.tell() * weight)
+        except TimeoutError:
+            why = say("there was no room for it in memory: other checks read large bodies, too")
+            raise HttpFailure("body", why, timeout=True) from None
+        self._file.seek(0)
+        return self._file.read()
 
 
 @contextmanager

@@ -135,7 +135,8 @@ REFUSED = ["", "text", "text/", "/plain", "text/plain/x", "text/html", "*/*", "t
            "text / plain", "text/plain; charset="]  # fmt: skip
 """What Prometheus 3.5.3 refused when it was asked."""
 TAKEN = ["text/plain", "TEXT/Plain", "text/plain;", 'text/plain; charset=""', "text/plain; a=1; a=1",
-         "text/plain\t;\ta=b", "text/plain; charset='utf-8'", "text/plain; version=1.0.0; escaping=allow-utf-8"]  # fmt: skip
+         "text/plain\t;\ta=b", "text/plain; charset='utf-8'",
+         "text/plain; version=1.0.0; escaping=allow-utf-8"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "taken"), [*((kind, False) for kind in REFUSED), *((kind, True) for kind in TAKEN)])

@@ -11,7 +11,7 @@ import gate
 
 ROOT = Path(gate.__file__).parent
 ORDER = [
-    {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written", "charsets"},
+    {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written", "charsets", "memory_budget"},
     {"codings", "process_tree"},
     {"http1"},
     {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from gate import memory_budget
 from gate.checks._paths import find, shown
 from gate.checks.base import CannotObserve, no_url
 from gate.checks.world import World
@@ -56,7 +57,8 @@ def asking(world: World, target: str) -> Iterator[Api]:
     if not world.targets[target].base_url:
         raise no_url(target)
     try:
-        yield Api(world.url(target), world.deadline)
+        with memory_budget.current():
+            yield Api(world.url(target), world.deadline)
     except PrometheusError as error:
         raise CannotObserve(error.message, answer=error.answer, final=error.bad_query) from error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import structs
 
+from gate import memory_budget
 from gate.checks import CHECKS
 from gate.checks._tries import Try
 from gate.checks.base import CannotObserve, Check, Judgement, TargetDownError, failed, unobserved
@@ -172,13 +173,16 @@ def _deadlines(asked: Asked, world: World, began: float) -> Iterator[tuple[float
 
 def _try(check: Check[Any], world: World) -> Judgement:
     """One try, in a thread of its own, so that a check that hangs costs its time limit and no more."""
+    lease = memory_budget.Lease()
     try:
-        attempt = Try(lambda: _judge(check, world))
+        attempt = Try(lambda: _judge(check, world, lease))
         found = attempt.wait(_look_again(world))
-        while not found and not _given_up(check, world):
+        while not found and not _given_up(check, world, lease):
             found = attempt.wait(_look_again(world))
     except BaseException as error:  # noqa: BLE001 - whatever a thread raises, or none to be had, is an ERROR of this item
         return _broke(error)
+    finally:
+        lease.close()
     if found:
         return found[0]
     if world.cancelled.is_set():
@@ -191,16 +195,18 @@ def _look_again(world: World) -> float:
     return min(0.2, max(0.01, world.deadline + _GRACE - time.monotonic()))
 
 
-def _given_up(check: Check[Any], world: World) -> bool:
+def _given_up(check: Check[Any], world: World, lease: memory_budget.Lease) -> bool:
     """Whether a try that has not ended is no longer waited for. One that puts something back always is."""
     if check.ends_itself:
         return False
-    return world.cancelled.is_set() or time.monotonic() >= world.deadline + _GRACE
+    return world.cancelled.is_set() or time.monotonic() >= world.deadline + lease.waited + _GRACE
 
 
-def _judge(check: Check[Any], world: World) -> Judgement:
+def _judge(check: Check[Any], world: World, lease: memory_budget.Lease) -> Judgement:
     try:
-        return check.judge(check.observe(world))
+        # a drill goes on for long: what it asks gives its room back after each question
+        with nullcontext() if check.ends_itself else memory_budget.using(lease):
+            return check.judge(check.observe(world))
     except CannotObserve as error:
         return unobserved(
             error.message, answer=error.answer, advice=error.advice, attachments=error.attachments, final=error.final

@@ -35,6 +35,9 @@ from gate.secrets import beginning_of, torn
 from gate.staging.spec import HttpUrl
 from gate.written import form
 
+_JSON_LIMIT = 16 * 2**20
+_JSON_WEIGHT, _TEXT_WEIGHT = 30, 8
+"""How many times its size a body needs in memory: JSON of empty objects, text outside of the BMP."""
 _SHOWN_BODY = 4096
 _EXCERPT = 200
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -136,6 +139,7 @@ class Http(Check[Seen]):
             redirects=self.redirects,
             tls=self._tls(world),
             limit=self.limit,
+            weight=_JSON_WEIGHT if self.json_ else _TEXT_WEIGHT,
         )
         try:
             return Seen(http.fetch(request, world.deadline), now=time.time())
@@ -176,6 +180,9 @@ class Http(Check[Seen]):
         if answer.truncated and (self.text or self.json_):
             message = say("The body is larger than {limit} and can't be judged", limit=size(self.limit))
             return unobserved(message, **_evidence(answer), advice=say("Raise its `limit`"))
+        if self.json_ and len(answer.body) > _JSON_LIMIT:
+            message = say("The body is larger than {limit}, which is too large for JSON", limit=size(_JSON_LIMIT))
+            return unobserved(message, **_evidence(answer))
         unread = answer.text_problem() if self.text else answer.unread
         if unread and (self.text or self.json_):
             return unobserved(unread, **_evidence(answer))

@@ -94,9 +94,15 @@ class Promql(Check[Seen]):
             yield from self._of_values(seen)
 
     def _of_values(self, seen: tuple[Series, ...]) -> Iterator[Message]:
-        wrong = [problem for problem in map(self._of_value, seen) if problem]
-        if self.matching == "each" or len(wrong) == len(seen):
-            yield from wrong
+        wrong = [series for series in seen if self._is_wrong(series)]
+        if self.matching == "any" and len(wrong) < len(seen):
+            return
+        yield from filter(None, map(self._of_value, wrong[:_SHOWN]))
+        if len(wrong) > _SHOWN:
+            yield say("{count} more series are not as expected", count=len(wrong) - _SHOWN)
+
+    def _is_wrong(self, series: Series) -> bool:
+        return series.value is None or number_unlike(self.value, series.value, "") is not None
 
     def _of_value(self, series: Series) -> Message | None:
         at = beginning_of(str(series), 200)

@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from gate import http
 from gate.messages import Message, say
 from gate.prometheus import durations
-from gate.secrets import beginning_of
+from gate.secrets import REACH, beginning_of
+
+Data = TypeVar("Data")
+Made = TypeVar("Made")
 
 ANSWER_LIMIT = 32 * 2**20
 """Bytes of an answer."""
+_WEIGHT = 20
+"""How many times its size an answer needs in memory. Labels of two characters need the most."""
+_REMARKS_LIMIT = 64 * 1024
+_MOST_OPENINGS = 2_000_000
 _SHOWN = 2000
 # What the API writes. float() reads more, such as "1_000", " 1", "infinity" and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Inf)|NaN")
@@ -41,6 +49,38 @@ class PrometheusError(Exception):
         self.message = message
         self.answer = answer
         self.bad_query = bad_query
+
+
+class _Envelope(Struct):
+    """What every answer has. `data` is not decoded: each question knows what to make of it."""
+
+    status: Literal["success", "error"]
+    data: Raw = Raw(b"null")
+    error: str = ""
+    errorType: str = ""
+    warnings: Raw = Raw(b"null")
+    infos: Raw = Raw(b"null")
+
+
+class _Result(Struct):
+    """The data of a query."""
+
+    resultType: str
+    result: Raw
+
+
+class _Histogram(Struct):
+    count: str
+    sum: str
+
+
+class _Entry(Struct):
+    """A series of a query's result: with `value` or `histogram` at one time, or with `values` in the course of time."""
+
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    values: list[tuple[float, str]] | None = None
+    histogram: tuple[float, _Histogram] | None = None
 
 
 class Series(Struct, frozen=True):
@@ -131,30 +171,19 @@ class Api:
 
     def query(self, query: str) -> list[Series]:
         """The instant vector (or scalar, as one series) of a query."""
-        data = _mapping(self._get("query", query=query))
-        if data.get("resultType") == "scalar":
-            return [Series({}, _sample(data.get("result")))]
-        if data.get("resultType") != "vector":
+        found = _typed(self._get_raw("query", query=query)[0], _Result)
+        if found.resultType == "scalar":
+            return [Series({}, _sample(_typed(found.result, tuple[float, str])))]
+        if found.resultType != "vector":
             raise PrometheusError(say("The result of the query is a {kind}, not a vector or scalar",
-                                      kind=beginning_of(str(data.get("resultType")), 40)), bad_query=True)  # fmt: skip
-        return [_series(_mapping(entry)) for entry in _list(data.get("result"))]
+                                      kind=beginning_of(found.resultType, 40)), bad_query=True)  # fmt: skip
+        return _replaced(_typed(found.result, list[_Entry]), _series)
 
     def query_range(self, query: str, start: float, end: float, step: float) -> list[Course]:
         """The course of each series of a query between two Unix times, a point every `step` seconds."""
-        data = _mapping(
-            self._get("query_range", query=query, start=f"{start:.3f}", end=f"{end:.3f}", step=f"{step:.3f}")
-        )
-        matrix = _list(data.get("result"))
-        return [
-            Course(
-                _texts(_mapping(entry).get("metric")),
-                tuple(
-                    (_number(point[0]), _sample(point))
-                    for point in map(_pair, _list(_mapping(entry).get("values", [])))
-                ),
-            )
-            for entry in matrix
-        ]
+        bounds = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        found = _typed(self._get_raw("query_range", query=query, **bounds)[0], _Result)
+        return _replaced(_typed(found.result, list[_Entry]), _course)
 
     def targets(self) -> list[ActiveTarget]:
         """What Prometheus scrapes now."""
@@ -187,48 +216,84 @@ class Api:
 
     def _get_at(self, path: str, **parameters: str) -> tuple[Any, float]:
         """Return the data of a response and the server's time in Unix seconds."""
+        raw, now = self._get_raw(path, **parameters)
+        if _openings(raw) > _MOST_OPENINGS:
+            raise PrometheusError(say("The answer of Prometheus has more than {count} lists and objects",
+                                      count=_MOST_OPENINGS))  # fmt: skip
+        return _typed(raw, object), now
+
+    def _get_raw(self, path: str, **parameters: str) -> tuple[Raw, float]:
+        """Return the data of a response as JSON, and the server's time in Unix seconds."""
         url = f"{self.base_url}/api/v1/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
         request = http.Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
-                               limit=ANSWER_LIMIT)  # fmt: skip
+                               limit=ANSWER_LIMIT, weight=_WEIGHT)  # fmt: skip
         try:
             answer = http.fetch(request, self.deadline)
         except http.HttpFailure as failure:
             raise PrometheusError(say("Prometheus did not answer: {why}", why=failure.message)) from None
         return self._data(answer), _server_time(answer)
 
-    def _data(self, answer: http.Answer) -> Any:
-        shown = f"HTTP {answer.status}\n\n{beginning_of(answer.text(), _SHOWN)}"
+    def _data(self, answer: http.Answer) -> Raw:
+        begun = http.decode_text(answer.body[: 4 * _SHOWN + REACH], answer.header("content-type") or "")
+        shown = f"HTTP {answer.status}\n\n{beginning_of(begun, _SHOWN)}"
         if answer.truncated:
             raise PrometheusError(say("The answer of Prometheus is larger than 32 MiB"), shown)
         try:
-            body = http.parse_json(answer.body)
-        except ValueError as error:
+            body = msgspec.json.decode(answer.body, type=_Envelope)
+        except msgspec.ValidationError:
+            raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
+                                      status=answer.status), shown) from None  # fmt: skip
+        except (ValueError, RecursionError, msgspec.DecodeError) as error:
             what = say("What answered is not Prometheus's API: HTTP {status}, and no JSON: {why}",
                        status=answer.status, why=beginning_of(str(error), 100))  # fmt: skip
             raise PrometheusError(what, shown) from None
-        if not isinstance(body, dict) or body.get("status") not in ("success", "error"):
+        if body.status == "success" and answer.status != 200:
             raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
                                       status=answer.status), shown)  # fmt: skip
-        if body["status"] == "success" and answer.status != 200:
-            raise PrometheusError(say("What answered is not Prometheus's API: HTTP {status}, other JSON",
-                                      status=answer.status), shown)  # fmt: skip
-        if body["status"] == "error":
+        if body.status == "error":
             raise PrometheusError(
-                say("Prometheus refused: {error}", error=beginning_of(str(body.get("error")), 500)),
+                say("Prometheus refused: {error}", error=beginning_of(str(body.error), 500)),
                 shown,
-                bad_query=body.get("errorType") == "bad_data",
+                bad_query=body.errorType == "bad_data",
             )
-        if warnings := body.get("warnings"):
+        if warnings := _remarks(body.warnings):
             # A warning says that something is missing: a store that did not answer, samples that were dropped.
-            shown = beginning_of(_joined(warnings), 500)
+            shown = beginning_of("; ".join(warnings), 500)
             raise PrometheusError(say("The response of Prometheus may be incomplete; it warns: {warning}",
                                       warning=shown), shown)  # fmt: skip
-        self.infos += [info for info in body.get("infos") or () if isinstance(info, str) and info not in self.infos]
-        return body.get("data")
+        self.infos += [info for info in _remarks(body.infos) if info not in self.infos]
+        return body.data
 
 
-def _joined(texts: Any) -> str:
-    return "; ".join(map(str, texts)) if isinstance(texts, list) else str(texts)
+def _remarks(raw: Raw) -> list[str]:
+    """Return the warnings or hints of a response, whatever their form."""
+    text = bytes(raw)
+    if len(text) > _REMARKS_LIMIT:
+        return [text[:_REMARKS_LIMIT].decode(errors="replace")]
+    found = _typed(raw, object)
+    return [str(each) for each in (found if isinstance(found, list) else [found]) if each]
+
+
+def _typed(raw: Raw, wanted: type[Data]) -> Data:
+    """Decode a part of a response."""
+    try:
+        return msgspec.json.decode(raw, type=wanted)
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
+        raise PrometheusError(say("What answered is not Prometheus's API: {why}",
+                                  why=beginning_of(str(error), 200))) from None  # fmt: skip
+
+
+def _openings(raw: Raw) -> int:
+    """Count the characters that may open a list or an object, which are what JSON makes large in memory."""
+    text = bytes(raw)
+    return text.count(b"{") + text.count(b"[")
+
+
+def _replaced(entries: list[Any], make: Callable[[Any], Made]) -> list[Made]:
+    """Replace each entry by what is made of it: memory never holds all of both."""
+    for number, entry in enumerate(entries):
+        entries[number] = make(entry)
+    return entries
 
 
 def _server_time(answer: http.Answer) -> float:
@@ -275,20 +340,23 @@ def _texts(value: Any) -> Mapping[str, str]:
     return {name: _text(text) for name, text in _mapping(value if value is not None else {}).items()}
 
 
-def _series(entry: Mapping[str, Any]) -> Series:
-    labels = _texts(entry.get("metric"))
-    if "histogram" not in entry:
-        return Series(labels, _sample(entry.get("value")))
-    histogram = _mapping(_pair(entry["histogram"])[1])
-    count, total = _text(histogram.get("count")), _text(histogram.get("sum"))
-    return Series(labels, None, f"{{count:{beginning_of(count, 40)}, sum:{beginning_of(total, 40)}}}")
+def _series(entry: _Entry) -> Series:
+    if entry.histogram is not None:
+        count, total = entry.histogram[1].count, entry.histogram[1].sum
+        return Series(entry.metric, None, f"{{count:{beginning_of(count, 40)}, sum:{beginning_of(total, 40)}}}")
+    if entry.value is None:
+        raise _bad("a sample")
+    return Series(entry.metric, _sample(entry.value))
 
 
-def _sample(value: Any) -> float:
-    text = _text(_pair(value)[1])
-    if not _NUMBER.fullmatch(text):
+def _course(entry: _Entry) -> Course:
+    return Course(entry.metric, tuple(_replaced(entry.values or [], lambda point: (point[0], _sample(point)))))
+
+
+def _sample(point: tuple[float, str]) -> float:
+    if not _NUMBER.fullmatch(point[1]):
         raise _bad("a number")
-    return float(text)
+    return float(point[1])
 
 
 def _seconds(value: Any) -> float:
