@@ -76,7 +76,7 @@ def _folders(top: Path, root: Path) -> Iterator[Path]:
 def _names(folder: Path, root: Path) -> list[str]:
     """Return the names in a folder, sorted. Raises CannotObserve if the folder cannot be read."""
     try:
-        return sorted(os.listdir(folder))
+        return sorted(path.name for path in folder.iterdir())
     except OSError as error:
         why = error.strerror or str(error)
         raise CannotObserve(say("{path} can't be read: {why}", path=shown(folder, root), why=why)) from error
