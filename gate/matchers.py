@@ -1,23 +1,44 @@
 """Matchers: the one way in which a checklist says what value it expects, wherever a value is expected.
 
-A literal means equal, a list means one of, a mapping of operators means all of them, and any other mapping is matched
-as a subset of a JSON object. Nothing ever equals a missing value or NaN, unless the matcher itself says so.
+A literal means equal, a list means one of, a mapping of operators means all of them. Where JSON is expected, any other
+mapping is matched as a subset of an object. A missing value and NaN match only what asks for them.
+
+A matcher knows the type of what it is matched against. One that nothing or everything matches raises ValueError.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from typing import Any, ClassVar, Self
 
 from gate import patterns
 from gate.messages import Message, say
-from gate.quantities import Quantity, duration, parse_duration, parse_size, size
+from gate.quantities import DURATION_SCHEMA, SIZE_SCHEMA, Quantity, duration, parse_duration, parse_size, size
 from gate.secrets import beginning_of
+from gate.written import Unfilled, nearest, one_of
 
 OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
-
+_COMPARISONS = ("gt", "ge", "lt", "le")
+_OF_NUMBERS: tuple[str, ...] = ("equals", "not", *_COMPARISONS)
+_OF_TEXT = ("equals", "not", "matches", "contains")
+_SYNONYMS = {
+    **dict.fromkeys(("eq", "==", "=", "equal", "is"), "equals"),
+    **dict.fromkeys(("ne", "neq", "!=", "not_equals", "isnt"), "not"),
+    **dict.fromkeys(("gte", ">=", "min", "minimum", "at_least"), "ge"),
+    **dict.fromkeys(("lte", "<=", "max", "maximum", "at_most"), "le"),
+    **dict.fromkeys((">", "more_than", "greater_than", "above"), "gt"),
+    **dict.fromkeys(("<", "less_than", "below"), "lt"),
+    **dict.fromkeys(("regex", "regexp", "match", "pattern", "=~"), "matches"),
+    **dict.fromkeys(("includes", "include", "has", "substring"), "contains"),
+}
+"""Operators of other tools, with the one that means the same here."""
+_NEVER_FIELDS = frozenset({"eq", "ne", "neq", "gte", "lte", "==", "!=", "=", ">", ">=", "<", "<=", "=~"})
+"""Names that are operators elsewhere. A JSON mapping of nothing else is a slip, not a field's name."""
+_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 _SHOWN = 20
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": lambda self: False})()
@@ -29,23 +50,27 @@ Where = str | Message
 
 
 class Matcher:
-    """What is expected of one value. In a checklist it has a form of its own (`gate.written.Form`)."""
+    """Expect one value, of any JSON type. In a checklist it has a form of its own (`gate.written.Form`).
+
+    Subclasses are of one type: they accept only what a value of that type can be. Every matcher can match something and
+    can miss something, as far as that can be decided, and so can each of its parts.
+    """
 
     __slots__ = ("spec",)
     of: ClassVar[Any] = Any
     then: ClassVar[Any] = Any
     shown: ClassVar[bool] = False
-    schema: ClassVar[dict[str, Any]] = {
-        "description": (
-            "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset. "
-            "What stands after `matches` is a regular expression of RE2's."
-        ),
-        "anyOf": [{"type": ["string", "number", "boolean", "null", "array"]}, {"type": "object"}],
-    }
+    operators: ClassVar[tuple[str, ...]] = OPERATORS
+    noun: ClassVar[str] = "value"
+    """What is matched, for errors."""
+    may_always_match: ClassVar[bool] = False
+    """True if being there is all that may be expected of the value."""
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
-        _check(spec, ())
+        self._check(spec, ())
+        if self._always(spec) and not self.may_always_match:
+            raise ValueError(f"every {self.noun} is {describe(spec)}, expected something that can be wrong")
 
     def mismatch(self, value: Any, at: Where = "") -> Message | None:
         """None when the value is as expected, else `expected ..., got ...` with the path inside the value."""
@@ -78,44 +103,153 @@ class Matcher:
 
     made_of = before
 
+    @classmethod
+    def schema_of(cls, name: str) -> dict[str, Any]:
+        """The JSON Schema of such a matcher. `name` is a reference to it, for what is nested."""
+        nested = {"anyOf": [{"$ref": name}, {"type": "null"}]}
+        return {
+            "description": (
+                "A literal, a list (one of), operators such as {gt: 0}, or a JSON subset. "
+                "What stands after `matches` is a regular expression of RE2's."
+            ),
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "items": nested, "minItems": 1},
+                {"type": "object", "additionalProperties": nested, "minProperties": 1},
+            ],
+        }
+
+    def _check(self, spec: Any, at: tuple[str, ...]) -> None:
+        """Raise ValueError if a matcher or a part of it, at some fields of a JSON object, makes no sense."""
+        where = f" (in {'.'.join(at)})" if at else ""
+        if isinstance(spec, list):
+            if not spec:
+                raise ValueError("expected at least one value in the list: an empty one matches nothing" + where)
+            for entry in spec:
+                self._check(entry, at)
+        elif not isinstance(spec, dict):
+            self._check_literal(spec, where)
+        elif not spec:
+            raise ValueError("expected at least one field: an empty mapping matches anything" + where)
+        elif self._are_fields(spec, where):
+            for key, value in spec.items():
+                self._check(value, (*at, str(key)))
+            return
+        else:
+            self._check_operators(spec, where, at)
+        if self._never(spec):
+            raise ValueError(f"no {self.noun} is {describe(spec)}, expected something that can be{where}")
+
+    def _are_fields(self, spec: dict[str, Any], where: str) -> bool:
+        """Return whether the keys of a mapping are the fields of an object. Raise ValueError if they are slips."""
+        if self.operators != OPERATORS:
+            for key in spec:
+                if key not in self.operators:
+                    raise ValueError(self._not_an_operator(str(key)) + where)
+            return False
+        slips = [key for key in spec if key in _NEVER_FIELDS]
+        if slips and all(key in OPERATORS or key in _NEVER_FIELDS for key in spec):
+            raise ValueError(f"{self._not_an_operator(slips[0])} For a field: {{equals: {{'{slips[0]}': ...}}}}{where}")
+        return not _is_operators(spec)
+
+    @classmethod
+    def _a_noun(cls) -> str:
+        return f"an {cls.noun}" if cls.noun[0] in "aeiou" else f"a {cls.noun}"
+
+    def _not_an_operator(self, key: str) -> str:
+        expected = one_of(self.operators)
+        if key in OPERATORS:
+            return f"operator '{key}' does not fit {self._a_noun()}, expected {expected}"
+        meant = _SYNONYMS.get(key.lower())
+        hint = f"; did you mean '{meant}'?" if meant in self.operators else nearest(key, self.operators)
+        return f"unknown operator '{key}', expected {expected}{hint}"
+
+    def _check_literal(self, value: Any, where: str) -> None:
+        """Raise ValueError if a value of this type cannot equal `value`."""
+        if isinstance(value, Unfilled):
+            raise ValueError(f"expected a value, got a variable that is empty{where}")
+        for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            self._check_literal(entry, where)
+
+    def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
+        for name, value in spec.items():
+            if name in _COMPARISONS and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(f"expected a number after '{name}'{where}{_unquoted(value)}")
+            if name in _COMPARISONS and math.isnan(value):
+                raise ValueError(f"expected a number after '{name}': nothing compares with NaN{where}")
+            if name == "equals":
+                self._check_literal(value, where)
+            if name == "matches":
+                _check_pattern(value, where)
+            if name == "not":
+                self._check(value, at)
+            if name == "contains":
+                if value == "":
+                    raise ValueError(f"expected some text after 'contains': every text contains nothing{where}")
+                self._check(value, at)
+
+    def _never(self, spec: Any) -> bool:
+        """Return whether no value can match, as far as that can be decided of a literal or of operators."""
+        if not isinstance(spec, dict):
+            return False
+        if "equals" in spec:
+            return _mismatch(spec, spec["equals"], "") is not None
+        rest = {name: wanted for name, wanted in spec.items() if name != "not"}
+        if any(name in rest for name in _COMPARISONS):
+            return not any(_mismatch(spec, number, "") is None for number in _around(_constants(spec), whole=False))
+        if "matches" in rest and not isinstance(rest.get("contains", ""), str):
+            return True
+        return "not" in spec and bool(rest) and _narrows(rest, spec["not"])
+
+    def _always(self, spec: Any) -> bool:
+        """Return whether every value matches, as far as that can be decided."""
+        if not isinstance(spec, list):
+            return False
+        excluded = [entry["not"] for entry in spec if _is_operators(entry) and entry.keys() == {"not"}]
+        return any(_narrows(wanted, spec) for wanted in excluded)
+
 
 def _is_operators(spec: Any) -> bool:
     return isinstance(spec, dict) and bool(spec) and all(key in OPERATORS for key in spec)
 
 
-def _check(spec: Any, at: tuple[str, ...]) -> None:
-    where = f" (in {'.'.join(at)})" if at else ""
-    if isinstance(spec, list) and not spec:
-        raise ValueError("expected at least one value in the list: an empty one matches nothing" + where)
-    if isinstance(spec, list):
-        for entry in spec:
-            _check(entry, at)
-    elif isinstance(spec, dict) and not spec:
-        raise ValueError("expected at least one field: an empty mapping matches anything" + where)
-    elif _is_operators(spec):
-        _check_operators(spec, where, at)
-    elif isinstance(spec, dict):
-        for key, value in spec.items():
-            _check(value, (*at, str(key)))
+def _check_pattern(value: Any, where: str) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a regular expression after 'matches'{where}")
+    try:
+        patterns.check(value)
+    except patterns.BadPattern as error:
+        raise ValueError(f"expected a regular expression after 'matches': {error}{where}") from error
+    if patterns.matches_anything(value):
+        raise ValueError(f"expected a regular expression that not every text matches{where}")
 
 
-def _check_operators(spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
-    for name, value in spec.items():
-        if name in ("gt", "ge", "lt", "le") and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ValueError(f"expected a number after '{name}'{where}")
-        if name == "matches":
-            if not isinstance(value, str):
-                raise ValueError(f"expected a regular expression after 'matches'{where}")
-            try:
-                patterns.check(value)
-            except patterns.BadPattern as error:
-                raise ValueError(f"expected a regular expression after 'matches': {error}{where}") from error
-            if patterns.matches_anything(value):
-                raise ValueError(f"expected a regular expression that not every text matches{where}")
-        if name == "not":
-            _check(value, at)
-        if name == "contains" and value == "":
-            raise ValueError(f"expected some text after 'contains': every text contains nothing{where}")
+def _unquoted(value: Any) -> str:
+    """Return advice for a number that is written as text."""
+    return f": write {value} without quotes" if isinstance(value, str) and _NUMBER.fullmatch(value) else ""
+
+
+def _constants(spec: Any) -> Iterator[float]:
+    """Yield all numbers in a matcher."""
+    if isinstance(spec, dict | list):
+        for entry in spec.values() if isinstance(spec, dict) else spec:
+            yield from _constants(entry)
+    elif isinstance(spec, int | float) and not isinstance(spec, bool):
+        yield spec
+
+
+def _around(constants: Iterable[float], *, whole: bool) -> list[float]:
+    """Return the constants and their neighbours: what compares with constants changes its answer nowhere else."""
+    found: list[float] = []
+    for each in constants:
+        if not math.isfinite(each):
+            found.append(each)
+        elif whole:
+            low, high = math.floor(each), math.ceil(each)
+            found += [low - 1, low, high, high + 1]
+        else:
+            found += [math.nextafter(each, -math.inf), each, math.nextafter(each, math.inf)]
+    return found
 
 
 def _mismatch(spec: Any, value: Any, at: Where) -> Message | None:
@@ -267,30 +401,163 @@ def _expected(wanted: Message, value: Any, at: Where) -> Message:
     return say("expected {wanted}, got {got}", wanted=wanted, got=got)
 
 
-class TextMatcher(Matcher):
-    """A matcher of text, such as a header: literal numbers and booleans in it stand for their own text."""
+class NumberMatcher(Matcher):
+    """Expect a number between `low` and `high`, whole or not."""
 
     __slots__ = ()
+    operators: ClassVar[tuple[str, ...]] = _OF_NUMBERS
+    noun = "number"
+    whole: ClassVar[bool] = False
+    low: ClassVar[float] = -math.inf
+    high: ClassVar[float] = math.inf
+
+    @classmethod
+    def schema_of(cls, name: str) -> dict[str, Any]:
+        limits = {
+            name: int(limit) for name, limit in (("minimum", cls.low), ("maximum", cls.high)) if math.isfinite(limit)
+        }
+        literal = {"type": "integer" if cls.whole else "number", **limits}
+        operators = {key: {"type": "number"} for key in _COMPARISONS} | {"equals": literal}
+        return _typed_schema(cls._a_noun().capitalize(), name, literal, operators)
+
+    def _check_literal(self, value: Any, where: str) -> None:
+        super()._check_literal(value, where)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"expected {self._a_noun()}, got {show(value)}{_unquoted(value)}{where}")
+        if not self._occurs(value):
+            raise ValueError(f"{show(value)} is not {self._a_noun()}, expected one that can occur{where}")
+
+    def _occurs(self, value: float) -> bool:
+        """Return whether a value that is observed can be this one."""
+        if math.isnan(value):
+            return self.low == -math.inf
+        return self.low <= value <= self.high and not (self.whole and (math.isinf(value) or value != int(value)))
+
+    def _samples(self, spec: Any) -> list[float]:
+        """Return values that can occur. If none of them matches, none does; if all match, all do."""
+        around = _around([*_constants(spec), self.low, self.high, 0], whole=self.whole)
+        return [value for value in [*around, math.nan] if self._occurs(value)]
+
+    def _never(self, spec: Any) -> bool:
+        return not any(_mismatch(spec, value, "") is None for value in self._samples(spec))
+
+    def _always(self, spec: Any) -> bool:
+        return all(_mismatch(spec, value, "") is None for value in self._samples(spec))
+
+
+class CountMatcher(NumberMatcher):
+    """Expect how many there are."""
+
+    __slots__ = ()
+    noun = "count"
+    whole = True
+    low = 0
+
+
+class PresentCountMatcher(CountMatcher):
+    """Expect how many there are of what has to be there: any number may do."""
+
+    __slots__ = ()
+    may_always_match = True
+
+
+class StatusMatcher(NumberMatcher):
+    """Expect an HTTP status code."""
+
+    __slots__ = ()
+    noun = "status code"
+    whole = True
+    low = 100
+    high = 999
+
+    def _check_literal(self, value: Any, where: str) -> None:
+        if isinstance(value, str) and re.fullmatch("[1-5][xX]{2}", value):
+            first = int(value[0]) * 100
+            raise ValueError(
+                f"expected a status code, got {show(value)}: write {{ge: {first}, lt: {first + 100}}}{where}"
+            )
+        super()._check_literal(value, where)
+
+
+class ExitCodeMatcher(NumberMatcher):
+    """Expect an exit code; minus its number for a signal."""
+
+    __slots__ = ()
+    noun = "exit code"
+    whole = True
+    low = -64
+    high = 255
+
+
+class TextMatcher(Matcher):
+    """Expect text, such as a header: literal numbers and booleans in it stand for their own text."""
+
+    __slots__ = ()
+    operators = _OF_TEXT
+    noun = "text"
 
     def __init__(self, spec: Any) -> None:
         super().__init__(_texts(spec))
+
+    @classmethod
+    def schema_of(cls, name: str) -> dict[str, Any]:
+        literal = {"type": ["string", "number", "boolean"]}
+        some = {**literal, "minLength": 1}
+        return _typed_schema(
+            "Text", name, literal, {"equals": literal, "contains": some, "matches": {"type": "string", "minLength": 1}}
+        )
+
+    def _check_literal(self, value: Any, where: str) -> None:
+        if not isinstance(value, str):
+            raise ValueError(f"expected text, got {show(value)}{where}")
+        super()._check_literal(value, where)
+
+    def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
+        if "contains" in spec:
+            self._check_literal(spec["contains"], where)
+        super()._check_operators(spec, where, at)
 
 
 def _texts(spec: Any) -> Any:
     if isinstance(spec, list):
         return [_texts(entry) for entry in spec]
-    if _is_operators(spec):
+    if isinstance(spec, dict):
         return {name: _texts(value) if name in ("equals", "not", "contains") else value for name, value in spec.items()}
     if isinstance(spec, bool):
         return "true" if spec else "false"
     return getattr(spec, "text", str(spec)) if isinstance(spec, int | float) else spec
 
 
-class _QuantityMatcher(Matcher):
-    """A matcher of numbers that carry their unit wherever they stand."""
+class HealthMatcher(TextMatcher):
+    """Expect the health of a Prometheus target."""
+
+    __slots__ = ()
+    noun = "health"
+    known: ClassVar[tuple[str, ...]] = ("up", "down", "unknown")
+
+    def _check_literal(self, value: Any, where: str) -> None:
+        super()._check_literal(value, where)
+        if value not in self.known:
+            raise ValueError(
+                f"expected {one_of(self.known)}, got {show(value)}{nearest(value.lower(), self.known)}{where}"
+            )
+
+    def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
+        Matcher._check_operators(self, {name: each for name, each in spec.items() if name != "contains"}, where, at)
+
+    def _never(self, spec: Any) -> bool:
+        return not any(_mismatch(spec, value, "") is None for value in self.known)
+
+    def _always(self, spec: Any) -> bool:
+        return all(_mismatch(spec, value, "") is None for value in self.known)
+
+
+class _QuantityMatcher(NumberMatcher):
+    """Expect a number that carries its unit wherever it stands."""
 
     __slots__ = ()
     shown = True
+    low = 0.0
 
     @staticmethod
     def parse(value: Any) -> float:
@@ -309,41 +576,92 @@ class _QuantityMatcher(Matcher):
         """As `Matcher.mismatch`; `value` is a number in seconds or bytes."""
         return super().mismatch(Quantity(value, type(self).words(value)), at)
 
-    @classmethod
-    def _numbers(cls, spec: Any) -> Any:
+    def _numbers(self, spec: Any) -> Any:
         if isinstance(spec, list):
-            return [cls._numbers(entry) for entry in spec]
+            return [self._numbers(entry) for entry in spec]
         if isinstance(spec, dict):
-            return {name: cls._numbers(value) for name, value in spec.items()}
-        if isinstance(spec, Quantity):
-            return spec
-        value = 0.0 if spec == 0 and not isinstance(spec, bool) else float(cls.parse(spec))
-        return Quantity(value, cls.words(value))
+            return {
+                name: self._numbers(value)
+                if name == "not"
+                else self._number(value)
+                if name in self.operators
+                else value
+                for name, value in spec.items()
+            }
+        return self._literal(self._number(spec))
+
+    def _literal(self, value: Quantity) -> Any:
+        """The matcher that a value alone stands for."""
+        return value
+
+    def _number(self, value: Any) -> Quantity:
+        if isinstance(value, Quantity):
+            return value
+        number = 0.0 if value == 0 and not isinstance(value, bool) else float(type(self).parse(value))
+        return Quantity(number, type(self).words(number))
 
 
 class DurationMatcher(_QuantityMatcher):
-    """A matcher of durations: `{ge: 1s, lt: 2m}`. One duration alone is a maximum."""
+    """Expect a duration: `{ge: 1s, lt: 2m}`. One duration alone is a maximum, because none is measured twice."""
 
     __slots__ = ()
+    noun = "duration"
+    operators = ("not", *_COMPARISONS)
+    low = math.ulp(0.0)
     parse = staticmethod(parse_duration)
+
+    @classmethod
+    def schema_of(cls, name: str) -> dict[str, Any]:
+        literal = {"anyOf": [DURATION_SCHEMA, {"const": 0}]}
+        return _typed_schema("A duration; alone, a maximum", name, literal, dict.fromkeys(_COMPARISONS, literal))
 
     @staticmethod
     def words(value: float) -> str:
         return duration(value)
 
-    def __init__(self, spec: Any) -> None:
-        super().__init__({"le": spec} if isinstance(spec, str) else spec)
+    def _literal(self, value: Quantity) -> Any:
+        return {"le": value}
 
 
 class SizeMatcher(_QuantityMatcher):
-    """A matcher of sizes: `{gt: 0, le: 8KiB}`."""
+    """Expect a size: `{gt: 0, le: 8KiB}`."""
 
     __slots__ = ()
+    noun = "size"
+    whole = True
     parse = staticmethod(parse_size)
+
+    @classmethod
+    def schema_of(cls, name: str) -> dict[str, Any]:
+        literal = {"anyOf": [SIZE_SCHEMA, {"const": 0}]}
+        return _typed_schema("A size", name, literal, dict.fromkeys(_COMPARISONS, literal) | {"equals": literal})
 
     @staticmethod
     def words(value: float) -> str:
         return size(int(value))
+
+
+MATCHERS: tuple[type[Matcher], ...] = (
+    Matcher, NumberMatcher, CountMatcher, PresentCountMatcher, StatusMatcher, ExitCodeMatcher, TextMatcher,
+    HealthMatcher, DurationMatcher, SizeMatcher,
+)  # fmt: skip
+"""All that a checklist has, for its JSON Schema."""
+
+
+def _typed_schema(what: str, name: str, literal: Any, operators: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a matcher of one type: a literal, a list (one of), or operators."""
+    nested = {"$ref": name}
+    ways = [
+        literal,
+        {"type": "array", "items": nested, "minItems": 1},
+        {
+            "type": "object",
+            "properties": {**operators, "not": nested},
+            "additionalProperties": False,
+            "minProperties": 1,
+        },
+    ]
+    return {"description": f"{what}: a literal, a list (one of), or operators such as {{not: ...}}.", "anyOf": ways}
 
 
 def unlike(wish: Matcher | None, value: Any, at: Where = "") -> Message | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, dataclass_transform
 
 from msgspec import Meta, Struct, StructMeta, field, structs
 
@@ -35,6 +35,9 @@ class _Frozen(StructMeta):
 class Model(Struct, metaclass=_Frozen):
     """Data that can't be changed."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that are often written here and belong elsewhere, with the place that is meant, for errors."""
+
     def but(self, **changes: Any) -> Self:
         """The same with some fields otherwise."""
         return structs.replace(self, **changes)
@@ -48,7 +51,7 @@ class Model(Struct, metaclass=_Frozen):
     @classmethod
     def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
         """Everything that is wrong with what somebody wrote."""
-        found = list(written.of_model(value, written.fields(cls), path))
+        found = list(written.of_model(value, written.fields(cls), path, elsewhere=cls.elsewhere))
         yield from found or written.as_a_whole(value, cls, path)
 
 
@@ -56,13 +59,12 @@ class Refers:
     """Marks a field that holds the name of a target, for the checklist to look up."""
 
 
-TargetName = Annotated[str, Refers()]
-"""The name of a target of the checklist. One that does not exist is an error of the checklist."""
-
-
 Instant = Annotated[datetime, Meta(tz=True)]
 """A time with its zone."""
 SomeText = Annotated[str, Meta(min_length=1)]
+TargetName = Annotated[SomeText, Refers()]
+"""The name of a target of the checklist. One that does not exist is an error of the checklist."""
+SomeTexts = Annotated[list[SomeText], Meta(min_length=1)]
 Natural = Annotated[int, Meta(ge=0)]
 """A whole number from 0."""
 

@@ -58,17 +58,24 @@ def _some_bytes(value: Any) -> int:
     return count
 
 
+DURATION_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "pattern": f"^{_DURATION}$",
+    "examples": ["500ms", "30s", "2m"],
+}
+SIZE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]}
+
+
 if TYPE_CHECKING:
     Duration = float
     PositiveDuration = float
     Size = int
 else:
-    _WRITTEN = {"type": "string", "pattern": f"^{_DURATION}$", "examples": ["500ms", "30s", "2m"]}
-    Duration = form(parse_duration, _WRITTEN)
+    Duration = form(parse_duration, DURATION_SCHEMA)
     """A duration, in seconds once loaded."""
-    PositiveDuration = form(_more_than_nothing, _WRITTEN)
+    PositiveDuration = form(_more_than_nothing, DURATION_SCHEMA)
     """A duration that is more than none, in seconds once loaded."""
-    Size = form(_some_bytes, {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]})
+    Size = form(_some_bytes, SIZE_SCHEMA)
     """A size of more than nothing, in bytes once loaded."""
 
 

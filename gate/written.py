@@ -7,7 +7,7 @@ asked about each part by itself, so that all mistakes come at once and nothing i
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cache
 from typing import (
@@ -31,6 +31,12 @@ Path_ = tuple[str | int, ...]
 T = TypeVar("T")
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list", tuple: "a list",
           dict: "a mapping"}  # fmt: skip
+
+
+class Unfilled(str):
+    """Empty text that was written as a variable: nothing was filled in."""
+
+    __slots__ = ()
 
 
 class Mistake(Struct, frozen=True):
@@ -125,11 +131,24 @@ def _decoded(wanted: Any, value: Any) -> Any:
 
 
 def read(value: Any, wanted: type[Data]) -> Data:
-    """The value as a type, such as a model. Raises Mistaken with everything that is wrong."""
+    """Return the value as a type, such as a model. Raises Mistaken with everything that is wrong.
+
+    A key whose value says nothing is a mistake, although msgspec would take it for a key that is not there.
+    """
+    if _holds_nothing(value) and (found := list(mistakes(value, wanted))):
+        raise Mistaken(found)
     try:
         return wanted.made_of(value)
     except (msgspec.ValidationError, ValueError) as error:
         raise Mistaken(list(mistakes(value, wanted)) or [Mistake((), str(error), value)]) from None
+
+
+def _holds_nothing(value: Any) -> bool:
+    """Return whether null or an empty mapping is anywhere in a value."""
+    if isinstance(value, dict | list):
+        entries = value.values() if isinstance(value, dict) else value
+        return value == {} or any(map(_holds_nothing, entries))
+    return value is None
 
 
 def mistakes(value: Any, wanted: Any, path: Path_ = ()) -> Iterator[Mistake]:
@@ -236,11 +255,15 @@ def _looks_like(value: Any, wanted: Any) -> bool:
 
 
 def of_model(
-    value: Any, known: dict[str, structs.FieldInfo], path: Path_, also: Iterable[str] = ()
+    value: Any,
+    known: dict[str, structs.FieldInfo],
+    path: Path_,
+    also: Iterable[str] = (),
+    elsewhere: Mapping[str, str] = {},
 ) -> Iterator[Mistake]:
     """Everything that keeps a value from being the fields of a model: unknown and missing keys, and each field.
 
-    `also`: keys that may stand beside them, and do not.
+    `also`: keys that may stand beside them, and do not. `elsewhere`: keys of other models, with where to write them.
     """
     if not isinstance(value, dict):
         yield Mistake(path, "expected a mapping", value)
@@ -248,13 +271,23 @@ def of_model(
     names = sorted({*known, *also})
     for key in value:
         if key not in known:
-            text = f"unknown key '{key}', expected {one_of(names)}{nearest(str(key), names)}"
+            hint = f"; did you mean {elsewhere[key]}?" if key in elsewhere else nearest(str(key), names)
+            text = f"unknown key '{key}', expected {one_of(names)}{hint}"
             yield Mistake((*path, key), text, value[key], "key")
     for key, field in known.items():
         if key in value:
-            yield from mistakes(value[key], field.type, (*path, key))
+            found = list(mistakes(value[key], field.type, (*path, key)))
+            yield from found or _of_nothing(value[key], field, (*path, key))
         elif field.required:
             yield Mistake(path, f"key '{key}' is missing, expected it here", value, "whole")
+
+
+def _of_nothing(value: Any, field: structs.FieldInfo, path: Path_) -> Iterator[Mistake]:
+    """Yield a mistake if a value of the right type says no more than the missing key would."""
+    if value is None:
+        yield Mistake(path, "expected a value, or no such key", value)
+    elif value == {} and isinstance(default(field), Struct):
+        yield Mistake(path, "expected at least one entry, or no such key", value)
 
 
 def as_a_whole(value: Any, model: type[Struct], path: Path_) -> Iterator[Mistake]:

@@ -301,12 +301,12 @@ def test_a_mistake_hides_no_unfit_fault() -> None:
 def test_two_checks_hide_no_mistake() -> None:
     """Where two checks stand in an item, what is wrong inside each is said, too."""
     found = items(
-        "      - {id: s.a, title: A, http: {url: 'http://x', status: 1, bogus: 1}, tcp: {hosst: a, port: 1}}\n"
+        "      - {id: s.a, title: A, http: {url: 'http://x', status: 200, bogus: 1}, tcp: {hosst: a, port: 1}}\n"
     )
     assert [error.split(",")[0] for error in found] == [
-        "7:64: unknown key 'bogus'",
-        "7:75: expected exactly one check",
-        "7:81: unknown key 'hosst'",
+        "7:66: unknown key 'bogus'",
+        "7:77: expected exactly one check",
+        "7:83: unknown key 'hosst'",
     ]
 
 
@@ -407,3 +407,120 @@ def test_what_a_target_comes_after(after: str, said: str) -> None:
     """A target comes after others of the checklist, and never after itself."""
     text = HEAD + f"targets:\n  one: {{start: {{command: sleep 9}}, after: [{after}]}}\n" + SECTIONS + ITEM
     assert [error.split(";")[0] for error in errors(text)] == [said]
+
+
+HTTP = "      - {{id: s.a, title: A, http: {{url: 'http://x', {}}}}}\n"
+NOTHING = {
+    "a key": ("status: 200, json: ", ["7:66: key 'json' has no value, expected one: nothing is written after it"]),
+    "null": ("status: 200, json: null", ["7:72: expected a value, or no such key, got null"]),
+    "text: null": ("status: 200, text: ~", ["7:72: expected a value, or no such key, got null"]),
+    "a variable": (
+        "status: '${CODE:-}', latency: 5s",
+        ["7:61: expected a value, got a variable that is empty"],
+    ),
+    "a variable in quotes": (
+        'status: 200, text: "${CODE:-}"',
+        ["7:72: expected a value, got a variable that is empty"],
+    ),
+    "an operand": (
+        "text: {contains: }",
+        [
+            "7:59: expected text, got null",
+            "7:60: key 'contains' has no value, expected one: nothing is written after it",
+        ],
+    ),
+    "an operand that is a variable": (
+        "text: {not: '${CODE-}'}",
+        ["7:59: expected a value, got a variable that is empty"],
+    ),
+    "a field of JSON": (
+        "json: {checks: {db: }}",
+        ["7:69: key 'db' has no value, expected one: nothing is written after it"],
+    ),
+    "a member": ("status: [200, null]", ["7:61: expected a status code, got null"]),
+    "a header": ("header: {X-A: null}", ["7:67: expected text, got null"]),
+    "a nested key": ("tls: {expires_in: null}", ["7:71: expected a value, or no such key, got null"]),
+    "an empty mapping": ("status: 200, tls: {}", ["7:71: expected at least one entry, or no such key, got {}"]),
+    "no headers": ("status: 200, header: {}", ["7:74: expected at least one entry, got {}"]),
+    "what is sent": ("status: 200, body: null", ["7:72: expected a value, or no such key, got null"]),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_key_that_is_written_has_a_value(name: str) -> None:
+    """An expectation that is empty is an error, however it became so, and wherever it is."""
+    text, expected = NOTHING[name]
+    assert items(HTTP.format(text)) == expected
+
+
+def test_a_variable_that_fills_in_nothing() -> None:
+    """Nothing is written after a key whose variable is empty."""
+    text = "      - id: s.a\n        title: A\n        http:\n          url: http://x\n          status: ${CODE:-}\n"
+    assert items(text) == ["11:11: key 'status' has no value, expected one: nothing is written after it"]
+    assert load_text(HEAD + SECTIONS + text, "f.yml", {"CODE": "200"}).checklist.items
+
+
+def test_a_member_of_which_nothing_is_written() -> None:
+    """A dash with nothing behind it is an error."""
+    text = "      - id: s.a\n        title: A\n        http:\n          url: http://x\n          json:\n            -\n"
+    assert items(text) == ["12:14: the entry has no value, expected one: nothing is written there"]
+
+
+@pytest.mark.parametrize("text", ["json: {error: null}", "json: {equals: null}", "text: ''", "json: {a: [null, 1]}"])
+def test_null_and_empty_text_that_are_meant(text: str) -> None:
+    """JSON null is expected inside of JSON, and an empty body by quotes."""
+    assert load_text(HEAD + SECTIONS + HTTP.format(text), "f.yml", {}).checklist.items
+
+
+def test_what_another_file_fills_in(tmp_path: Path) -> None:
+    """A key without a value is none where a later file gives it one."""
+    base, over = tmp_path / "a.yml", tmp_path / "b.yml"
+    base.write_text(HEAD + "targets: {api: {url: }}\n" + SECTIONS + ITEM)
+    over.write_text("targets: {api: {url: 'http://x'}}\n")
+    assert load([base, over], {}).checklist.targets["api"].url == "http://x"
+    with pytest.raises(ChecklistError, match="key 'url' has no value"):
+        load([base], {})
+
+
+def test_extensions_may_be_empty() -> None:
+    """Keys of the user's own are."""
+    assert load_text(HEAD + "x-a:\n" + SECTIONS + ITEM, "f.yml", {}).checklist.items
+
+
+READY = "steady: [{http: {url: 'http://x', status: 200}}]"
+ELSEWHERE = {
+    "an observation": (
+        "      - {id: s.a, title: A, drill: {" + READY + ", fault: {stop: api}, expect: []}}\n",
+        "did you mean 'observe'?",
+    ),
+    "an option of the item": (
+        "      - {id: s.a, title: A, http: {url: 'http://x', status: 200, within: 5s}}\n",
+        "did you mean 'within' beside the check, not under it?",
+    ),
+    "a key of the check": (
+        "      - {id: s.a, title: A, http: {url: 'http://x'}, status: 200}\n",
+        "did you mean 'status' under 'http'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_key_that_belongs_elsewhere(name: str) -> None:
+    """A key that only makes sense elsewhere is told its place."""
+    text, hint = ELSEWHERE[name]
+    assert any(error.endswith(hint) for error in items(text))
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("{image: nginx}", "did you mean 'image' under 'start:'?"),
+        ("{environment: {A: b}, url: 'http://x'}", "did you mean 'environment' under 'start:'?"),
+        ("{depends_on: [b], url: 'http://x'}", "did you mean 'after'?"),
+        ("{start: {image: nginx, port: 80}}", "did you mean 'port' beside 'start', not under it?"),
+        ("{start: {image: nginx, env: {A: b}}}", "did you mean 'environment'?"),
+    ],
+)
+def test_a_key_of_a_target_that_belongs_elsewhere(target: str, hint: str) -> None:
+    """So is a key of a target, as Compose files have it."""
+    assert any(error.endswith(hint) for error in errors(HEAD + f"targets: {{api: {target}}}\n" + SECTIONS + ITEM))

@@ -38,7 +38,7 @@ JUDGED = [
     ({"count": 2}, (A, B), Status.PASS, "2 files match *.md, 2.0 KiB in all"),
     ({"count": 0}, (), Status.PASS, "0 files match *.md, 0 B in all"),
     ({"count": {"ge": 1}}, (), Status.FAIL, "files that match *.md: expected at least 1, got 0"),
-    ({"count": {"ge": 0}, "size": {"gt": 0}}, (), Status.FAIL, "*.md does not exist"),
+    ({"count": {"lt": 9}, "size": {"gt": 0}}, (), Status.FAIL, "*.md does not exist"),
     ({"contains": "two"}, (A,), Status.PASS, "a.md exists, 2.0 KiB, and contains 'two'"),
     ({"contains": ["two", "three"]}, (A,), Status.FAIL, "a.md does not contain 'three'"),
     ({"contains": "x"}, (), Status.FAIL, "*.md does not exist"),

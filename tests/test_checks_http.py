@@ -174,12 +174,52 @@ def test_certificates(tmp_path: Path) -> None:
         {"url": "http://b", "limit": "0B"},
         {"url": "http://b", "redirects": 100},
         {"url": "http://b", "json_": 1},
+        {"url": "http://b", "status": 42},
+        {"url": "http://b", "body": None},
+        {"url": "http://b", "header": {}},
+        {"url": "http://b", "tls": {}},
     ],
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
     with pytest.raises(Mistaken):
         check("http", **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "meant"),
+    [
+        ({"body": {"contains": "ok"}}, "'text'"),
+        ({"body": "ok"}, "'text'"),
+        ({"body": {"status": "ok"}}, "'json'"),
+        ({"body": {"matches": "ok"}, "method": "GET"}, "'text'"),
+        ({"body": {"not": "ok"}, "method": "HEAD"}, "'text'"),
+        ({"headers": {"Server": "nginx"}}, "'header: {Server: ...}'"),
+        ({"headers": {"set-cookie": "a=b"}, "method": "POST", "body": "x"}, "'header: {set-cookie: ...}'"),
+        ({"headers": {"Content-Type": "text/html"}}, "'header: {Content-Type: ...}'"),
+        ({"headers": {"X-A": {"contains": "b"}}}, "'header'"),
+    ],
+)
+def test_what_is_sent_for_what_is_expected(fields: dict[str, Any], meant: str) -> None:
+    """A key that is sent, with what can only be expected, is an error that names the key that is meant."""
+    with pytest.raises(Mistaken, match="did you mean") as caught:
+        check("http", url="http://b", status=200, **fields)
+    assert meant in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"body": {"contains": "ok"}, "method": "POST"},
+        {"body": {"query": 1}, "method": "GET"},
+        {"headers": {"Content-Type": "text/plain"}, "method": "DELETE"},
+        {"headers": {"Accept": "text/plain", "Cache-Control": "no-cache", "X-Request-Id": "1"}},
+        {"body": "", "method": "POST", "headers": {"Content-Type": "text/plain"}},
+    ],
+)
+def test_what_may_be_sent(fields: dict[str, Any]) -> None:
+    """A method that is written is meant, and so are headers that requests have."""
+    assert check("http", url="http://b", status=200, **fields).kind == "http"
 
 
 def test_no_expectation() -> None:

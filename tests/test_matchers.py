@@ -5,9 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gate.matchers import MISSING, Matcher, TextMatcher
-from gate.written import Mistaken, read
+from gate.matchers import (
+    MISSING,
+    CountMatcher,
+    DurationMatcher,
+    ExitCodeMatcher,
+    HealthMatcher,
+    Matcher,
+    NumberMatcher,
+    PresentCountMatcher,
+    SizeMatcher,
+    StatusMatcher,
+    TextMatcher,
+)
+from gate.written import Mistaken, Unfilled, read
 
 NAN = float("nan")
 
@@ -158,3 +172,155 @@ def test_a_value_that_is_huge_is_cut() -> None:
 def test_narrower(narrow: Any, wide: Any, expected: bool) -> None:
     """One matcher is narrower than another where all that it takes is taken by the other, as their forms tell."""
     assert Matcher(narrow).narrows(Matcher(wide)) is expected
+
+
+def refused(kind: type[Matcher], spec: Any) -> str:
+    """What a matcher that makes no sense is told."""
+    with pytest.raises(Mistaken) as caught:
+        read(spec, kind)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "why"),
+    [
+        (StatusMatcher, "5xx", 'expected a status code, got "5xx": write {ge: 500, lt: 600}'),
+        (StatusMatcher, "200", 'expected a status code, got "200": write 200 without quotes'),
+        (StatusMatcher, True, "expected a status code, got true"),
+        (StatusMatcher, None, "expected a status code, got null"),
+        (StatusMatcher, [200, 2000], "2000 is not a status code, expected one that can occur"),
+        (StatusMatcher, {"not": {"gt": "500"}}, "expected a number after 'gt': write 500 without quotes"),
+        (
+            StatusMatcher,
+            {"gt": 5, "lt": 3},
+            "no status code is more than 5 and less than 3, expected something that can be",
+        ),
+        (StatusMatcher, {"not": {"gt": 5, "lt": 3}}, "no status code is more than 5 and less than 3, expected"),
+        (StatusMatcher, {"gt": 299, "lt": 300}, "no status code is more than 299 and less than 300"),
+        (StatusMatcher, {"lt": 1000}, "every status code is less than 1000, expected something that can be wrong"),
+        (StatusMatcher, [200, {"not": 200}], "every status code is 200 or anything but 200"),
+        (
+            StatusMatcher,
+            {"matches": "^5"},
+            "operator 'matches' does not fit a status code, expected 'equals', 'not', 'gt'",
+        ),
+        (ExitCodeMatcher, {"not": "0"}, 'expected an exit code, got "0": write 0 without quotes'),
+        (
+            ExitCodeMatcher,
+            {"not": {"eq": 0}},
+            "unknown operator 'eq', expected 'equals', 'not', 'gt', 'ge', 'lt' or 'le'",
+        ),
+        (ExitCodeMatcher, {"not": 256}, "256 is not an exit code"),
+        (CountMatcher, {"ge": 0}, "every count is at least 0"),
+        (CountMatcher, {"lt": 0}, "no count is less than 0"),
+        (CountMatcher, {"not": -1}, "-1 is not a count"),
+        (CountMatcher, 1.5, "1.5 is not a count"),
+        (CountMatcher, NAN, "NaN is not a count"),
+        (CountMatcher, {"graeter": 1}, "unknown operator 'graeter'"),
+        (NumberMatcher, {"lte": 1}, "did you mean 'le'?"),
+        (NumberMatcher, {">=": 1}, "did you mean 'ge'?"),
+        (NumberMatcher, {"gt": NAN}, "nothing compares with NaN"),
+        (NumberMatcher, {"ge": 5, "not": {"ge": 4}}, "no number is"),
+        (TextMatcher, None, "expected text, got null"),
+        (TextMatcher, ["a", None], "expected text, got null"),
+        (
+            TextMatcher,
+            {"gt": 5},
+            "operator 'gt' does not fit a text, expected 'equals', 'not', 'matches' or 'contains'",
+        ),
+        (TextMatcher, {"startswith": "a"}, "unknown operator 'startswith'"),
+        (TextMatcher, {"match": "a"}, "did you mean 'matches'?"),
+        (TextMatcher, {"contains": ["a", "b"]}, 'expected text, got ["a", "b"]'),
+        (TextMatcher, {"equals": "a", "contains": "b"}, "no text is"),
+        (TextMatcher, {"contains": "a", "not": {"contains": "a"}}, "no text is"),
+        (TextMatcher, [{"contains": "a"}, {"not": {"contains": "a"}}], "every text is"),
+        (TextMatcher, Unfilled(), "expected a value, got a variable that is empty"),
+        (TextMatcher, {"not": Unfilled()}, "expected a value, got a variable that is empty"),
+        (HealthMatcher, "UP", "expected 'up', 'down' or 'unknown', got \"UP\"; did you mean 'up'?"),
+        (HealthMatcher, {"not": "sick"}, "expected 'up', 'down' or 'unknown'"),
+        (HealthMatcher, {"not": {"matches": "^x"}}, "no health is"),
+        (HealthMatcher, {"matches": "u|d"}, "every health is"),
+        (DurationMatcher, {"gt": "5s", "lt": "3s"}, "no duration is"),
+        (DurationMatcher, {"equals": "5s"}, "operator 'equals' does not fit a duration"),
+        (DurationMatcher, {"ge": 0}, "every duration is"),
+        (DurationMatcher, "0s", "no duration is at most 0 ms"),
+        (DurationMatcher, {"max": "5s"}, "did you mean 'le'?"),
+        (SizeMatcher, {"ge": 0}, "every size is at least 0 B"),
+        (SizeMatcher, {"contains": "1KiB"}, "operator 'contains' does not fit a size"),
+        (
+            Matcher,
+            {"a": {"gte": 5}},
+            "unknown operator 'gte', expected 'equals', 'not', 'gt', 'ge', 'lt', 'le', 'matches'",
+        ),
+        (
+            Matcher,
+            {"a": {"b": {"gt": 5, "lt": 3}}},
+            "no value is more than 5 and less than 3, expected something that can be",
+        ),
+        (Matcher, {"a": {"gt": 5, "matches": "x"}}, "no value is"),
+        (Matcher, {"not": {"gt": 5, "contains": "x"}}, "no value is"),
+        (Matcher, {"a": {"contains": {"b": {"not": {"lt": 1, "ge": 1}}}}}, "no value is"),
+        (Matcher, {"a": Unfilled()}, "expected a value, got a variable that is empty"),
+        (Matcher, {"equals": {"a": [Unfilled()]}}, "expected a value, got a variable that is empty"),
+        (Matcher, {"contains": {}}, "expected at least one field"),
+        (Matcher, [{"gt": 1}, {"not": {"gt": 2}}], "every value is"),
+    ],
+)
+def test_matchers_that_nothing_or_everything_matches(kind: type[Matcher], spec: Any, why: str) -> None:
+    """What is expected fits the type of what is there, can be, and can be otherwise: so does each part of it."""
+    assert why in refused(kind, spec)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "value"),
+    [
+        (StatusMatcher, {"ge": 200, "lt": 300}, 204), (StatusMatcher, {"not": {"ge": 500}}, 404),
+        (ExitCodeMatcher, {"not": 0}, 1), (ExitCodeMatcher, -9, -9), (CountMatcher, 0, 0), (CountMatcher, {"gt": 0}, 1),
+        (PresentCountMatcher, {"ge": 0}, 0), (NumberMatcher, NAN, NAN), (NumberMatcher, {"ge": 0}, 0),
+        (NumberMatcher, {"gt": 0.1, "lt": 0.2}, 0.15), (NumberMatcher, float("inf"), float("inf")),
+        (TextMatcher, "", ""), (TextMatcher, {"contains": "a", "not": {"contains": "b"}}, "a"),
+        (TextMatcher, {"contains": 5}, "15"), (HealthMatcher, {"not": "down"}, "up"),
+        (HealthMatcher, ["up", "down"], "up"),
+        (DurationMatcher, "5s", 4.0), (DurationMatcher, {"not": "5s"}, 6.0),
+        (SizeMatcher, 0, 0),
+        (SizeMatcher, {"gt": 0}, 1), (Matcher, {"a": None}, {"a": None}),
+        (Matcher, {"a": [None, ""]}, {"a": ""}),
+        (Matcher, {"a": {"not": None}}, {"a": 1}), (Matcher, {"equals": []}, []),
+        (Matcher, {"min": 1, "max": 2}, {"min": 1, "max": 2}),
+        (Matcher, {"matches": 3, "total": 5}, {"matches": 3, "total": 5}),
+        (Matcher, {"equals": {"gte": 5}}, {"gte": 5}),
+    ],
+)  # fmt: skip
+def test_matchers_of_a_type(kind: type[Matcher], spec: Any, value: Any) -> None:
+    """What makes sense is taken, and matches."""
+    assert read(spec, kind).mismatch(value) is None
+
+
+_BOUNDS = st.dictionaries(st.sampled_from(["gt", "ge", "lt", "le", "equals", "not"]), st.integers(-2, 6), min_size=1)
+_RANGES = st.recursive(
+    st.integers(-2, 6) | _BOUNDS,
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.fixed_dictionaries({"not": inner}),
+    max_leaves=4,
+)
+
+
+@given(_RANGES)
+def test_a_count_is_refused_exactly_if_it_is_settled_in_advance(spec: Any) -> None:
+    """A matcher of counts that is taken matches some count and misses another; a simple one that is not, does not."""
+    try:
+        made = CountMatcher(spec)
+    except ValueError:
+        if isinstance(spec, dict) and "not" not in spec:
+            assert len({_all_hold(spec, count) for count in range(12)}) == 1 or _has_none(spec)
+    else:
+        assert len({made.matches(count) for count in range(12)}) == 2
+
+
+def _all_hold(spec: dict[str, int], count: int) -> bool:
+    holds = {"gt": int.__gt__, "ge": int.__ge__, "lt": int.__lt__, "le": int.__le__, "equals": int.__eq__}
+    return all(holds[name](count, wanted) for name, wanted in spec.items())
+
+
+def _has_none(spec: dict[str, int]) -> bool:
+    """Whether a part of it names a count that there cannot be."""
+    return spec.get("equals", 0) < 0

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from gate.checklist.models import Checklist, Item
 from gate.checks import CHECKS
+from gate.checks._drill.spec import Criterion, FaultSpec
+from gate.checks.asked import Asked
 from gate.model import Model
 from gate.quantities import Duration
-from gate.written import Mistaken, convert, mistakes, read
+from gate.staging.faults import FAULTS
+from gate.written import Mistaken, Unfilled, default, fields, mistakes, read
+from tests.parts.models import models_in
 
 
 class Inner(Model):
@@ -77,6 +81,9 @@ def test_all_mistakes_come_at_once() -> None:
         ({"name": "a", "words": {}}, ("words",), "expected text or a list"),
         ({"name": "a", "pair": "x"}, ("pair",), "expected a list"),
         ({"name": "a", "inner": None}, ("inner",), "expected a mapping"),
+        ({"name": "a", "words": None}, ("words",), "expected a value, or no such key"),
+        ({"name": "a", "inner": {"wait": None}}, ("inner", "wait"), "expected a value, or no such key"),
+        ({"name": "a", "inner": {}}, ("inner",), "expected at least one entry, or no such key"),
     ],
 )
 def test_one_mistake(value: Any, path: tuple[str | int, ...], text: str) -> None:
@@ -105,10 +112,10 @@ _VALUES = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["name", "inner", "many", "words", "kind", "pair", "x"]), _VALUES))
 def test_mistakes_are_found_where_there_are_some_and_nowhere_else(value: Any) -> None:
-    """The walk never disagrees with msgspec: it finds none where it reads, and at least one where it doesn't."""
+    """The walk never disagrees with `read`: it finds none where it reads, and at least one where it doesn't."""
     try:
-        convert(value, Outer)
-    except msgspec.ValidationError:
+        read(value, Outer)
+    except Mistaken:
         assert list(mistakes(value, Outer))
     else:
         assert not list(mistakes(value, Outer))
@@ -121,8 +128,51 @@ def test_so_it_is_with_every_check(kind: str, value: st.DataObject) -> None:
     check = CHECKS.load(kind)
     given_ = value.draw(st.dictionaries(st.sampled_from(list(check.__struct_encode_fields__)), _VALUES, max_size=4))
     try:
-        check.made_of(given_)
-    except (msgspec.ValidationError, ValueError):
+        read(given_, check)
+    except Mistaken:
         assert list(check.mistakes(given_))
     else:
         assert not list(check.mistakes(given_))
+
+
+def below(model: type[Model]) -> set[type[Model]]:
+    """A model, and all that its fields are made of."""
+    found, waiting = {model}, [model]
+    while waiting:
+        for field in fields(waiting.pop()).values():
+            waiting += (new := models_in(field.type) - found)
+            found |= new
+    return found
+
+
+MODELS = sorted(
+    {
+        model
+        for top in (Checklist, Item, Criterion, *map(CHECKS.load, CHECKS.names()), *map(FAULTS.load, FAULTS.names()))
+        for model in below(top)
+    },
+    key=lambda model: model.__name__,
+)
+MAY_BE_EMPTY = {
+    "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env", "Http.body",
+    "Http.headers", "Item.needs", "Item.requires", "Others.allow", "Script.touches", "Start.args", "Start.environment",
+    "Target.after", "Target.provision", "Tests.env", "Tests.quarantine",
+}  # fmt: skip
+"""Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has."""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_key_that_is_written_says_something(model: type[Model]) -> None:
+    """Null is never a value of a key, and an empty text, list or mapping never an expectation."""
+    for key, field in fields(model).items():
+        name = f"{model.__name__}.{key}"
+        if key in ("check", "fault") and issubclass(model, Asked | FaultSpec):
+            continue
+        wrong: list[Any] = [None]
+        if name not in MAY_BE_EMPTY:
+            wrong += [[], {}] if isinstance(default(field), list | dict) else [{}]
+        if default(field) is None:
+            wrong.append(Unfilled())
+        for value in wrong:
+            told_at = [each.path for each in model.mistakes({key: value}) if each.path[:1] == (key,)]
+            assert told_at, f"{name}: {value!r}"

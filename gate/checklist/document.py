@@ -16,7 +16,7 @@ import yaml
 from msgspec import Struct, field
 
 from gate.checklist.problems import ChecklistError, Place, Problem
-from gate.written import Path_
+from gate.written import Path_, Unfilled
 
 FILE_LIMIT = 4 * 2**20
 DEPTH_LIMIT = 64
@@ -52,6 +52,8 @@ class Scalar(Struct):
 
     place: Place
     value: Any
+    blank: bool = False
+    """Whether nothing is written there: neither `null` nor quotes."""
 
 
 class Sequence(Struct):
@@ -173,7 +175,7 @@ class _Builder:
     def _made(self, event: Any, events: Iterator[Any], depth: int) -> Tree:
         place = self._place(event)
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(place, self._value(event))
+            return self._scalar(place, event)
         if isinstance(event, yaml.SequenceStartEvent):
             sequence = Sequence(place)
             while not isinstance(child := next(events), yaml.SequenceEndEvent):
@@ -221,17 +223,18 @@ class _Builder:
         self._count(event, self.sizes[id(tree)])
         return tree
 
-    def _value(self, event: Any) -> Any:
+    def _scalar(self, place: Place, event: Any) -> Scalar:
         text = event.value
         if "${" in text or "$$" in text:
             try:
                 text = self.interpolate(text)
             except ValueError as error:
-                self._problem(self._place(event), str(error))
+                self._problem(place, str(error))
         if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
-            self._problem(self._place(event), f"tag '{event.tag}' stands here, expected a value without a tag")
-        plain = event.style in (None, "") and event.tag is None
-        return _resolved(text) if plain else text
+            self._problem(place, f"tag '{event.tag}' stands here, expected a value without a tag")
+        if event.style in (None, "") and event.tag is None:
+            return Scalar(place, _resolved(text), blank=text == "")
+        return Scalar(place, Unfilled() if event.value and not text else text)
 
     def _count(self, event: Any, nodes: int) -> None:
         self.nodes += nodes
@@ -260,6 +263,17 @@ def _resolved(text: str) -> Any:
         number.text = text
         return number
     return text
+
+
+def blanks(tree: Tree, path: Path_ = ()) -> Iterator[Path_]:
+    """Yield the path of each value of which nothing is written."""
+    if isinstance(tree, Scalar):
+        if tree.blank:
+            yield path
+        return
+    entries = tree.entries.items() if isinstance(tree, Mapping) else enumerate(tree.entries)
+    for key, entry in entries:
+        yield from blanks(entry, (*path, key))
 
 
 def flatten(tree: Tree) -> tuple[Any, dict[Path_, Place], dict[Path_, Place]]:

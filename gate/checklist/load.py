@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gate.checklist.document import Mapping as MappingTree
-from gate.checklist.document import Tree, flatten, parse, read
+from gate.checklist.document import Tree, blanks, flatten, parse, read
 from gate.checklist.explain import explain
 from gate.checklist.interpolate import interpolate
 from gate.checklist.merge import merge
@@ -104,16 +104,26 @@ def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...], *, w
     """`whole`: no file is missing from the tree, so that what is not in it is nowhere."""
     data, values, keys = flatten(tree)
     data = _without_extensions(data)
+    blank = {path for path in blanks(tree) if path[0] in data}
+    problems = [*problems, *(_of_blank(path, values, keys) for path in blank)]
     checklist = None
     try:
         checklist = read_as(data, Checklist)
     except Mistaken as error:
-        problems = [*problems, *explain(error.mistakes, values, keys, whole=whole)]
+        others = [each for each in error.mistakes if each.path not in blank]
+        problems = [*problems, *explain(others, values, keys, whole=whole)]
     if whole:
         problems = [*problems, *references(data, checklist, values)]
     if problems or checklist is None:
         raise ChecklistError(problems)
     return Loaded(checklist, values, names)
+
+
+def _of_blank(path: Path_, values: Mapping[Path_, Place], keys: Mapping[Path_, Place]) -> Problem:
+    """Return the problem of a value of which nothing is written, or whose variable is empty."""
+    if path in keys:
+        return Problem(keys[path], f"key '{path[-1]}' has no value, expected one: nothing is written after it")
+    return Problem(values[path], "the entry has no value, expected one: nothing is written there")
 
 
 def _without_extensions(data: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gate.checks import CHECKS
 from gate.checks._drill.spec import Criterion
 from gate.checks.asked import ONCE
 from gate.checks.base import Check
+from gate.matchers import MATCHERS
 from gate.model import Report
 from gate.staging.faults import FAULTS
 
@@ -25,12 +26,14 @@ def checklist_schema() -> dict[str, Any]:
     checks = {name: CHECKS.load(name) for name in CHECKS.names()}
     faults = {name: FAULTS.load(name) for name in FAULTS.names()}
     definitions = _definitions([Checklist, Item, Criterion, *checks.values(), *faults.values()])
+    definitions = {name: _without_nothing(schema) for name, schema in definitions.items()}
     for model in (Item, Criterion):
         definitions[model.__name__] = _asked(definitions[model.__name__])
     definitions["FaultSpec"] = _fault({name: definitions.pop(fault.__name__) for name, fault in faults.items()})
     for name, check in checks.items():
-        made = {**definitions.pop(check.__name__), **_expects(check)}
+        made = {**definitions.pop(check.__name__), **_expects(check), **check.schema_extra}
         definitions[name] = {**made, "title": name, "description": check.summary}
+    definitions |= {each.__name__: each.schema_of(_REF.format(name=each.__name__)) for each in MATCHERS}
     top = {**definitions.pop(Checklist.__name__), "$defs": definitions, "patternProperties": {"^x-": {}}}
     return {"$schema": _DRAFT, **_filled_in(top), "title": "prodgate checklist"}
 
@@ -50,6 +53,8 @@ def _definitions(models: list[Any]) -> dict[str, Any]:
 
 def _of_form(wanted: Any) -> dict[str, Any]:
     """The schema of a type that has a form of its own."""
+    if wanted in MATCHERS:
+        return {"$ref": _REF.format(name=wanted.__name__)}
     if hasattr(wanted, "model"):
         return {"$ref": _REF.format(name=wanted.model.__name__)}
     schema: dict[str, Any] = wanted.schema
@@ -58,6 +63,24 @@ def _of_form(wanted: Any) -> dict[str, Any]:
 
 def _clean(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "description": cleandoc(schema["description"])} if "description" in schema else schema
+
+
+def _without_nothing(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a model, in which a key that is written has a value."""
+    if "properties" not in schema:
+        return schema
+    return {**schema, "properties": {key: _with_value(entry) for key, entry in schema["properties"].items()}}
+
+
+def _with_value(schema: dict[str, Any]) -> dict[str, Any]:
+    null = {"type": "null"}
+    rest = {key: entry for key, entry in schema.items() if (key, entry) not in (("default", None), ("anyOf", [null]))}
+    if "anyOf" in rest:
+        ways = [way for way in rest.pop("anyOf") if way != null]
+        return rest | (ways[0] if len(ways) == 1 else {"anyOf": ways})
+    if "$ref" in rest and isinstance(rest.get("default"), dict):
+        return {**rest, "minProperties": 1}
+    return rest if rest.keys() & {"type", "$ref", "enum", "const"} else {**rest, "not": null}
 
 
 def _asked(schema: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ ANNOTATIONS = ("runbook", "runbook_url")
 class RunbookWish(Model):
     """How a runbook annotation leads to a file."""
 
-    annotation: Annotated[str | None, Meta(description="Its name; else `runbook`, or `runbook_url`.")] = None
+    annotation: Annotated[SomeText | None, Meta(description="Its name; else `runbook`, or `runbook_url`.")] = None
     prefix: Annotated[
         SomeText | None,
         Meta(

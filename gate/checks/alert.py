@@ -75,9 +75,13 @@ class Alert(Check[Seen]):
     ] = None
     labels: Annotated[
         dict[str, TextMatcher],
-        Meta(description="Only instances with these labels are looked at; the rule, where there is none."),
+        Meta(
+            min_length=1, description="Only instances with these labels are looked at; the rule, where there is none."
+        ),
     ] = {}
-    annotations: Annotated[dict[str, TextMatcher], Meta(description="What the annotations of these have to be.")] = {}
+    annotations: Annotated[
+        dict[str, TextMatcher], Meta(min_length=1, description="What the annotations of these have to be.")
+    ] = {}
     no_data: Annotated[
         bool, Meta(description="Whether an alert is inactive, too, while metrics of its expression have no series.")
     ] = False

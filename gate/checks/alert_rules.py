@@ -16,16 +16,16 @@ from gate.checks._runbooks import ANNOTATIONS, Runbooks, RunbookWish
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.forms import OnlyTrue
-from gate.matchers import MISSING, Matcher, TextMatcher, unlike
+from gate.matchers import MISSING, CountMatcher, PresentCountMatcher, TextMatcher, unlike
 from gate.messages import Message, say
-from gate.model import CheckoutPath, Location
+from gate.model import CheckoutPath, Location, SomeTexts
 from gate.prometheus.releases import NEWEST, Flag, Release
 from gate.prometheus.rules import Group, Rule
 from gate.secrets import beginning_of
 
 _SHOWN = 3
 _PLACES = 50
-Labels = Annotated[list[str], Meta(min_length=1)] | Annotated[dict[str, TextMatcher], Meta(min_length=1)]
+Labels = SomeTexts | Annotated[dict[str, TextMatcher], Meta(min_length=1)]
 Wrong = tuple[Location, Message]
 
 
@@ -64,13 +64,13 @@ class AlertRules(Check[Seen]):
         Meta(description="Feature flags that Prometheus is started with: what needs others is not valid."),
     ] = []
     groups: Annotated[
-        Annotated[dict[str, Matcher], Meta(min_length=1)] | None,
+        Annotated[dict[str, PresentCountMatcher], Meta(min_length=1)] | None,
         Meta(description="Groups, and how many alerts each has.", examples=[{"veza_backend_critical": 8}]),
     ] = None
-    group_count: Annotated[Matcher | None, Meta(description="How many groups there are.", examples=[4])] = None
-    alerts: Annotated[Matcher | None, Meta(description="How many alerts there are in all.", examples=[{"ge": 10}])] = (
-        None
-    )
+    group_count: Annotated[CountMatcher | None, Meta(description="How many groups there are.", examples=[4])] = None
+    alerts: Annotated[
+        CountMatcher | None, Meta(description="How many alerts there are in all.", examples=[{"ge": 10}])
+    ] = None
     labels: Annotated[
         Labels | None,
         Meta(

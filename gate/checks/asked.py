@@ -64,7 +64,7 @@ class Asked(Model):
         kinds = _kinds(value)
         rest = {key: entry for key, entry in value.items() if key not in kinds} if isinstance(value, dict) else value
         own = {key: field for key, field in fields(cls).items() if key != "check"}
-        found = list(of_model(rest, own, path, also=CHECKS.names()))
+        found = list(of_model(rest, own, path, also=CHECKS.names(), elsewhere=_keys_of_checks(kinds)))
         unknown = any(each.about == "key" and len(each.path) == len(path) + 1 for each in found)
         if len(kinds) > 1:
             text = f"expected exactly one check, got {' and '.join(kinds)}"
@@ -95,6 +95,11 @@ class Asked(Model):
 def _kinds(value: Any) -> list[str]:
     """The checks that stand in a mapping."""
     return [key for key in value if key in CHECKS.names()] if isinstance(value, dict) else []
+
+
+def _keys_of_checks(kinds: list[str]) -> dict[str, str]:
+    """The keys that are written inside these checks, with the place that is meant by one beside them."""
+    return {key: f"'{key}' under '{kind}'" for kind in kinds for key in fields(CHECKS.load(kind))}
 
 
 def _check(kind: str, value: Any) -> Check[Any]:

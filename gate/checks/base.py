@@ -139,8 +139,16 @@ class Check(Model, Generic[Seen]):
     time_limit: ClassVar[float | None] = 10.0
     """Seconds that one try may take where the item has no `timeout`; None where the check bounds itself."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        name: f"'{name}' beside the check, not under it"
+        for name in ("within", "timeout", "severity", "needs", "requires", "id", "title")
+    }
+
     expects: ClassVar[tuple[str, ...]] = ()
     """The keys of which a checklist has to give at least one, as `tls.expires_in`; none where no key can be missed."""
+
+    schema_extra: ClassVar[Mapping[str, Any]] = {}
+    """What the JSON Schema has beyond what the fields say."""
 
     ends_itself: ClassVar[bool] = False
     """Whether it has something to put back: when the run ends early, it is waited for until it has done so."""

@@ -13,7 +13,7 @@ from gate import process
 from gate.checks._paths import find
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
 from gate.checks.world import World
-from gate.matchers import Matcher, TextMatcher, unlike
+from gate.matchers import ExitCodeMatcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, SomeText
 from gate.quantities import Size, duration, size
@@ -40,15 +40,17 @@ class Command(Check[process.Finished]):
         ),
     ]
     shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
-    exit: Annotated[Matcher, Meta(description="The expected exit code; 0 where nothing else is said.")] = field(
-        default_factory=lambda: Matcher(0)
+    exit: Annotated[ExitCodeMatcher, Meta(description="The expected exit code; 0 where nothing else is said.")] = field(
+        default_factory=lambda: ExitCodeMatcher(0)
     )
     stdout: Annotated[TextMatcher | None, Meta(description="The expected standard output.")] = None
     stderr: Annotated[TextMatcher | None, Meta(description="The expected standard error.")] = None
     output: Annotated[TextMatcher | None, Meta(description="The expected output, both together as they came.")] = None
     cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
     env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
-    image: Annotated[str | None, Meta(description="The image to run it in, as a container beside the job's.")] = None
+    image: Annotated[SomeText | None, Meta(description="The image to run it in, as a container beside the job's.")] = (
+        None
+    )
     limit: Annotated[Size, Meta(description="How much of its output to keep.")] = process.OUTPUT_LIMIT
 
     def __post_init__(self) -> None:

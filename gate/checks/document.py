@@ -12,7 +12,7 @@ from gate import markdown
 from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher, TextMatcher, unlike
+from gate.matchers import CountMatcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Location
 
@@ -40,15 +40,15 @@ class Document(Check[Seen]):
     sections: Annotated[
         list[TextMatcher],
         Meta(
+            min_length=1,
             description="The headings that have to be there, each with text under it.",
             examples=[["Signal", "Actions"]],
-            extra_json_schema={"minItems": 1},
         ),
     ] = []
-    words: Annotated[Matcher | None, Meta(description="How many words have to stand under each of these headings.")] = (
-        None
-    )
-    count: Annotated[Matcher | None, Meta(description="How many documents match the glob.")] = None
+    words: Annotated[
+        CountMatcher | None, Meta(description="How many words have to stand under each of these headings.")
+    ] = None
+    count: Annotated[CountMatcher | None, Meta(description="How many documents match the glob.")] = None
 
     def __post_init__(self) -> None:
         if self.words is not None and not self.sections:

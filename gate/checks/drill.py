@@ -39,6 +39,12 @@ class Drill(Check[Seen]):
     phase: ClassVar[Literal["main", "drill", "after"]] = "drill"
     time_limit: ClassVar[float | None] = None
     ends_itself: ClassVar[bool] = True
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **Check.elsewhere,
+        **dict.fromkeys(("expect", "expects", "expected", "detect", "noticed", "notice"), "'observe'"),
+        **dict.fromkeys(("steady_state", "before"), "'steady'"),
+        **dict.fromkeys(("recovery", "after"), "'recover'"),
+    }
 
     steady: Annotated[
         list[AsWritten[Criterion]],
@@ -48,11 +54,12 @@ class Drill(Check[Seen]):
     script: Annotated[Script | None, Meta(description="A drill script of your own, instead of a fault.")] = None
     noticed: Annotated[
         list[AsWritten[Criterion]],
-        Meta(description="What must be seen while the fault is in place, each `within` a time."),
+        Meta(min_length=1, description="What must be seen while the fault is in place, each `within` a time."),
     ] = field(default=[], name="observe")
-    throughout: Annotated[list[AsWritten[Criterion]], Meta(description="What must hold all along.")] = []
+    throughout: Annotated[list[AsWritten[Criterion]], Meta(min_length=1, description="What must hold all along.")] = []
     recover: Annotated[
-        list[AsWritten[Criterion]], Meta(description="What must hold again afterwards; without it, the steady state.")
+        list[AsWritten[Criterion]],
+        Meta(min_length=1, description="What must hold again afterwards; without it, the steady state."),
     ] = []
     stays: Annotated[Duration, Meta(description="How long the recovery must last.")] = 2.0
     traffic: Annotated[Traffic | None, Meta(description="Requests sent meanwhile.")] = None

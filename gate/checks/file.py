@@ -11,9 +11,9 @@ from msgspec import Meta, Struct
 from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import Check, Judgement, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher, SizeMatcher, TextMatcher, unlike
+from gate.matchers import CountMatcher, SizeMatcher, TextMatcher, unlike
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Location
+from gate.model import CheckoutPath, Location, SomeText, SomeTexts
 from gate.quantities import size
 from gate.secrets import beginning_of
 
@@ -50,15 +50,15 @@ class File(Check[Seen]):
     exists: Annotated[bool | None, Meta(description="Whether there is such a file.")] = None
     executable: Annotated[bool | None, Meta(description="Whether it may be run.")] = None
     size: Annotated[SizeMatcher | None, Meta(description="Its size.", examples=[{"gt": "1KiB"}])] = None
-    count: Annotated[Matcher | None, Meta(description="How many match the glob.", examples=[3])] = None
-    contains: Annotated[str | list[str] | None, Meta(description="Text that stands in it; of several, all do.")] = None
+    count: Annotated[CountMatcher | None, Meta(description="How many match the glob.", examples=[3])] = None
+    contains: Annotated[
+        SomeText | SomeTexts | None, Meta(description="Text that stands in it; of several, all do.")
+    ] = None
     text: Annotated[TextMatcher | None, Meta(description="Its whole text.")] = None
 
     def __post_init__(self) -> None:
         if self.exists is False and any(wish is not None for wish in self._wishes()):
             raise ValueError("expected nothing else beside 'exists: false'")
-        if "" in self._texts or self.contains == []:
-            raise ValueError("expected some text after 'contains': every text contains nothing")
 
     def _wishes(self) -> tuple[object, ...]:
         return self.executable, self.size, self.count, self.contains, self.text

@@ -7,7 +7,7 @@ import re
 import shlex
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
@@ -27,7 +27,7 @@ from gate.checks.base import (
 )
 from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, as_bytes
-from gate.matchers import MISSING, DurationMatcher, Matcher, TextMatcher, unlike
+from gate.matchers import MISSING, OPERATORS, DurationMatcher, Matcher, StatusMatcher, TextMatcher, unlike
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Model
 from gate.quantities import Duration, Size, duration, size
@@ -38,8 +38,20 @@ from gate.written import form
 _JSON_LIMIT = 16 * 2**20
 _JSON_WEIGHT, _TEXT_WEIGHT = 30, 8
 """How many times its size a body needs in memory: JSON of empty objects, text outside of the BMP."""
+_WITHOUT_BODY = ("GET", "HEAD")
 _SHOWN_BODY = 4096
 _EXCERPT = 200
+_OF_ANSWERS = frozenset({
+    "accept-ranges", "access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
+    "access-control-allow-origin", "access-control-expose-headers", "access-control-max-age", "age", "allow", "alt-svc",
+    "clear-site-data", "content-security-policy", "content-security-policy-report-only", "cross-origin-embedder-policy",
+    "cross-origin-opener-policy", "cross-origin-resource-policy", "etag", "expires", "last-modified", "location",
+    "permissions-policy", "proxy-authenticate", "referrer-policy", "retry-after", "server", "server-timing",
+    "set-cookie", "strict-transport-security", "timing-allow-origin", "vary", "www-authenticate",
+    "x-content-type-options", "x-frame-options", "x-powered-by", "x-xss-protection",
+})  # fmt: skip
+"""Headers that only answers have: RFC 9110, Fetch, and those of the usual servers."""
+_OF_BODIES = ("content-type", "content-length", "content-encoding", "content-language", "transfer-encoding")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -48,7 +60,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise ValueError("expected text")
+        raise ValueError("expected text to send; for what a header of the answer has to be, did you mean 'header'?")
     return str(getattr(value, "text", value))
 
 
@@ -83,16 +95,20 @@ class Http(Check[Seen]):
 
     kind: ClassVar[str] = "http"
     summary: ClassVar[str] = "status, headers, body, JSON, latency and certificate of one request"
+    schema_extra: ClassVar[Mapping[str, Any]] = {"dependentRequired": {"body": ["method"]}}
     expects: ClassVar[tuple[str, ...]] = ("status", "header", "text", "json", "latency", "tls.expires_in")
 
     target: Annotated[TargetName | None, Meta(description="The target to ask; `path` is added to its URL.")] = None
     url: Annotated[HttpUrl | None, Meta(description="The address to ask, instead of a target.")] = None
     path: Annotated[str, Meta(description="The path, with its query.", examples=["/readyz"])] = ""
-    method: Annotated[str, Meta(pattern="^[A-Z]{1,20}$", description="The method.")] = "GET"
+    method: Annotated[
+        Annotated[str, Meta(pattern="^[A-Z]{1,20}$")] | None,
+        Meta(description="The method: `GET`, unless there is a `body`, which needs one such as `POST`."),
+    ] = None
     headers: Annotated[dict[str, HeaderValue], Meta(description="Headers to send.")] = {}
     body: Annotated[Any, Meta(description="The body to send: text as it is, a mapping or a list as JSON.")] = None
-    status: Annotated[Matcher | None, Meta(description="The expected status code.", examples=[200])] = None
-    header: Annotated[dict[str, TextMatcher], Meta(description="Expected headers, by name.")] = {}
+    status: Annotated[StatusMatcher | None, Meta(description="The expected status code.", examples=[200])] = None
+    header: Annotated[dict[str, TextMatcher], Meta(min_length=1, description="Expected headers, by name.")] = {}
     text: Annotated[TextMatcher | None, Meta(description="The expected body, as text.")] = None
     json_: Annotated[Matcher | None, Meta(description="The expected body, as JSON; objects as subsets.")] = field(
         default=None, name="json"
@@ -110,16 +126,37 @@ class Http(Check[Seen]):
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name) or re.search(r"[\r\n\0]", value):
                 raise ValueError("expected a header's name and one line of text in 'headers'")
+        self._check_what_is_sent()
+
+    def _check_what_is_sent(self) -> None:
+        """Raise ValueError if what is written as sent can only be meant as expected."""
+        named = isinstance(self.body, dict) and self.body and all(key in OPERATORS for key in self.body)
+        if self.body is not None and (self.method is None or (named and self.method in _WITHOUT_BODY)):
+            meant = "text" if named or isinstance(self.body, str) else "json"
+            raise ValueError(
+                f"'body' is what is sent, expected a 'method' such as POST beside it; did you mean '{meant}'? "
+                "What the answer's body has to be is 'text' or 'json'"
+            )
+        sends_body = self.body is not None or self._method not in _WITHOUT_BODY
+        for name in self.headers:
+            if name.lower() in _OF_ANSWERS or (name.lower() in _OF_BODIES and not sends_body):
+                raise ValueError(
+                    f"'headers' are sent, and '{name}' is of an answer; did you mean 'header: {{{name}: ...}}'?"
+                )
+
+    @property
+    def _method(self) -> str:
+        return self.method or "GET"
 
     def asked(self, world: World) -> str:
-        return f"{self.method} {self._url(world)}"
+        return f"{self._method} {self._url(world)}"
 
     def reproduce(self, world: World) -> str:
         words = ["curl", "-sS", "-i"]
-        if self.method == "HEAD":
+        if self._method == "HEAD":
             words[-1] = "-I"
-        elif self.method != ("POST" if self.body is not None else "GET"):
-            words += ["-X", self.method]
+        elif self._method != ("POST" if self.body is not None else "GET"):
+            words += ["-X", self._method]
         for name, value in self._headers().items():
             words += ["-H", f"{name}: {value}"]
         if self.body is not None:
@@ -133,7 +170,7 @@ class Http(Check[Seen]):
     def observe(self, world: World) -> Seen:
         request = http.Request(
             url=self._address(world),
-            method=self.method,
+            method=self._method,
             headers=self._headers(),
             body=self._body() if self.body is not None else None,
             redirects=self.redirects,

@@ -14,7 +14,7 @@ from gate.checks._prometheus import Formatted, ReadFile, asking, no_files, rule_
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Location
+from gate.model import CheckoutPath, Location, SomeTexts
 from gate.prometheus import config
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
 from gate.prometheus.rules import Group, Rule
@@ -47,9 +47,7 @@ class LoadedRules(Check[Seen]):
     file: Annotated[CheckoutPath | None, Meta(description="The rule file that it has to have loaded, or a glob.")] = (
         None
     )
-    groups: Annotated[
-        Annotated[list[str], Meta(min_length=1)] | None, Meta(description="Groups that it has to have loaded.")
-    ] = None
+    groups: Annotated[SomeTexts | None, Meta(description="Groups that it has to have loaded.")] = None
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/rules')}"

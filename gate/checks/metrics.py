@@ -17,9 +17,9 @@ from gate.checks._scrape import Scrape, scrape, scrape_file
 from gate.checks.base import Check, Judgement, TargetName, base_url, failed, passed
 from gate.checks.world import World
 from gate.forms import OnlyTrue
-from gate.matchers import Matcher, TextMatcher, describe, unlike
+from gate.matchers import CountMatcher, NumberMatcher, TextMatcher, describe, unlike
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Location, SomeText
+from gate.model import CheckoutPath, Location, SomeText, SomeTexts
 from gate.prometheus.exposition import Exposition, Family, Problem, Sample
 from gate.quantities import Size
 from gate.secrets import beginning_of
@@ -53,7 +53,7 @@ class Metrics(Check[Seen]):
     file: Annotated[CheckoutPath | None, Meta(description="A file with an exposition, instead of a target.")] = None
     valid: Annotated[OnlyTrue | None, Meta(description="Prometheus would take every line of it.")] = None
     present: Annotated[
-        Annotated[list[str], Meta(min_length=1)] | None,
+        SomeTexts | None,
         Meta(
             description="Metrics with at least one sample; `veza_*` stands for at least one whose name begins so.",
             examples=[["veza_*"]],
@@ -66,10 +66,12 @@ class Metrics(Check[Seen]):
         Meta(description="Its type."),
     ] = None
     labels: Annotated[
-        dict[str, TextMatcher], Meta(description="Only its samples with these labels are looked at.")
+        dict[str, TextMatcher], Meta(min_length=1, description="Only its samples with these labels are looked at.")
     ] = {}
-    value: Annotated[Matcher | None, Meta(description="The value of each of its samples.", examples=[{"ge": 0}])] = None
-    count: Annotated[Matcher | None, Meta(description="How many samples it has.", examples=[1])] = None
+    value: Annotated[
+        NumberMatcher | None, Meta(description="The value of each of its samples.", examples=[{"ge": 0}])
+    ] = None
+    count: Annotated[CountMatcher | None, Meta(description="How many samples it has.", examples=[1])] = None
     fallback_scrape_protocol: Annotated[
         Literal["PrometheusText0.0.4", "PrometheusText1.0.0", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0"] | None,
         Meta(

@@ -12,7 +12,7 @@ from gate.checks._numbers import number_unlike
 from gate.checks._prometheus import asking
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher, unlike
+from gate.matchers import CountMatcher, NumberMatcher, unlike
 from gate.messages import Message, say, together
 from gate.prometheus.api import Series
 from gate.secrets import beginning_of
@@ -39,12 +39,12 @@ class Promql(Check[Seen]):
         str, Meta(min_length=1, description="PromQL, for an instant vector or a scalar.", examples=['up{job="api"}'])
     ]
     value: Annotated[
-        Matcher | None, Meta(description="The value of the series that come back.", examples=[{"ge": 1}])
+        NumberMatcher | None, Meta(description="The value of the series that come back.", examples=[{"ge": 1}])
     ] = None
     matching: Annotated[Literal["each", "any"], Meta(description="Whether each series has that value, or any one.")] = (
         "each"
     )
-    count: Annotated[Matcher | None, Meta(description="How many series come back.", examples=[1])] = None
+    count: Annotated[CountMatcher | None, Meta(description="How many series come back.", examples=[1])] = None
     empty: Annotated[bool | None, Meta(description="true: nothing may come back; false: something must.")] = None
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from gate.checks._prometheus import Version
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Location
+from gate.model import CheckoutPath, Location, SomeText
 from gate.prometheus.config import BadConfig, Config, Job, Surroundings, read
 from gate.prometheus.releases import NEWEST, Release
 from gate.prometheus.tree import FILE_LIMIT
@@ -43,12 +43,12 @@ class ScrapeConfig(Check[Seen]):
         Version | None,
         Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
     ] = None
-    address: Annotated[str | None, Meta(description="An address among its static targets.", examples=["api:8080"])] = (
-        None
-    )
-    metrics_path: Annotated[str | None, Meta(description="Its metrics path.", examples=["/metrics"])] = None
+    address: Annotated[
+        SomeText | None, Meta(description="An address among its static targets.", examples=["api:8080"])
+    ] = None
+    metrics_path: Annotated[SomeText | None, Meta(description="Its metrics path.", examples=["/metrics"])] = None
     interval: Annotated[Duration | None, Meta(description="How often it scrapes, at least.")] = None
-    rules: Annotated[str | None, Meta(description="An entry of `rule_files`.", examples=["alerts.yml"])] = None
+    rules: Annotated[SomeText | None, Meta(description="An entry of `rule_files`.", examples=["alerts.yml"])] = None
 
     def asked(self, world: World) -> str:
         return f"{self.file}: job {self.job}"

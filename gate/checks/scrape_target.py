@@ -11,7 +11,7 @@ from msgspec import Meta, field
 from gate.checks._prometheus import asking
 from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher, TextMatcher, describe, unlike
+from gate.matchers import CountMatcher, HealthMatcher, TextMatcher, describe, unlike
 from gate.messages import Message, say, together
 from gate.prometheus.api import ActiveTarget
 from gate.quantities import duration
@@ -28,13 +28,13 @@ class ScrapeTarget(Check[Seen]):
 
     target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
     job: Annotated[str, Meta(min_length=1, description="The job's name.", examples=["veza-backend-api"])]
-    health: Annotated[Matcher, Meta(description="`up`, `down` or `unknown`: what each of its targets has to be.")] = (
-        field(default_factory=lambda: Matcher("up"))
-    )
+    health: Annotated[
+        HealthMatcher, Meta(description="`up`, `down` or `unknown`: what each of its targets has to be.")
+    ] = field(default_factory=lambda: HealthMatcher("up"))
     labels: Annotated[
-        dict[str, TextMatcher], Meta(description="Only its targets with these labels are looked at.")
+        dict[str, TextMatcher], Meta(min_length=1, description="Only its targets with these labels are looked at.")
     ] = {}
-    count: Annotated[Matcher | None, Meta(description="How many targets it has.", examples=[{"ge": 2}])] = None
+    count: Annotated[CountMatcher | None, Meta(description="How many targets it has.", examples=[{"ge": 2}])] = None
 
     def asked(self, world: World) -> str:
         return f"GET {world.url(self.target, '/api/v1/targets?state=active')}: {self.job}"

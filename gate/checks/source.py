@@ -16,7 +16,7 @@ from gate import code, patterns
 from gate.checks._paths import find, read_text, shell_pattern, shown
 from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
 from gate.checks.world import World
-from gate.matchers import Matcher
+from gate.matchers import CountMatcher
 from gate.messages import Message, say
 from gate.model import CheckoutPath, Location, SomeText
 from gate.secrets import beginning_of
@@ -74,8 +74,8 @@ class Source(Check[Seen]):
             examples=["Readiness", "HealthHandler.Readiness"],
         ),
     ] = None
-    count: Annotated[Matcher, Meta(description="How often; at least once where nothing else is said.")] = field(
-        default_factory=lambda: Matcher({"ge": 1})
+    count: Annotated[CountMatcher, Meta(description="How often; at least once where nothing else is said.")] = field(
+        default_factory=lambda: CountMatcher({"ge": 1})
     )
 
     def __post_init__(self) -> None:

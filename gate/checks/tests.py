@@ -49,7 +49,11 @@ if TYPE_CHECKING:
     Paths = list[str]
 else:
     _PATH = {"type": "string", "minLength": 1}
-    Paths = form(as_list, {"anyOf": [_PATH, {"type": "array", "items": _PATH}]}, then=list[CheckoutPath])
+    Paths = form(
+        as_list,
+        {"anyOf": [_PATH, {"type": "array", "items": _PATH, "minItems": 1}]},
+        then=Annotated[list[CheckoutPath], Meta(min_length=1)],
+    )
 
 
 class QuarantineFile(Model):
@@ -85,7 +89,7 @@ class Tests(Check[Seen]):
     shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
     cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
     env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
-    image: Annotated[str | None, Meta(description="The image to run it in, as in `command`.")] = None
+    image: Annotated[SomeText | None, Meta(description="The image to run it in, as in `command`.")] = None
     results: Annotated[
         Paths | None,
         Meta(description="The files with the results, or globs; without it, the output of `run`."),

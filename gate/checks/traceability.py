@@ -23,7 +23,7 @@ from gate.checks.document import Document
 from gate.checks.loaded_rules import differences, namesakes
 from gate.checks.world import World
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, Status
+from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, SomeText, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
 from gate.prometheus.releases import NEWEST, Release
@@ -117,15 +117,19 @@ class Traceability(Check[Seen]):
     fired: Annotated[
         dict[str, Percent],
         Meta(
+            min_length=1,
             description="How many alerts of a severity have to have been seen firing in a drill.",
             examples=[{"critical": "100%"}],
         ),
     ] = {}
-    severity: Annotated[str, Meta(description="The label that says the severity of an alert.")] = "severity"
+    severity: Annotated[SomeText, Meta(description="The label that says the severity of an alert.")] = "severity"
     runbook: Annotated[RunbookWish, Meta(description="How a runbook annotation leads to a file.")] = RunbookWish()
     sections: Annotated[
-        list[str],
-        Meta(description="Headings that a runbook has to have, each with text under it; without it, all that it has."),
+        list[SomeText],
+        Meta(
+            min_length=1,
+            description="Headings that a runbook has to have, each with text under it; without it, all that it has.",
+        ),
     ] = []
     runbooks: Annotated[
         CheckoutPath | None, Meta(description="A glob of all runbooks: an alert has to lead to each.")

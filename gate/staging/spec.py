@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
-from gate.matchers import Matcher
+from gate.matchers import StatusMatcher
 from gate.messages import Message, say
-from gate.model import CheckoutPath, Model, TargetName
+from gate.model import CheckoutPath, Model, SomeText, TargetName
 from gate.quantities import Duration, duration
-from gate.written import form
+from gate.written import fields, form
 
 
 def _http_url(value: str) -> str:
@@ -65,10 +66,10 @@ class Ready(Model):
     """When a target counts as ready: a request is answered as expected, or a port accepts a connection."""
 
     path: Annotated[
-        str | None, Meta(description="A path of the target's URL that has to answer.", examples=["/live"])
+        SomeText | None, Meta(description="A path of the target's URL that has to answer.", examples=["/live"])
     ] = None
-    status: Annotated[Matcher, Meta(description="The status that `path` has to answer with.")] = field(
-        default_factory=lambda: Matcher([200, 204])
+    status: Annotated[StatusMatcher, Meta(description="The status that `path` has to answer with.")] = field(
+        default_factory=lambda: StatusMatcher([200, 204])
     )
     tcp: Annotated[Port | None, Meta(description="A port that has to accept a connection.")] = None
     within: Annotated[Duration, Meta(description="How long to wait for it.")] = 60.0
@@ -81,16 +82,27 @@ class Ready(Model):
 class Start(Model):
     """How the gate starts a target itself: a process, a container of an image, or of an image that it builds."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **{
+            key: f"'{key}' beside 'start', not under it"
+            for key in ("url", "port", "after", "ready", "provision", "listen")
+        },
+        "env": "'environment'",
+        "ports": "'port' beside 'start'",
+        "depends_on": "'after' beside 'start'",
+        "healthcheck": "'ready' beside 'start'",
+    }
+
     command: Annotated[
         Words | None, Meta(description="The process, or what the container runs instead of its own.")
     ] = None
-    image: Annotated[str | None, Meta(description="An image to run as a container on the job's network.")] = None
-    build: Annotated[str | None, Meta(description="A folder to build the image from.")] = None
-    dockerfile: Annotated[str, Meta(description="The Dockerfile, relative to `build`.")] = "Dockerfile"
+    image: Annotated[SomeText | None, Meta(description="An image to run as a container on the job's network.")] = None
+    build: Annotated[SomeText | None, Meta(description="A folder to build the image from.")] = None
+    dockerfile: Annotated[SomeText, Meta(description="The Dockerfile, relative to `build`.")] = "Dockerfile"
     args: Annotated[dict[str, str], Meta(description="Build arguments.")] = {}
-    build_network: Annotated[str | None, Meta(description="The network of the build's steps.", examples=["host"])] = (
-        None
-    )
+    build_network: Annotated[
+        SomeText | None, Meta(description="The network of the build's steps.", examples=["host"])
+    ] = None
     environment: Annotated[
         dict[str, Variable],
         Meta(
@@ -120,12 +132,12 @@ class Provision(Model):
         CheckoutPath, Meta(description="A file or folder of the checkout; of a folder, what is in it.")
     ] = field(name="copy")
     to: Annotated[str, Meta(pattern="^/", description="The folder in the container where it goes.")]
-    signal: Annotated[str | None, Meta(description="A signal sent to the container afterwards.", examples=["HUP"])] = (
-        None
-    )
-    post: Annotated[str | None, Meta(description="A path of the target's URL that is asked with POST afterwards.")] = (
-        None
-    )
+    signal: Annotated[
+        SomeText | None, Meta(description="A signal sent to the container afterwards.", examples=["HUP"])
+    ] = None
+    post: Annotated[
+        SomeText | None, Meta(description="A path of the target's URL that is asked with POST afterwards.")
+    ] = None
     restart: Annotated[bool, Meta(description="Whether the container is restarted afterwards.")] = False
 
     def __post_init__(self) -> None:
@@ -136,8 +148,16 @@ class Provision(Model):
 class Target(Model):
     """Something the gate talks to: by its address, found as a service container, or started by the gate."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **{key: f"'{key}' under 'start:'" for key in fields(Start)},
+        "env": "'environment' under 'start:'",
+        "ports": "'port'",
+        "depends_on": "'after'",
+        "healthcheck": "'ready'",
+    }
+
     url: Annotated[HttpUrl | None, Meta(description="Its address.", examples=["http://api:8080"])] = None
-    container: Annotated[str | None, Meta(description="The service container's name in the workflow.")] = None
+    container: Annotated[SomeText | None, Meta(description="The service container's name in the workflow.")] = None
     start: Annotated[Start | None, Meta(description="How the gate starts it.")] = None
     port: Annotated[Port | None, Meta(description="Its port, where it has no URL. Faults prove themselves on it.")] = (
         None
