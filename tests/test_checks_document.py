@@ -103,7 +103,8 @@ def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
 def test_no_expectation() -> None:
     """A document without sections to look for expects nothing."""
     assert check("document", file="a.md").simplest() is not None
-    assert check("document", file="a.md", sections=[]).simplest() is not None
+    with pytest.raises(Mistaken, match="at least one entry"):
+        check("document", file="a.md", sections=[])
 
 
 def test_reproduction(root: Path) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from gate import written
 from gate.checks._paths import find, shown
 from gate.checks._prometheus import ANY_FLAGS, Formatted, Presence, ReadFile, Version, asking, no_files, rule_files
 from gate.checks._runbooks import RunbookWish
@@ -22,6 +21,7 @@ from gate.checks.base import Check, Judgement, TargetName, failed, passed
 from gate.checks.document import Document
 from gate.checks.loaded_rules import differences, namesakes
 from gate.checks.world import World
+from gate.matchers import TextMatcher
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, SomeText, Status
 from gate.prometheus.api import Api, LoadedGroup, LoadedRule
@@ -182,7 +182,7 @@ class Traceability(Check[Seen]):
 
     def _unfilled(self, path: str, world: World) -> Message | None:
         """Why a runbook is not filled in: one of the sections that are demanded, else one of those that it has."""
-        document = written.read({"file": path, "sections": self.sections}, Document)
+        document = Document(file=path, sections=list(map(TextMatcher, self.sections)))
         seen = document.observe(world)
         if self.sections:
             judged = document.judge(seen)
