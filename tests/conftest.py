@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow or a loaded machine is no fault of what is tested.
+settings.register_profile("prodgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("prodgate")
 
 pytest_plugins = ["tests.parts.services", "tests.parts.browser"]
 

@@ -482,6 +482,17 @@ def test_what_another_file_fills_in(tmp_path: Path) -> None:
         load([base], {})
 
 
+def test_null_in_a_later_file_removes_a_key(tmp_path: Path) -> None:
+    """A later file takes a key away with null; where there is none to take away, null says nothing."""
+    base, over = tmp_path / "a.yml", tmp_path / "b.yml"
+    base.write_text(HEAD + "targets: {api: {container: api, url: 'http://x'}}\n" + SECTIONS + ITEM)
+    over.write_text("targets: {api: {container: null}}\n")
+    assert load([base, over], {}).checklist.targets["api"].container is None
+    over.write_text("targets: {api: {port: null}}\n")
+    with pytest.raises(ChecklistError, match=r"b\.yml:1:23: expected a value, or no such key"):
+        load([base, over], {})
+
+
 def test_extensions_may_be_empty() -> None:
     """Keys of the user's own are."""
     assert load_text(HEAD + "x-a:\n" + SECTIONS + ITEM, "f.yml", {}).checklist.items

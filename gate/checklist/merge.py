@@ -1,7 +1,7 @@
 """Merges several checklists into one, as Compose files merge: later ones override.
 
-Mappings merge key by key. Sections and items are found again by `id`, waivers by `item`; new ones are added at the
-end. Any other list, and any item's check, is replaced whole: half an expectation is none.
+Mappings merge key by key; `null` removes a key. Sections and items are found again by `id`, waivers by `item`; new ones
+are added at the end. Any other list, and any item's check, is replaced whole: half an expectation is none.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ def _mappings(base: Mapping, over: Mapping, key: str) -> Mapping:
         _drop_replaced_check(made, over)
     for name, value in over.entries.items():
         known = base.entries.get(name)
+        if known is not None and isinstance(value, Scalar) and value.value is None and not value.blank:
+            del made.entries[name], made.keys[name]
+            continue
         whole = known is None or key == "items"
         made.entries[name] = value if whole or known is None else merge(known, value, name)
         made.keys[name] = over.keys[name]

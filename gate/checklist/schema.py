@@ -25,8 +25,9 @@ def checklist_schema() -> dict[str, Any]:
     """The schema of `prodgate.yml`."""
     checks = {name: CHECKS.load(name) for name in CHECKS.names()}
     faults = {name: FAULTS.load(name) for name in FAULTS.names()}
-    definitions = _definitions([Checklist, Item, Criterion, *checks.values(), *faults.values()])
-    definitions = {name: _without_nothing(schema) for name, schema in definitions.items()}
+    replaced = _definitions([Criterion, *checks.values(), *faults.values()])
+    # Checks are replaced as a whole. In all else, a later file removes a key with null.
+    definitions = _definitions([Checklist, Item]) | {name: _without_nothing(each) for name, each in replaced.items()}
     for model in (Item, Criterion):
         definitions[model.__name__] = _asked(definitions[model.__name__])
     definitions["FaultSpec"] = _fault({name: definitions.pop(fault.__name__) for name, fault in faults.items()})
