@@ -15,7 +15,7 @@ from gate.checks.world import World
 from gate.messages import say
 from gate.model import Outcome, Status
 from tests.parts.services import Service, prometheus_running
-from tests.parts.web import Reply, serving
+from tests.parts.web import serving
 from tests.parts.worlds import check, world
 
 
@@ -41,13 +41,11 @@ def test_a_query_that_is_wrong(running: Service, query: str) -> None:
 
 def test_a_prometheus_that_may_come_up() -> None:
     """A Prometheus that does not answer yet is asked again."""
-    answers = [
-        Reply(503, "starting"),
-        Reply(200, '{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}'),
-    ]
-    with serving({"/api/v1/query": lambda request: answers.pop(0)}) as web:
+    scalar = b'{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}'
+    answers = [b"HTTP/1.1 503 Busy\r\n\r\nstarting", b"HTTP/1.1 200 OK\r\n\r\n" + scalar]
+    with serving({"/api/v1/query": lambda connection: connection.sendall(answers.pop(0))}) as web:
         asked = check("promql", target="prometheus", query="1", empty=False)
-        outcome = ask(Asked(check=asked, within=60.0), world(prometheus=web.url))
+        outcome = ask(Asked(check=asked, within=60.0), world(limit=60.0, prometheus=web.url))
     assert (outcome.status, outcome.evidence.tries) == (Status.PASS, 2)
 
 

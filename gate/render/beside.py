@@ -7,8 +7,10 @@ with the pipe that leads to it, however the gate ends, and says nothing on the s
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -20,6 +22,9 @@ from gate.model import Decision, Report, Verdict
 
 FORMATS_BESIDE = ("md", "html", "junit")
 """The formats that it renders: all that take their time. The first takes as long as the others."""
+_PATIENCE = 60.0
+"""Seconds that the other process has for all formats: the verdict does not wait for one that hangs."""
+_CHUNK = 64 * 1024
 _LARGE = 16 * 1024
 """Characters of a report whose formats are worth another process."""
 
@@ -32,6 +37,7 @@ class Beside:
         self._to = to
         self._back = back
         self._told = False
+        self._end = time.monotonic() + _PATIENCE
 
     def expect(self, language: str) -> None:
         """Tells it the language of the report that is to come."""
@@ -47,9 +53,24 @@ class Beside:
 
     def contents(self) -> dict[str, bytes]:
         """What the files of its formats hold. Empty where it could not make them all."""
-        with os.fdopen(os.dup(self._back), "rb") as pipe, suppress(OSError, msgspec.DecodeError):
-            return msgspec.msgpack.decode(pipe.read(), type=dict[str, bytes])
+        with suppress(OSError, msgspec.DecodeError):
+            return msgspec.msgpack.decode(self._answer(), type=dict[str, bytes])
         return {}
+
+    def _answer(self) -> bytes:
+        """Read what the other process writes, to its end. Raises TimeoutError if that does not come."""
+        read = bytearray()
+        while chunk := self._ready(self._back, select.POLLIN) and os.read(self._back, _CHUNK):
+            read += chunk
+        return bytes(read)
+
+    def _ready(self, pipe: int, event: int) -> bool:
+        """Wait until a pipe can be read or written. Raises TimeoutError when the other process has used up its time."""
+        waiting = select.poll()
+        waiting.register(pipe, event)
+        if not waiting.poll(1000 * max(0.0, self._end - time.monotonic())):
+            raise TimeoutError
+        return True
 
     def end(self) -> None:
         """Ends it, if it has not ended by itself."""
@@ -60,8 +81,12 @@ class Beside:
             os.waitpid(self._pid, 0)
 
     def _send(self, data: bytes) -> None:
-        with suppress(OSError), os.fdopen(os.dup(self._to), "wb") as pipe:
-            pipe.write(data)
+        self._end = time.monotonic() + _PATIENCE
+        left = memoryview(data)
+        with suppress(OSError):
+            os.set_blocking(self._to, False)
+            while left and self._ready(self._to, select.POLLOUT):
+                left = left[os.write(self._to, left[:_CHUNK]) :]
 
     def _hang_up(self) -> None:
         if self._to >= 0:
