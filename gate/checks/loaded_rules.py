@@ -175,7 +175,7 @@ def _loaded_file(groups: tuple[LoadedGroup, ...], file: ReadFile) -> str | None:
 
 
 def _base(path: str) -> str:
-    return PurePosixPath(path).name
+    return path.rpartition("/")[2]
 
 
 def _alike(one: str, other: str) -> int:
