@@ -6,6 +6,8 @@ import json
 import shlex
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +313,44 @@ def test_nowhere_to_write_the_journal(folder: Folder) -> None:
     code, said = folder.run()
     ((why, advice),) = reasons(folder)
     assert (code, "/dev/null/home" in why, "XDG_STATE_HOME" in advice, "Traceback" in said) == (1, True, True, False)
+
+
+class TestNames:
+    """Names that lead nowhere, or to several containers."""
+
+    pytestmark = on_engine
+
+    @pytest.fixture
+    def network(self, image: str) -> Iterator[str]:
+        """Two containers on a network of their own, both under the alias of the network's name."""
+        name = f"prodgate-test-{uuid.uuid4().hex[:8]}"
+        docker("network", "create", name)
+        try:
+            for which in ("a", "b"):
+                alias = ["--network", name, "--network-alias", name]
+                docker("run", "-d", "--name", f"{name}-{which}", *alias, image, "sleep", "600")
+            yield name
+        finally:
+            docker("rm", "-f", f"{name}-a", f"{name}-b")
+            docker("network", "rm", name)
+
+    def test_a_name_on_a_network_that_is_not_shared(self, folder: Folder, network: str) -> None:
+        """The advice for a name that does not resolve names the container that has it elsewhere, and its network."""
+        url = f"http://{network}:80"
+        folder.write(item(**FILE), web={"url": url, "ready": {"path": "/", "within": "1s"}})
+        assert folder.run()[0] == 1
+        ((why, advice),) = reasons(folder)
+        assert ("look-up failed" in why, f"container: {network}-" in advice, f"the network {network}" in advice) == (
+            True,
+            True,
+            True,
+        )
+
+    def test_several_containers_of_one_name(self, folder: Folder, network: str) -> None:
+        """Several containers of one alias are named, and the advice says how to choose; the choice is found."""
+        folder.write(item(**FILE), web={"container": network})
+        assert folder.run()[0] == 1
+        ((why, advice),) = reasons(folder)
+        assert (f"{network}-a, {network}-b" in why, "under `container`" in advice) == (True, True)
+        folder.write(item(**FILE), web={"container": f"{network}-b"})
+        assert folder.run()[0] == 0

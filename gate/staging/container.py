@@ -127,7 +127,7 @@ def _called(handle: Any, name: str, network: str | None) -> bool:
     names = [
         alias for place in chosen if place for alias in (place.get("Aliases") or []) + (place.get("DNSNames") or [])
     ]
-    return name in names or (not network and handle.name == name)
+    return name in names or handle.name == name
 
 
 def _its_network(handle: Any, name: str) -> str | None:
