@@ -106,7 +106,6 @@ def test_a_sample_name_finds_its_family() -> None:
         (b"up 1 ", "After the value comes a timestamp in milliseconds or nothing, not a blank"),
         (b"up 1 12.5", "After the value comes a timestamp in milliseconds or nothing, not 12.5"),
         (b"up 1 9223372036854775808", "The timestamp 9223372036854775808 is out of range"),
-        (b" up 1", "There is a blank before the metric name"),
         (b"5up 1", "A line starts with a metric name, with { or with #"),
         (b"<html>", "A line starts with a metric name, with { or with #"),
         (b'up{a="1" b="2"} 1', 'A comma or } is expected before b="2"} 1'),
@@ -148,10 +147,8 @@ def test_a_bad_line_of_text_is_named(line: bytes, reason: str) -> None:
         (b"# hello\n# EOF\n", 1,
          'OpenMetrics has only "# HELP name text", "# TYPE name type", "# UNIT name unit" and "# EOF"'),
         (b"up  1\n# EOF\n", 1, "The value is missing, which is not a number"),
-        (b'up{a="1",} 1\n# EOF\n', 1, "A label name is expected after the comma"),
         (b'up{a="1", b="2"} 1\n# EOF\n', 1, ' b="2"} 1 is not a label name'),
         (b"up 1 now\n# EOF\n", 1, "now is not a timestamp in seconds"),
-        (b"up 1 # {} 1\n# EOF\n", 1, "up can have no exemplar: only counters and buckets can"),
         (b'a_total 1 # {id="' + b"x" * 127 + b'"} 1\n# EOF\n', 1,
          "The exemplar's labels have 129 characters, more than 128"),
         (b"# UNIT up seconds\n# EOF\n", 1, "The unit seconds is not a suffix of the name up"),
@@ -163,6 +160,52 @@ def test_a_bad_line_of_text_is_named(line: bytes, reason: str) -> None:
 def test_a_bad_line_of_openmetrics_is_named(lines: bytes, line: int, reason: str) -> None:
     """The first problem is the bad line, with its number and the reason."""
     assert [(line, reason)] == reasons(lines, openmetrics=True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "openmetrics", "reason"),
+    [
+        (b" up 1\n", False, "There is a blank before the metric name, which other readers refuse"),
+        (b'\t{"up"} 1\n', False, "There is a blank before the metric name, which other readers refuse"),
+        (b'up{a="\0"} 1\n', False, "There is a NUL byte in the value of a label, which other readers refuse"),
+        (b'up{a="\0"} 1\n# EOF\n', True, "There is a NUL byte in the value of a label, which other readers refuse"),
+        (b"up 1 # {} 1\n# EOF\n", True,
+         "up has an exemplar; OpenMetrics has them for counters and buckets only"),
+    ],
+)  # fmt: skip
+def test_what_only_prometheus_takes_is_a_warning(lines: bytes, openmetrics: bool, reason: str) -> None:
+    """A line that Prometheus takes without loss is valid, and named for those who expose it to others."""
+    found = read([lines], openmetrics=openmetrics)
+    assert (found.problems, found.samples) == ([], 1)
+    assert [(1, reason)] == [(warning.line, str(warning.reason)) for warning in found.warnings]
+
+
+@pytest.mark.parametrize(
+    ("lines", "openmetrics"),
+    [
+        (b'up{a="1",} 1\n# EOF\n', True),
+        (b'{"up",} 1\n# EOF\n', True),
+        (b'a_total 1 # {x="1",} 1\n# EOF\n', True),
+        (b'# HELP "a\\xb" text\n# EOF\n', True),
+        (b'up{a="1",} 1\n', False),
+        (b'{"http.requests","a b"="1"} 1\n', False),
+    ],
+)
+def test_what_prometheus_takes(lines: bytes, openmetrics: bool) -> None:
+    """These are valid, without a warning."""
+    found = read([lines], openmetrics=openmetrics)
+    assert (found.problems, found.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+@pytest.mark.parametrize(
+    "line",
+    [b'up{""="1"} 1', b'{"a\0b"} 1', b'up{"x\0"="1"} 1', b"up\0 1", b"\0up 1", b"# HELP up \xff", b"# HELP up \0",
+     b"up 1_000", b"up 1_000_000", b"up 0x1p3", b'up{a="1",,} 1', b'up{,} 1', b'{"a","b"} 1', b'{} 1'],
+)  # fmt: skip
+def test_what_prometheus_refuses(line: bytes, openmetrics: bool) -> None:
+    """These are no valid lines of either format."""
+    assert len(read([line + b"\n" + b"# EOF\n" * openmetrics], openmetrics=openmetrics).problems) == 1
 
 
 def test_text_that_was_cut_is_refused() -> None:

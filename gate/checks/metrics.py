@@ -188,6 +188,8 @@ class Metrics(Check[Seen]):
             return "\n".join(lines + ([f"[... {len(chosen) - _SHOWN} more ...]"] if len(chosen) > _SHOWN else []))
         if exposition.problems and self.valid:
             return "\n".join(_problem_text(problem) for problem in exposition.problems)
+        if exposition.warnings and self.valid:
+            return "\n".join(_problem_text(warning) for warning in exposition.warnings)
         if self.present:
             return "\n".join(_found_names(exposition, self.present)[:_SHOWN]) or seen.scrape.head
         return seen.scrape.head
@@ -212,12 +214,16 @@ class Metrics(Check[Seen]):
             names = _found_names(exposition, self.present)
             return say("{count} of the metrics asked for are exposed: {names}", count=len(names),
                        names=", ".join(names[:_SHOWN]))  # fmt: skip
-        return say(
+        valid = say(
             "Valid {format}: {families} families, {samples} samples",
             format="OpenMetrics" if exposition.openmetrics else "Prometheus text",
             families=sum(1 for family in exposition.families.values() if family.samples),
             samples=exposition.samples,
         )
+        if not exposition.warnings:
+            return valid
+        first = exposition.warnings[0]
+        return say("{valid}; line {line}: {reason}", valid=valid, line=first.line, reason=first.reason)
 
 
 def _validity(seen: Seen) -> Iterator[Message]:

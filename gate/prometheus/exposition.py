@@ -4,8 +4,9 @@ Formats: text 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats
 Prometheus 3, and OpenMetrics 1.0 (https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md).
 A line is refused when Prometheus's scraper or `promtool check metrics` refuses it. Both let some things pass that the
 specifications forbid and of which a part is lost in silence; they are refused here, too: a series given twice, a NUL
-byte, and in OpenMetrics a second TYPE, HELP or UNIT, one after the samples, families that are interleaved, exemplars
-with more than 128 characters, and an `le` or `quantile` that is no number.
+byte outside of a label, and in OpenMetrics a second TYPE, HELP or UNIT, one after the samples, families that are
+interleaved, exemplars with more than 128 characters, and an `le` or `quantile` that is no number. What is lost by
+nobody but other readers refuse is a warning: a NUL byte in a label, a blank before a name, an exemplar of a gauge.
 
 What is bounded: a line (`LINE_LIMIT`), the number of families (`FAMILY_LIMIT`) and of sets of label names
 (`SHAPE_LIMIT`); beyond them `TooMuch` is raised. Series seen are kept as 64-bit hashes, and most of those on disk.
@@ -120,6 +121,8 @@ class Exposition(Struct):
 
     families: dict[str, Family] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    """What Prometheus takes, and other readers refuse."""
     openmetrics: bool = False
     lines: int = 0
     samples: int = 0
@@ -251,6 +254,10 @@ class _Reader:
         if len(self.exposition.problems) < PROBLEM_LIMIT:
             self.exposition.problems.append(Problem(line, shown(text), reason))
 
+    def _warn(self, line: int, text: bytes, reason: Message) -> None:
+        if len(self.exposition.warnings) < PROBLEM_LIMIT:
+            self.exposition.warnings.append(Problem(line, shown(text), reason))
+
     def _block(self, block: bytes) -> None:
         whole, feed, rest = block.rpartition(b"\n")
         if rest == b"# EOF" and self.exposition.openmetrics:
@@ -264,7 +271,7 @@ class _Reader:
 
     def _lines(self, block: bytes) -> None:
         """Takes in whole lines. This loop is what the speed depends on."""
-        ordinary = _is_utf8(block)
+        ordinary = _is_utf8(block) and b"\0" not in block
         line = self.exposition.lines
         counted = 0
         homes, shapes, before = self.homes, self.shapes, self.seen.before
@@ -275,6 +282,8 @@ class _Reader:
                     found = self._unusual(other or _whole(name, labels, value))
                     if found is None:
                         continue
+                    if found.warning is not None:
+                        self._warn(line, other or _whole(name, labels, value), found.warning)
                     name, labels, value = found.name, found.labels, found.value
                 family, text = homes.get(name) or self._home(name, line)
                 if family is not self.open:

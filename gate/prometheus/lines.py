@@ -15,14 +15,15 @@ from gate.secrets import REACH, beginning_of
 
 NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 LABEL = rb"[a-zA-Z_][a-zA-Z0-9_]*+"
-QUOTED = rb'"[^"\\\n\0]*+(?:\\["\\n][^"\\\n\0]*+)*+"'
+QUOTED = rb'"[^"\\\n]*+(?:\\["\\n][^"\\\n]*+)*+"'
 _NUMBER = rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 VALUE = rb"(?:" + _NUMBER + rb"|[+-]?(?i:inf(?:inity)?)|(?i:nan))"
 PAIRS = re.compile(rb"(" + LABEL + rb"|" + QUOTED + rb")=(" + QUOTED + rb")")
 
 _NAME = re.compile(NAME)
 _LABEL = re.compile(LABEL)
-_QUOTED = re.compile(rb'"(?:[^"\\\n]|\\.)*+"')
+_ANY_QUOTED = rb'"(?:[^"\\\n]|\\.)*+"'
+_QUOTED = re.compile(_ANY_QUOTED)
 _VALUE = re.compile(VALUE)
 _BLANKS = re.compile(rb"[ \t]*+")
 _NO_BLANKS = re.compile(b"")
@@ -42,11 +43,15 @@ class Wrong(Exception):
 
 
 class Sample(Struct):
-    """A sample line, taken apart. `labels` is as an ordinary line has it: `a="1",b="2"`."""
+    """A sample line, taken apart. `labels` is as an ordinary line has it: `a="1",b="2"`.
+
+    `warning` says what only some readers take.
+    """
 
     name: bytes
     labels: bytes
     value: bytes
+    warning: Message | None = None
 
 
 class Meta(Struct):
@@ -67,24 +72,29 @@ def text_line(line: bytes) -> Sample | Meta | None:
     rest = line.lstrip(b" \t")
     if not rest:
         return None
-    if b"\0" in rest:
-        raise Wrong(say("There is a NUL byte in the line"))
     if rest.startswith(b"#"):
+        _refuse_nul(rest)
         return _text_comment(rest[1:].lstrip(b" \t"))
+    sample = _TextSample(rest, 0).parse()
     if len(rest) != len(line):
-        raise Wrong(say("There is a blank before the metric name"))
-    return _TextSample(line, 0).parse()
+        sample.warning = say("There is a blank before the metric name, which other readers refuse")
+    return sample
 
 
 def openmetrics_line(line: bytes) -> Sample | Meta:
     """A line of OpenMetrics. Raises `Wrong`."""
-    if b"\0" in line:
-        raise Wrong(say("There is a NUL byte in the line"))
     if line.startswith(b"#"):
+        _refuse_nul(line)
         return _openmetrics_comment(line)
     if not line.strip():
         raise Wrong(say("OpenMetrics has no empty lines"))
     return _OpenMetricsSample(line, 0).parse()
+
+
+def _refuse_nul(text: bytes) -> None:
+    """Raise Wrong for a NUL byte: outside of quotes Prometheus takes it for the end, and loses the rest in silence."""
+    if b"\0" in text:
+        raise Wrong(say("There is a NUL byte in the line"))
 
 
 def _text_comment(rest: bytes) -> Meta | None:
@@ -98,7 +108,7 @@ def _text_comment(rest: bytes) -> Meta | None:
     bad = _BAD_HELP_ESCAPE.match(text)
     if bad and bad[1]:
         raise Wrong(say("HELP of {name} has an invalid escape sequence: {escape}", name=metric, escape=shown(bad[1])))
-    return Meta("HELP", metric, text.decode(errors="replace"))
+    return Meta("HELP", metric, _utf8(text).decode())
 
 
 def _words(rest: bytes) -> tuple[bytes, bytes, bytes]:
@@ -117,10 +127,11 @@ def _token(text: bytes) -> bytes:
 def _openmetrics_comment(line: bytes) -> Meta:
     if line == b"# EOF":
         return Meta("EOF")
-    found = re.match(rb"# (HELP|TYPE|UNIT) (" + NAME + rb"|" + QUOTED + rb") (.*)\Z", line, re.DOTALL)
+    found = re.match(rb"# (HELP|TYPE|UNIT) (" + NAME + rb"|" + _ANY_QUOTED + rb") (.*)\Z", line, re.DOTALL)
     if not found:
         raise Wrong(say('OpenMetrics has only "# HELP name text", "# TYPE name type", "# UNIT name unit" and "# EOF"'))
-    keyword, name = found[1].decode(), _metric_name(found[2])
+    quoted = found[2].startswith(b'"')
+    keyword, name = found[1].decode(), unquote(_utf8(found[2])) if quoted else found[2].decode()
     try:
         text = found[3].decode()
     except UnicodeDecodeError:
@@ -159,12 +170,12 @@ class _TextSample:
     """Takes a sample line of the text format apart."""
 
     blanks = _BLANKS
-    trailing_comma = True
 
     def __init__(self, line: bytes, at: int) -> None:
         self.line = line
         self.at = at
         self.name = b""
+        self.warning: Message | None = None
 
     def parse(self) -> Sample:
         if not self.line.startswith(b"{", self.at):
@@ -174,9 +185,12 @@ class _TextSample:
             self._fail(say("There is no metric name"))
         value = self._value()
         self._after_value()
-        return Sample(self.name, labels, value)
+        if b"\0" in labels:
+            self.warning = say("There is a NUL byte in the value of a label, which other readers refuse")
+        return Sample(self.name, labels, value, self.warning)
 
     def _fail(self, reason: Message) -> bytes:
+        _refuse_nul(self.line)  # which is what a person would not see
         raise Wrong(reason)
 
     def _take(self, pattern: re.Pattern[bytes]) -> bytes:
@@ -198,8 +212,6 @@ class _TextSample:
             pairs += [pair] if pair else []
             if self._next() == b",":
                 self.at += 1
-                if self._next() == b"}" and not self.trailing_comma:
-                    self._fail(say("A label name is expected after the comma"))
             elif self._next() != b"}":
                 self._fail(
                     say("A comma or }} is expected before {found}", found=shown(self.line[self.at :]) or "the end")
@@ -211,6 +223,7 @@ class _TextSample:
         """One label as an ordinary line has it, or nothing for a metric name in quotes."""
         quoted = self._next() == b'"'
         label = self._take(_QUOTED if quoted else _LABEL)
+        _refuse_nul(label)
         if not label:
             self._fail(say("{found} is not a label name", found=shown(self.line[self.at :]) or "The end of the line"))
         if quoted and self._next() != b"=":
@@ -220,6 +233,8 @@ class _TextSample:
             return b""
         if self._next() != b"=":
             self._fail(say("= is expected after the label name {label}", label=shown(label)))
+        if label == b'""':
+            self._fail(say("A label name is empty"))
         self.at += 1
         if quoted:
             plain = unquote(_utf8(label)).encode()
@@ -261,7 +276,6 @@ class _OpenMetricsSample(_TextSample):
     """Takes a sample line of OpenMetrics apart: blanks only where they must be, timestamps in seconds, exemplars."""
 
     blanks = _NO_BLANKS
-    trailing_comma = False
 
     def _escapes(self, label: bytes, value: bytes) -> bytes:
         """OpenMetrics takes a backslash before anything else for itself."""
@@ -283,7 +297,8 @@ class _OpenMetricsSample(_TextSample):
         self._timestamp()
         if self.line.startswith(b" # {", self.at):
             if not self.name.endswith((b"_total", b"_bucket")):
-                self._fail(say("{name} can have no exemplar: only counters and buckets can", name=shown(self.name)))
+                self.warning = say("{name} has an exemplar; OpenMetrics has them for counters and buckets only",
+                                   name=shown(self.name))  # fmt: skip
             self.at += 3
             labels = self._between_braces(exemplar=True)
             texts = [unquote(value) for _, value in PAIRS.findall(labels)]
