@@ -372,6 +372,31 @@ def test_an_alert_needs_its_time(server: Service) -> None:
     assert check("alert", target="prometheus", name="SelfDown", state="inactive").least_wait(here) is None
 
 
+def test_an_alert_needs_the_time_of_its_own_job() -> None:
+    """The scrape interval is that of the series that the expression selects, and not of another job's `up`."""
+    config = """
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs:
+  - {job_name: fast, static_configs: [{targets: ["127.0.0.1:1"]}]}
+  - {job_name: slow, scrape_interval: 3s, static_configs: [{targets: ["127.0.0.1:1"]}]}
+"""
+    rule = "{alert: %s, expr: 'up{job%s} == 0'}"
+    rules = ", ".join(rule % each for each in (("Fast", '="fast"'), ("Slow", '=~"sl.*"'), ("Any", '!=""')))
+    with prometheus_running(config, f"groups: [{{name: g, rules: [{rules}]}}]") as service:
+        here = world(prometheus=service.url)
+        both = check("promql", target="prometheus", query="up", count=2)
+        end = time.monotonic() + 60
+        while both.judge(both.observe(world(prometheus=service.url))).status is not Status.PASS:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        found = {
+            name: check("alert", target="prometheus", name=name, state="firing").least_wait(here)
+            for name in ("Fast", "Slow", "Any")
+        }
+    assert {name: wait and wait[0] for name, wait in found.items()} == {"Fast": 2.0, "Slow": 4.0, "Any": 4.0}
+
+
 def loaded(name: str, interval: float, *rules: tuple[str, str]) -> LoadedGroup:
     """A group of recording rules, each with its expression, but for the alert `A`."""
     made = (LoadedRule(rule, rule == "A", expr, 0.0, {}, {}, "ok", "", "") for rule, expr in rules)
@@ -399,7 +424,7 @@ def test_what_recording_rules_take(groups: list[LoadedGroup], metrics: set[str],
     """Each recording rule on the way to an alert costs its interval, unless it stands before the alert in its group."""
     (rule,) = [rule for rule in groups[0].rules if rule.alerting]
     before = Recording(groups).before(rule, groups[0])
-    assert (set(before.metrics), before.wait) == (metrics, wait)
+    assert (set(before.selectors), before.wait) == (metrics, wait)
 
 
 def test_what_an_alert_leaves_to_wait_for() -> None:

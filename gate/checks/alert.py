@@ -239,7 +239,7 @@ class Alert(Check[Seen]):
                 raise CannotObserve(self._not_loaded(_names(groups)))
             rule, group = found
             before = Recording(groups).before(rule, group)
-            scrape = _scrape_interval(api, before.metrics)
+            scrape = _scrape_interval(api, before.selectors)
         wait = 0.0 if "pending" in (self.state or []) else rule.wait
         why = say("scrape interval {scrape}, evaluation interval {evaluation}, 'for' {wait}",
                   scrape=duration(scrape), evaluation=duration(group.interval), wait=duration(wait))  # fmt: skip
@@ -272,21 +272,16 @@ def _rule_and_group(groups: list[LoadedGroup], name: str) -> tuple[LoadedRule, L
     return min(found, key=lambda pair: pair[0].wait + pair[1].interval, default=None)
 
 
-def _scrape_interval(api: Api, metrics: Iterable[str]) -> float:
-    """Seconds between two scrapes of some metrics, as far as Prometheus tells which job they come from."""
+def _scrape_interval(api: Api, selectors: Iterable[str]) -> float:
+    """Return the seconds between two scrapes of some series, as far as Prometheus tells which job they come from."""
     try:
         loaded = config.read(api.config().encode())
     except config.BadConfig as bad:
         raise CannotObserve(bad.reason) from bad
     intervals = {job.name: job.interval for job in loaded.jobs}
-    names = [name for name in metrics if not name.startswith("~")]
-    jobs = {series.labels.get("job", "") for name in names for series in api.query(_jobs_of(name))}
+    jobs = {series.labels.get("job", "") for text in selectors for series in api.query(f"group by (job) ({text})")}
     known = [intervals[job] for job in jobs if job in intervals]
     return max(known) if known else min(intervals.values(), default=loaded.scrape_interval)
-
-
-def _jobs_of(name: str) -> str:
-    return f'group by (job) ({{__name__="{name}"}})'
 
 
 def _without_series(presence: Presence, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:

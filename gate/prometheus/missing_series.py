@@ -169,6 +169,17 @@ def selectors(text: str) -> tuple[Selector, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4096)
+def read(text: str) -> tuple[Selector, ...]:
+    """Return all selectors of an expression, in order, whether they have to have series or not."""
+    evaluation = _Evaluation(text, lambda _: True)
+    try:
+        evaluation.result()
+    except UnreadableError:
+        return tuple(_named(expressions.metrics(text)))
+    return tuple(evaluation.read)
+
+
 def missing(text: str, has: Has) -> tuple[Selector, ...]:
     """Return the selectors without series that keep an expression from returning a sample; none if it can.
 
@@ -204,6 +215,7 @@ class _Evaluation:
         self.has = has
         self.at = 0
         self.depth = 0
+        self.read: dict[Selector, None] = {}
         self.unneeded = 0
         """Greater than 0 inside of what needs no series."""
         self.windows: list[float] = []
@@ -352,9 +364,9 @@ class _Evaluation:
                 self.at += 1
                 self._take(*_RANGE_WORDS)
         offset, at = self._modifiers()
-        if self.unneeded:
-            return _ANY
-        return _ANY if self.has(Selector(text, tuple(matchers), window, offset, at)) else _NOTHING
+        selector = Selector(text, tuple(matchers), window, offset, at)
+        self.read[selector] = None
+        return _ANY if self.unneeded or self.has(selector) else _NOTHING
 
     def _matchers(self) -> Iterator[Matcher]:
         while not self._take("}"):

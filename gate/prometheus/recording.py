@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from gate.prometheus import expressions
+from gate.prometheus import missing_series
 from gate.prometheus.api import LoadedGroup, LoadedRule
 
 
 class Before(Struct, frozen=True):
-    """What comes before an evaluation: the scraped metrics, and the seconds that recording rules take until then."""
+    """What comes before an evaluation: the selectors of what is scraped, and the seconds that recording rules take."""
 
-    metrics: frozenset[str]
+    selectors: frozenset[str]
     wait: float
 
 
@@ -43,10 +43,11 @@ class Recording:
         position = group.rules.index(rule)
         scraped: set[str] = set()
         wait = 0.0
-        for name in expressions.metrics(rule.expr):
+        for selector in missing_series.read(rule.expr):
+            name = selector.name
             ways = [] if name in on_the_way else self._by_name.get(name, [])
             found = [self._through(way, group, position, on_the_way | {name}) for way in ways]
-            scraped.update(*(way.metrics for way in found), () if found else (name,))
+            scraped.update(*(way.selectors for way in found), () if found else (selector.text,))
             wait = max(wait, min((way.wait for way in found), default=0.0))
         return Before(frozenset(scraped), wait)
 
@@ -54,4 +55,4 @@ class Recording:
         """Rules of a group are evaluated in order, at one time: what stands before costs no interval of its own."""
         before = self._before(way.rule, way.group, on_the_way)
         at_once = way.group == group and way.position < position
-        return Before(before.metrics, before.wait + (0.0 if at_once else way.group.interval))
+        return Before(before.selectors, before.wait + (0.0 if at_once else way.group.interval))
