@@ -214,6 +214,16 @@ class Outcome(Model):
     evidence: Evidence = Evidence()
 
 
+class ExemptionFile(Model):
+    """A file that a checklist names and that says what may fail. It is a part of the checklist, as its items are."""
+
+    file: Annotated[CheckoutPath, Meta(description="Its path in the checkout.")]
+
+    def entries(self, text: str) -> list[Any]:
+        """Return what the file says, as the checklist could have said it. Raise ValueError if it is something else."""
+        raise NotImplementedError
+
+
 class Waiver(Model):
     """A named, dated permission for one item to fail. In force up to and including the day before `expires`."""
 
@@ -390,6 +400,8 @@ class Report(Model, kw_only=True):
     sections: tuple[SectionResult, ...] = ()
     left_out: tuple[str, ...] = ()
     """Items of the checklist that were not chosen to run."""
+    sections_left_out: tuple[str, ...] = ()
+    """Sections of which no item was chosen to run."""
     waivers: tuple[Waiver, ...] = ()
     notes: tuple[Message, ...] = ()
     """What people should know and the verdict does not rest on."""

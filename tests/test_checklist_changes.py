@@ -33,6 +33,13 @@ sections:
           observe: [{within: 10s, http: {target: api, path: /readyz, status: 503}}]
       - {id: e, title: E, needs: [d], requires: [api], command: {run: [sh, x.sh], exit: [0, 3], stdout: {not: [a, b]}}}
       - {id: g, title: G, tests: {results: a.xml, max_age: 1h}}
+      - id: q
+        title: Q
+        tests:
+          results: b.xml
+          quarantine:
+            - {test: "p::a", owner: o, reason: r, expires: 2030-01-01}
+            - {test: "p::b", owner: o, reason: r, expires: 2030-01-01}
       - {id: m, title: M, metrics: {target: api, name: x, labels: {job: [a, b]}, value: {ge: 1}}}
       - {id: h, title: H, http: {url: 'http://h', header: {a: b}, status: {ge: 200, lt: 300}}}
 waivers: [{item: b, owner: o, reason: r, expires: 2099-01-01}]
@@ -46,7 +53,18 @@ def loaded(text: str) -> Checklist:
 
 FILE = "file: {path: README.md, exists: true}"
 WAIVER = "{item: a, owner: me, reason: r, expires: 2099-01-01}"
+QA = '            - {test: "p::a", owner: o, reason: r, expires: 2030-01-01}\n'
+QB = QA.replace("p::a", "p::b")
 CHANGES = {
+    "a quarantine for more": (f"{QA}{QB}", f"{QB}{QA}{QA.replace('p::a', 'p')}", [
+        'q: quarantine[p] is new: "may fail until 2030-01-01 (o: r)"']),
+    "a quarantine for less": (f"{QA}{QB}", QB, []),
+    "no quarantine": (f"quarantine:\n{QA}{QB}", "quarantine: []\n", []),
+    "a shorter quarantine": (QB, QB.replace("2030", "2029"), []),
+    "a longer quarantine": (QB, QB.replace("2030", "2031"), [
+        'q: quarantine[p::b].expires is "2031-01-01", was "2030-01-01"']),
+    "a quarantine of somebody else": (QB, QB.replace("owner: o", "owner: p"), [
+        'q: quarantine[p::b].owner is "p", was "o"']),
     "nothing": ("", "", []),
     "title": ("title: A", "title: Other", []),
     "more expected": ("status: 200, json", "status: 200, latency: 1s, json", []),

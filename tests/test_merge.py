@@ -158,6 +158,52 @@ def test_different_commits() -> None:
         merge({"a": part("a", PASS), "b": part("b", PASS, commit="d")}, [], TODAY)
 
 
+def whole(name: str, section: str, *others: str, **more: Any) -> Report:
+    """A part that has run one section of a checklist with several."""
+    left = tuple(f"{other}.0" for other in others)
+    made = part(section, PASS, files=("prodgate.yml",), **more)
+    return made.but(left_out=left, sections_left_out=others, verdict=decide(made.sections, today=TODAY, left_out=left))
+
+
+def test_parts_that_are_as_expected() -> None:
+    """Parts of one checklist that have run the sections that they are named after are one GO."""
+    for names in (("unit", "drills"), ("part-unit", "part-drills"), ("one", "two")):
+        parts = {names[0]: whole("a", "unit", "drills"), names[1]: whole("b", "drills", "unit")}
+        found = merge(parts, names, TODAY)
+        assert (found.verdict.decision, found.sections_left_out) == (Decision.GO, ())
+
+
+def test_what_is_left_out_of_all_parts() -> None:
+    """A section that none of the parts has run stays left out."""
+    found = merge({"a": whole("a", "a", "b", "c"), "b": whole("b", "b", "a", "c")}, ["a", "b"], TODAY)
+    assert (found.left_out, found.sections_left_out) == (("c.0",), ("c",))
+
+
+@pytest.mark.parametrize(
+    ("unit", "drills", "why"),
+    [
+        (whole("a", "unit", "drills"), whole("b", "health", "unit", "drills"), "different checklists"),
+        (whole("a", "unit", "health", "drills"), whole("b", "health", "unit", "drills"),
+         "the report of drills has not run the section drills"),
+        (whole("a", "drills", "unit"), whole("b", "unit", "drills"), "the report of unit has not run the section unit"),
+        (whole("a", "unit"), whole("b", "drills", service="other"), "expected parts are of different services"),
+        (whole("a", "unit"), part("drills", PASS, files=("small.yml",)), "are of different checklists, expected one"),
+        (whole("a", "unit"), whole("a", "unit"), "items stand in several reports"),
+    ],
+    ids=["other items", "other section", "swapped", "other service", "other checklist", "the same twice"],
+)  # fmt: skip
+def test_a_part_by_its_name_alone(unit: Report, drills: Report, why: str) -> None:
+    """A report is not the expected part because it lies in a folder of that name."""
+    with pytest.raises(NotOneRun, match=why):
+        merge({"unit": unit, "drills": drills}, ["unit", "drills"], TODAY)
+
+
+def test_parts_that_are_named_after_their_services() -> None:
+    """Parts of several services may use a checklist of the same name, each in its own folder."""
+    parts = {f"part-{name}": whole(name, "s", service=name) for name in ("api", "web")}
+    assert merge(parts, [*parts], TODAY).verdict.decision == Decision.GO
+
+
 def test_several_services() -> None:
     """Parts of several services keep their items apart, though they have the same ids."""
     found = merge({"a": part("s", PASS, service="a"), "b": part("s", PASS, service="b")}, [], TODAY)

@@ -297,6 +297,29 @@ def test_reports_of_another_commit(tmp_path: Path, github: GitHub) -> None:
     assert f"the reports are of commit {HEAD}, and this run judges {'2' * 40}" in text
 
 
+@pytest.mark.parametrize(
+    ("run", "event", "code"),
+    [
+        ("5000", {}, 0),
+        ("4999", {}, 2),
+        ("", {}, 2),
+        ("4999", {"workflow_run": {"id": 4999}}, 0),
+        ("4998", {"workflow_run": {"id": 4999}}, 2),
+    ],
+)
+def test_a_merge_of_the_reports_of_another_run(
+    tmp_path: Path, github: GitHub, run: str, event: dict[str, Any], code: int
+) -> None:
+    """Reports of an earlier run are refused, unless this run follows that one."""
+    runner = Runner(tmp_path, github, GO)
+    runner.environment["GITHUB_RUN_ID"] = run
+    assert runner.run("run", "--publish=none", "--out=parts/one")[0] == 0
+    runner.environment["GITHUB_RUN_ID"] = "5000"
+    runner.write("event.json", json.dumps({**json.loads((tmp_path / "event.json").read_text()), **event}))
+    found, text = runner.run("merge", "parts", "--expect=one")
+    assert (found, "expected one of this run (5000)" in text) == (code, code == 2), text
+
+
 def checklist(*items: dict[str, Any]) -> bytes:
     """A checklist as the base branch has it."""
     section = {"id": "a", "title": "A", "items": list(items)}
@@ -322,6 +345,74 @@ def test_the_base_s_checklist_is_the_authority(tmp_path: Path, github: GitHub) -
         ("a.go", "prodgate.yml"),
         ("a.no", "prodgate.yml"),
     ]
+
+
+def failing_tests(folder: Path, *expires: str) -> dict[str, Any]:
+    """An item whose one test fails; and the commit's own quarantine of that test."""
+    (folder / "r.xml").write_text("<testsuite><testcase classname='p' name='bad'><failure/></testcase></testsuite>")
+    (folder / "q.yml").write_text(quarantine(*expires))
+    return {"id": "a.tests", "title": "T", "tests": {"results": "r.xml", "quarantine": {"file": "q.yml"}}}
+
+
+def quarantine(*expires: str) -> str:
+    return "".join(f"- {{test: 'p::bad', owner: me, reason: known, expires: {day}}}\n" for day in expires) or "[]"
+
+
+@pytest.mark.parametrize("policy", ["base", "report"])
+@pytest.mark.parametrize(
+    ("base", "own", "decisions", "reserved"),
+    [
+        ("", "2999-01-31", ("NO-GO", "GO with reservations"), "{item}: {key} is new: {now}"),
+        ("2998-01-31", "2999-01-31", ("GO with reservations",) * 2, "quarantine[p::bad].expires"),
+        ("2999-01-31", "2999-01-31", ("GO with reservations",) * 2, None),
+        ("2999-01-31", "", ("GO with reservations", "NO-GO"), None),
+    ],
+)
+def test_the_base_s_quarantine(
+    tmp_path: Path, github: GitHub, policy: str, base: str, own: str, decisions: tuple[str, str], reserved: str | None
+) -> None:
+    """With `policy: base` the base branch's quarantine counts, and what the commit adds to it is always reserved."""
+    item = failing_tests(tmp_path, *([own] if own else []))
+    github.files["0" * 40, "prodgate.yml"] = checklist(item)
+    github.files["0" * 40, "q.yml"] = quarantine(*([base] if base else [])).encode()
+    runner = Runner(tmp_path, github, item)
+    text = runner.run("run", "--compare=base", f"--policy={policy}")[1]
+    verdict = runner.report["verdict"]
+    assert verdict["decision"] == decisions[policy == "report"], text
+    held = [text for reason in verdict["reservations"] if "quarantine[" in (text := json.dumps(reason["message"]))]
+    assert ([] if reserved is None else [True]) == [reserved in text for text in held], held
+
+
+@pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])
+@pytest.mark.parametrize("content", [None, b"a: ["], ids=["not there", "broken"])
+def test_a_base_s_quarantine_that_can_not_be_read(
+    tmp_path: Path, github: GitHub, content: bytes | None, policy: str, code: int
+) -> None:
+    """An exemption that the base branch does not have is never taken from the commit."""
+    item = failing_tests(tmp_path, "2999-01-31")
+    github.files["0" * 40, "prodgate.yml"] = checklist(item)
+    if content:
+        github.files["0" * 40, "q.yml"] = content
+    runner = Runner(tmp_path, github, item)
+    found, text = runner.run("run", "--compare=base", f"--policy={policy}")
+    assert (found, "can't be read from that branch" in text) == (code, True), text
+
+
+@pytest.mark.parametrize(("where", "code"), [("base/", 1), ("../base/", 1), ("", 1)])
+def test_the_quarantine_of_a_second_checkout(tmp_path: Path, github: GitHub, where: str, code: int) -> None:
+    """With a checkout of the base branch, its quarantine is read there, and not in the commit's own."""
+    own = tmp_path / "own"
+    own.mkdir()
+    item = failing_tests(own, "2999-01-31")
+    runner = Runner(own, github, item)
+    runner.write(f"{where}base.yml" if not where else f"{where}prodgate.yml", checklist(item).decode())
+    if where:
+        runner.write(f"{where}q.yml", quarantine())
+    compare = f"--compare={where}{'prodgate.yml' if where else 'base.yml'}"
+    assert runner.run("run", compare, "--policy=base")[0] == code
+    if where:
+        runner.write(f"{where}q.yml", quarantine("2999-01-31"))
+        assert runner.run("run", compare, "--policy=base")[0] == 0
 
 
 def test_a_base_without_a_checklist(tmp_path: Path, github: GitHub) -> None:

@@ -45,6 +45,8 @@ AT_MOST = frozenset({
 """Bounds from above: a smaller one only asks more."""
 AT_LEAST = frozenset({"Drill.stays", "Tests.min_tests", "TlsWish.expires_in"})
 """Bounds from below: a larger one only asks more."""
+EXEMPTIONS = {"Tests.quarantine": "test"}
+"""Fields with what may fail, and the key that names it: one less only asks more."""
 _SAID = ("id", "title")
 
 
@@ -156,6 +158,9 @@ def _join(at: str, key: str) -> str:
 
 def _differences(old: Any, new: Any, at: str, field: str = "") -> Iterator[_Change]:
     """Where `new` is not `old`, down to the smallest part, without what is known to only ask more."""
+    if field in EXEMPTIONS and isinstance(old, list) and isinstance(new, list):
+        yield from _exemptions(old, new, at, EXEMPTIONS[field])
+        return
     if _asks_more(old, new, field):
         return
     if isinstance(old, Asked) and isinstance(new, Asked):
@@ -169,6 +174,21 @@ def _differences(old: Any, new: Any, at: str, field: str = "") -> Iterator[_Chan
         yield from _entries(*numbered, {number: f"{at}[{number}]" for one in numbered for number in one}, field)
     else:
         yield _Change(at, old, new)
+
+
+def _exemptions(old: list[Any], new: list[Any], at: str, key: str) -> Iterator[_Change]:
+    """Yield what may fail that might not before, or for longer, or under another owner."""
+    known = {getattr(entry, key): entry for entry in old}
+    for entry in new:
+        name = getattr(entry, key)
+        before, place = known.get(name), f"{at}[{name}]"
+        if before is None:
+            yield _Change(place, MISSING, f"may fail until {entry.expires.isoformat()} ({entry.owner}: {entry.reason})")
+            continue
+        if entry.expires > before.expires:
+            yield _Change(f"{place}.expires", before.expires.isoformat(), entry.expires.isoformat())
+        if entry.owner != before.owner:
+            yield _Change(f"{place}.owner", before.owner, entry.owner)
 
 
 def _asks_more(old: Any, new: Any, field: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from itertools import islice
@@ -22,7 +22,7 @@ from gate.checks.world import World
 from gate.evidence import FILE_LIMIT, FILES_EACH, as_bytes
 from gate.forms import as_list
 from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Evidence, Location, Model, Natural, Row, SomeText, Status
+from gate.model import CheckoutPath, Evidence, ExemptionFile, Location, Natural, Row, SomeText, Status
 from gate.quantities import Duration, Size, duration, size
 from gate.secrets import torn
 from gate.testresults import results as testresults
@@ -56,10 +56,14 @@ else:
     )
 
 
-class QuarantineFile(Model):
+class QuarantineFile(ExemptionFile):
     """Where the quarantine is kept."""
 
     file: Annotated[CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.")]
+
+    def entries(self, text: str, still_time: StillTime = lambda: None) -> list[Entry]:
+        """Return the entries of the file. Raise NoQuarantine if it is none."""
+        return read(text, self.file, still_time)
 
 
 class Seen(Struct, frozen=True):
@@ -143,7 +147,7 @@ class Tests(Check[Seen]):
         return " && ".join(f"ls -l {shell_pattern(pattern)}" for pattern in self._patterns)
 
     def observe(self, world: World) -> Seen:
-        quarantine = self.exemptions(lambda name: self._text(world, name), lambda: _check_time(world))
+        quarantine = self._quarantine(world)
         began = time.time()
         finished = self._command().observe(world) if self.run is not None else None
         kept = [Attachment("output.txt", _raw(finished.output.text()))] if finished else []
@@ -183,27 +187,18 @@ class Tests(Check[Seen]):
         _check_age(self.exit_code, datetime.fromtimestamp(paths[0].stat().st_mtime, UTC), None, oldest)
         return int(text)
 
-    def exemptions(
-        self, text_of: Callable[[str], str | None], still_time: StillTime = lambda: None
-    ) -> tuple[Entry, ...]:
-        """Return the quarantine. `text_of` returns the text of a file, None if it does not exist.
-
-        Raise CannotObserve if its file can't be had, or is no quarantine.
-        """
+    def _quarantine(self, world: World) -> tuple[Entry, ...]:
         if not isinstance(self.quarantine, QuarantineFile):
             return tuple(self.quarantine)
         name = self.quarantine.file
-        text = text_of(name)
-        if text is None:
+        paths = find(world, name)
+        if not paths:
             raise CannotObserve(say("The quarantine {path} does not exist", path=name))
+        text = read_text(paths[0], world.root.resolve())
         try:
-            return tuple(read(text, name, still_time))
+            return tuple(self.quarantine.entries(text, lambda: _check_time(world)))
         except NoQuarantine as error:
             raise CannotObserve(say("The quarantine {path}: {why}", path=name, why=str(error))) from None
-
-    def _text(self, world: World, name: str) -> str | None:
-        paths = find(world, name)
-        return read_text(paths[0], world.root.resolve()) if paths else None
 
     def _of_output(self, world: World, finished: process.Finished) -> Results:
         if finished.stdout.cut:

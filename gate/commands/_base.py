@@ -1,7 +1,8 @@
-"""The base branch's checklist beside the commit's own: which of the two counts, and what has become weaker."""
+"""Choose between the base branch's checklist and the commit's own, and report what has become weaker."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,14 @@ from gate.messages import Message, say
 from gate.model import Reason
 
 if TYPE_CHECKING:
+    from gate.checklist.exemptions import ExemptionError
     from gate.checklist.load import Loaded
+    from gate.checklist.models import Checklist
     from gate.checklist.problems import ChecklistError, Place
     from gate.publish.github import GitHubError
     from gate.publish.settings import Settings
 
+_LIMIT = 8 * 1024 * 1024
 BY_API = "base"
 """The word that stands for the file of the base branch, as GitHub has it."""
 
@@ -31,11 +35,13 @@ class Compared(Struct, frozen=True):
 
 
 def compared(loaded: Loaded, compare: str | None, policy: str, wishes: Settings) -> Compared:
-    """What comes of `--compare` and `--policy`. A base that can't be had is a NO-GO where it is the authority.
+    """Load the checklist to enforce and compare it with the base branch's, each with the exemptions of its own branch.
 
-    Raises ChecklistError for a policy without anything to compare.
+    With `--policy base`, a base that can't be loaded is a NO-GO; otherwise it is a reservation. Raise ChecklistError
+    for a policy without anything to compare.
     """
     from gate.checklist.changes import weaker
+    from gate.checklist.exemptions import ExemptionError
     from gate.checklist.load import load
     from gate.checklist.problems import ChecklistError, Place, Problem
     from gate.publish.github import GitHubError
@@ -46,21 +52,75 @@ def compared(loaded: Loaded, compare: str | None, policy: str, wishes: Settings)
         return Compared(loaded)
     try:
         base = load([compare]) if compare != BY_API else _by_api(loaded.files, wishes)
-    except (GitHubError, ChecklistError) as error:
-        reason = Reason(message=_not_had(error))
+        if base is None:
+            return Compared(loaded, reservations=(Reason(message=_none(wishes)),))
+        base = _with_exemptions(base, compare, loaded.files, wishes)
+    except (GitHubError, ChecklistError, ExemptionError) as error:
+        reason = _not_had(error)
         return Compared(loaded, against=(reason,)) if policy == "base" else Compared(loaded, reservations=(reason,))
-    if base is None:
-        return Compared(loaded, reservations=(Reason(message=_none(wishes)),))
-    found = tuple(weaker(base.checklist, loaded.checklist))
+    found = tuple(weaker(base.checklist, _own(loaded.checklist)))
     return Compared(base if policy == "base" else loaded, reservations=found)
 
 
-def _not_had(error: GitHubError | ChecklistError) -> Message:
+def _with_exemptions(base: Loaded, compare: str, files: Sequence[str], wishes: Settings) -> Loaded:
+    """Put what the base branch's own files exempt into its checklist. Raise GitHubError or ExemptionError."""
+    from gate.checklist.exemptions import exemption_files, inlined
+
+    if compare == BY_API:
+        from gate.publish.base import texts
+
+        names = exemption_files(base.checklist)
+        found = texts(wishes, names, Path.cwd()) if names else {}
+        return structs.replace(base, checklist=inlined(base.checklist, found.get))
+    folder = _checkout_of(Path(compare).resolve(), files)
+    return structs.replace(base, checklist=inlined(base.checklist, lambda name: _base_text(folder, name)))
+
+
+def _checkout_of(path: Path, files: Sequence[str]) -> Path:
+    """Return the folder in which the base branch's checklist has the name that this one has in its own checkout."""
+    names = [Path(os.path.normpath(Path.cwd() / file)) for file in files]
+    for name in (name.relative_to(Path.cwd()) for name in names if name.is_relative_to(Path.cwd())):
+        if path.parts[-len(name.parts) :] == name.parts:
+            return path.parents[len(name.parts) - 1]
+    return path.parent
+
+
+def _own(checklist: Checklist) -> Checklist:
+    """Return the checklist with its own exemptions. If they can't be read, its item will say so."""
+    from gate.checklist.exemptions import ExemptionError, inlined
+
+    try:
+        return inlined(checklist, lambda name: _text(Path.cwd(), name))
+    except ExemptionError:
+        return checklist
+
+
+def _base_text(folder: Path, name: str) -> str | None:
+    """Return the text of a file of the base branch. What the checkout that is judged has at that place is not its."""
+    return None if folder.samefile(Path.cwd()) else _text(folder, name)
+
+
+def _text(folder: Path, name: str) -> str | None:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return stream.read(_LIMIT).decode("utf-8-sig", "replace")
+
+
+def _not_had(error: GitHubError | ChecklistError | ExemptionError) -> Reason:
+    from gate.checklist.exemptions import ExemptionError
     from gate.publish.github import GitHubError
 
     if isinstance(error, GitHubError):
-        return say("The base branch's checklist could not be read: {why}", why=error.message)
-    return say("The base branch's checklist is wrong: {why}", why=str(error.problems[0]))
+        return Reason(message=say("The base branch's checklist could not be read: {why}", why=error.message))
+    if isinstance(error, ExemptionError):
+        return Reason(
+            message=say("{path}, which the base branch's checklist names, can't be read from that branch: {why}",
+                        path=error.file, why=error.why),
+            advice=say("Compare with `base`, or with the checklist in a checkout of the base branch"),
+        )  # fmt: skip
+    return Reason(message=say("The base branch's checklist is wrong: {why}", why=str(error.problems[0])))
 
 
 def _none(wishes: Settings) -> Message:

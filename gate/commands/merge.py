@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     files = report_files(map(Path, options.reports), expected=bool(expected))
     clear(Path(options.out), keep=files)
     now, parts = datetime.now(UTC), _read(files)
+    _check_run(parts)
     none = expected and not parts
     report = nothing(expected, source(Path.cwd()), now) if none else merge(parts, expected, now.date())
     if wishes.wished and report.source.commit != wishes.commit:
@@ -68,6 +70,26 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     if ending.event.is_set():
         raise KeyboardInterrupt
     return finish(masked(report, wishes.secrets), Path(options.out), wishes)
+
+
+def _check_run(parts: Mapping[str, Report]) -> None:
+    """Raise NotOneRun for reports of an earlier run, which on a runner each names.
+
+    A run that follows another one (`workflow_run`) may merge the reports of that.
+    """
+    from gate.report.merge import NotOneRun
+    from gate.report.source import event
+
+    run = os.environ.get("GITHUB_RUN_ID", "") if os.environ.get("GITHUB_ACTIONS") == "true" else ""
+    if not run:
+        return
+    followed = event(os.environ)
+    followed = followed.get("workflow_run") if isinstance(followed, dict) else None
+    runs = {run, str(followed.get("id")) if isinstance(followed, dict) else run}
+    for name, report in parts.items():
+        if report.source.run_id not in runs:
+            of = f"run {report.source.run_id}" if report.source.run_id else "no run"
+            raise NotOneRun(f"the report of {name} is of {of}, expected one of this run ({run})")
 
 
 def report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:

@@ -25,17 +25,28 @@ def fetched(settings: Settings, files: Sequence[str], root: Path, folder: Path) 
 
     Raises GitHubError where GitHub does not say.
     """
-    if not settings.base_commit:
-        raise GitHubError(say("the run has no commit of a base branch"))
-    if not (settings.token and settings.repository):
-        raise GitHubError(say("there is no token"))
-    github = GitHub(settings, _AT_MOST)
+    github = _github(settings)
     names = [_below(root, file) for file in files]
     found = {name: content for name in names if (content := _content(github, name)) is not None}
     if not found:
         _looked(github)
         return None
     return [_written(folder / name, content) for name, content in found.items()]
+
+
+def texts(settings: Settings, files: Sequence[str], root: Path) -> dict[str, str]:
+    """Return the texts of those files that the base has, by name. Raise GitHubError if GitHub does not answer."""
+    github = _github(settings)
+    found = {file: _content(github, _below(root, file)) for file in files}
+    return {file: content.decode("utf-8-sig", "replace") for file, content in found.items() if content is not None}
+
+
+def _github(settings: Settings) -> GitHub:
+    if not settings.base_commit:
+        raise GitHubError(say("the run has no commit of a base branch"))
+    if not (settings.token and settings.repository):
+        raise GitHubError(say("there is no token"))
+    return GitHub(settings, _AT_MOST)
 
 
 def _looked(github: GitHub) -> None:

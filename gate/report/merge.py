@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TypeVar
@@ -22,11 +23,16 @@ class NotOneRun(Exception):
 
 
 def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -> Report:
-    """One report, by the name of each part. A part that is expected and missing is a NO-GO. Raises NotOneRun."""
+    """Make one report of the parts, by their names. A part that is expected and missing is a NO-GO.
+
+    Raise NotOneRun for reports that are not parts of one whole, and for an expected part that ran other sections.
+    """
     parts = {name: reports[name] for name in sorted(reports)}
     if not parts:
         raise NotOneRun("there is no report to merge, expected at least one")
     _one_commit(parts)
+    _one_checklist(parts)
+    _as_expected(parts, [name for name in dict.fromkeys(expected) if name in parts])
     several = len({report.service for report in parts.values()}) > 1
     sections = _joined([section for name, part in parts.items() for section in _sections(name, part, several, today)])
     waivers = list(dict.fromkeys(waiver for name, part in parts.items() for waiver in _waivers(name, part, several)))
@@ -53,6 +59,7 @@ def merge(reports: Mapping[str, Report], expected: Sequence[str], today: date) -
         targets=tuple(target for report in parts.values() for target in report.targets),
         sections=tuple(sections),
         left_out=tuple(left_out),
+        sections_left_out=() if several else tuple(_sections_left_out(parts)),
         waivers=tuple(waivers),
         verdict=verdict,
         changes=None,
@@ -86,6 +93,60 @@ def _one_commit(parts: Mapping[str, Report]) -> None:
     if len(by_commit) > 1:
         told = "; ".join(f"{commit or 'no commit'}: {', '.join(names)}" for commit, names in by_commit.items())
         raise NotOneRun(f"the reports are of different commits, expected one: {told}")
+
+
+def _one_checklist(parts: Mapping[str, Report]) -> None:
+    """Refuse parts of one service that were made with different checklists."""
+    for service in dict.fromkeys(report.service for report in parts.values()):
+        own = {name: report for name, report in parts.items() if report.service == service}
+        files = {report.files: name for name, report in reversed(own.items()) if report.files}
+        if len(files) > 1:
+            told = "; ".join(f"{name}: {', '.join(each)}" for each, name in files.items())
+            raise NotOneRun(f"the reports of {service} are of different checklists, expected one: {told}")
+        if not any(report.left_out for report in own.values()):
+            continue
+        items = {name: {*(item.id for item in report.items), *report.left_out} for name, report in own.items()}
+        first, *others = items
+        if other := next((name for name in others if items[name] != items[first]), None):
+            odd = sorted(items[first] ^ items[other])[0]
+            raise NotOneRun(
+                f"the reports of {service} are of different checklists: of {first} and {other}, one has no item {odd}"
+            )
+
+
+def _as_expected(parts: Mapping[str, Report], expected: Sequence[str]) -> None:
+    """Refuse an expected part that is there by its folder's name alone: of another service, or other sections."""
+    by_files: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in expected:
+        report = parts[name]
+        by_files.setdefault(report.files, {})[report.service] = name
+        if section := _named_section(name, parts, report):
+            raise NotOneRun(f"the report of {name} has not run the section {section}")
+    for files, services in by_files.items():
+        named = all(service in name for service, name in services.items())
+        if files and len(services) > 1 and not named:
+            told = ", ".join(f"{name}: {service}" for service, name in services.items())
+            raise NotOneRun(f"expected parts are of different services: {told}; name each part after its service")
+
+
+def _named_section(name: str, parts: Mapping[str, Report], report: Report) -> str:
+    """Return the section that a part is named after (`drills`, `part-drills`) and has not run; "" if there is none."""
+    own = {section.id for section in report.sections if section.items}
+    known = {
+        section
+        for other in parts.values()
+        if other.service == report.service
+        for section in (*(each.id for each in other.sections), *other.sections_left_out)
+    }
+    after = sorted((each for each in known if re.search(rf"(?:^|[-_./ ]){re.escape(each)}$", name)), key=len)
+    return "" if not after or after[-1] in own else after[-1]
+
+
+def _sections_left_out(parts: Mapping[str, Report]) -> list[str]:
+    run = {section.id for report in parts.values() for section in report.sections}
+    return [
+        name for name in dict.fromkeys(each for p in parts.values() for each in p.sections_left_out) if name not in run
+    ]
 
 
 def _missing(name: str) -> Reason:

@@ -318,6 +318,7 @@ class Run(Struct, dict=True):
             targets=targets,
             sections=sections,
             left_out=left_out,
+            sections_left_out=self._sections_left_out(),
             waivers=waivers,
             verdict=verdict,
             notes=_about(self.options.source),
@@ -371,6 +372,11 @@ class Run(Struct, dict=True):
     def _left_out(self) -> tuple[str, ...]:
         chosen = {item.id for item in self.selected}
         return tuple(item.id for item in self.checklist.items if item.id not in chosen)
+
+    def _sections_left_out(self) -> tuple[str, ...]:
+        chosen = {item.id for item in self.selected}
+        sections = self.checklist.sections
+        return tuple(section.id for section in sections if all(item.id not in chosen for item in section.items))
 
     def _found(self, item: Item, logs: Mapping[str, tuple[Artifact, ...]]) -> ItemResult:
         """What became of an item, with the logs of its targets where it was not as it has to be."""
