@@ -130,6 +130,7 @@ def test_a_good_drill(staging: Staging, fault: str) -> None:
         ("observe", "pass"),
         ("restore", "pass"),
         ("recover", "pass"),
+        ("recover", "pass"),
         ("throughout", "pass"),
     ]
     assert (code, outcome["status"], staging.left()) == (0, "pass", [])

@@ -72,7 +72,7 @@ def test_an_alert_that_fires_and_resolves(staging: Staging) -> None:
     """An alert that fires in time and resolves afterwards passes, each with its own row."""
     code, outcome = run(staging, "DatabaseDown")
     assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
-    assert phases(outcome).count(("recover", "pass")) == 2
+    assert phases(outcome).count(("recover", "pass")) == 3
 
 
 def test_the_timeline_of_an_alert(staging: Staging) -> None:

@@ -62,6 +62,7 @@ def test_a_good_drill(job: Job, fault: str) -> None:
         ("observe", "pass"),
         ("restore", "pass"),
         ("recover", "pass"),
+        ("recover", "pass"),
         ("throughout", "pass"),
     ], found["evidence"]["answer"]
     assert found["status"] == "pass"

@@ -348,6 +348,7 @@ class TestNames:
 
     def test_several_containers_of_one_name(self, folder: Folder, network: str) -> None:
         """Several containers of one alias are named, and the advice says how to choose; the choice is found."""
+        folder.environment["PRODGATE_NETWORK"] = network
         folder.write(item(**FILE), web={"container": network})
         assert folder.run()[0] == 1
         ((why, advice),) = reasons(folder)

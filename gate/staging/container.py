@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, job_se
 from gate.staging.spec import Start
 
 _TAIL = 40
+_SHORT_ID = 12
+"""Characters of an id as the engine shows it."""
 
 
 class Container:
@@ -51,27 +53,55 @@ class Container:
     @property
     def host(self) -> str:
         """The name or address under which the gate reaches it: its alias where the gate is on its network."""
-        if own_container() is not None and self.network:
+        if own_container() is not None and self.network == job_network():
             return self.alias
         return str(self.endpoint.get("IPAddress") or self.alias)
 
     @property
-    def aliases(self) -> list[str]:
-        """Its names on the network, without the short id that the engine adds."""
-        given = self.endpoint.get("Aliases") or []
-        return [name for name in given if name != self.id[:12]]
+    def places(self) -> list[dict[str, Any]]:
+        """Return its place on each of its networks, asked anew, as `gate.staging.undo.connect_container` wants it."""
+        self.handle.reload()
+        return [
+            {
+                "container": self.id,
+                "network": network,
+                "aliases": [name for name in place.get("Aliases") or [] if name != self.id[:_SHORT_ID]],
+                "address": (place.get("IPAMConfig") or {}).get("IPv4Address") or None,
+                "address6": (place.get("IPAMConfig") or {}).get("IPv6Address") or None,
+            }
+            for network, place in self.handle.attrs["NetworkSettings"]["Networks"].items()
+        ]
+
+    def address(self, network: str) -> str:
+        """Return its address on a network, asked anew; empty if it has none."""
+        self.handle.reload()
+        place = self.handle.attrs["NetworkSettings"]["Networks"].get(network) or {}
+        return str(place.get("IPAddress") or "")
 
     @property
-    def place(self) -> dict[str, Any]:
-        """How it stands on the network, as `gate.staging.undo.connect_container` wants it."""
-        given = self.endpoint.get("IPAMConfig") or {}
-        return {
-            "container": self.id,
-            "network": self.network,
-            "aliases": self.aliases,
-            "address": given.get("IPv4Address") or None,
-            "address6": given.get("IPv6Address") or None,
-        }
+    def published(self) -> list[str]:
+        """Return the ports of the machine that lead to it, asked anew, such as `5432`."""
+        self.handle.reload()
+        found = self.handle.attrs["NetworkSettings"].get("Ports") or {}
+        return sorted({str(entry["HostPort"]) for entries in found.values() for entry in entries or ()}, key=int)
+
+    def twins(self) -> list[str]:
+        """Return the running containers that are found under one of its names, too."""
+        engine, found = client(), set[str]()
+        for place in self.places:
+            names = {*place["aliases"], self.alias}
+            found |= {
+                str(handle.name)
+                for handle in engine.containers.list(filters={"network": place["network"]}, ignore_removed=True)
+                if handle.id != self.id and names & names_on(handle, place["network"])
+            }
+        return sorted(found)
+
+    def sharing(self) -> list[str]:
+        """Return the running containers that use its network interfaces: to them it is `localhost`."""
+        mode = f"container:{self.id}"
+        rows = client().api.containers()
+        return sorted(row["Names"][0].lstrip("/") for row in rows if row["HostConfig"].get("NetworkMode") == mode)
 
     def remove(self) -> None:
         """Removes it, with what it kept."""
@@ -96,43 +126,57 @@ class Container:
 
 
 def find(name: str) -> Container:
-    """The service container of that name in the workflow. Raises NoEngine with the reason where there isn't one."""
+    """Return the container of that name: a service of the job, an alias on the gate's network, or its own name or id.
+
+    Raise NoEngine with the reason if there is none, or more than one. A container on a network that the gate does not
+    share may be somebody else's: it is found by its own name or id only.
+    """
     engine, network = client(), job_network()
     known = job_services().get(name)
     if known:
         return Container(engine.containers.get(known), name, network)
-    found = [handle for handle in _neighbours(engine, network) if _called(handle, name, network)]
-    if len(found) == 1:
-        return Container(found[0], name, network or _its_network(found[0], name))
-    if not found:
-        if network:
-            raise NoEngine(say("no container is called {name} on the network {network}", name=name, network=network))
-        raise NoEngine(say("no container of this machine is called {name}", name=name))
-    names = ", ".join(sorted(handle.name for handle in found))
+    found = [handle for handle in _on(engine, network) if name in names_on(handle, network)] if network else []
+    found = found or _of_its_own_name(engine, name)
+    if len(found) > 1:
+        names = ", ".join(sorted(handle.name for handle in found))
+        raise NoEngine(
+            say("several containers are called {name}: {names}", name=name, names=names),
+            advice=say("Choose one: write its own name under `container`"),
+        )
+    if found:
+        networks = list(found[0].attrs["NetworkSettings"]["Networks"])
+        return Container(found[0], name, network if network in networks else next(iter(networks), None))
+    if network:
+        raise NoEngine(say("no container is called {name} on the network {network}", name=name, network=network))
     raise NoEngine(
-        say("several containers are called {name}: {names}", name=name, names=names),
-        advice=say("Choose one: write its own name under `container`"),
+        say("no container of this machine has the own name {name}", name=name),
+        advice=say("Write its own name, or set `PRODGATE_NETWORK` to the network where {name} is an alias", name=name),
     )
 
 
-def _neighbours(engine: Any, network: str | None) -> Iterable[Any]:
-    filters = {"network": network} if network else {}
-    listed = engine.containers.list(all=True, filters=filters, ignore_removed=True)
+def _on(engine: Any, network: str) -> list[Any]:
+    """Return all containers on a network that no run has started."""
+    listed = engine.containers.list(all=True, filters={"network": network}, ignore_removed=True)
     return [handle for handle in listed if RUN_LABEL not in handle.labels]
 
 
-def _called(handle: Any, name: str, network: str | None) -> bool:
-    networks = handle.attrs["NetworkSettings"]["Networks"]
-    chosen = [networks.get(network)] if network else list(networks.values())
-    names = [
-        alias for place in chosen if place for alias in (place.get("Aliases") or []) + (place.get("DNSNames") or [])
-    ]
-    return name in names or handle.name == name
+def _of_its_own_name(engine: Any, name: str) -> list[Any]:
+    from docker.errors import NotFound
+
+    try:
+        found = engine.containers.get(name)
+    except NotFound:
+        return []
+    by_id = len(name) >= _SHORT_ID and found.id.startswith(name)
+    return [found] if (found.name == name or by_id) and RUN_LABEL not in found.labels else []
 
 
-def _its_network(handle: Any, name: str) -> str | None:
-    networks = handle.attrs["NetworkSettings"]["Networks"]
-    return next((key for key, place in networks.items() if name in (place.get("Aliases") or [])), None)
+def names_on(handle: Any, network: str) -> set[str]:
+    """Return the names by which a container is found on a network, its own name among them."""
+    place = handle.attrs["NetworkSettings"]["Networks"].get(network)
+    if place is None:
+        return set()
+    return {handle.name, *(place.get("Aliases") or []), *(place.get("DNSNames") or [])}
 
 
 def hold(container: Container, run_id: str) -> None:

@@ -34,11 +34,13 @@ class NoEngine(Exception):
 @cache
 def client() -> DockerClient:
     """The engine. Raises NoEngine where there is none."""
-    import docker
     from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
+
+    from gate.staging.docker_client import BoundedDockerClient
 
     try:
-        found = docker.from_env(version="auto", timeout=_TIMEOUT)
+        found = BoundedDockerClient(version="auto", timeout=_TIMEOUT, **kwargs_from_env())
         found.ping()
     except (DockerException, OSError, ValueError) as error:  # ValueError: a DOCKER_HOST that is no address
         raise NoEngine(

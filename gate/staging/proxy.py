@@ -23,6 +23,7 @@ from msgspec import Struct, structs
 PROBE = b"PRODGATE-PROBE\n"
 _CHUNK = 64 * 1024
 _QUEUE = 64
+_SIOCGIFADDR = 0x8915
 _SIOCSIFADDR = 0x8916
 
 
@@ -227,10 +228,10 @@ class ProxyThread:
 def main(arguments: list[str]) -> int:
     """`HOST PORT[,PORT...] MODE`: listens on the same ports, in front of the host, in one mode given as JSON.
 
-    `claim ADDRESS`: has this container answer for another address, too.
+    `claim ADDRESS OWN`: has this container answer for another address, too, on the interface that has its `OWN` one.
     """
     if arguments[0] == "claim":
-        claim(arguments[1])
+        claim(arguments[1], arguments[2])
         return 0
     host, ports, mode = arguments[0], arguments[1].split(","), Mode(**json.loads(arguments[2]))
 
@@ -246,12 +247,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def claim(address: str) -> None:
-    """Gives the network interface another address besides its own (SIOCSIFADDR, netdevice(7)). Needs CAP_NET_ADMIN."""
-    interface = next(name for _, name in socket.if_nameindex() if name != "lo")
-    request = struct.pack("16sHH4s8x", f"{interface}:1".encode(), socket.AF_INET, 0, socket.inet_aton(address))
+def claim(address: str, own: str) -> None:
+    """Give the interface that has `own` another address besides it (netdevice(7)). Needs CAP_NET_ADMIN."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        interface = next(name for _, name in socket.if_nameindex() if _address(any_socket, name) == own)
+        request = struct.pack("16sHH4s8x", f"{interface}:1".encode(), socket.AF_INET, 0, socket.inet_aton(address))
         fcntl.ioctl(any_socket, _SIOCSIFADDR, request)
+
+
+def _address(any_socket: socket.socket, interface: str) -> str:
+    """Return the first IPv4 address of a network interface; empty if it has none."""
+    request = struct.pack("16s16x", interface.encode())
+    try:
+        return socket.inet_ntoa(fcntl.ioctl(any_socket, _SIOCGIFADDR, request)[20:24])
+    except OSError:
+        return ""
 
 
 def _say(line: str) -> None:

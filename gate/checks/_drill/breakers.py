@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from gate.checks._drill.course import NoProof
+from gate.checks._drill.course import RECOVERY, Answers, NoProof
 from gate.checks._drill.spec import Script
 from gate.checks.world import World
 from gate.messages import Message, say
@@ -15,7 +15,7 @@ from gate.process import Running
 from gate.staging import script
 from gate.staging.engine import NoEngine
 from gate.staging.faults.base import PROOF_PATIENCE, Fault, NoFault, Site, TargetFault, wait_for
-from gate.staging.faults.stop import up, up_again
+from gate.staging.faults.stop import runs, up, up_again
 from gate.staging.staged import Staged
 
 _HASTE = 5.0
@@ -53,6 +53,7 @@ class FaultBreaker(Struct):
     def put_in(self) -> Message:
         try:
             self._must_be_up()
+            self._must_be_alone()
             self.fault.inject(self.site)
         except (NoFault, NoEngine) as error:
             self.refused = not self.site.acts
@@ -71,8 +72,18 @@ class FaultBreaker(Struct):
             raise NoFault(say("{target} is not up before the fault: nothing of it could be broken",
                               target=self.site.staged.name))  # fmt: skip
 
+    def _must_be_alone(self) -> None:
+        """Raise NoFault if another container answers to a name of the target: it would get part of the requests."""
+        container = self.site.staged.container
+        if isinstance(self.fault, TargetFault) and container is not None and (twins := container.twins()):
+            raise NoFault(say("{others} would still answer in the place of {target}: they have a name of it, too",
+                              others=", ".join(twins), target=self.site.staged.name))  # fmt: skip
+
     def end(self) -> Message | None:
         return None
+
+    def answers(self) -> list[Answers]:
+        return [] if self.refused or not isinstance(self.fault, TargetFault) else [answers_again(self.world, self.site)]
 
     def take_back(self) -> Message:
         if self.refused:
@@ -94,6 +105,13 @@ class FaultBreaker(Struct):
             raise NoProof(error.message) from error
         except Exception as error:
             raise NoProof(say("it could not be looked at: {why}", why=str(error))) from error
+
+
+def answers_again(world: World, each: Site) -> Answers:
+    """Return what proves that a target answers again, with the time that its `ready` has."""
+    assert world.stage is not None
+    ready = world.stage.targets[each.staged.name].ready
+    return Answers(each.staged.name, ready.within if ready else RECOVERY, lambda: up_again(each))
 
 
 def _reasons(error: BaseException) -> str:
@@ -150,6 +168,9 @@ class ScriptBreaker(Struct, dict=True):
             cancelled=self.world.cancelled,
         )
 
+    def answers(self) -> list[Answers]:
+        return [answers_again(self.world, each) for each in self.running]
+
     def take_back(self) -> Message:
         if self.stopped and not self.sites:
             raise NoProof(say("the script was stopped, and `touches` names nothing that could be put back"))
@@ -166,7 +187,7 @@ class ScriptBreaker(Struct, dict=True):
             each.take_back()
             if each.process:
                 each.process.resume()
-            back = wait_for(lambda: up_again(each))
+            back = wait_for(lambda: runs(each))
         except Exception as error:
             raise NoProof(say("it could not be taken back: {why}", why=_reasons(error))) from error
         if back is None:
@@ -179,8 +200,8 @@ class ScriptBreaker(Struct, dict=True):
         container, settles = each.container, self.script.timeout + _UNDER_WAY
         if container.state != "running":
             return False
-        if container.network and container.endpoint:
-            each.will("connect_container", settles=settles, **container.place)
+        for place in container.places:
+            each.will("connect_container", settles=settles, **place)
         each.will("start_container", settles=settles, container=container.id)
         each.will("unpause_container", settles=settles, container=container.id)
         return True

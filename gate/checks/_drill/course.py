@@ -24,6 +24,8 @@ _LOOK = 1.0
 RECOVERY = 30.0
 """Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
 
+_AGAIN = 0.2
+
 
 class Seen(Struct):
     """What a drill has shown so far. `ended` is set where it came to an end before its course.
@@ -63,6 +65,14 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
+class Answers(Struct, frozen=True):
+    """A target that was broken. `proof` is that it answers again, for which it has `within` seconds."""
+
+    target: str
+    within: float
+    proof: Callable[[], Message | None]
+
+
 class Breaker(Protocol):
     """What puts the fault in, proves it, takes it back, and proves it gone: a fault of ours, or a script."""
 
@@ -74,6 +84,9 @@ class Breaker(Protocol):
 
     def take_back(self) -> Message:
         """Takes it back, and returns the proof. Raises NoProof."""
+
+    def answers(self) -> list[Answers]:
+        """Return what has to answer again afterwards."""
 
 
 class NoProof(Exception):
@@ -247,14 +260,35 @@ class Course(Struct):
 
     def _recover(self) -> None:
         since = time.monotonic()
-        criteria = [_patient(criterion) for criterion in self.recover]
-        rows = _together([partial(self._recovered, criterion) for criterion in criteria])
+        answers = self.breaker.answers()
+        patience = max([RECOVERY, *(each.within for each in answers)])
+        criteria = [_patient(criterion, patience) for criterion in self.recover]
+        rows = _together(
+            [
+                *(partial(self._answers, each) for each in answers),
+                *(partial(self._recovered, criterion) for criterion in criteria),
+            ]
+        )
         self.seen.rows += rows
         if all(found.status is Status.PASS for found in rows):
             self.seen.recover = max((found.at or 0.0) for found in rows) - (since - self.seen.began)
             self._mark(self.at, say("recovered"), "recovered")
             self._stays()
         self.seen.rows += _together([partial(self._resolved, *pair) for pair in self._alerts()])
+
+    def _answers(self, each: Answers) -> Row:
+        end, proof = time.monotonic() + each.within, each.proof()
+        while proof is None and time.monotonic() < end and not self.world.cancelled.wait(_AGAIN):
+            proof = each.proof()
+        why = say("it did not within {within}", within=duration(each.within))
+        return Row(
+            title=say("{target} answers again", target=each.target),
+            status=Status.FAIL if proof is None else Status.PASS,
+            message=proof or why,
+            phase="recover",
+            at=_rounded(self.at),
+            within=each.within,
+        )
 
     def _recovered(self, criterion: Criterion) -> Row:
         outcome = self._ask(criterion)
@@ -291,8 +325,8 @@ class Course(Struct):
         return row(after, outcome, "recover", self.world, self.at)
 
 
-def _patient(criterion: Criterion) -> Criterion:
-    return criterion if criterion.within is not None else criterion.but(within=RECOVERY)
+def _patient(criterion: Criterion, patience: float) -> Criterion:
+    return criterion if criterion.within is not None else criterion.but(within=patience)
 
 
 def _kind(criterion: Criterion, made: Row) -> str:

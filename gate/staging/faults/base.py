@@ -53,6 +53,8 @@ class Site(Struct):
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Set when the run ends early: what puts a fault in must watch it, what takes it back must not."""
     acts: list[Act] = field(default_factory=list)
+    places: list[dict[str, Any]] = field(default_factory=list)
+    """The container's places on its networks before a fault of the network."""
 
     @contextmanager
     def act(self, way: str, *, settles: float = SETTLES, **what: Any) -> Iterator[None]:
@@ -92,6 +94,21 @@ class Site(Struct):
             raise NoFault(say("{target} is no container that can be reached here", target=self.staged.name))
         return self.staged.container
 
+    def keep_places(self) -> None:
+        """Note how the container stands on its networks. Raise NoFault if a way to it could not be cut off."""
+        container, name = self.container, self.staged.name
+        self.places = container.places
+        fixed = [str(place["network"]) for place in self.places if place["network"] in ("host", "none")]
+        if fixed or not self.places:
+            raise NoFault(say("{target} cannot leave its network {network}", target=name, network=", ".join(fixed)))
+        if sharing := container.sharing():
+            raise NoFault(say("{target} would stay within reach of {others}: they use its network interfaces",
+                              target=name, others=", ".join(sharing)))  # fmt: skip
+
+    def is_back(self) -> bool:
+        """Return whether the container has the places again that it had before."""
+        return {_place(place) for place in self.container.places} == {_place(place) for place in self.places}
+
     @property
     def host(self) -> str:
         """Where the target is now: an engine may give a container another address each time it is connected."""
@@ -101,6 +118,10 @@ class Site(Struct):
     def process(self) -> Process | None:
         """The target's process, where the gate started one."""
         return self.staged.process
+
+
+def _place(place: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    return str(place["network"]), tuple(sorted(set(place["aliases"])))
 
 
 class Fault(Model):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import ExitStack
 from typing import Any, Literal
 
 from msgspec import structs
 
 from gate.messages import say
 from gate.secrets import end_of
+from gate.staging.container import names_on
 from gate.staging.engine import RUN_LABEL, NoEngine, client, own_container, own_image
 from gate.staging.faults.base import NoFault, Site
 from gate.staging.proxy import PROBE, Mode
@@ -95,10 +97,26 @@ def connect(site: Site, timeout: float) -> socket.socket:
 
 
 def away(site: Site) -> bool:
-    """Whether nothing of ours is in the target's place any more."""
+    """Return whether the target has its place again, on each of its networks, and nothing else does."""
     if site.staged.proxy is not None:
         return site.staged.proxy.proxy.mode == Mode()
-    return _ours(site) is None
+    return _ours(site) is None and site.is_back()
+
+
+def alone(site: Site) -> bool:
+    """Return whether the names of the target lead to the proxy, and to nothing else, on each of its networks."""
+    if site.staged.proxy is not None:
+        return True
+    engine, ours = client(), _ours(site)
+    if ours is None:
+        return False
+    for place in site.places:
+        names = _taken(site, place)
+        running = engine.containers.list(filters={"network": place["network"]}, ignore_removed=True)
+        holders = {handle.id: names & names_on(handle, place["network"]) for handle in running}
+        if {id for id, held in holders.items() if held} != {ours.id} or holders[ours.id] != names:
+            return False
+    return True
 
 
 def _address(site: Site) -> str:
@@ -128,45 +146,80 @@ def _take_name(site: Site, mode: Mode) -> None:
     """Ours joins the network first, then takes the names: no moment has two under one name."""
     from docker.errors import DockerException
 
-    container, image = site.container, own_image()
-    if container.network is None:
-        raise NoFault(say("{target} shares no network with the gate", target=site.staged.name))
+    image = own_image()
     if image is None:
         raise NoFault(say("no image of the gate is known to start a proxy from: set PRODGATE_IMAGE"))
-    if container.alias in (container.handle.attrs["Config"]["Hostname"], container.handle.name):
-        # for these the engine's DNS goes on to answer with the real one, too: half of all would bypass ours
-        raise NoFault(say("{target} would keep the name {name}: it is its hostname, or the container's own name",
-                          target=site.staged.name, name=container.alias))  # fmt: skip
-    names, behind = container.aliases, f"{site.staged.name}-{BEHIND}"
-    network = client().networks.get(container.network)
+    site.keep_places()
+    _no_way_past(site)
     try:
-        with site.act("connect_container", **container.place), site.act("remove_container", container=_name(site)):
-            before = str(container.endpoint.get("IPAddress"))
-            ours = _create(site, image, mode, behind, names)
-            network.disconnect(container.handle, force=True)
-            ours.start()
-            network.connect(container.handle, aliases=[behind])
-            _break_open(site, ours, before)
+        with ExitStack() as acts:
+            for place in site.places:
+                acts.enter_context(site.act("connect_container", **place))
+            acts.enter_context(site.act("remove_container", container=_name(site)))
+            _swap(site, image, mode)
     except (DockerException, NoEngine) as error:
         raise NoFault(
             say("ours cannot take the place of {target}: {why}", target=site.staged.name, why=str(error))
         ) from error
 
 
-def _break_open(site: Site, ours: Any, before: str) -> None:
-    """Breaks the connections that were open: ours answers for the address that the target had."""
-    if site.container.endpoint.get("IPAddress") == before:
-        raise NoFault(say("{target} kept its address: open connections would bypass ours", target=site.staged.name))
+def _no_way_past(site: Site) -> None:
+    """Raise NoFault if a way to the target would lead past the proxy."""
+    container, target = site.container, site.staged.name
+    if published := container.published:
+        raise NoFault(say("{target} would still be reached past the proxy, by its published port {port}",
+                          target=target, port=", ".join(published)))  # fmt: skip
+    if default := [str(place["network"]) for place in site.places if place["network"] == "bridge"]:
+        raise NoFault(say("{target} would still be reached past the proxy, on its network {network}",
+                          target=target, network=", ".join(default)))  # fmt: skip
+    if container.alias in _kept(site):
+        raise NoFault(say("{target} would keep the name {name}: it is its hostname, or the container's own name",
+                          target=target, name=container.alias))  # fmt: skip
+
+
+def _kept(site: Site) -> set[str]:
+    """Return the names for which the engine's DNS answers with the target, wherever else they are an alias, too."""
+    return {str(site.container.handle.name), str(site.container.handle.attrs["Config"]["Hostname"])}
+
+
+def _taken(site: Site, place: dict[str, Any]) -> set[str]:
+    """Return the names that the proxy takes on a network."""
+    return set(place["aliases"]) - _kept(site)
+
+
+def _swap(site: Site, image: str, mode: Mode) -> None:
+    """Put the proxy in the target's place on each network, with the target behind it under another name."""
+    container, behind = site.container, f"{site.staged.name}-{BEHIND}"
+    networks = {str(place["network"]): client().networks.get(place["network"]) for place in site.places}
+    before = {name: container.address(name) for name in networks}
+    ours = _create(site, image, mode, behind)
+    for place in site.places[1:]:
+        networks[place["network"]].connect(ours, aliases=sorted(_taken(site, place)))
+    for network in networks.values():
+        network.disconnect(container.handle, force=True)
+    ours.start()
+    for network in networks.values():
+        network.connect(container.handle, aliases=[behind])
     ours.reload()
-    if ours.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"] != before:
-        code, said = ours.exec_run([*PYTHON, "gate.staging.proxy", "claim", before])
+    for name, address in before.items():
+        _break_open(site, ours, name, address)
+
+
+def _break_open(site: Site, ours: Any, network: str, before: str) -> None:
+    """Break the connections that were open: the proxy answers for the address that the target had."""
+    if site.container.address(network) == before:
+        raise NoFault(say("{target} kept its address: open connections would bypass ours", target=site.staged.name))
+    own = ours.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
+    if own != before:
+        code, said = ours.exec_run([*PYTHON, "gate.staging.proxy", "claim", before, own])
         if code != 0:
             why = end_of(bytes(said).decode("utf-8", "replace"), _SHOWN)
             raise NoFault(say("open connections to {target} cannot be broken: {why}", target=site.staged.name, why=why))
 
 
-def _create(site: Site, image: str, mode: Mode, behind: str, names: list[str]) -> Any:
-    engine, network = client(), site.container.network
+def _create(site: Site, image: str, mode: Mode, behind: str) -> Any:
+    engine, first = client(), site.places[0]
+    network, names = str(first["network"]), sorted(_taken(site, first))
     return engine.containers.create(
         image,
         command=[
@@ -181,5 +234,5 @@ def _create(site: Site, image: str, mode: Mode, behind: str, names: list[str]) -
         name=_name(site),
         labels={RUN_LABEL: site.journal.run_id},
         network=network,
-        networking_config={str(network): engine.api.create_endpoint_config(aliases=names)},
+        networking_config={network: engine.api.create_endpoint_config(aliases=names)},
     )

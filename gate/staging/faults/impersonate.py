@@ -9,8 +9,8 @@ from msgspec import Meta
 from gate.messages import Message, say
 from gate.quantities import Duration
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.behind import away, connect, put, served, take_away
-from gate.staging.faults.stop import up
+from gate.staging.faults.behind import alone, away, connect, put, served, take_away
+from gate.staging.faults.stop import runs
 from gate.staging.proxy import Mode
 
 _PROBE = 5.0
@@ -38,6 +38,8 @@ class Impersonate(TargetFault):
         put(site, Mode(status=self.status, delay=self.delay, close=self.close))
 
     def holds(self, site: Site) -> Message | None:
+        if not alone(site):
+            return None
         before = served(site)
         if not self._answers(site):
             return None
@@ -63,4 +65,4 @@ class Impersonate(TargetFault):
         take_away(site)
 
     def gone(self, site: Site) -> Message | None:
-        return up(site) if away(site) else None
+        return runs(site) if away(site) else None

@@ -8,7 +8,7 @@ from typing import ClassVar
 from gate.messages import Message, say
 from gate.staging.engine import SETTLES
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.stop import up
+from gate.staging.faults.stop import runs
 
 _PATIENCE = 5.0
 _AGAIN = 0.2
@@ -43,7 +43,7 @@ class Pause(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        return up(site)
+        return runs(site)
 
 
 def _freeze(site: Site) -> None:

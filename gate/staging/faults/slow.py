@@ -9,8 +9,8 @@ from msgspec import Meta
 from gate.messages import Message, say, together
 from gate.quantities import Duration, PositiveDuration, duration
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.behind import away, broken, lifetime, probe, put, served, take_away
-from gate.staging.faults.stop import up
+from gate.staging.faults.behind import alone, away, broken, lifetime, probe, put, served, take_away
+from gate.staging.faults.stop import runs
 from gate.staging.proxy import Mode
 
 _MORE = 3.0
@@ -43,6 +43,8 @@ class Slow(TargetFault):
         put(site, Mode(latency=self.latency, jitter=self.jitter, cut=self.cut, reset=self.reset))
 
     def holds(self, site: Site) -> Message | None:
+        if not alone(site):
+            return None
         proofs = [self._late] if self.latency else []
         proofs += [self._broken] if self.reset or self.cut else []
         found = [message for message in (proof(site) for proof in proofs) if message]
@@ -70,4 +72,4 @@ class Slow(TargetFault):
         take_away(site)
 
     def gone(self, site: Site) -> Message | None:
-        return up(site) if away(site) else None
+        return runs(site) if away(site) else None

@@ -34,7 +34,7 @@ class Stop(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        return up_again(site)
+        return runs(site)
 
 
 def stays(site: Site) -> None:
@@ -53,18 +53,24 @@ def down(site: Site) -> Message | None:
     return say("{target} has exited and its port {port} refuses", target=site.staged.name, port=ports(site))
 
 
-def up(site: Site) -> Message | None:
-    """The proof that it runs and is not paused, and that one of its ports, if any is known, accepts connections."""
+def runs(site: Site) -> Message | None:
+    """Return the proof that it runs and is not paused. Whether it answers yet is another matter."""
     process = site.process
     running = process.running and not process.paused()[0] if process else site.container.state == "running"
-    if running and not site.staged.ports:
-        return say("{target} runs", target=site.staged.name)
-    port = open_port(site) if running else None
+    return say("{target} runs", target=site.staged.name) if running else None
+
+
+def up(site: Site) -> Message | None:
+    """Return the proof that it runs and is not paused, and that one of its ports, if any is known, accepts."""
+    running = runs(site)
+    if running is None or not site.staged.ports:
+        return running
+    port = open_port(site)
     return say("{target} runs and port {port} accepts", target=site.staged.name, port=port) if port else None
 
 
 def up_again(site: Site) -> Message | None:
-    """The proof that it runs again. A process that did not stay up, as after a crash, is started once more."""
+    """Return `up`. A process that did not stay up, as after a crash, is started once more."""
     if site.process:
         site.process.revive()
     return up(site)
