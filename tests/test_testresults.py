@@ -416,6 +416,8 @@ A = "<testcase name='a'/>"
         (f"<testsuite failures='1' errors='1'>{A}{FLAKY}</testsuite>",
          {"a": "passed", "f": "passed", "testsuite": "failed"}),
         (f"<testsuite failures='1'>{A}{FLAKY}</testsuite>", {"a": "passed", "f": "passed"}),
+        (f"<testsuite passed='0' executed='0' skipped='1'>{A}</testsuite>", {"a": "passed"}),
+        (f"<testsuite failed='1'>{A}{FLAKY}</testsuite>", {"a": "passed", "f": "passed"}),
         (f"<testsuite failures='' errors=' '>{A}</testsuite>", {"a": "passed"}),
         (f"<testsuite errors='2'>{A}</testsuite>", "says that 2 tests failed, but shows 0"),
         (f"<testsuite errors='2'>{QT}{A}</testsuite>", {"a": "passed"}),

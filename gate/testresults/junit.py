@@ -105,21 +105,24 @@ def _refuse_document_type(*declared: Any) -> NoReturn:
     raise NotResults("it has a document type with declarations, which no JUnit report needs")
 
 
-def _verdict(attributes: dict[str, str], subject: str) -> Ending:
-    """Return how its attributes say that a case or a suite ended. Raise NotResults for a word that is not known."""
+def _verdict(attributes: dict[str, str], subject: str, *, counts: bool) -> Ending:
+    """Return how a case or a suite ended by its attributes. Raise NotResults for an unknown word.
+
+    `counts`: a number in a flag says how often, as in a case. In a suite it counts cases.
+    """
     found: list[Ending] = ["passed"]
     for name, value in attributes.items():
         key = _word(name.rpartition(":")[2])
         if key in _VERDICTS:
             found.append(_ending_of_word(value, f"{subject} has {name}='{beginning_of(value, 50)}'"))
-        elif key in _FLAGS and _is_against(key, _word(value)):
+        elif key in _FLAGS and _is_against(key, _word(value), counts=counts):
             found.append(_FLAGS[key])
     return max(found, key=_SEVERITY.index)
 
 
-def _is_against(key: str, value: str) -> bool:
+def _is_against(key: str, value: str, *, counts: bool) -> bool:
     """Return True if a flag says that the test did not pass. A value that is no answer says nothing."""
-    count = int(value) if value.isdecimal() and len(value) < 10 else None
+    count = int(value) if counts and value.isdecimal() and len(value) < 10 else None
     if key in _GOOD_FLAGS:
         return value in _NO or count == 0
     return value in _YES or bool(count)
@@ -235,7 +238,7 @@ class _Reader:
 
     def _suite(self, attributes: dict[str, str]) -> None:
         title = attributes.get("name", "")
-        broke = _verdict(attributes, f"suite '{title}'") == "failed"
+        broke = _verdict(attributes, f"suite '{title}'", counts=False) == "failed"
         self.suites.append(_Suite(title, attributes, len(self.cases), self.failed, self.reruns, broke))
         found = _time(attributes.get("timestamp", ""))
         if found and (self.written is None or found > self.written):
@@ -273,7 +276,7 @@ class _Reader:
                 raise NotResults("a <testcase> has no name")
             attributes = {**attributes, "classname": title}
         name = attributes.get("name") or attributes["classname"]
-        self.open.append(_Open(attributes, _verdict(attributes, f"test '{beginning_of(name, 100)}'")))
+        self.open.append(_Open(attributes, _verdict(attributes, f"test '{beginning_of(name, 100)}'", counts=True)))
 
     def _says(self, name: str) -> Ending | None:
         """Return how a case ends that has such an element; None if the element says nothing of that."""
