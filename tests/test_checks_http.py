@@ -259,3 +259,12 @@ def _sent(got: Got, fields: dict[str, Any]) -> dict[str, str]:
     if isinstance(fields.get("body"), dict):
         wanted.add("content-type")
     return {name: value for name, value in got.headers.items() if name in wanted}
+
+
+def test_json_beyond_what_is_read() -> None:
+    """JSON that would not fit into memory is an ERROR, also where `limit` lets it in; its status can be judged."""
+    with serving({"/": Reply(200, b"[" + b"1," * 9_000_000 + b"1]", {"Content-Type": "application/json"})}) as web:
+        fields = {"url": web.url, "limit": "64MiB"}
+        for more, status in (({"json": [1]}, Status.ERROR), ({"status": 200}, Status.PASS)):
+            made = check("http", **fields, **more)
+            assert made.judge(made.observe(world())).status is status

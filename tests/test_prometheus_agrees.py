@@ -36,7 +36,10 @@ OPENMETRICS = [
     "g NaN\n", "# EOF\n",
 ]  # fmt: skip
 STRICTER = ("given before", "A second", "after its samples", "all in one place", "more than 128")
-"""What the gate refuses and Prometheus loses in silence, by a part of the reason; and a NUL outside of a label, which ends its reading."""
+"""What the gate refuses and Prometheus loses in silence, by a part of the reason.
+
+And a NUL outside of a label, which ends its reading.
+"""
 TAKEN_BY_NEWER = ("does not support exemplars",)
 """What Prometheus 2 refuses and 3 takes, by a part of its error."""
 CHARACTERS = ' \t"{}=,#\\\n0123abc_:.+-eEINFnaé\r\x00\xff'

@@ -117,3 +117,11 @@ def test_a_time_that_cannot_be_read(last: Any) -> None:
     answer = reply({"groups": [{"name": "g", "rules": [rule]}]})
     with serving({"/api/v1/rules": answer}) as web, pytest.raises(PrometheusError, match=r"a (time|text) is missing"):
         Api(web.url, time.monotonic() + 10).rules()
+
+
+def test_an_answer_of_nothing_but_objects() -> None:
+    """What would take twenty times its size in memory is refused before it is decoded."""
+    groups = "{}," * 2_000_001 + "{}"
+    answer = Reply(200, f'{{"status":"success","data":{{"groups":[{groups}]}}}}', {"Content-Type": "application/json"})
+    with serving({"/api/v1/rules": answer}) as web, pytest.raises(PrometheusError, match="lists and objects"):
+        Api(web.url, time.monotonic() + 60).rules()
