@@ -255,6 +255,14 @@ def test_a_line_without_end_is_too_much() -> None:
         read(endless())
 
 
+@pytest.mark.parametrize("line", ["n%d_{} 1\n", 'up{{l%d_{}="1"}} 1\n', "# TYPE n%d_{} counter\n"])
+def test_too_long_names_are_too_much(line: str) -> None:
+    """Names that would stay in memory are bounded together, whatever their number."""
+    lines = line.format("x" * 50_000)
+    with pytest.raises(TooMuch, match="8 MiB of different names"):
+        read((lines % number).encode() for number in range(200))
+
+
 def test_too_many_families_are_too_much() -> None:
     """The number of families is bounded."""
     lines = (b"a%d 1\n" % number for number in range(exposition.FAMILY_LIMIT + 1))

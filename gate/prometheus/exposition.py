@@ -9,7 +9,8 @@ interleaved, exemplars with more than 128 characters, and an `le` or `quantile` 
 nobody but other readers refuse is a warning: a NUL byte in a label, a blank before a name, an exemplar of a gauge.
 
 What is bounded: a line (`LINE_LIMIT`), the number of families (`FAMILY_LIMIT`) and of sets of label names
-(`SHAPE_LIMIT`); beyond them `TooMuch` is raised. Series seen are kept as 64-bit hashes, and most of those on disk.
+(`SHAPE_LIMIT`), and the bytes of all names (`NAMES_LIMIT`); beyond them `TooMuch` is raised. Series seen are kept as
+64-bit hashes, and most of those on disk.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ LINE_LIMIT = 1024 * 1024
 """Bytes of one line."""
 FAMILY_LIMIT = 200_000
 SHAPE_LIMIT = 100_000
+NAMES_LIMIT = 8 * 1024 * 1024
+"""Bytes of all names together, of metrics and of sets of labels."""
 PROBLEM_LIMIT = 20
 """After so many problems the rest is not read."""
 BLOCK = 256 * 1024
@@ -230,6 +233,7 @@ class _Reader:
         self.open: Family | None = None
         """The family that OpenMetrics is in the middle of."""
         self.ended = False
+        self.names_kept = 0
 
     def read(self, chunks: Iterable[bytes]) -> Exposition:
         exposition = self.exposition
@@ -310,6 +314,7 @@ class _Reader:
 
     def _home(self, name: bytes, line: int) -> tuple[Family, str]:
         """The family of a sample's name, made where there is none."""
+        self._keep(name)
         text = name.decode()
         family = self._family(text)
         family.names[text] = 0
@@ -330,6 +335,12 @@ class _Reader:
         self.families[name] = family = Family(name)
         return family
 
+    def _keep(self, names: bytes) -> None:
+        """Count names that stay in memory. Raises TooMuch."""
+        self.names_kept += len(names)
+        if self.names_kept > NAMES_LIMIT:
+            raise TooMuch(say("The exposition has more than 8 MiB of different names"))
+
     def _enter(self, family: Family) -> None:
         """Another family begins. In OpenMetrics that ends the one before for good."""
         self.open = family
@@ -347,6 +358,7 @@ class _Reader:
             raise Wrong(say("The label name __name__ is reserved"))
         if len(self.shapes) >= SHAPE_LIMIT:
             raise TooMuch(say("The exposition has more than {limit} different sets of labels", limit=SHAPE_LIMIT))
+        self._keep(shape)
         order = self.orders.setdefault(frozenset(names), names)
         self.shapes[shape] = None if order == names else order
         return self.shapes[shape]
@@ -383,6 +395,8 @@ class _Reader:
         self._set(family, meta)
 
     def _set(self, family: Family, meta: Meta) -> None:
+        if not family.samples:
+            self._keep(meta.name.encode())
         if self.exposition.openmetrics and family.samples:
             raise Wrong(say("{keyword} of {name} comes after its samples", keyword=meta.keyword, name=family.name))
         if meta.keyword == "HELP":
