@@ -77,6 +77,8 @@ class Surroundings(Struct, frozen=True):
         if not _is_within(whole, self.root):
             return None
         fixed = PurePosixPath(pattern)
+        if not pattern:
+            return []
         if not any(mark in pattern for mark in "*?[\\"):
             return [self.folder / fixed] if (self.folder / fixed).exists() else []
         return sorted(_walk([self.folder if not fixed.is_absolute() else Path("/")], matches))[:_FILES]
@@ -84,7 +86,8 @@ class Surroundings(Struct, frozen=True):
 
 def _is_within(path: Path, root: Path) -> bool:
     plain = Path(*[part for part in path.parts if part != "."])
-    return (root in plain.parents and ".." not in plain.parts) or root in path.resolve().parents
+    resolved = path.resolve()
+    return (root in plain.parents and ".." not in plain.parts) or root in (resolved, *resolved.parents)
 
 
 def _glob_pattern(pattern: str) -> list[re.Pattern[str]]:
@@ -318,13 +321,21 @@ class _Reader:
         authorization = job["authorization"]
         self._exists(authorization if authorization is not None else job, file,
                      "credentials_file" if authorization is not None else "bearer_token_file")  # fmt: skip
-        self._exists(job["tls_config"], file, "cert_file", "key_file")
+        for client in (job, *(job["kubernetes_sd_configs"] or ())):
+            self._certificate(client["tls_config"], file)
         for group in job["static_configs"] or ():
             self._targets(group, job, general, file)
         for discovery in job["file_sd_configs"] or ():
             for path, groups in self._target_files(discovery, file):
                 for group in groups:
                     self._targets(group, job, general, path)
+
+    def _certificate(self, tls: Values | None, file: str) -> None:
+        """The files of a client certificate come together, and exist."""
+        if tls is not None and bool(tls["cert_file"]) != bool(tls["key_file"]):
+            at = tls.at("cert_file", "key_file")
+            raise BadConfig(say("cert_file and key_file come together"), at.line, at.column, file)
+        self._exists(tls, file, "cert_file", "key_file")
 
     def _exists(self, values: Values | None, file: str, *keys: str) -> None:
         """A file that is named must exist; what a machine mounts from elsewhere is not seen."""

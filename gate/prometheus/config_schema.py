@@ -262,7 +262,17 @@ TARGET_GROUPS = List(TARGETS)
 
 def _discovery(name: str, fields: Fields, *rules: Any, http: bool = True) -> List:
     every = {**(HTTP if http else {}), "refresh_interval": Field(DURATION, 60.0), **fields}
-    return List(Object(say("{name}", name=name), every, *rules, *([http_client] if http else []), pointer=True))
+    client = [_late_client if name in _LATE else http_client] if http else []
+    return List(Object(say("{name}", name=name), every, *rules, *client, pointer=True))
+
+
+_LATE = tuple(f"{name}_sd_configs" for name in ("azure", "ec2", "http", "lightsail", "puppetdb", "uyuni"))
+
+
+def _late_client(values: Values, decoder: Decoder) -> None:
+    """Some discoveries validate their HTTP client only since 2.48."""
+    if decoder.release.version >= (2, 48):
+        http_client(values, decoder)
 
 
 _PORT: Fields = {"port": Field(INT, 80)}
@@ -365,7 +375,7 @@ def _kubernetes(values: Values, decoder: Decoder) -> None:
 
 def _is_default(values: Values, key: str) -> bool:
     if key == "tls_config":
-        return not any(values[key].values())
+        return not any((values[key] or {}).values())
     if key == "proxy_connect_header":
         return values[key] is None
     return bool(values[key] == values.defaults[key])
@@ -637,6 +647,13 @@ def _validation_scheme(values: Values, decoder: Decoder) -> None:
         choice("metric_name_validation_scheme", "", "utf8", "legacy")(values, decoder)
 
 
+def _external_labels(values: Values, decoder: Decoder) -> None:
+    labels = values["external_labels"]
+    for name in labels or ():
+        if not is_label(name, decoder.release):
+            decoder.problem(labels.at(name), say("{name} is not a name for a label", name=name or '""'))
+
+
 GLOBAL = Object(
     say("global"),
     {
@@ -645,9 +662,10 @@ GLOBAL = Object(
         "evaluation_interval": Field(DURATION),
         "rule_query_offset": Field(DURATION, since=(2, 53)),
         "query_log_file": Field(TEXT),
-        "external_labels": Field(LABELS),
+        "external_labels": Field(TEXT_TABLE),
     },
     _validation_scheme,
+    _external_labels,
     _timeout,
     job_protocols,
 )  # fmt: skip
@@ -700,6 +718,8 @@ _SIGV4.rules = (_key_pair,)
 def _ways(*names: str) -> Any:
     def rule(values: Values, decoder: Decoder) -> None:
         given = [key for key in names if values[key] is not None]
+        # A bearer token becomes an `authorization` when it is loaded
+        given += [key for key in ("bearer_token", "bearer_token_file") if values[key]]
         if len(given) > 1:
             decoder.problem(values.at(given[1]), say("At most one of {keys} can be set", keys=", ".join(names)))
 

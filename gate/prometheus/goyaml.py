@@ -136,6 +136,8 @@ class Decoder:
     def resolved(self, node: Scalar) -> Any:
         """Return the value of a scalar by YAML's own rules: None, bool, int, float or str. Raises Refused."""
         tag, text = node.tag, node.value
+        if tag == "!" and node.plain and not self.two:
+            tag = ""
         if (not tag and not node.plain) or tag == "!!str":
             return text
         if tag == "!!binary":
@@ -187,7 +189,7 @@ class Decoder:
         self, node: Mapping, keys: Callable[[Node], Any], *, merged: bool
     ) -> Iterator[tuple[Any, Node, Node, bool]]:
         for key, value in node.entries:
-            if _is_merge(key, two=True):
+            if _is_merge(key):
                 sources = self._sources(value)
                 for source in reversed(sources):
                     yield from self._within(source, lambda at: self._pairs_2(at, keys, merged=True))
@@ -200,7 +202,7 @@ class Decoder:
         merge: Node | None = None
         own: set[Any] = set() if known is None else known
         for key, value in node.entries:
-            if _is_merge(key, two=False):
+            if _is_merge(key):
                 merge = value
                 continue
             name = keys(key)
@@ -245,12 +247,8 @@ def _is_early_null(node: Node) -> bool:
     return node.tag == "!!null" or (not node.tag and node.value in ("null", "~")) or (node.plain and not node.value)
 
 
-def _is_merge(key: Node, *, two: bool) -> bool:
-    return (
-        isinstance(key, Scalar)
-        and key.value == "<<"
-        and (key.tag == "!!merge" or (not key.tag and (key.plain or not two)))
-    )
+def _is_merge(key: Node) -> bool:
+    return isinstance(key, Scalar) and key.value == "<<" and (key.tag == "!!merge" or (not key.tag and key.plain))
 
 
 def _plain(text: str, two: bool, *, dates: bool) -> Any:

@@ -76,7 +76,8 @@ Node = Scalar | Sequence | Mapping | Alias
 def parse(raw: bytes) -> Node | None:
     """Return the first document, None if there is none. Prometheus does not look at what follows. Raises BadYaml."""
     try:
-        return next(_documents(yaml.parse(_decoded(raw), Loader=_LOADER)), None)
+        text = _decoded(raw)
+        return next(_documents(yaml.parse(text, Loader=_LOADER), text), None)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
@@ -117,23 +118,23 @@ class _Open:
             self.key = None
 
 
-def _documents(events: Iterator[Any]) -> Iterator[Node]:
+def _documents(events: Iterator[Any], text: str) -> Iterator[Node]:
     """The documents, made without recursion. An alias is the very node that it stands for."""
     stack: list[_Open] = []
     anchors: dict[str, Any] = {}
     root: Node = Scalar("", True, 1, 1)
+    flow = 0
     for event in events:
         kind = type(event)
         if kind is yaml.ScalarEvent:
             mark, style = event.start_mark, event.style
             tag = (event.tag or "").replace(_TAGS, "!!", 1)
-            plain = not style or tag == "!"
-            node: Node = Scalar(
-                event.value, plain, mark.line + 1, mark.column + 1, style in ("|", ">"), tag.strip("!") and tag
-            )
+            node: Node = Scalar(event.value, not style, mark.line + 1, mark.column + 1, style in ("|", ">"), tag)
+            _refuse_foreign(event, text, in_flow=flow > 0)
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             made = Mapping if kind is yaml.MappingStartEvent else Sequence
             node = made([], event.start_mark.line + 1, event.start_mark.column + 1)
+            flow += bool(flow or event.flow_style)
         elif kind is yaml.AliasEvent:
             node = _anchored(event, anchors)
         else:
@@ -142,6 +143,10 @@ def _documents(events: Iterator[Any]) -> Iterator[Node]:
                 yield root
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 stack.pop()
+                flow = max(flow - 1, 0)
+            elif kind is yaml.DocumentStartEvent and event.version not in (None, (1, 1)):
+                raise BadYaml(say("This is YAML {version}, and Prometheus reads YAML 1.1",
+                                  version=".".join(map(str, event.version))))  # fmt: skip
             continue
         if stack:
             stack[-1].take(node)
@@ -152,6 +157,21 @@ def _documents(events: Iterator[Any]) -> Iterator[Node]:
                 anchors[event.anchor] = node
             if kind is not yaml.ScalarEvent:
                 stack.append(_Open(node))  # type: ignore[arg-type]
+
+
+def _refuse_foreign(event: Any, text: str, *, in_flow: bool) -> None:
+    """Raise BadYaml for what this parser reads in a scalar and go-yaml does not."""
+    mark = event.start_mark
+    if in_flow and not event.style and "?" in event.value:
+        raise BadYaml(
+            say("This is not YAML: a '?' inside of brackets must stand in quotes"), mark.line + 1, mark.column + 1
+        )
+    if (
+        event.style == '"'
+        and "/" in event.value
+        and "\\/" in text[mark.index : event.end_mark.index].replace("\\\\", "")
+    ):
+        raise BadYaml(say("This is not YAML: {what}", what="\\/ is no escape"), mark.line + 1, mark.column + 1)
 
 
 def _anchored(event: Any, anchors: dict[str, Any]) -> Alias:
