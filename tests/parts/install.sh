@@ -33,5 +33,7 @@ if [ -n "$missing" ]; then
     apt-get install -qq -y --no-install-recommends $missing >/dev/null
 fi
 
+tests/parts/prometheus-releases.sh
+
 echo "prodgate: bringing up a Docker engine and the tests' images"
 "$python" -m tests.parts.images
