@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NoReturn
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 
 COMMANDS = Registry("gate.commands", word="command")
 _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors name the nearest option or choice."""
+
+    def error(self, message: str) -> NoReturn:
+        from gate.written import nearest
+
+        unknown = re.match(r"unrecognized arguments: (-[^\s=]*)", message)
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if unknown:
+            message += nearest(unknown[1], self._option_string_actions)
+        elif choice:
+            message += nearest(choice[1], re.findall(r"[\w-]+", choice[2]))
+        super().error(message)
 
 
 def program(arguments: list[str] | None = None) -> NoReturn:
@@ -48,7 +64,7 @@ def _main(given: list[str]) -> int:
         return _without_command(given)
     with _helped(given[0]) as helper, _harmless(given[0]):
         command = COMMANDS.module(given[0])
-        parser = argparse.ArgumentParser(f"prodgate {given[0]}", description=command.SUMMARY)
+        parser = _Parser(f"prodgate {given[0]}", description=command.SUMMARY)
         command.arguments(parser)
         parser.set_defaults(helper=helper)
         return _run(command, _parsed(parser, given))
@@ -109,7 +125,7 @@ def _run(command: object, arguments: argparse.Namespace) -> int:
 
 
 def _without_command(given: list[str]) -> int:
-    parser = argparse.ArgumentParser("prodgate", description="The gate between a commit and production.")
+    parser = _Parser("prodgate", description="The gate between a commit and production.")
     parser.add_argument("--version", action="version", version=f"prodgate {gate.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name in sorted(COMMANDS.names(), key=lambda name: (_ORDER.index(name) if name in _ORDER else 99, name)):

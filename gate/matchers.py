@@ -40,6 +40,8 @@ _NEVER_FIELDS = frozenset({"eq", "ne", "neq", "gte", "lte", "==", "!=", "=", ">"
 """Names that are operators elsewhere. A JSON mapping of nothing else is a slip, not a field's name."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 _SHOWN = 20
+_COMPARED = 1000
+"""Entries of a list among which the nearest is looked for."""
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": lambda self: False})()
 """What stands where no value is: never equal to anything."""
@@ -275,8 +277,31 @@ def _subset_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | N
 def _operators_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | None:
     for name, wanted in spec.items():
         if not _holds(name, wanted, value):
-            return _got({name: wanted}, value, at)
+            nearest_one = _nearest_entry(wanted, value, at) if name == "contains" else None
+            return nearest_one or _got({name: wanted}, value, at)
     return None
+
+
+def _nearest_entry(wanted: Any, value: Any, at: Where) -> Message | None:
+    """Return where the entry of a list that comes nearest to `wanted` differs from it. None if no entry is alike."""
+    if not isinstance(value, list) or not isinstance(wanted, dict) or _is_operators(wanted):
+        return None
+    likeness, number = max(
+        ((_likeness(wanted, entry), -number) for number, entry in enumerate(value[:_COMPARED])), default=(0, 0)
+    )
+    if not likeness:
+        return None
+    place = f"{at}[{-number}]"
+    why = _mismatch(wanted, value[-number], place)
+    return say("none of {count} entries matches; the nearest: {why}", count=len(value), why=why) if why else None
+
+
+def _likeness(wanted: Any, value: Any) -> int:
+    """Return how much of a JSON object is there: a field counts once, and twice more if it is as expected."""
+    if isinstance(wanted, dict) and not _is_operators(wanted):
+        known = value if isinstance(value, dict) else {}
+        return sum(1 + _likeness(each, known[key]) for key, each in wanted.items() if key in known)
+    return 2 if _mismatch(wanted, value, "") is None else 0
 
 
 def _holds(name: str, wanted: Any, value: Any) -> bool:

@@ -70,7 +70,7 @@ JUDGED = [
      "The connection failed: refused"),
     ({"tls": {"expires_in": "9d"}}, answer(certificate=CERTIFICATE), Status.PASS, None),
     ({"tls": {"expires_in": "11d"}}, answer(certificate=CERTIFICATE), Status.FAIL,
-     "The certificate ends on Jan 11 12:00:00 2026 GMT, expected it to last 15840 min more (the body is empty)"),
+     "The certificate ends on Jan 11 12:00:00 2026 GMT, expected it to last 11 d more (the body is empty)"),
     ({"tls": {"expires_in": "1d"}}, answer(), Status.FAIL,
      "There is no certificate: the answer came without TLS (the body is empty)"),
 ]  # fmt: skip

@@ -64,6 +64,22 @@ def test_mismatches(spec: Any, value: Any) -> None:
         ({"a": {"b": {"c": "ok"}}}, {"a": {"b": {"c": "x"}}}, 'a.b.c: expected "ok", got "x"'),
         ({"a": 1}, {}, "a: expected 1, got nothing"),
         ({"a": 1}, "text", 'expected an object, got "text"'),
+        (
+            {"jobs": {"contains": {"name": "b", "state": {"now": "up"}}}},
+            {"jobs": [{"name": "a", "state": {"now": "up"}}, {"name": "b", "state": {"now": "down"}, "was": "x" * 500}]},
+            'none of 2 entries matches; the nearest: jobs[0].name: expected "b", got "a"',
+        ),
+        (
+            {"contains": {"name": "b", "kind": 1, "state": {"now": "up"}}},
+            [{"name": "a"}, {"name": "b", "kind": 1, "state": {"now": "down"}}],
+            'none of 2 entries matches; the nearest: [1].state.now: expected "up", got "down"',
+        ),
+        (
+            {"contains": {"a": 1}},
+            [{"b": 1}, {"a": 2}],
+            "none of 2 entries matches; the nearest: [1].a: expected 1, got 2",
+        ),
+        ({"contains": {"a": 1}}, [5, {"b": 2}], 'expected something that contains {"a": 1}, got [5, {"b": 2}]'),
     ],
 )  # fmt: skip
 def test_sentences(spec: Any, value: Any, sentence: str) -> None:

@@ -322,13 +322,70 @@ def test_a_folder_that_is_not_ours_is_left_alone(ran: Path) -> None:
     assert (ran / "mine/evidence/precious.txt").read_text() == "x"
 
 
-def test_evidence_that_cannot_be_kept_is_a_reservation(ran: Path) -> None:
-    """Where the evidence can't be written, the run goes on, and the report says so."""
-    (ran / "other").mkdir()
-    (ran / "other/evidence").write_text("a file in the way")
-    done = prodgate(ran, "run", "--out", "other", "--only", "docs.readme")
-    assert "The evidence files could not be written" in done.stdout
-    assert done.returncode == 0
+def test_evidence_that_cannot_be_kept(tmp_path: Path) -> None:
+    """Where the evidence can't be written, its store says why, and keeps nothing."""
+    (tmp_path / "evidence").write_text("a file in the way")
+    store = Store(tmp_path, Secrets())
+    assert store.keep("a", b"a") is None
+    assert "could not be written" in str(store.problem)
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"report.md": "mine"}, "report.md"),
+        ({"guide.md": "mine"}, "guide.md"),
+        ({"report.json": '{"version": "1"}', "evidence/a.txt": "mine"}, "evidence"),
+        ({"SHA256SUMS": "abc  release.tar.gz\n", "report.html": "mine"}, "SHA256SUMS"),
+    ],
+)
+def test_an_out_folder_of_others(ran: Path, files: dict[str, str], named: str) -> None:
+    """A folder with files that prodgate did not write is refused, and nothing in it is touched."""
+    for name, text in files.items():
+        (ran / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (ran / "docs" / name).write_text(text)
+    before = content(ran / "docs")
+    done = prodgate(ran, "run", "--out", "docs")
+    assert (done.returncode, f"{named}, which prodgate did not write" in done.stderr) == (2, True), done.stderr
+    assert content(ran / "docs") == before
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_links_in_the_place_of_an_out_folder(ran: Path) -> None:
+    """A run writes and deletes nothing through a symbolic link: neither the folder's nor a file's in it."""
+    assert prodgate(ran, "run", "--out", "out").returncode == 0
+    before = content(ran / "out")
+    (ran / "link").symlink_to("out")
+    assert prodgate(ran, "run", "--out", "link").returncode == 2
+    assert content(ran / "out") == before
+    assert prodgate(ran, "run", "--out", "again").returncode == 0
+    (ran / "again/report.md").unlink()
+    (ran / "again/report.md").symlink_to("../out/report.md")
+    assert prodgate(ran, "run", "--out", "again").returncode == 2
+    assert content(ran / "out") == before
+
+
+def test_an_out_folder_is_used_again(ran: Path) -> None:
+    """A folder of an earlier run is cleared and used, also one of a run that was killed."""
+    for _ in range(2):
+        assert prodgate(ran, "run", "--out", "out").returncode == 0
+    for path in (ran / "out").glob("[r-s]*.*"):
+        path.unlink()
+    (ran / "out/SHA256SUMS").write_bytes(b"")
+    assert prodgate(ran, "run", "--out", "out").returncode == 0
+
+
+def test_a_misspelt_option_keeps_the_last_report(ran: Path) -> None:
+    """Away from a runner a wrong call deletes no report, and is told the nearest option."""
+    assert prodgate(ran, "run", "--out", "out").returncode == 0
+    before = content(ran / "out")
+    done = prodgate(ran, "run", "--out", "out", "--onyl", "a")
+    assert (done.returncode, "did you mean '--only'?" in done.stderr) == (2, True)
+    assert content(ran / "out") == before
 
 
 def test_an_image_without_its_digest_is_refused(ran: Path) -> None:

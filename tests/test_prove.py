@@ -15,6 +15,7 @@ from gate.checks.world import World
 from gate.matchers import Matcher
 from gate.messages import say
 from gate.run.prove import Proof, prove
+from tests.parts.web import Reply, serving
 
 API = {"api": {"url": "http://127.0.0.1:1", "ready": {"path": "/"}}}
 READY = {"http": {"target": "api", "path": "/readyz", "status": 200}}
@@ -82,6 +83,30 @@ def test_an_expectation_that_does_not_matter(tmp_path: Path) -> None:
     checklist = Checklist(version=1, service="s", targets={}, sections=[])
     (found,) = prove(checklist, [item], 1)
     assert (found.proven, found.how) == (False, "passes with every target refusing, also with the opposite of ignored")
+
+
+@pytest.mark.parametrize(
+    ("command", "paths"),
+    [
+        ({"run": ["echo", "ab"], "exit": 0, "stdout": {"contains": "a", "not": {"contains": "c"}}},
+         ["exit", "stdout.contains", "stdout.not"]),
+        ({"run": ["true"], "exit": [0, 1], "stdout": "", "stderr": ""}, ["exit", "stdout", "stderr"]),
+    ],
+)  # fmt: skip
+def test_every_single_expectation_is_inverted(tmp_path: Path, command: dict[str, Any], paths: list[str]) -> None:
+    """Each expectation is tried by itself, each operator of a matcher, too."""
+    found = proof(tmp_path, command=command)
+    assert (found.proven, found.how) == (True, f"does not pass with the opposite of {', '.join(paths)}")
+
+
+def test_expectations_of_a_real_answer(tmp_path: Path) -> None:
+    """Headers, fields of JSON and what is below a mapping are expectations of their own."""
+    reply = Reply(200, '{"a": {"b": 1, "c": [1, 2]}}', headers={"X-A": "1", "X-B": "2"})
+    with serving({"/": reply}) as web:
+        wish = {"status": 200, "header": {"X-A": 1, "X-B": 2}, "json": {"a": {"b": 1, "c": {"contains": 2}}}}
+        found = proof(tmp_path, http={"url": web.url, **wish})
+    paths = "status, header.X-A, header.X-B, json.a.b, json.a.c"
+    assert (found.proven, found.how) == (True, f"does not pass with the opposite of {paths}")
 
 
 def test_a_time_limit_shows_nothing(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def add_out(parser: argparse.ArgumentParser) -> None:
 
 def _folder(text: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError("expected a folder, such as . or prodgate-out")
+        raise argparse.ArgumentTypeError("expected a folder, such as prodgate-out")
     return text
 
 

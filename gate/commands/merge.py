@@ -56,7 +56,11 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int
     notes = noted(wishes)
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
     files = report_files(map(Path, options.reports), expected=bool(expected))
-    clear(Path(options.out), keep=files)
+    try:
+        clear(Path(options.out), keep=files)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise NotOneRun(f"{options.out} can't hold the reports: {why}; nothing was merged") from error
     now, parts = datetime.now(UTC), _read(files)
     _check_run(parts)
     none = expected and not parts

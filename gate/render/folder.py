@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Collection
 from pathlib import Path
 
-from gate.evidence import SUMS, is_open
+from gate.evidence import FOLDER, SUMS, is_open
 from gate.model import Report
 from gate.render import FORMATS
 from gate.render.beside import Beside
@@ -13,14 +15,18 @@ from gate.report.document import from_json, to_json
 from gate.report.proof import PREDICATE, STATEMENT, seal
 
 FILES = {"json": "report.json", "md": "report.md", "junit": "junit.xml", "html": "report.html"}
+_BEGINNING = 64 * 1024
+"""Bytes of a file in which it is known again."""
 
 
 def clear(folder: Path, keep: Collection[Path] = ()) -> None:
-    """Removes what an earlier run has left: it must not speak for one that breaks. Raises OSError where it can't.
+    """Delete reports left by an earlier run so that they cannot be mistaken for this run's.
 
-    Files of `keep` stay.
+    Files of `keep` stay. Raises OSError if the reports cannot be deleted, and FileExistsError, with nothing touched, if
+    the folder holds anything that prodgate did not write.
     """
     kept = {path.resolve() for path in keep}
+    _refuse_others(folder, kept)
     if (folder / FILES["json"]).is_file():
         (folder / SUMS).write_bytes(b"")
     elif not is_open(folder):
@@ -28,6 +34,35 @@ def clear(folder: Path, keep: Collection[Path] = ()) -> None:
     for name in [*FILES.values(), PREDICATE, STATEMENT]:
         if (folder / name).resolve() not in kept:
             (folder / name).unlink(missing_ok=True)
+
+
+def _refuse_others(folder: Path, kept: set[Path]) -> None:
+    """Raise FileExistsError if a folder holds anything but an earlier run's reports and the files of `kept`."""
+    if folder.is_symlink():
+        raise FileExistsError(errno.EEXIST, "it is a symbolic link; name the folder itself with --out")
+    if not folder.is_dir():
+        return
+    known = {*FILES.values(), PREDICATE, STATEMENT, SUMS, FOLDER} if _is_of_a_run(folder) else set()
+    for path in sorted(folder.iterdir()):
+        real = path.resolve()
+        ours = path.name in known and not path.is_symlink() and path.is_dir() == (path.name == FOLDER)
+        if not ours and not any(each.is_relative_to(real) for each in kept):
+            why = (
+                f"it holds {path.name}, which prodgate did not write; name another folder with --out, or move the file"
+            )
+            raise FileExistsError(errno.EEXIST, why)
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    """Return whether a run has made a folder: its report is there, or was when the run began or ended."""
+    report, sums = folder / FILES["json"], folder / SUMS
+    if report.is_file():
+        with report.open("rb") as file:
+            return re.search(rb'"version"\s*:\s*"prodgate\.report/', file.read(_BEGINNING)) is not None
+    if not sums.is_file():
+        return False
+    with sums.open("rb") as file:
+        return is_open(folder) or re.search(rb"  report\.json$", file.read(_BEGINNING), re.MULTILINE) is not None
 
 
 def write(report: Report, folder: Path, helper: Beside | None = None) -> dict[str, Path]:

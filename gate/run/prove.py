@@ -1,8 +1,8 @@
 """Proves that each item can fail: a check that cannot is a defect.
 
 Two trials, and an item is proven by the first in which it does not pass. **Nothing there**: every target refuses, and
-the checkout is empty. **Inverted**: the same, with each expectation turned into its opposite, one at a time; all of
-them have to notice. A trial that its time limit ends shows nothing.
+the checkout is empty. **Inverted**: the same, with each single expectation turned into its opposite, one at a time, also
+inside of mappings, lists and JSON; all of them have to notice. A trial that its time limit ends shows nothing.
 
 A drill is proven by its criteria, without its fault. One under `observe` has to be proven by the first trial: what
 passes with nothing there would be seen without the fault, too.
@@ -17,7 +17,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
@@ -26,16 +26,20 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from gate.checklist.changes import AT_LEAST, AT_MOST
 from gate.checklist.models import Checklist, Item
 from gate.checks.asked import Asked, ask
 from gate.checks.world import World
-from gate.matchers import Matcher
+from gate.matchers import OPERATORS, Matcher
 from gate.messages import say
-from gate.model import Status
+from gate.model import Model, Status
 from gate.quantities import duration
 from gate.secrets import known
 from gate.staging.staged import Staged
-from gate.written import fields
+from gate.written import default, fields
+
+_UNREACHABLE = 10**12
+"""More tests, and more seconds, than there are."""
 
 
 class Proof(Struct, frozen=True):
@@ -120,17 +124,59 @@ def _passes(asked: Asked, check: Any, world: World) -> bool:
     return status is Status.PASS
 
 
-def _inverted(check: Any) -> Iterator[tuple[str, Any]]:
-    """The check with one expectation turned into its opposite, for each expectation that it has.
+def _inverted(model: Model) -> Iterator[tuple[str, Any]]:
+    """Yield the model with one single expectation turned into its opposite, for each that it has at any depth.
 
-    A yes or no is expected where nothing would be without it: one with a default of its own is an option.
+    A yes or no is an expectation if nothing is expected without it: one with a default of its own is an option. A bound
+    is one if it is not the default.
     """
-    for name, field in fields(check.__class__).items():
-        value = getattr(check, field.name)
-        if isinstance(value, Matcher):
-            yield name, _with(check, field.name, type(value)({"not": value.spec}))
-        elif isinstance(value, bool) and field.default is None:
-            yield name, _with(check, field.name, not value)
+    for key, field in fields(type(model)).items():
+        value, name = getattr(model, field.name), f"{type(model).__name__}.{key}"
+        if isinstance(value, bool):
+            others: Iterable[tuple[str, Any]] = [("", not value)] if field.default is None else []
+        elif name in AT_LEAST | AT_MOST and value != default(field):
+            others = [("", _UNREACHABLE if name in AT_LEAST else -1)]
+        else:
+            others = _opposites(value)
+        yield from ((f"{key}{at}", _with(model, field.name, other)) for at, other in others)
+
+
+def _opposites(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a value with one single expectation in it inverted, and the path to it."""
+    if isinstance(value, Matcher):
+        yield from ((at, _unchecked(type(value), spec)) for at, spec in _inverted_specs(value.spec))
+    elif isinstance(value, Model):
+        yield from ((f".{at}", made) for at, made in _inverted(value))
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from ((f".{key}{at}", {**value, key: other}) for at, other in _opposites(entry))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            for at, other in _opposites(entry):
+                yield f"[{number}]{at}", [*value[:number], other, *value[number + 1 :]]
+
+
+def _inverted_specs(spec: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a matcher expects with one field of an object, or one of several operators, inverted."""
+    if not isinstance(spec, dict):
+        yield "", {"not": spec}
+    elif not all(key in OPERATORS for key in spec):
+        for key, entry in spec.items():
+            yield from ((f".{key}{at}", {**spec, key: other}) for at, other in _inverted_specs(entry))
+    elif len(spec) == 1:
+        yield "", {"not": spec}
+    else:
+        for key, entry in spec.items():
+            rest = {name: each for name, each in spec.items() if name != key}
+            excluded = [rest["not"], {key: entry}] if "not" in rest else {key: entry}
+            yield f".{key}", {**rest, "not": excluded}
+
+
+def _unchecked(kind: type[Matcher], spec: Any) -> Matcher:
+    """Return a matcher that a checklist could not have, because nothing may match it."""
+    made = kind.__new__(kind)
+    made.spec = spec
+    return made
 
 
 def _with(check: Any, name: str, value: Any) -> Any:
