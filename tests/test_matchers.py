@@ -66,7 +66,7 @@ def test_mismatches(spec: Any, value: Any) -> None:
         ({"a": 1}, "text", 'expected an object, got "text"'),
         (
             {"jobs": {"contains": {"name": "b", "state": {"now": "up"}}}},
-            {"jobs": [{"name": "a", "state": {"now": "up"}}, {"name": "b", "state": {"now": "down"}, "was": "x" * 500}]},
+            {"jobs": [{"name": "a", "state": {"now": "up"}}, {"name": "b", "state": {"now": "down"}}, {}]},
             'none of 2 entries matches; the nearest: jobs[0].name: expected "b", got "a"',
         ),
         (

@@ -1,8 +1,8 @@
 """Proves that each item can fail: a check that cannot is a defect.
 
 Two trials, and an item is proven by the first in which it does not pass. **Nothing there**: every target refuses, and
-the checkout is empty. **Inverted**: the same, with each single expectation turned into its opposite, one at a time, also
-inside of mappings, lists and JSON; all of them have to notice. A trial that its time limit ends shows nothing.
+the checkout is empty. **Inverted**: the same, with each single expectation turned into its opposite, one at a time,
+also inside of mappings, lists and JSON; all of them have to notice. A trial that its time limit ends shows nothing.
 
 A drill is proven by its criteria, without its fault. One under `observe` has to be proven by the first trial: what
 passes with nothing there would be seen without the fault, too.
