@@ -17,7 +17,7 @@ from gate.model import ItemResult, LinkName, Moment, Outcome, Severity, Status, 
 from gate.prometheus.api import Api
 from gate.secrets import Secrets
 from gate.staging.staged import Staged
-from gate.written import read
+from gate.written import Mistaken, read
 from tests.parts.services import Service, prometheus_running
 from tests.parts.web import Reply, Web
 
@@ -332,3 +332,10 @@ def until(service: Service, root: Path, words: str) -> bool:
             return True
         time.sleep(0.3)
     return False
+
+
+@pytest.mark.parametrize("share", ["\uff11\uff10\uff10%", "\u0661%", "1_0%", "100", "0%", "101%", " 5%"])
+def test_a_share_that_is_none(share: str) -> None:
+    """A share is a number of plain digits with its sign."""
+    with pytest.raises(Mistaken):
+        read({"target": "prometheus", "file": "rules.yml", "fired": {"critical": share}}, Traceability)

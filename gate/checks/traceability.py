@@ -38,7 +38,7 @@ _SHORTEST = 60
 
 def _percent(value: Any) -> int:
     text = str(value).removesuffix("%") if isinstance(value, str) and value.endswith("%") else ""
-    if not text.isdigit() or not 0 < int(text) <= 100:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 100:
         raise ValueError("expected a share such as 100%")
     return int(text)
 
