@@ -67,7 +67,7 @@ def test_mismatches(spec: Any, value: Any) -> None:
         (
             {"jobs": {"contains": {"name": "b", "state": {"now": "up"}}}},
             {"jobs": [{"name": "a", "state": {"now": "up"}}, {"name": "b", "state": {"now": "down"}}, {}]},
-            'none of 2 entries matches; the nearest: jobs[0].name: expected "b", got "a"',
+            'none of 3 entries matches; the nearest: jobs[0].name: expected "b", got "a"',
         ),
         (
             {"contains": {"name": "b", "kind": 1, "state": {"now": "up"}}},
