@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from gate.secrets import Secrets, known
 
+_PENDING = 64 * 1024
+"""Characters of one line that may wait for its end."""
+
 
 class Hiding:
-    """A text stream that redacts each text written to it. Nothing it does raises an error of the stream.
+    """A text stream that redacts what is written, line by line. Nothing it does raises an error of the stream.
 
-    It only wraps the stream: a real text stream would close it when it is collected.
+    A line may be written in pieces, so it waits for its end or a flush. A flush keeps back only what may be the
+    beginning of a secret. It only wraps the stream: a real text stream would close it when it is collected.
     """
 
     def __init__(self, stream: TextIO, secrets: Secrets) -> None:
@@ -22,16 +27,21 @@ class Hiding:
         self.secrets = secrets
         self.failed = False
         """Whether the stream has not taken something that was written to it."""
+        self._pending = ""
+        # Reentrant: a signal handler may write while the main thread does.
+        self._lock = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text without any secret in it. What the stream's encoding does not have becomes `?`."""
-        encoding = getattr(self.stream, "encoding", None) or "utf-8"
-        hidden = self.secrets.hide(text).encode(encoding, "replace").decode(encoding)
-        with self._undisturbed():
-            self.stream.write(hidden)
+        """Write the lines that are complete without any secret. What the stream's encoding does not have becomes `?`."""
+        with self._lock:
+            lines, end, self._pending = (self._pending + text).rpartition("\n")
+            if end:
+                self._write(self.secrets.hide(lines + end))
+            if len(self._pending) > _PENDING:
+                self._write_pending()
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -41,15 +51,35 @@ class Hiding:
 
     def write_bytes(self, data: bytes) -> None:
         """Write bytes that have been redacted already."""
-        with self._undisturbed():
-            self.stream.flush()
-            self.stream.buffer.write(data)
         self.flush()
+        with self._undisturbed():
+            self.stream.buffer.write(data)
+            self.stream.flush()
 
     def flush(self) -> None:
-        """Flush the stream."""
+        """Write what waits, but for the beginning of a secret whose end may still come."""
+        with self._lock:
+            self._write_pending()
         with self._undisturbed():
             self.stream.flush()
+
+    def finish(self) -> None:
+        """Write all that waits, because nothing comes after it."""
+        with self._lock:
+            pending, self._pending = self._pending, ""
+            if pending:
+                self._write(self.secrets.beginning(pending))
+        self.flush()
+
+    def _write_pending(self) -> None:
+        whole, self._pending = self.secrets.split(self._pending)
+        if whole:
+            self._write(whole)
+
+    def _write(self, hidden: str) -> None:
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        with self._undisturbed():
+            self.stream.write(hidden.encode(encoding, "replace").decode(encoding))
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
@@ -75,5 +105,5 @@ def hiding() -> Iterator[Hiding]:
         yield out
     finally:
         sys.stdout, sys.stderr = before
-        out.flush()
-        err.flush()
+        out.finish()
+        err.finish()
