@@ -6,6 +6,7 @@ quadratic time (`punycode`), and some that no browser decodes (`utf-7`).
 
 from __future__ import annotations
 
+import codecs
 import re
 from functools import cache
 
@@ -60,6 +61,10 @@ _SEVEN_BIT = {"utf-7", "utf7", "unicode-1-1-utf-7", "csunicode11utf7", "hz-gb-23
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"))
 _PARAMETER = re.compile(r';[ \t]*([^\s;=,"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;,"]*))')
 
+_XML_ENCODING = re.compile(rb"""<\?xml[ \t\r\n][^>]{0,200}?encoding[ \t\r\n]*=[ \t\r\n]*["']([A-Za-z][\w.-]{0,40})""")
+_NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+"""Python's encodings of text that are not charsets. `punycode` takes quadratic time."""
+
 
 def charset_of(content_type: str) -> str:
     """Return the charset parameter of a Content-Type, "" if it has none."""
@@ -98,3 +103,38 @@ def _valid(text: str) -> str:
 @cache
 def _encodings() -> dict[str, str]:
     return {label: encoding for encoding, labels in _LABELS.items() for label in labels.replace("_", "-").split()}
+
+
+def readable(body: bytes, charset: str) -> str:
+    """Decode a body for a person to read: also by encodings that browsers refuse, and without any charset by its looks.
+
+    What a service hides in an encoding that nobody expects would otherwise be kept as it came, secrets included.
+    """
+    if body.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):  # the first one begins like UTF-16
+        return _valid(body.decode("utf-32", "replace"))
+    label = charset or _looks_like(body)
+    text = decode(body, label)
+    if text is None and _is_text_encoding(label):
+        text = _valid(body.decode(label, "replace"))
+    return body.decode("utf-8", "replace") if text is None else text
+
+
+def _looks_like(body: bytes) -> str:
+    """Return the encoding that a body without a charset shows: in its XML declaration, or by zeros between letters."""
+    head = body[:256]
+    if head.startswith(b"\x4c\x6f\xa7\x94"):  # `<?xm` in EBCDIC (XML 1.0, appendix F.1)
+        found = _XML_ENCODING.match(head.decode("cp037").encode("ascii", "replace"))
+        return found[1].decode() if found else "cp037"
+    if found := _XML_ENCODING.match(head):
+        return found[1].decode()
+    zeros = [head[start::2].count(0) * 4 >= len(head) for start in (0, 1)]
+    return "utf-16-be" if zeros == [True, False] else "utf-16-le" if zeros == [False, True] else ""
+
+
+def _is_text_encoding(label: str) -> bool:
+    """Whether Python has an encoding for text under a name that decodes in linear time."""
+    try:
+        found = codecs.lookup(label)
+    except (LookupError, ValueError):
+        return False
+    return found._is_text_encoding and found.name not in _NO_CHARSETS

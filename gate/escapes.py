@@ -25,7 +25,7 @@ _ESCAPE = rb"""(?xs)
     | '"'"' | '\\''                                                  # an apostrophe in a shell's quotes
     | \\+ (?: u[dD][89abAB][0-9a-fA-F]{2} \\+ u[dD][c-fC-F][0-9a-fA-F]{2}
         | u[0-9a-fA-F]{4} | u\{[0-9a-fA-F]{1,6}\} | U[0-9a-fA-F]{8}
-        | x[0-9a-fA-F]{2} | x\{[0-9a-fA-F]{1,6}\} | [0-3]?[0-7]{2} | . )  # JSON, shells, Python, C, JavaScript
+        | x[0-9a-fA-F]{2} | x\{[0-9a-fA-F]{1,6}\} | [0-3]?[0-7]{2} | [^\x00\x1b] )  # JSON, shells, C
     | & (?:amp;)* (?: \#0{0,16}[0-9]{1,7};? | \#[xX]0{0,16}[0-9a-fA-F]{1,6};? | [A-Za-z][A-Za-z0-9]{1,30}; )
     | (?: \x1b | \xc2\x9b ) (?: (?<=\x9b) | \[ ) [0-?]{0,64} [\ -/]{0,8} [@-~]?  # colours and other CSI sequences
     | \x1b \] [^\x07\x1b]{0,2048} (?: \x07 | \x1b\\ )?               # links and titles of a terminal
@@ -173,7 +173,7 @@ def _extracted(view: View, pattern: bytes, decode: Decode, skipped: Iterable[int
     found = [match.span() for match in re.finditer(pattern, view.raw)]
     for skip in skipped if found else ():
         runs = [(decode(view.raw[start:end], skip), start, end) for start, end in found]
-        texts = [run for run in runs if len(run[0].translate(None, _NO_TEXT)) * 4 >= len(run[0]) * 3]
+        texts = [run for run in runs if _is_text(run[0])]
         if texts:
             yield Extracted(texts, view)
 
@@ -196,6 +196,16 @@ def _nothing(_: re.Match[bytes]) -> bytes:
 def _of_mime(found: re.Match[bytes]) -> bytes:
     digits = found[0][1:].strip()
     return bytes.fromhex(digits.decode()) if digits else b""
+
+
+def _is_text(raw: bytes) -> bool:
+    if len(raw.translate(None, _NO_TEXT)) * 4 >= len(raw) * 3:
+        return True
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _of_base64(run: bytes, skip: int) -> bytes:

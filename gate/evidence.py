@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from gate import charsets
 from gate.messages import Message, say
 from gate.model import Artifact
 from gate.quantities import size
@@ -77,8 +78,8 @@ class Store:
         return Artifact(path=path, size=len(shown), sha256=hashlib.sha256(shown).hexdigest())
 
     def _hidden(self, content: bytes) -> bytes:
-        text = content.decode("utf-8", "surrogateescape")
-        return self.secrets.hide(text).encode("utf-8", "surrogateescape")
+        # Decoded, not byte by byte: a value in UTF-16 or EBCDIC is found only in the text.
+        return as_bytes(self.secrets.hide(charsets.readable(content, "")))
 
     def _has_room(self, wanted: int) -> bool:
         if wanted > self._room:

@@ -35,7 +35,7 @@ class Hiding:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write the lines that are complete without any secret. What the stream's encoding does not have becomes `?`."""
+        """Write complete lines without any secret. What the stream's encoding does not have becomes `?`."""
         with self._lock:
             lines, end, self._pending = (self._pending + text).rpartition("\n")
             if end:

@@ -159,21 +159,30 @@ class Secrets:
     def add_variables(self, variables: Mapping[str, str]) -> None:
         """Redact secret variables, and the credentials in the others."""
         for name, value in variables.items():
-            if _NAMES.search(name.removeprefix("INPUT_").replace("-", "_")):
+            if _is_secret(name):
                 self._add(value)
             else:
-                self.add_credentials(value)
+                self._add_credentials(value)
         self._arrange()
 
-    def add_credentials(self, text: str) -> None:
+    def add_credentials(self, text: str, name: str = "") -> None:
         """Redact the credentials in a text's URLs and connection strings wherever they occur, not only there.
 
-        One that is an ordinary word, such as `postgres`, is redacted in its place only: reports name that everywhere.
+        If the name says that the whole text is a secret, redact that. What is an ordinary word, such as `postgres`, is
+        redacted in its place only: whoever writes it into a URL uses it as a name, too.
         """
-        for value in credentials(text):
+        if _is_secret(name):
+            self._add_unusual(text)
+        self._add_credentials(text)
+        self._arrange()
+
+    def _add_credentials(self, text: str) -> None:
+        self._add_unusual(*credentials(text))
+
+    def _add_unusual(self, *values: str) -> None:
+        for value in values:
             if not re.fullmatch(_PLAIN_WORD, value):
                 self._add(value)
-        self._arrange()
 
     def add(self, *values: str) -> None:
         """Redact more values, whole and line by line, however they are encoded. Shorter than 4 is ignored."""
@@ -214,15 +223,14 @@ class Secrets:
         if "@" in text:
             text = re.sub(_URL_USER, rf"\1{MASK}@", re.sub(_URL, rf"\1{MASK}@", text)) if "/" in text else text
             text = re.sub(_DRIVER_LOGIN, rf"\1{MASK}@", text) if ":" in text else text
+        small = text.lower()
         if "=" in text:
+            text = _hidden(_KEYWORD, text) if re.search(_KEYWORDS, small) else text
             text = re.sub(_PARAMETER, rf"\1{MASK}", text)
         if any(map(text.__contains__, _MARKS)):
             text = re.sub(_FORMATS, MASK, text)
-        small = text.lower()
         if any(map(small.__contains__, _HINTS)):
             text = _hidden(_FIELD, _hidden(_HEADER, text))
-            if "=" in text and re.search(_KEYWORDS, small):
-                text = _hidden(_KEYWORD, text)
             text = re.sub(_ELEMENT, rf"\1{MASK}", text) if "<" in text else text
         if "bearer" in small:
             text = re.sub(_BEARER, rf"\1{MASK}", text)
@@ -254,7 +262,7 @@ class Secrets:
 
     def split(self, text: str) -> tuple[str, str]:
         """Return what can be shown of a text that goes on, redacted, and what has to wait for the rest of it."""
-        at = self._torn(text) if self._needles else None
+        at = self._torn(text, 1) if self._needles else None
         if at is None or len(text) - at > self._reach:
             return self.hide(text), ""
         raw, errors = _as_bytes(text)
@@ -266,15 +274,15 @@ class Secrets:
         raw, errors = _as_bytes(text)
         return None if at is None else _as_text(raw[:at], errors) + MASK
 
-    def _torn(self, text: str) -> int | None:
+    def _torn(self, text: str, shortest: int = _SHORTEST) -> int | None:
         """Return at which byte a value begins whose end is missing; None if there is none."""
         raw, _ = _as_bytes(text)
         at = max(0, len(raw) - self._reach)
         torn = [
             view.source(found, found + 1)[0]
-            for end in {raw[at:], raw[at:-1], without_cut_escape(raw[at:])}
-            for view in views(end, self._short)
-            if (found := self._needles.torn_at_end(view.raw.rstrip(b"\n"))) is not None
+            for end in {raw[at:], raw[at:-1], raw[at:-2], without_cut_escape(raw[at:])}
+            for view in views(end, short=True)
+            if (found := self._needles.torn_at_end(view.raw.rstrip(b"\n"), shortest)) is not None
         ]
         return at + min(torn) if torn else None
 
@@ -376,9 +384,9 @@ class _Needles:
                 yield at, at + len(value)
                 at = raw.find(value, at + len(value))
 
-    def torn_at_end(self, raw: bytes) -> int | None:
-        """Return where the beginning of a value is at the end of a text, of at least four bytes."""
-        found = [at for value in self._ordered if (at := _overlap(raw, value)) is not None]
+    def torn_at_end(self, raw: bytes, shortest: int = _SHORTEST) -> int | None:
+        """Return where the beginning of a value is at the end of a text, of at least `shortest` bytes."""
+        found = [at for value in self._ordered if (at := _overlap(raw, value, shortest)) is not None]
         return min(found, default=None)
 
     def torn_at_start(self, raw: bytes) -> int | None:
@@ -388,13 +396,17 @@ class _Needles:
         return len(raw) - min(found) if found else None
 
 
-def _overlap(raw: bytes, value: bytes) -> int | None:
-    """Return where a text ends with the beginning of a value; None if fewer than four bytes of it are there."""
-    start = value[:_SHORTEST]
+def _overlap(raw: bytes, value: bytes, shortest: int = _SHORTEST) -> int | None:
+    """Return where a text ends with the beginning of a value; None if fewer than `shortest` bytes of it are there."""
+    start = value[:shortest]
     at = raw.find(start, max(0, len(raw) - len(value) + 1))
     while at >= 0 and not value.startswith(raw[at:]):
         at = raw.find(start, at + 1)
     return at if at >= 0 else None
+
+
+def _is_secret(name: str) -> bool:
+    return _NAMES.search(name.removeprefix("INPUT_").replace("-", "_")) is not None
 
 
 def credentials(text: str) -> Iterator[str]:
@@ -454,16 +466,16 @@ def _canonical(value: str) -> set[bytes]:
         found |= {each.decode("utf-8", "replace").encode() for each in found}
     for _ in range(3):
         found |= {unescape(each) for each in found}
+    found |= {each for each in shown if each.count(0)}
     return {each for each in found if len(each.strip()) >= _SHORTEST or each == raw}
 
 
 def _in_base64(value: str) -> set[bytes]:
     """Return what base64 of a value always has in it, in both alphabets.
 
-    Views decode long runs of base64 themselves; this finds what is short.
+    Views decode long runs of base64 themselves; this finds what is short or cut.
     """
-    encoded = _encoded(value) if len(value) < 10 else {value.encode("utf-8", "surrogateescape")}
-    found = {core for raw in encoded for core in _cores(raw) if len(core) >= _SHORTEST}
+    found = {core for raw in _encoded(value) for core in _cores(raw) if len(core) >= _SHORTEST}
     return found | {core.translate(_IN_ADDRESSES) for core in found}
 
 

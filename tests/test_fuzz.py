@@ -70,7 +70,7 @@ _WORDS = [
     *["sections", "items", "id", "title", "http", "file", "drill", "targets", "within", "3s", "#", "\t", "?", "<<"],
     *["\ufeff", "\x00", chr(0xD800), "\x85", "%", "@", "---", "...", "\\", "tests", "requires"],
 ]
-_often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_often = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
 
 @_often

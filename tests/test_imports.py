@@ -11,6 +11,7 @@ import gate
 
 ROOT = Path(gate.__file__).parent
 ORDER = [
+    {"escapes"},
     {"messages", "patterns", "quantities", "registry", "secrets", "forms", "written", "charsets", "memory_budget"},
     {"codings", "process_tree"},
     {"http1"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 import subprocess
@@ -13,8 +14,12 @@ from typing import Any
 
 import pytest
 
+from gate import charsets
+from gate.evidence import Store
+from gate.output import Hiding
 from gate.render import FORMATS
 from gate.report.document import to_json
+from gate.secrets import Secrets
 from tests.github.fixtures import github
 from tests.github.server import HEAD, TOKEN, Fault, GitHub
 from tests.parts import reports
@@ -306,3 +311,43 @@ def test_the_streams_stay_open() -> None:
     call = [sys.executable, "-c", f"{program}gc.collect(); print('open')"]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "***\nopen\n"
+
+
+def test_a_secret_written_in_pieces() -> None:
+    """A secret is redacted however a program cuts it into writes and flushes; what is written last is shown, too."""
+    value = SECRETS["API_TOKEN"]
+    for at in range(1, len(value)):
+        stream = io.StringIO()
+        out = Hiding(stream, Secrets([value]))
+        for piece in ("it is ", value[:at], value[at:], ", so\n", "end ", value[:at]):
+            out.write(piece)
+            out.flush()
+        out.finish()
+        shown = stream.getvalue()
+        assert shown.startswith("it is ***, so\nend ")
+        assert shown.endswith("***" if at >= 4 else value[:at])
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-7", "cp037", "cp500", "latin-1"]
+)
+def test_evidence_is_decoded_before_it_is_redacted(tmp_path: Path, charset: str) -> None:
+    """Whatever charset a service declares, its response is kept as text, and no secret in it."""
+    value = 'tok+5ecret"aaaé'
+    body = ("before " + value + " behind").encode(charset)
+    shown = charsets.readable(body, charset)
+    assert shown.lstrip("\ufeff") == f"before {value} behind"
+    store = Store(tmp_path, Secrets([value]))
+    kept = store.keep("answer.txt", shown.encode())
+    assert kept is not None
+    assert (tmp_path / kept.path).read_text().lstrip("\ufeff") == "before *** behind"
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-16-be", "cp037", "latin-1"])
+def test_files_are_decoded_before_they_are_redacted(tmp_path: Path, charset: str) -> None:
+    """A file that shows its encoding, such as XML by its declaration, is kept as text without the secret."""
+    text = f'<?xml version="1.0" encoding="{charset}"?><a>tok+5ecret-aaaé</a>'
+    store = Store(tmp_path, Secrets(["tok+5ecret-aaaé"]))
+    kept = store.keep("results.xml", text.encode(charset))
+    assert kept is not None
+    assert "<a>***</a>" in (tmp_path / kept.path).read_text()

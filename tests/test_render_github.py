@@ -105,7 +105,7 @@ PLAIN = {name: read(page(hostile("plain"))).tags for name, page in PAGES.items()
 
 
 @pytest.mark.parametrize("name", PAGES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=TEXTS)
 @example(text="www.a.b<img src=//evil.example/x.png>")
 @example(text="www.a.b<a href=//evil.example>click")

@@ -100,7 +100,7 @@ def test_sentences_are_in_the_language() -> None:
     assert failure.get("message") == "NO-GO: api n'est pas prêt\N{NO-BREAK SPACE}: connection refused (13 items)"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.characters(), max_size=50))
 def test_any_text_is_valid_xml(text: str) -> None:
     """Whatever text a service sends, lone surrogates and all, the file parses and what XML can hold is kept."""

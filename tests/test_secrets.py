@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import json
+import quopri
 import re
 import shlex
+import time
+import tracemalloc
 import xml.sax.saxutils
 from urllib.parse import quote, quote_plus
 
@@ -105,6 +108,27 @@ def test_other_variables(name: str) -> None:
         ("-----BEGIN PRIVATE KEY-----\nMIIE\nabc", "-----BEGIN PRIVATE KEY-----***"),
         ("no '-----BEGIN PRIVATE KEY-----' in it", "no '-----BEGIN PRIVATE KEY-----' in it"),
         ('{"access_token": "abc", "a": 1}', '{"access_token": "***", "a": 1}'),
+        ("host=db user=me password=a,b&c dbname=x", "host=db user=me password=*** dbname=x"),
+        (r"host=db password='it\'s so' user=me", "host=db password='***' user=me"),
+        ("Server=db;User Id=sa;Password=a b!;Encrypt=yes", "Server=db;User Id=sa;Password=***;Encrypt=yes"),
+        ("Driver={X};UID=sa;PWD={a;b};Database=d", "Driver={X};UID=sa;PWD=***;Database=d"),
+        ("jdbc:sqlserver://h:1;user=sa;password=abc;x=1", "jdbc:sqlserver://h:1;user=sa;password=***;x=1"),
+        ("jdbc:mysql://h/d?user=u&password=abc&x=1", "jdbc:mysql://h/d?user=u&password=***&x=1"),
+        ("jdbc:oracle:thin:scott/tiger@h:1521:x", "jdbc:oracle:thin:***@h:1521:x"),
+        ("dsn root:abc@tcp(db:3306)/x", "dsn ***@tcp(db:3306)/x"),
+        ("amqps://u:abc@h1,amqps://u:def@h2/x", "amqps://***@h1,amqps://***@h2/x"),
+        ("mongodb://u:abc@h1:27017,h2:27017/d", "mongodb://***@h1:27017,h2:27017/d"),
+        ("mongodb+srv://u:abc@h/d", "mongodb+srv://***@h/d"),
+        ("AccountName=a;AccountKey=YWJj==;EndpointSuffix=x", "AccountName=a;AccountKey=***;EndpointSuffix=x"),
+        (
+            "Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=a=",
+            "Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=***",
+        ),
+        ("aws_secret_access_key = wJalr/bPx", "aws_secret_access_key = ***"),
+        ("<SecretAccessKey>abc</SecretAccessKey><a>b</a>", "<SecretAccessKey>***</SecretAccessKey><a>b</a>"),
+        ("mysqldump --password=abc -h db", "mysqldump --password=*** -h db"),
+        ("spring.datasource.password=abc", "spring.datasource.password=***"),
+        ("https://h/access-token: Authorization: Bearer abc", "https://h/access-token: Authorization: ***"),
     ],
 )
 def test_shapes(text: str, shown: str) -> None:
@@ -123,7 +147,11 @@ def test_shapes(text: str, shown: str) -> None:
         "${API_TOKEN:-default}", "A_TOKEN=$A_TOKEN run", "GET /readyz answered 200", "pass: 3, fail: 1", "",
         "::error title=Sends a cookie::x", "SSH_PUBLIC_KEY=abc", "ghosts", "PASS: 5, FAIL: 3",
         "PRIMARY_KEY=id, FOREIGN_KEY=user_id", "{PRIMARY_KEY: id}", "CACHE_KEY=linux-abc",
-        "line 3, token: 5", "{tokens: 'a'}",
+        "line 3, token: 5", "{tokens: 'a'}", "https://api.example/v1/access-token: 404",
+        "GET /v1/auth-token: 404 Not Found",
+        "cat: /run/secrets/API_TOKEN: Permission denied", "cat: deploy/DB_PASSWORD: No such file or directory",
+        "http://h:80/cookie: 3 of 5", "PWD=/home/me", "OLDPWD=/tmp", "max_tokens=5", "if password == other:",
+        "password=$DB_PASS", "the password", "passwords=", "<token/>", "SharedAccessKeyName=root",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:
@@ -239,14 +267,20 @@ def test_longest_first() -> None:
     assert Secrets(["abcd", "abcdefgh"]).hide("abcdefgh") == "***"
 
 
-@pytest.mark.parametrize("text", ["latest tests/test_api.py", "contest", "4543212", "test1", "a_test"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "latest tests/test_api.py", "contest", "4543212", "test12", "a_test", "test/x.py", "./test", "a/test/b",
+        "test-db", "my.test", "test.py", "%2Ftest%2F", "unit-test",
+    ],
+)  # fmt: skip
 def test_words_as_values(text: str) -> None:
     """A value that is an ordinary word or number is no part of others."""
-    assert Secrets(["test", "5432"]).hide(text) == text
+    assert Secrets(["test", "5432", "test1", "Test"]).hide(text) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["test", "'test'", "a\\ntest\\n", "%2Ftest%2F", "\\u003ctest\\u003e", "\x1b[31mtest\x1b[0m", "p=test&"]
+    "text", ["test", "'test'", "a\\ntest\\n", "%3Dtest%26", "\\u003ctest\\u003e", "\x1b[31mtest\x1b[0m", "p=test&"]
 )
 def test_words_alone(text: str) -> None:
     """Where it stands alone it is hidden, also behind the letters that end an escape."""
@@ -259,3 +293,178 @@ def test_names_are_shown() -> None:
     secrets.show("postgres.up", "hunter22.up")
     text = "postgres.up: POSTGRES_PASSWORD=postgres hunter22 redis"
     assert secrets.hide(text) == "postgres.up: POSTGRES_PASSWORD=*** *** ***"
+
+
+WRITERS = {
+    "each byte in a URL": lambda value: "".join(f"%{byte:02X}" for byte in value.encode()),
+    "each byte in a URL, in small letters": lambda value: "".join(f"%{byte:02x}" for byte in value.encode()),
+    "a URL twice": lambda value: quote(quote(value, safe=""), safe=""),
+    "a URL three times": lambda value: quote(quote(quote("&" + value, safe=""))),
+    "each byte in a URL twice": lambda value: "".join(f"%25{byte:02x}" for byte in value.encode()),
+    "%u of ECMAScript": lambda value: "".join(f"%u{ord(letter):04x}" for letter in value),
+    "entities": lambda value: "".join(f"&#{ord(letter)};" for letter in value),
+    "entities in hexadecimal": lambda value: "".join(f"&#x{ord(letter):x};" for letter in value),
+    "long entities": lambda value: "".join(f"&#X{ord(letter):06X};" for letter in value),
+    "entities twice": lambda value: html.escape("".join(f"&#{ord(letter)};" for letter in value)),
+    "JSON of each letter": lambda value: "".join(f"\\u{ord(letter):04x}" for letter in value),
+    "JSON of JSON of each letter": lambda value: "".join(f"\\\\u{ord(letter):04X}" for letter in value),
+    "ECMAScript": lambda value: "".join(f"\\u{{{ord(letter):x}}}" for letter in value),
+    "Python": lambda value: "".join(f"\\U{ord(letter):08x}" for letter in value),
+    "C": lambda value: "".join(f"\\x{byte:02x}" for byte in value.encode()),
+    "octal": lambda value: "".join(f"\\{byte:03o}" for byte in value.encode()),
+    "a shell": lambda value: re.sub(r"([^\w])", r"\\\1", value),
+    "hexadecimal": lambda value: value.encode().hex(),
+    "HEXADECIMAL": lambda value: value.encode().hex().upper(),
+    "hexadecimal with colons": lambda value: value.encode().hex(":"),
+    "hexadecimal with spaces": lambda value: value.encode().hex(" ").upper(),
+    "hexadecimal with dashes": lambda value: value.encode().hex("-"),
+    "an array of C": lambda value: ", ".join(f"0x{byte:02x}" for byte in value.encode()),
+    "a number": lambda value: f"0x{value.encode().hex()}",
+    "xxd": lambda value: f"00000000: {value.encode().hex(' ', 2)}",
+    "base64 in lines": lambda value: "\n".join(re.findall(".{1,8}", base64.b64encode(f"a:{value}".encode()).decode())),
+    "base64 in indented lines": lambda value: "\r\n  ".join(
+        re.findall(".{1,5}", base64.b64encode(value.encode()).decode())
+    ),
+    "base64 in lines in JSON": lambda value: json.dumps(base64.encodebytes(f"{'a' * 50}{value}".encode()).decode()),
+    "base64 twice": lambda value: base64.b64encode(base64.b64encode(f"user:{value}".encode())).decode(),
+    "base64 of JSON": lambda value: base64.b64encode(json.dumps({"auth": value}).encode()).decode(),
+    "base64 of a URL": lambda value: base64.urlsafe_b64encode(f"x://u:{quote(value, safe='')}@h".encode()).decode(),
+    "base64 of UTF-16": lambda value: base64.b64encode(f"x{value}".encode("utf-16-le")).decode(),
+    "base64 in a URL": lambda value: quote(base64.b64encode(f"a{value}".encode()).decode(), safe=""),
+    "UTF-7": lambda value: "".join(
+        f"+{base64.b64encode(value.encode('utf-16-be')).decode().rstrip('=')}-" for value in [value]
+    ),
+    "UTF-16 read as bytes": lambda value: value.encode("utf-16-le").decode("latin-1"),
+    "a colour in it": lambda value: f"{value[:4]}\x1b[01;31m\x1b[K{value[4:]}\x1b[0m",
+    "a colour in JSON": lambda value: json.dumps(f"{value[:4]}\x1b[31m{value[4:]}"),
+    "a colour of each letter": lambda value: "".join(f"\x1b[38;5;{at}m{letter}" for at, letter in enumerate(value)),
+    "a soft hyphen": lambda value: "\u00ad".join([value[:3], value[3:]]),
+    "quoted-printable": lambda value: "".join(f"={byte:02X}" for byte in value.encode()),
+    "quoted-printable in lines": lambda value: quopri.encodestring(f"{'x' * 70}{value}".encode()).decode(),
+    "XML in JSON": lambda value: json.dumps(xml.sax.saxutils.quoteattr(value)),
+    "JSON in XML in a URL": lambda value: quote(html.escape(json.dumps(value))),
+}
+
+
+VALUES = ["tok-5ecret-aaaa", "hunter22xy", VALUE, "p%41&amp;\\n+x y", "passwört-€é"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in WRITERS for value in VALUES if value.isascii() or name != "UTF-16 read as bytes"],
+)
+def test_encodings(name: str, value: str) -> None:
+    """A value is redacted in every encoding and nested encodings, what is around it is shown, and no part is left."""
+    written = WRITERS[name](value)
+    shown = Secrets([value]).hide(f"before <{written}> behind")
+    assert "***" in shown
+    assert shown.startswith("before <")
+    assert shown.endswith("> behind")
+    left = shown.removeprefix("before <").removesuffix("> behind").replace("***", "")
+    kept = {"base64 in lines in JSON": 78, "quoted-printable in lines": 76, "xxd": 10, "JSON in XML in a URL": 22}
+    assert len(left) <= kept.get(name, 16), left
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if "UTF-16" not in name])
+def test_encodings_at_a_cut(name: str) -> None:
+    """Wherever a text is cut, no more than a few letters of an encoded value are left before the cut."""
+    secrets = Secrets(["tok-5ecret-aaaa"])
+    written = WRITERS[name]("tok-5ecret-aaaa")
+    for at in range(1, len(written)):
+        shown = secrets.beginning(f"{'. ' * 300}{written[:at]}")
+        decoded = Secrets(["tok-5ec"]).hide(shown)
+        assert decoded.count("***") == shown.count("***"), (at, shown[600:])
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_base64_at_every_alignment(before: int) -> None:
+    """A value is redacted in base64 however many bytes are before it."""
+    for behind in range(4):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            written = encode(f"{'>' * before}known??>>5ecret{'?' * behind}".encode()).decode()
+            assert len(Secrets(["known??>>5ecret"]).hide(written).replace("***", "")) <= 8
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("postgres://app:s3cr3t-pw@db:5432/x", ["s3cr3t-pw"]),
+        ("postgres://app:s3cr%2Ft%40pw@db/x", ["s3cr%2Ft%40pw", "s3cr/t@pw"]),
+        ("redis://:s3cr3t-pw@cache", ["s3cr3t-pw"]),
+        ("amqp://u:s3cr3t-p1@h1:5672,amqp://u:s3cr3t-p2@h2", ["s3cr3t-p1", "s3cr3t-p2"]),
+        ("mongodb://u:s3cr3t-pw@h1:1,h2:2/d", ["s3cr3t-pw"]),
+        ("https://s3cr3t-user@example.org/x", ["s3cr3t-user"]),
+        ("host=db password=s3cr3t,pw user=me", ["s3cr3t,pw"]),
+        (r"host=db password='s3cr3t \'pw' user=me", ["s3cr3t 'pw"]),
+        ("Server=x;Password=s3cr3t pw;Encrypt=no", ["s3cr3t pw"]),
+        ("Endpoint=sb://h/;SharedAccessKey=s3cr3t+pw=", ["s3cr3t+pw="]),
+        ("jdbc:postgresql://h/d?user=u&password=s3cr3t-pw", ["s3cr3t-pw"]),
+    ],
+)
+def test_credentials_in_variables(variable: str, values: list[str]) -> None:
+    """A password in any variable's URL or connection string is redacted wherever it is, decoded or not."""
+    secrets = Secrets.from_environment({"SOME_DSN": variable})
+    for value in values:
+        assert secrets.hide(f"it sent {value}, so") == "it sent ***, so"
+        assert "***" in secrets.hide(base64.b64encode(f"u:{value}".encode()).decode())
+
+
+def test_ordinary_words_in_addresses() -> None:
+    """A password that is an ordinary word is redacted in its URL only: it is the name of much else."""
+    secrets = Secrets.from_environment({"DATABASE_URL": "postgres://postgres:postgres@db/postgres"})
+    text = "postgres is ready at postgres://postgres:postgres@db/postgres"
+    assert secrets.hide(text) == "postgres is ready at postgres://***@db/postgres"
+
+
+def test_lines_that_every_file_has() -> None:
+    """Of a value of several lines, lines without a secret in them do not blot out a report."""
+    value = "apiVersion: v1\nkind: Config\nusers:\n- name: x\n-----BEGIN KEY-----\nMIIabc\n  token: abc-5ecret\n}"
+    text = "kind: Config, users: }, apiVersion: v1 -----BEGIN KEY-----"
+    assert Secrets([value]).hide(text) == text
+    assert Secrets([value]).hide("token: abc-5ecret") == "***"
+
+
+HOSTILE = {
+    "%25": "%25" * 700_000, "%41": "%41" * 700_000, "backslashes": "\\" * 2**21,
+    "quoted": 'TOKEN=\\"' + "\\" * 2**21,
+    "header": 'authorization: \\"' + "\\" * 2**21, "amp": "&amp;" * 400_000, "escapes": "\\ud800" * 350_000,
+    "esc": "\x1b[" * 2**20, "osc": "\x1b]" * 2**20,
+    "zeros": "\x00" * 2**21,
+    "base64": "VVVV" * 2**19, "AAAA": "A" * 2**21,
+    "hex": "41" * 2**20, "hex spaces": "41 " * 700_000,
+    "lines": "a\n" * 2**20, "blanks": "a" + " " * 2**21,
+    "=": "=41" * 700_000,
+    "://": "a://" * 2**19, "urls": "a://b:" * 350_000, "password=": "password=" * 230_000, ";pwd=": ";pwd=" * 400_000,
+    ";": "password=a;" * 190_000, "<token>": "<token " * 300_000, "paths": "/a-token: " * 200_000,
+    "slashes": "/" * 2**21,
+    "curl": "curl -u " * 260_000, "?key=": "?key=" * 400_000, "quotes": "password='" * 200_000, "@tcp(": "a:" * 2**20,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts_take_linear_time(name: str) -> None:
+    """Four times as much text takes no more than about four times as long, and not much in all."""
+    secrets = Secrets(["tok-5ecret-aaaa", "abcd", VALUE])
+    small, large = (_processor_time(secrets, text) for text in (HOSTILE[name][: 2**18], HOSTILE[name][: 2**20]))
+    assert large < 16 * small + 2
+
+
+def _processor_time(secrets: Secrets, text: str) -> float:
+    """Seconds that this thread computed: waiting for a busy machine does not count."""
+    began = time.thread_time()
+    secrets.hide(text)
+    secrets.last(text, 4096)
+    return time.thread_time() - began
+
+
+def test_memory_is_bounded() -> None:
+    """Views of a hostile text take no more than a fixed multiple of its size."""
+    secrets = Secrets(["tok-5ecret-aaaa"])
+    tracemalloc.start()
+    try:
+        for text in ("%74%6f%6b-5ecret-aaaa" * 50_000, "VVVV" * 2**18, "41" * 2**19):
+            tracemalloc.reset_peak()
+            secrets.hide(text)
+            assert tracemalloc.get_traced_memory()[1] < 60 * len(text)
+    finally:
+        tracemalloc.stop()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from gate.checklist.document import Mapping as MappingTree
 from gate.checklist.document import Tree, blanks, flatten, parse, read
@@ -80,6 +80,9 @@ def _shown(loaded: Loaded, text: str) -> Loaded:
     Raises ChecklistError where one is, because a variable was filled into it.
     """
     ids, words = dict(_ids(loaded.checklist)), set(_WORD.findall(text))
+    # A password in a target's URL or environment is a secret wherever it is shown, not only in that URL.
+    for key, written in _texts(to_builtins(loaded.checklist.targets, enc_hook=str)):
+        known_secrets().add_credentials(written, key)
     known_secrets().show(*loaded.files, *words.intersection([*loaded.checklist.targets, *ids.values()]))
     filled = {path: name for path, name in ids.items() if name not in words}
     problems = [
@@ -90,6 +93,18 @@ def _shown(loaded: Loaded, text: str) -> Loaded:
     if problems:
         raise ChecklistError(problems)
     return loaded
+
+
+def _texts(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text in some data, with its key."""
+    if isinstance(data, str):
+        yield key, data
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            yield from _texts(value, str(name))
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _texts(value, key)
 
 
 def _ids(checklist: Checklist) -> Iterator[tuple[Path_, str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
 
-from gate import http
+from gate import charsets, http
 from gate.checks._paths import find
 from gate.checks.base import (
     Attachment,
@@ -31,7 +31,7 @@ from gate.matchers import MISSING, OPERATORS, DurationMatcher, Matcher, StatusMa
 from gate.messages import Message, say, together
 from gate.model import CheckoutPath, Model
 from gate.quantities import Duration, Size, duration, size
-from gate.secrets import beginning_of, torn
+from gate.secrets import beginning_of
 from gate.staging.spec import HttpUrl
 from gate.written import form
 
@@ -281,7 +281,8 @@ def _json_problem(wish: Matcher, answer: http.Answer) -> Message | None:
 
 def _with_excerpt(problem: Message, answer: http.Answer) -> Message:
     """The problem, and the beginning of the body, which often says why."""
-    excerpt = " ".join(beginning_of(answer.text(), 4 * _EXCERPT).split())
+    body = charsets.readable(answer.body, charsets.charset_of(answer.header("content-type") or ""))
+    excerpt = " ".join(beginning_of(body, 4 * _EXCERPT).split())
     if not excerpt:
         return say("{problem} (the body is empty)", problem=problem)
     if len(excerpt) > _EXCERPT:
@@ -290,18 +291,18 @@ def _with_excerpt(problem: Message, answer: http.Answer) -> Message:
 
 
 def _evidence(answer: http.Answer) -> dict[str, Any]:
-    """The answer for a person to read, and as a file byte by byte."""
+    """Return the response for a person to read, in the report and as a file: decoded, so that it can be redacted."""
     head = f"{answer.version} {answer.status} {answer.reason}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
-    raw = as_bytes(head + "\r\n") + (answer.body if len(answer.body) <= FILE_LIMIT else torn(answer.body[:FILE_LIMIT]))
-    return {"answer": _shown(answer), "attachments": (Attachment("answer.txt", raw),)}
+    body = charsets.readable(answer.body, charsets.charset_of(answer.header("content-type") or ""))
+    raw = as_bytes(f"{head}\r\n{beginning_of(body, FILE_LIMIT)}")
+    return {"answer": _shown(answer, body), "attachments": (Attachment("answer.txt", raw),)}
 
 
-def _shown(answer: http.Answer) -> str:
-    """The answer as it came, its body cut."""
+def _shown(answer: http.Answer, body: str) -> str:
+    """The response as it came, its body cut."""
     lines = [*(f"-> {url}" for url in answer.history), f"{answer.version} {answer.status} {answer.reason}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
-    body = answer.text()
     if len(body) > _SHOWN_BODY:
         body = f"{beginning_of(body, _SHOWN_BODY)}\n[... cut, {size(len(answer.body))} were read ...]"
     return "\n".join([*lines, "", body, "", http.describe_timings(answer.timings)])
