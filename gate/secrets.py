@@ -240,6 +240,11 @@ class Secrets:
             text = re.sub(_CURL, lambda call: re.sub(_LOGIN, rf"\1{MASK}", call[0]), text)
         return text
 
+    def are_in(self, name: str) -> bool:
+        """Whether a name holds a secret, also an ordinary word that `hide` would take for a part of the name."""
+        raw, _ = _as_bytes(name)
+        return self.hide(name) != name or any(word in raw for word in self._words)
+
     def _without_values(self, text: str) -> str:
         if not self._needles:
             return text
