@@ -24,6 +24,7 @@ import docker as engine_sdk
 import pytest
 
 from tests.parts import engine, images
+from tests.parts.folder import NOTICED
 from tests.parts.services import free_port
 from tests.parts.staging import SERVES, docker, look
 from tests.runner.job import Job, Service
@@ -83,7 +84,11 @@ def write(folder: Path, target: dict[str, Any], fault: dict[str, Any]) -> None:
         "steady": [open_],
         "recover": [{"within": "20s", **open_}],
         "stays": "100ms",
-        **({"observe": [{"within": "5s", "command": {"run": "sleep 0.3"}}]} if "fault" in fault else {}),
+        **(
+            {"observe": [{"within": "5s", **NOTICED}, {"within": "5s", "command": {"run": "sleep 0.3"}}]}
+            if "fault" in fault
+            else {}
+        ),
         **fault,
     }
     item = {"id": "drill", "title": "Drill", "requires": ["database"], "drill": drill}

@@ -18,7 +18,7 @@ from gate.checks._drill.course import Course
 from gate.messages import Message, say
 from gate.secrets import Secrets
 from gate.staging.stage import Stage
-from tests.parts.folder import Folder
+from tests.parts.folder import NOTICED, Folder
 from tests.parts.services import free_port
 from tests.parts.worlds import world
 
@@ -258,7 +258,7 @@ def test_what_a_command_of_run_leaves(folder: Folder) -> None:
 def test_what_an_undo_brings_back(folder: Folder) -> None:
     """A service that `undo` starts in the background goes on after the run."""
     fault = own(folder, mends=(f"{sleeps(folder)[:-1]} >/dev/null 2>&1 &", "echo $! >pid"))
-    folder.write(drill(fault=fault, observe=[{"within": "1s", **HOLDS}]))
+    folder.write(drill(fault=fault, observe=[{"within": "5s", **NOTICED}]))
     code, said = folder.run()
     left = folder.left()
     os.kill(int((folder.path / "pid").read_text()), signal.SIGKILL)
@@ -283,7 +283,7 @@ def test_a_process_that_a_script_paused(folder: Folder) -> None:
 def test_a_paused_process_without_a_port(folder: Folder) -> None:
     """A process of which no port is known can be paused: the kernel says so, and that it goes on."""
     worker = {"start": {"command": ["sleep", "600"]}}
-    folder.write({**drill(fault={"pause": "worker"}, observe=[{"within": "1s", **HOLDS}]), "requires": ["worker"]},
+    folder.write({**drill(fault={"pause": "worker"}, observe=[{"within": "5s", **NOTICED}]), "requires": ["worker"]},
                  worker=worker)  # fmt: skip
     code, said = folder.run()
     assert (code, folder.left()) == (0, []), said

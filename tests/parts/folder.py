@@ -14,6 +14,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
+NOTICED: dict[str, Any] = {
+    "command": {"shell": True, "run": "test -e noticed && rm noticed || { touch noticed; exit 1; }"}
+}
+"""A criterion that does not hold when it is asked first, before the fault, and holds when it is asked next."""
+
 
 class Folder:
     """A folder with a checklist, the gate run in it, and a word by which its processes are found."""

@@ -15,7 +15,7 @@ from gate.process import Running
 from gate.staging import script
 from gate.staging.engine import NoEngine
 from gate.staging.faults.base import PROOF_PATIENCE, Fault, NoFault, Site, TargetFault, wait_for
-from gate.staging.faults.stop import runs, up, up_again
+from gate.staging.faults.stop import runs_again, up, up_again
 from gate.staging.staged import Staged
 
 _HASTE = 5.0
@@ -187,7 +187,7 @@ class ScriptBreaker(Struct, dict=True):
             each.take_back()
             if each.process:
                 each.process.resume()
-            back = wait_for(lambda: runs(each))
+            back = wait_for(lambda: runs_again(each))
         except Exception as error:
             raise NoProof(say("it could not be taken back: {why}", why=_reasons(error))) from error
         if back is None:

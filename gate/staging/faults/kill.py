@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gate.messages import Message
 from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.stop import down, runs, stays
+from gate.staging.faults.stop import down, runs_again, stays
 
 
 class Kill(TargetFault):
@@ -32,4 +32,4 @@ class Kill(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        return runs(site)
+        return runs_again(site)

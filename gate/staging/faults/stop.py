@@ -34,7 +34,7 @@ class Stop(TargetFault):
         site.take_back()
 
     def gone(self, site: Site) -> Message | None:
-        return runs(site)
+        return runs_again(site)
 
 
 def stays(site: Site) -> None:
@@ -60,6 +60,13 @@ def runs(site: Site) -> Message | None:
     return say("{target} runs", target=site.staged.name) if running else None
 
 
+def runs_again(site: Site) -> Message | None:
+    """Return `runs`. A process that did not stay up, as after a crash, is started once more."""
+    if site.process:
+        site.process.revive()
+    return runs(site)
+
+
 def up(site: Site) -> Message | None:
     """Return the proof that it runs and is not paused, and that one of its ports, if any is known, accepts."""
     running = runs(site)
@@ -70,7 +77,5 @@ def up(site: Site) -> Message | None:
 
 
 def up_again(site: Site) -> Message | None:
-    """Return `up`. A process that did not stay up, as after a crash, is started once more."""
-    if site.process:
-        site.process.revive()
-    return up(site)
+    """Return `up`. A process that did not stay up is started once more."""
+    return up(site) if runs_again(site) else None
