@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import pytest
 
 from gate.prometheus import config, expressions, rules, templates
 from gate.prometheus.exposition import read
+from gate.prometheus.releases import Release
+from tests.parts.prometheus_files import FILES, ODD, Configurations, expression
+from tests.parts.promtools import Promtool, installed
 from tests.parts.services import prometheus_running
 from tests.parts.web import Reply, Web
 
@@ -43,6 +47,9 @@ And a NUL outside of a label, which ends its reading.
 TAKEN_BY_NEWER = ("does not support exemplars",)
 """What Prometheus 2 refuses and 3 takes, by a part of its error."""
 CHARACTERS = ' \t"{}=,#\\\n0123abc_:.+-eEINFnaé\r\x00\xff'
+
+NEWEST = Release()
+each_promtool = pytest.mark.parametrize("tool", installed(), ids=lambda tool: str(tool.release))
 
 
 def mutated(lines: list[str], dice: random.Random) -> bytes:
@@ -200,23 +207,20 @@ WHOLE = ["", "{}", "[]", "groups:\n", "x", "groups: 5\n", "groups: [5]\n", "grou
          "groups: [{name: a, rules: [{}]}]\n"]  # fmt: skip
 
 
-def test_rule_files(tmp_path: Path) -> None:
-    """A rule file is refused exactly where `promtool check rules` refuses it."""
+@each_promtool
+def test_rule_files(tool: Promtool, tmp_path: Path) -> None:
+    """A rule file is refused exactly where `promtool check rules` of the same version refuses it."""
     dice = random.Random(5)
     cases = [RULES, *WHOLE, *(RULES.replace(old, new, 1) for old, news in SLIPS.items() for new in news)]
-    cases += [scrambled(RULES, "\t :\"'{}[]#,-\n|>&*!%@`0a.$()=~", dice) for _ in range(80)]
-    differing, verdicts = [], set()
-    for number, case in enumerate(cases):
-        path = tmp_path / f"{number}.yml"
-        path.write_text(case)
-        done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(path)], capture_output=True, text=True,
-                              check=False)  # fmt: skip
-        ours = [str(problem.reason) for problem in rules.read(case.encode()).problems]
-        if bool(ours) != (done.returncode != 0):
-            differing.append((case, done.stderr, ours))
-        verdicts.add(bool(ours))
-    assert differing == []
-    assert verdicts == {True, False}
+    cases += [scrambled(RULES, "\t :\"'{}[]#,-\n|>&*!%@`0a.$()=~", dice) for _ in range(150)]
+    cases += [
+        f"groups: [{{name: g, limit: {odd}, rules: [{{alert: A, expr: up, labels: {{a: {odd}}}}}]}}]\n" for odd in ODD
+    ]
+    raw = [case.encode() for case in cases]
+    refused = tool.refused("rules", tmp_path, raw)
+    found = ["; ".join(str(problem.reason) for problem in rules.read(text, tool.release).problems) for text in raw]
+    assert different(cases, refused, found) == []
+    assert {bool(each) for each in refused} == {True, False}
 
 
 CONFIG = """global:
@@ -284,21 +288,35 @@ CONFIGS = ["", "{}", "global:\n", "scrape_configs:\n", "scrape_configs: [null]\n
            "global: {<<: {scrape_interval: 5s}}\n", "global: {<<: {scrape_intervals: 5s}}\n"]  # fmt: skip
 
 
-def test_configurations(tmp_path: Path) -> None:
-    """A configuration is refused exactly where `promtool check config` refuses to load it."""
+@each_promtool
+def test_configurations(tool: Promtool, tmp_path: Path) -> None:
+    """A configuration is refused exactly where `promtool check config` of the same version refuses it.
+
+    The cases are slips that people make, and what a generator makes of the gate's own schema: every key, with values
+    that fit and some that do not.
+    """
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
     cases = [CONFIG, *CONFIGS, *(CONFIG.replace(old, new, 1) for old, news in CONFIG_SLIPS.items() for new in news)]
-    differing, verdicts = [], set()
-    for number, case in enumerate(cases):
-        path = tmp_path / f"{number}.yml"
-        path.write_text(case)
-        done = subprocess.run(["promtool", "check", "config", "--syntax-only", str(path)], capture_output=True,
-                              text=True, check=False)  # fmt: skip
-        ours = _refused(case)
-        if bool(ours) != (done.returncode != 0):
-            differing.append((case, done.stderr, ours))
-        verdicts.add(bool(ours))
-    assert differing == []
-    assert verdicts == {True, False}
+    made = Configurations(random.Random(11), tool.release, tool.left_out(tmp_path))
+    cases += [made.one() for _ in range(800)]
+    refused = tool.refused("config", tmp_path, [case.encode() for case in cases])
+    surroundings = config.Surroundings(tmp_path, tmp_path)
+    found = [_refused(case, tool.release, surroundings) for case in cases]
+    assert different(cases, refused, found) == []
+    assert 200 < sum(map(bool, refused)) < len(cases) - 200
+
+
+@each_promtool
+def test_expressions(tool: Promtool, tmp_path: Path) -> None:
+    """An expression is refused exactly where Prometheus of the same version refuses it, for its syntax or types."""
+    dice = random.Random(13)
+    texts = [expression(dice) for _ in range(1500)]
+    cases = [json.dumps({"groups": [{"name": "g", "rules": [{"record": "r", "expr": text}]}]}) for text in texts]
+    refused = tool.refused("rules", tmp_path, [case.encode() for case in cases])
+    found = [str(expressions.problem(text, tool.release) or "") for text in texts]
+    assert different(texts, refused, found) == []
+    assert 300 < sum(map(bool, refused)) < len(texts) - 300
 
 
 @pytest.mark.parametrize(
@@ -313,12 +331,18 @@ def test_newer_keys(more: str) -> None:
     assert _refused(more) == ""
 
 
-def _refused(case: str) -> str:
+def _refused(case: str, release: Release = NEWEST, surroundings: config.Surroundings | None = None) -> str:
     try:
-        config.read(case.encode())
+        config.read(case.encode(), release, surroundings)
     except config.BadConfig as bad:
         return str(bad.reason)
     return ""
+
+
+def different(cases: list[str], refused: list[str], found: list[str]) -> list[tuple[str, str, str]]:
+    """Return each case in which one refuses what the other takes, with the reasons of both."""
+    rows = zip(cases, refused, found, strict=True)
+    return [(case, theirs, ours) for case, theirs, ours in rows if bool(theirs) != bool(ours)]
 
 
 PIECES = ["{{ ", "}}", "{{- ", " -}}", "$labels.job", "$value", "$x", " := ", " | ", "humanize", 'printf "%s" ', "if ",
@@ -341,18 +365,29 @@ def a_template(dice: random.Random) -> str:
     return "".join(pieces)
 
 
-def test_templates(tmp_path: Path) -> None:
-    """A template is refused exactly where Prometheus refuses to parse it."""
+@each_promtool
+def test_templates(tool: Promtool, tmp_path: Path) -> None:
+    """A template is refused exactly where Prometheus of the same version refuses to parse it."""
     dice = random.Random(3)
     texts = [*GOOD, *(a_template(dice) for _ in range(1500))]
-    made = [{"alert": f"A{number}", "expr": "up", "annotations": {"s": text}} for number, text in enumerate(texts)]
-    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": made}]}))
-    done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(tmp_path / "rules.yml")],
-                          capture_output=True, text=True, check=False)  # fmt: skip
-    refused = {int(number) for number in re.findall(r'rule \d+, "A(\d+)":', done.stdout + done.stderr)}
-    found = {number for number, text in enumerate(texts) if templates.problem(text)}
-    assert [texts[number] for number in found ^ refused] == []
-    assert 100 < len(refused) < len(texts) - 100
+    _agree_on_rules(tool, tmp_path, texts, "A", lambda text: {"alert": "A", "expr": "up", "annotations": {"s": text}},
+                    lambda text: templates.problem(text, tool.release))  # fmt: skip
+
+
+def _agree_on_rules(
+    tool: Promtool,
+    folder: Path,
+    texts: list[str],
+    name: str,
+    made: Callable[[str], dict[str, Any]],
+    problem: Callable[[str], Any],
+) -> None:
+    """Compare what a promtool and the gate refuse of the rules that are made of some texts."""
+    found = [{**made(text), "alert" if name == "A" else "record": f"{name}{at}"} for at, text in enumerate(texts)]
+    (said,) = tool.refused("rules", folder, [json.dumps({"groups": [{"name": "g", "rules": found}]}).encode()])
+    refused = {int(number) for number in re.findall(rf'rule \d+, "{name}(\d+)":', said)}
+    assert [texts[at] for at in refused ^ {at for at, text in enumerate(texts) if problem(text)}] == []
+    assert 5 < len(refused) < len(texts) - 5
 
 
 STRINGS = [
@@ -373,20 +408,14 @@ STRINGS = [
 ]  # fmt: skip
 
 
-def test_strings_of_expressions(tmp_path: Path) -> None:
+@each_promtool
+def test_strings_of_expressions(tool: Promtool, tmp_path: Path) -> None:
     """Strings and regular expressions are refused exactly where Prometheus refuses them: they are Go's and RE2's.
 
     So is what it has only with a feature flag, wherever blanks, strings and capitals stand.
     """
-    made = [{"record": f"r{number}", "expr": text} for number, text in enumerate(STRINGS)]
-    path = tmp_path / "rules.yml"
-    path.write_text(json.dumps({"groups": [{"name": "g", "rules": made}]}))
-    done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(path)], capture_output=True, text=True,
-                          errors="replace", check=False)  # fmt: skip
-    refused = {int(number) for number in re.findall(r'rule \d+, "r(\d+)":', done.stdout + done.stderr)}
-    found = {number for number, text in enumerate(STRINGS) if expressions.problem(text)}
-    assert [STRINGS[number] for number in found ^ refused] == []
-    assert 10 < len(refused) < len(STRINGS) - 10
+    _agree_on_rules(tool, tmp_path, STRINGS, "r", lambda text: {"record": "r", "expr": text},
+                    lambda text: expressions.problem(text, tool.release))  # fmt: skip
 
 
 LITERALS = ['"\\q"', '"\\n\\x41\\u00e9"', '"\\x4"', "'ab'", "'a'", "'\\''", "'\\\"'", "'é'", "''", "08", "07", "0o17",
@@ -398,15 +427,9 @@ LITERALS = ['"\\q"', '"\\n\\x41\\u00e9"', '"\\x4"', "'ab'", "'a'", "'\\''", "'\\
             "1p4"]  # fmt: skip
 
 
-def test_literals_of_templates(tmp_path: Path) -> None:
+@each_promtool
+def test_literals_of_templates(tool: Promtool, tmp_path: Path) -> None:
     """The literals in a template are Go's."""
-    made = [{"alert": f"A{number}", "expr": "up", "annotations": {"s": f"{{{{ print {text} }}}}"}}
-            for number, text in enumerate(LITERALS)]  # fmt: skip
-    path = tmp_path / "rules.yml"
-    path.write_text(json.dumps({"groups": [{"name": "g", "rules": made}]}))
-    done = subprocess.run(["promtool", "check", "rules", "--lint=none", str(path)], capture_output=True, text=True,
-                          check=False)  # fmt: skip
-    refused = {int(number) for number in re.findall(r'rule \d+, "A(\d+)":', done.stdout + done.stderr)}
-    found = {number for number, text in enumerate(LITERALS) if templates.problem(f"{{{{ print {text} }}}}")}
-    assert [LITERALS[number] for number in found ^ refused] == []
-    assert 5 < len(refused) < len(LITERALS) - 5
+    texts = [f"{{{{ print {text} }}}}" for text in LITERALS]
+    _agree_on_rules(tool, tmp_path, texts, "A", lambda text: {"alert": "A", "expr": "up", "annotations": {"s": text}},
+                    lambda text: templates.problem(text, tool.release))  # fmt: skip

@@ -39,6 +39,7 @@ _PRECEDENCE = {
 _UNARY = 5
 _NOT_METRICS = frozenset(("on", "ignoring", "bool", "group_left", "group_right", "atan2"))
 _LEGACY_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _NUMERIC = frozenset(("topk", "bottomk", "quantile", "limitk", "limit_ratio"))
 _FARTHEST = 2**63 / 1e9
 
@@ -315,8 +316,19 @@ class _Parser:
             raise self._unexpected("=")
         operator = self._next().kind
         value = golang.unquote(self._take(STRING).text)
-        matches = _matches_nothing(value, token) if operator in ("=~", "!~") else not value
+        matches = self._matches_nothing(value, token) if operator in ("=~", "!~") else not value
         return label, matches == (operator in ("=", "=~"))
+
+    def _matches_nothing(self, pattern: str, token: Token) -> bool:
+        """Whether the regular expression of a matcher, which has to match the whole value, matches an empty one."""
+        words = pattern.split("|") if self.version >= (2, 52) else [pattern]
+        if self.version >= (2, 48) and not any(_META.search(word) for word in words):
+            return "" in words  # Compared as texts, without a regular expression: any bytes are good
+        try:
+            return patterns.found(golang.check_regex(pattern), "")
+        except ValueError as bad:
+            reason = say("{text} is not a regular expression: {why}", text=repr(pattern[:100]), why=str(bad))
+            raise BadExpression(reason, token.position) from None
 
     def _selects(self, expression: Expression) -> Expression:
         """Return an operand. Raise BadExpression if it is a selector of everything."""
@@ -599,12 +611,3 @@ def _number(text: str) -> float | None:
 
 def _is_utf8(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _matches_nothing(pattern: str, token: Token) -> bool:
-    """Whether the regular expression of a matcher, which has to match the whole value, matches an empty one."""
-    try:
-        return patterns.found(golang.check_regex(pattern), "")
-    except ValueError as bad:
-        raise BadExpression(say("{text} is not a regular expression: {why}", text=repr(pattern[:100]), why=str(bad)),
-                            token.position) from None  # fmt: skip
