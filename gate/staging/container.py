@@ -55,6 +55,8 @@ class Container:
         """The name or address under which the gate reaches it: its alias where the gate is on its network."""
         if own_container() is not None and self.network == job_network():
             return self.alias
+        if self.network == "host" and own_container() is None:
+            return "127.0.0.1"
         return str(self.endpoint.get("IPAddress") or self.alias)
 
     @property
