@@ -20,6 +20,7 @@ from gate.checks.base import CannotObserve, Judgement
 from gate.model import Status
 from gate.prometheus.api import LoadedGroup, LoadedRule
 from gate.prometheus.recording import Recording
+from gate.written import Mistaken
 from tests.parts.services import Service, prometheus_running
 from tests.parts.web import Reply, send, serving, trickle
 from tests.parts.worlds import check, world
@@ -505,6 +506,48 @@ def test_garbage_is_not_judged(kind: str, reply: Reply) -> None:
         ask(kind, urls={"prometheus": web.url}, target="prometheus", **fields[kind])
 
 
+@pytest.mark.parametrize(
+    ("config", "files", "version", "message"),
+    [
+        ("rule_files: [none.yml]", {}, None, "prometheus.yml:1:14: The rule file none.yml does not exist"),
+        ("rule_files: ['none*.yml']", {}, None, ""),
+        ("rule_files: [r.yml]", {"r.yml": "groups: [{}]"}, None, "r.yml:1:10: The group has no name"),
+        ("rule_files: [/etc/prometheus/r.yml]", {}, None,
+         "outside of the checkout, and not looked at: /etc/prometheus/r.yml"),
+        ("scrape_config_files: ['j*.yml']", {"j.yml": "scrape_configs: [{job_name: a}]"}, None,
+         "j.yml:1:1: The job a stands in another file, too"),
+        ("rule_files: [../r.yml]", {}, None, "outside of the checkout, and not looked at: ../r.yml"),
+        ("scrape_configs: []\nstorage: {tsdb: {retention: {time: 5d}}}", {}, "3.5",
+         "Prometheus knows 'retention' in tsdb since 3.8, not in 3.5"),
+        ("storage: {tsdb: {retention: {time: 5d}}}", {}, None, ""),
+        ("tracing: {endpoint: a, client_type: ftp}", {}, "3.5", "client_type: ftp is not a tracing client"),
+        ("global: {scrape_interval: 5}", {}, "3.5", "scrape_interval: 5 is not a duration"),
+        ("rule_files: ['" + "*a" * 40 + "b']", {"a" * 200: ""}, None, ""),
+    ],
+)  # fmt: skip
+def test_files_of_a_configuration(
+    config: str, files: dict[str, str], version: str | None, message: str, tmp_path: Path
+) -> None:
+    """A configuration is judged by its version, together with the files that it names."""
+    job = "scrape_configs: [{job_name: a, static_configs: [{targets: ['a:1']}]}]\n"
+    (tmp_path / "prometheus.yml").write_text(f"{config}\n{job}")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    fields = {"version": version} if version else {}
+    made = ask("scrape_config", tmp_path, urls={}, file="prometheus.yml", job="a", **fields)
+    assert message in str(made.message)
+    fails = bool(message) and "outside of the checkout" not in message
+    assert made.status == ("fail" if fails else "pass"), str(made.message)
+
+
+def test_a_version_is_written_in_quotes() -> None:
+    """`version: 3.10` without quotes would be 3.1: it is an error of the checklist that says so."""
+    with pytest.raises(Mistaken, match="in quotes"):
+        check("scrape_config", file="prometheus.yml", job="a", version=3.10)
+    with pytest.raises(Mistaken, match=r"2\.42 or newer"):
+        check("scrape_config", file="prometheus.yml", job="a", version="2.30")
+
+
 def test_scrape_config(tmp_path: Path) -> None:
     """`scrape_config` reads the file, and says where the job is."""
     (tmp_path / "prometheus.yml").write_text(CONFIG % "api:8080")
@@ -521,6 +564,7 @@ def test_scrape_config(tmp_path: Path) -> None:
         ({"job": "self", "metrics_path": "/other"}, "fail", "scrapes /metrics, expected /other"),
         ({"job": "self", "interval": "500ms"}, "fail", "scrapes every 1.0 s"),
         ({"job": "self", "rules": "alerts.yml"}, "fail", "alerts.yml is not in rule_files"),
+        ({"job": "self", "version": "2.42"}, "pass", ""),
     ):
         made = ask("scrape_config", tmp_path, urls={}, file="prometheus.yml", **fields)
         assert (made.status, message in str(made.message)) == (status, True), str(made.message)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gate import patterns
 from gate.messages import Message, say
 from gate.prometheus import config_schema, durations, rules
 from gate.prometheus.goyaml import Decoder, Kind, Problem, Values
@@ -90,12 +91,12 @@ def _is_within(path: Path, root: Path) -> bool:
     return (root in plain.parents and ".." not in plain.parts) or root in (resolved, *resolved.parents)
 
 
-def _glob_pattern(pattern: str) -> list[re.Pattern[str]]:
-    """Return a pattern of Go's `filepath.Match` for each part of a path. Raises ValueError."""
+def _glob_pattern(pattern: str) -> list[str]:
+    """Return a pattern of Go's `filepath.Match` as a regular expression for each part of a path. Raises ValueError."""
     return [_part(part) for part in pattern.split("/") if part not in ("", ".")]
 
 
-def _part(part: str) -> re.Pattern[str]:
+def _part(part: str) -> str:
     made, at = "", 0
     while at < len(part):
         letter = part[at]
@@ -112,7 +113,7 @@ def _part(part: str) -> re.Pattern[str]:
         else:
             made += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
         at += 1
-    return re.compile(made, re.DOTALL)
+    return f"^(?s:{made})$"
 
 
 def _range(part: str, at: int) -> tuple[str, int]:
@@ -142,11 +143,11 @@ def _letter(part: str, at: int) -> tuple[str, int]:
     return part[at], at + 1
 
 
-def _walk(folders: list[Path], parts: list[re.Pattern[str]]) -> Iterator[Path]:
+def _walk(folders: list[Path], parts: list[str]) -> Iterator[Path]:
     found = folders
     for part in parts:
         found = [entry for folder in found if folder.is_dir() for entry in folder.iterdir()
-                 if part.fullmatch(entry.name)][:_FILES]  # fmt: skip
+                 if patterns.found(part, entry.name)][:_FILES]  # fmt: skip
     yield from found
 
 

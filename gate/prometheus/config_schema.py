@@ -10,6 +10,7 @@ import re
 import uuid
 from typing import Any
 
+from gate import patterns
 from gate.messages import say
 from gate.prometheus.config_values import (
     BOOL,
@@ -192,7 +193,7 @@ def _oauth2(values: Values, decoder: Decoder) -> None:
 _ACTIONS = ("replace", "keep", "drop", "keepequal", "dropequal", "hashmod", "labelmap", "labeldrop", "labelkeep",
             "lowercase", "uppercase")  # fmt: skip
 _DEFAULTS: dict[str, Any] = {"separator": ";", "replacement": "$1", "modulus": 0, "target_label": ""}
-_LEGACY_TARGET = re.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+", re.ASCII)
+_LEGACY_TARGET = r"^(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+$"
 _WITH_TARGET = ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
 
 
@@ -219,7 +220,7 @@ def _relabelling(values: Values, decoder: Decoder) -> None:
 def _is_target(name: str, action: str, decoder: Decoder) -> bool:
     if decoder.release.utf8 or action not in ("replace", "labelmap") or ("$" not in name and action == "replace"):
         return is_label(name, decoder.release)
-    return _LEGACY_TARGET.fullmatch(name) is not None
+    return patterns.found(_LEGACY_TARGET, name)
 
 
 def _only(values: Values, decoder: Decoder, action: str, *refused: str) -> None:
@@ -369,7 +370,7 @@ def _kubernetes(values: Values, decoder: Decoder) -> None:
                                            given=role or '""'))  # fmt: skip
         found.append(role)
         for key, refused in (("label", _LABEL_SELECTOR), ("field", _FIELD_SELECTOR)):
-            if not refused.fullmatch(each[key]):
+            if len(each[key]) > _LONGEST_SELECTOR or not refused.fullmatch(each[key]):
                 decoder.problem(each.at(key), say("{text} is not a selector", text=each[key]))
 
 
@@ -382,6 +383,7 @@ def _is_default(values: Values, key: str) -> bool:
 
 
 _QUALIFIED = r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LONGEST_SELECTOR = 2000
 _LABEL_VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
 _REQUIREMENT = (
     rf"\s*(?:!\s*{_QUALIFIED}|{_QUALIFIED}(?:\s*(?:==?|!=)\s*{_LABEL_VALUE}"
