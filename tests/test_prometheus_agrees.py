@@ -204,7 +204,8 @@ SLIPS = {
 }  # fmt: skip
 WHOLE = ["", "{}", "[]", "groups:\n", "x", "groups: 5\n", "groups: [5]\n", "groups: [{name: a}]\n", "null\n", "# c\n",
          "groups: [{name: a, rules: }]\n", "groups: [{name: a, rules: [5]}]\n",
-         "groups: [{name: a, rules: [{}]}]\n"]  # fmt: skip
+         "groups: [{name: a, rules: [{}]}]\n", "~: []\ngroups: []\n",
+         "groups: [{name: g, ~: 5, rules: [~]}]\n"]  # fmt: skip
 
 
 @each_promtool

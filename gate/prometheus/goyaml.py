@@ -526,7 +526,7 @@ class Object(Kind):
         before = len(decoder.problems)
         values = Values(node, self.defaults)
         own: set[str] = set()
-        for name, key, value, merged in decoder.pairs(node, lambda key: _name(key, decoder)):
+        for name, key, value, merged in decoder.pairs(node, lambda key: decoder.decode(key, _KEY)):
             self._take(values, name, key, value, decoder, own if not merged else None)
         return values if len(decoder.problems) > before else self._checked(values, decoder)
 
@@ -571,11 +571,6 @@ class Object(Kind):
             return say("'{key}' is no key of {what}, which has {known}", key=name, what=self.name,
                        known=", ".join(known))  # fmt: skip
         return say("'{key}' is no key of {what}", key=name, what=self.name)
-
-
-def _name(key: Node, decoder: Decoder) -> Any:
-    found = decoder.decode(key, _KEY)
-    return "" if found is ABSENT and not decoder.two else found
 
 
 _KEY = Text()
