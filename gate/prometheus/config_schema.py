@@ -703,18 +703,16 @@ JOB = Object(
 
 # Alerting, remote storage, and the rest
 
-_SIGV4 = Object(
-    say("sigv4"), {**text("region access_key secret_key profile role_arn"), "external_id": Field(TEXT, since=(3, 12)),
-                   "use_fips_sts_endpoint": Field(BOOL, since=(3, 7))}, pointer=True
-)  # fmt: skip
-
 
 def _key_pair(values: Values, decoder: Decoder) -> None:
     if bool(values["access_key"]) != bool(values["secret_key"]):
         decoder.problem(values.node, say("access_key and secret_key come together"))
 
 
-_SIGV4.rules = (_key_pair,)
+_SIGV4 = Object(
+    say("sigv4"), {**text("region access_key secret_key profile role_arn"), "external_id": Field(TEXT, since=(3, 12)),
+                   "use_fips_sts_endpoint": Field(BOOL, since=(3, 7))}, _key_pair, pointer=True
+)  # fmt: skip
 
 
 def _ways(*names: str) -> Any:
@@ -726,6 +724,11 @@ def _ways(*names: str) -> Any:
             decoder.problem(values.at(given[1]), say("At most one of {keys} can be set", keys=", ".join(names)))
 
     return rule
+
+
+def _api_version(values: Values, decoder: Decoder) -> None:
+    if values["api_version"] == "v1" and decoder.release.version >= (3, 0):
+        decoder.problem(values.at("api_version"), say("Prometheus 3 has only version v2 of Alertmanager's API"))
 
 
 ALERTMANAGER = Object(
@@ -741,6 +744,7 @@ ALERTMANAGER = Object(
         "relabel_configs": Field(_RELABELS),
         "alert_relabel_configs": Field(_RELABELS, since=(2, 51)),
     },
+    _api_version,
     http_client,
     _ways("basic_auth", "authorization", "oauth2", "sigv4"),
     _has_targets,
@@ -749,12 +753,6 @@ ALERTMANAGER = Object(
 )
 
 
-def _api_version(values: Values, decoder: Decoder) -> None:
-    if values["api_version"] == "v1" and decoder.release.version >= (3, 0):
-        decoder.problem(values.at("api_version"), say("Prometheus 3 has only version v2 of Alertmanager's API"))
-
-
-ALERTMANAGER.rules = (_api_version, *ALERTMANAGER.rules)
 ALERTING = Object(
     say("alerting"),
     {"alert_relabel_configs": Field(_RELABELS), "alertmanagers": Field(List(ALERTMANAGER))},
@@ -898,6 +896,12 @@ def _retention(values: Values, decoder: Decoder) -> None:
         decoder.problem(values.at("size"), say("size must not be negative"))
 
 
+def _chunk_encoding(values: Values, decoder: Decoder) -> None:
+    found = values["chunk_encoding"]
+    if found is not None:
+        choice("floats", "", "xor", "xor2")(found, decoder)
+
+
 _TSDB = Object(
     say("tsdb"),
     {
@@ -911,17 +915,11 @@ _TSDB = Object(
         "chunk_encoding": Field(
             Object(say("chunk_encoding"), {"floats": Field(TEXT)}), since=(3, 13)),
     },
+    _chunk_encoding,
     pointer=True,
 )  # fmt: skip
 
 
-def _chunk_encoding(values: Values, decoder: Decoder) -> None:
-    found = values["chunk_encoding"]
-    if found is not None:
-        choice("floats", "", "xor", "xor2")(found, decoder)
-
-
-_TSDB.rules = (_chunk_encoding,)
 STORAGE = Object(
     say("storage"),
     {
