@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/prodgate \
     && /opt/prodgate/bin/pip uninstall -y pip
 COPY gate /source/gate
 COPY templates /source/templates
-RUN cp -r /source/gate /source/templates /opt/prodgate/lib/python3*/site-packages/ \
+RUN cp -rL /source/gate /opt/prodgate/lib/python3*/site-packages/ \
     && /opt/prodgate/bin/python -m compileall -q /opt/prodgate/lib \
     && /opt/prodgate/bin/python -I -m gate.render
 

@@ -17,14 +17,14 @@ venv: $(VENV)/.made ## make the virtual environment
 
 $(VENV)/.made: requirements-dev.lock pyproject.toml
 	@echo "prodgate: making the virtual environment in $(VENV)"
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/parts/install-venv.sh
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/support/install-venv.sh
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 parts: venv ## install and make what the tests run: packages of Debian, a Docker engine, images
-	@tests/parts/install.sh $(BIN)/python
+	@tests/support/install.sh $(BIN)/python
 	@$(BIN)/python -m tests.github.fetch >/dev/null
 
 lint: venv ## format, lint, types, scripts, Dockerfiles, workflows
@@ -70,7 +70,7 @@ schema: venv ## write the JSON Schemas of the checklist and of the report
 	$(BIN)/prodgate schema --report > docs/report.schema.json
 
 catalogues: venv ## extract the texts, update and compile the catalogues
-	$(BIN)/python -m gate.locale
+	$(BIN)/python -m gate.i18n.extract
 
 lock: ## pin the dependencies again
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock

@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from gate.__main__ import program
-from gate.commands._inputs import post_words, words
+from gate.__main__ import entry_point
+from gate.action.inputs import main_step_arguments, post_step_arguments
 
 if __name__ == "__main__":
     post = Path(sys.argv[0]).name == "post"
-    program(sys.argv[1:] or (post_words(os.environ) if post else words(os.environ)))
+    entry_point(sys.argv[1:] or (post_step_arguments(os.environ) if post else main_step_arguments(os.environ)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from _measure import ROOT, Program, in_turns
 
 sys.path.insert(0, str(ROOT))
-from tests.parts import images
+from tests.support import images
 
 CHECKLIST = """version: 1
 service: bench

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from _measure import GATE, ROOT, Program, in_turns, judge, service, show
 
-from gate.commands._options import WORKERS
+from gate.commands._arguments import WORKERS
 
 ITEMS = 33
 MANY, MANY_DELAY = 1000, 0.05

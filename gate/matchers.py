@@ -15,11 +15,19 @@ from collections.abc import Iterable, Iterator
 from functools import reduce
 from typing import Any, ClassVar, Self
 
-from gate import patterns
-from gate.messages import Message, say
-from gate.quantities import DURATION_SCHEMA, SIZE_SCHEMA, Quantity, duration, parse_duration, parse_size, size
-from gate.secrets import beginning_of
-from gate.written import Unfilled, nearest, one_of
+from gate.core.messages import Message, msg
+from gate.decode import regex
+from gate.decode.quantities import (
+    DURATION_SCHEMA,
+    SIZE_SCHEMA,
+    Quantity,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+from gate.decode.structs import Unfilled, quote_choices, suggestion
+from gate.redaction.secrets import redacted_head
 
 OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
 _COMPARISONS = ("gt", "ge", "lt", "le")
@@ -47,21 +55,21 @@ MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": l
 """What stands where no value is: never equal to anything."""
 
 
-Where = str | Message
+Location = str | Message
 """What is looked at, in front of a mismatch: a path inside the value, or words."""
 
 
 class Matcher:
-    """Expect one value, of any JSON type. In a checklist it has a form of its own (`gate.written.Form`).
+    """Expect one value, of any JSON type. In a checklist it has a form of its own (`gate.decode.structs.Form`).
 
     Subclasses are of one type: they accept only what a value of that type can be. Every matcher can match something and
     can miss something, as far as that can be decided, and so can each of its parts.
     """
 
     __slots__ = ("spec",)
-    of: ClassVar[Any] = Any
-    then: ClassVar[Any] = Any
-    shown: ClassVar[bool] = False
+    raw_type: ClassVar[Any] = Any
+    target_type: ClassVar[Any] = Any
+    echo_value: ClassVar[bool] = False
     operators: ClassVar[tuple[str, ...]] = OPERATORS
     noun: ClassVar[str] = "value"
     """What is matched, for errors."""
@@ -74,7 +82,7 @@ class Matcher:
         if self._always(spec) and not self.may_always_match:
             raise ValueError(f"every {self.noun} is {describe(spec)}, expected something that can be wrong")
 
-    def mismatch(self, value: Any, at: Where = "") -> Message | None:
+    def mismatch(self, value: Any, at: Location = "") -> Message | None:
         """None when the value is as expected, else `expected ..., got ...` with the path inside the value."""
         return _mismatch(self.spec, value, at)
 
@@ -82,7 +90,7 @@ class Matcher:
         """Whether the value is as expected."""
         return self.mismatch(value) is None
 
-    def narrows(self, other: Matcher) -> bool:
+    def is_stricter_than(self, other: Matcher) -> bool:
         """Whether every value that this one takes is one that `other` takes, as far as their forms tell."""
         return _narrows(self.spec, other.spec)
 
@@ -99,11 +107,11 @@ class Matcher:
         return hash(repr(self.spec))
 
     @classmethod
-    def before(cls, value: Any) -> Self:
+    def parse(cls, value: Any) -> Self:
         """The matcher that is written so. Raises ValueError."""
         return value if isinstance(value, cls) else cls(value)
 
-    made_of = before
+    decode = parse
 
     @classmethod
     def schema_of(cls, name: str) -> dict[str, Any]:
@@ -159,11 +167,11 @@ class Matcher:
         return f"an {cls.noun}" if cls.noun[0] in "aeiou" else f"a {cls.noun}"
 
     def _not_an_operator(self, key: str) -> str:
-        expected = one_of(self.operators)
+        expected = quote_choices(self.operators)
         if key in OPERATORS:
             return f"operator '{key}' does not fit {self._a_noun()}, expected {expected}"
         meant = _SYNONYMS.get(key.lower())
-        hint = f"; did you mean '{meant}'?" if meant in self.operators else nearest(key, self.operators)
+        hint = f"; did you mean '{meant}'?" if meant in self.operators else suggestion(key, self.operators)
         return f"unknown operator '{key}', expected {expected}{hint}"
 
     def _check_literal(self, value: Any, where: str) -> None:
@@ -219,10 +227,10 @@ def _check_pattern(value: Any, where: str) -> None:
     if not isinstance(value, str):
         raise ValueError(f"expected a regular expression after 'matches'{where}")
     try:
-        patterns.check(value)
-    except patterns.BadPattern as error:
+        regex.validate(value)
+    except regex.InvalidPatternError as error:
         raise ValueError(f"expected a regular expression after 'matches': {error}{where}") from error
-    if patterns.matches_anything(value):
+    if regex.matches_everything(value):
         raise ValueError(f"expected a regular expression that not every text matches{where}")
 
 
@@ -254,19 +262,19 @@ def _around(constants: Iterable[float], *, whole: bool) -> list[float]:
     return found
 
 
-def _mismatch(spec: Any, value: Any, at: Where) -> Message | None:
+def _mismatch(spec: Any, value: Any, at: Location) -> Message | None:
     if _is_operators(spec):
         return _operators_mismatch(spec, value, at)
     if isinstance(spec, dict):
         return _subset_mismatch(spec, value, at)
     if isinstance(spec, list):
         return None if any(_mismatch(entry, value, at) is None for entry in spec) else _got(spec, value, at)
-    return None if same(spec, value) else _got(spec, value, at)
+    return None if json_equal(spec, value) else _got(spec, value, at)
 
 
-def _subset_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | None:
+def _subset_mismatch(spec: dict[str, Any], value: Any, at: Location) -> Message | None:
     if not isinstance(value, dict):
-        return _expected(say("an object"), value, at)
+        return _expected(msg("an object"), value, at)
     for key, wanted in spec.items():
         found = _mismatch(wanted, value.get(key, MISSING), f"{at}.{key}" if at else str(key))
         if found:
@@ -274,7 +282,7 @@ def _subset_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | N
     return None
 
 
-def _operators_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message | None:
+def _operators_mismatch(spec: dict[str, Any], value: Any, at: Location) -> Message | None:
     for name, wanted in spec.items():
         if not _holds(name, wanted, value):
             nearest_one = _nearest_entry(wanted, value, at) if name == "contains" else None
@@ -282,7 +290,7 @@ def _operators_mismatch(spec: dict[str, Any], value: Any, at: Where) -> Message 
     return None
 
 
-def _nearest_entry(wanted: Any, value: Any, at: Where) -> Message | None:
+def _nearest_entry(wanted: Any, value: Any, at: Location) -> Message | None:
     """Return where the entry of a list that comes nearest to `wanted` differs from it. None if no entry is alike."""
     if not isinstance(value, list) or not isinstance(wanted, dict) or _is_operators(wanted):
         return None
@@ -293,7 +301,7 @@ def _nearest_entry(wanted: Any, value: Any, at: Where) -> Message | None:
         return None
     place = f"{at}[{-number}]"
     why = _mismatch(wanted, value[-number], place)
-    return say("none of {count} entries matches; the nearest: {why}", count=len(value), why=why) if why else None
+    return msg("none of {count} entries matches; the nearest: {why}", count=len(value), why=why) if why else None
 
 
 def _likeness(wanted: Any, value: Any) -> int:
@@ -308,11 +316,11 @@ def _holds(name: str, wanted: Any, value: Any) -> bool:
     if value is MISSING:
         return False
     if name == "equals":
-        return same(wanted, value)
+        return json_equal(wanted, value)
     if name == "not":
         return _mismatch(wanted, value, "") is not None
     if name == "matches":
-        return isinstance(value, str) and patterns.found(wanted, value)
+        return isinstance(value, str) and regex.search(wanted, value)
     if name == "contains":
         return _contains(wanted, value)
     return _compares(name, wanted, value)
@@ -340,7 +348,7 @@ def _narrows(spec: Any, wide: Any) -> bool:
     if isinstance(wide, dict):
         fields = isinstance(spec, dict) and not _is_operators(spec)
         return fields and all(key in spec and _narrows(spec[key], wanted) for key, wanted in wide.items())
-    return not isinstance(spec, dict) and same(wide, spec)
+    return not isinstance(spec, dict) and json_equal(wide, spec)
 
 
 def _narrows_operator(spec: Any, name: str, wanted: Any) -> bool:
@@ -352,10 +360,10 @@ def _narrows_operator(spec: Any, name: str, wanted: Any) -> bool:
         return _narrows(wanted, spec[name])
     if name in ("gt", "ge", "lt", "le"):
         return bool(spec[name] >= wanted if name in ("gt", "ge") else spec[name] <= wanted)
-    return same(wanted, spec[name])
+    return json_equal(wanted, spec[name])
 
 
-def same(wanted: Any, value: Any) -> bool:
+def json_equal(wanted: Any, value: Any) -> bool:
     """Equality as JSON has it: `true` is not 1, 1 is 1.0, text is not a number; NaN equals a NaN that was asked for."""
     if value is MISSING:
         return False
@@ -364,10 +372,12 @@ def same(wanted: Any, value: Any) -> bool:
     if isinstance(wanted, float) and math.isnan(wanted):
         return isinstance(value, float) and math.isnan(value)
     if isinstance(wanted, list):
-        return isinstance(value, list) and len(wanted) == len(value) and all(map(same, wanted, value))
+        return isinstance(value, list) and len(wanted) == len(value) and all(map(json_equal, wanted, value))
     if isinstance(wanted, dict):
         return (
-            isinstance(value, dict) and wanted.keys() == value.keys() and all(same(wanted[k], value[k]) for k in wanted)
+            isinstance(value, dict)
+            and wanted.keys() == value.keys()
+            and all(json_equal(wanted[k], value[k]) for k in wanted)
         )
     return bool(wanted == value)
 
@@ -378,52 +388,52 @@ def describe(spec: Any) -> Message:
         return _and([_operator(name, value) for name, value in spec.items()])
     if isinstance(spec, list):
         return _or([describe(entry) for entry in spec])
-    return say("{value}", value=show(spec))
+    return msg("{value}", value=to_short_json(spec))
 
 
 def _operator(name: str, value: Any) -> Message:
     wanted = describe(value)
     words = {
-        "gt": say("more than {value}", value=wanted),
-        "ge": say("at least {value}", value=wanted),
-        "lt": say("less than {value}", value=wanted),
-        "le": say("at most {value}", value=wanted),
-        "matches": say("text that matches {value}", value=wanted),
-        "contains": say("something that contains {value}", value=wanted),
-        "not": say("anything but {value}", value=wanted),
+        "gt": msg("more than {value}", value=wanted),
+        "ge": msg("at least {value}", value=wanted),
+        "lt": msg("less than {value}", value=wanted),
+        "le": msg("at most {value}", value=wanted),
+        "matches": msg("text that matches {value}", value=wanted),
+        "contains": msg("something that contains {value}", value=wanted),
+        "not": msg("anything but {value}", value=wanted),
         "equals": wanted,
     }
     return words[name]
 
 
 def _and(parts: list[Message]) -> Message:
-    return reduce(lambda one, other: say("{one} and {other}", one=one, other=other), parts)
+    return reduce(lambda one, other: msg("{one} and {other}", one=one, other=other), parts)
 
 
 def _or(parts: list[Message]) -> Message:
-    shown = reduce(lambda one, other: say("{one} or {other}", one=one, other=other), parts[:_SHOWN])
-    return say("{shown} or one of {count} more", shown=shown, count=len(parts) - _SHOWN) if parts[_SHOWN:] else shown
+    shown = reduce(lambda one, other: msg("{one} or {other}", one=one, other=other), parts[:_SHOWN])
+    return msg("{shown} or one of {count} more", shown=shown, count=len(parts) - _SHOWN) if parts[_SHOWN:] else shown
 
 
-def show(value: Any) -> str:
+def to_short_json(value: Any) -> str:
     """A value as JSON, cut to 200 characters."""
     if value is MISSING:
         return "nothing"
     if isinstance(value, Quantity):
-        return value.shown
+        return value.display
     text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
-    return text if len(text) <= 200 else beginning_of(text, 200) + "..."
+    return text if len(text) <= 200 else redacted_head(text, 200) + "..."
 
 
-def _got(spec: Any, value: Any, at: Where) -> Message:
+def _got(spec: Any, value: Any, at: Location) -> Message:
     return _expected(describe(spec), value, at)
 
 
-def _expected(wanted: Message, value: Any, at: Where) -> Message:
-    got = say("nothing") if value is MISSING else say("{value}", value=show(value))
+def _expected(wanted: Message, value: Any, at: Location) -> Message:
+    got = msg("nothing") if value is MISSING else msg("{value}", value=to_short_json(value))
     if at:
-        return say("{place}: expected {wanted}, got {got}", place=at, wanted=wanted, got=got)
-    return say("expected {wanted}, got {got}", wanted=wanted, got=got)
+        return msg("{place}: expected {wanted}, got {got}", place=at, wanted=wanted, got=got)
+    return msg("expected {wanted}, got {got}", wanted=wanted, got=got)
 
 
 class NumberMatcher(Matcher):
@@ -448,9 +458,9 @@ class NumberMatcher(Matcher):
     def _check_literal(self, value: Any, where: str) -> None:
         super()._check_literal(value, where)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"expected {self._a_noun()}, got {show(value)}{_unquoted(value)}{where}")
+            raise ValueError(f"expected {self._a_noun()}, got {to_short_json(value)}{_unquoted(value)}{where}")
         if not self._occurs(value):
-            raise ValueError(f"{show(value)} is not {self._a_noun()}, expected one that can occur{where}")
+            raise ValueError(f"{to_short_json(value)} is not {self._a_noun()}, expected one that can occur{where}")
 
     def _occurs(self, value: float) -> bool:
         """Return whether a value that is observed can be this one."""
@@ -499,7 +509,7 @@ class StatusMatcher(NumberMatcher):
         if isinstance(value, str) and re.fullmatch("[1-5][xX]{2}", value):
             first = int(value[0]) * 100
             raise ValueError(
-                f"expected a status code, got {show(value)}: write {{ge: {first}, lt: {first + 100}}}{where}"
+                f"expected a status code, got {to_short_json(value)}: write {{ge: {first}, lt: {first + 100}}}{where}"
             )
         super()._check_literal(value, where)
 
@@ -534,7 +544,7 @@ class TextMatcher(Matcher):
 
     def _check_literal(self, value: Any, where: str) -> None:
         if not isinstance(value, str):
-            raise ValueError(f"expected text, got {show(value)}{where}")
+            raise ValueError(f"expected text, got {to_short_json(value)}{where}")
         super()._check_literal(value, where)
 
     def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
@@ -564,7 +574,8 @@ class HealthMatcher(TextMatcher):
         super()._check_literal(value, where)
         if value not in self.known:
             raise ValueError(
-                f"expected {one_of(self.known)}, got {show(value)}{nearest(value.lower(), self.known)}{where}"
+                f"expected {quote_choices(self.known)}, got {to_short_json(value)}"
+                f"{suggestion(value.lower(), self.known)}{where}"
             )
 
     def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
@@ -581,11 +592,11 @@ class _QuantityMatcher(NumberMatcher):
     """Expect a number that carries its unit wherever it stands."""
 
     __slots__ = ()
-    shown = True
+    echo_value = True
     low = 0.0
 
     @staticmethod
-    def parse(value: Any) -> float:
+    def parse_quantity(value: Any) -> float:
         """The number that a text with a unit stands for. Raises ValueError."""
         raise NotImplementedError
 
@@ -597,7 +608,7 @@ class _QuantityMatcher(NumberMatcher):
     def __init__(self, spec: Any) -> None:
         super().__init__(self._numbers(spec))
 
-    def mismatch(self, value: Any, at: Where = "") -> Message | None:
+    def mismatch(self, value: Any, at: Location = "") -> Message | None:
         """As `Matcher.mismatch`; `value` is a number in seconds or bytes."""
         return super().mismatch(Quantity(value, type(self).words(value)), at)
 
@@ -622,7 +633,7 @@ class _QuantityMatcher(NumberMatcher):
     def _number(self, value: Any) -> Quantity:
         if isinstance(value, Quantity):
             return value
-        number = 0.0 if value == 0 and not isinstance(value, bool) else float(type(self).parse(value))
+        number = 0.0 if value == 0 and not isinstance(value, bool) else float(type(self).parse_quantity(value))
         return Quantity(number, type(self).words(number))
 
 
@@ -633,7 +644,7 @@ class DurationMatcher(_QuantityMatcher):
     noun = "duration"
     operators = ("not", *_COMPARISONS)
     low = math.ulp(0.0)
-    parse = staticmethod(parse_duration)
+    parse_quantity = staticmethod(parse_duration)
 
     @classmethod
     def schema_of(cls, name: str) -> dict[str, Any]:
@@ -642,7 +653,7 @@ class DurationMatcher(_QuantityMatcher):
 
     @staticmethod
     def words(value: float) -> str:
-        return duration(value)
+        return format_duration(value)
 
     def _literal(self, value: Quantity) -> Any:
         return {"le": value}
@@ -654,7 +665,7 @@ class SizeMatcher(_QuantityMatcher):
     __slots__ = ()
     noun = "size"
     whole = True
-    parse = staticmethod(parse_size)
+    parse_quantity = staticmethod(parse_size)
 
     @classmethod
     def schema_of(cls, name: str) -> dict[str, Any]:
@@ -663,7 +674,7 @@ class SizeMatcher(_QuantityMatcher):
 
     @staticmethod
     def words(value: float) -> str:
-        return size(int(value))
+        return format_size(int(value))
 
 
 MATCHERS: tuple[type[Matcher], ...] = (
@@ -689,6 +700,6 @@ def _typed_schema(what: str, name: str, literal: Any, operators: dict[str, Any])
     return {"description": f"{what}: a literal, a list (one of), or operators such as {{not: ...}}.", "anyOf": ways}
 
 
-def unlike(wish: Matcher | None, value: Any, at: Where = "") -> Message | None:
+def mismatch_if_set(wish: Matcher | None, value: Any, at: Location = "") -> Message | None:
     """The mismatch of a matcher that may not have been asked for."""
     return wish.mismatch(value, at) if wish is not None else None

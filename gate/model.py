@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, datac
 
 from msgspec import Meta, Struct, StructMeta, field, structs
 
-from gate import written
-from gate.messages import Message
-from gate.written import Mistake, Path_, form
+from gate.core.messages import Message
+from gate.decode.structs import (
+    KeyPath,
+    ValidationIssue,
+    convert,
+    custom_type,
+    fields_by_key,
+    post_init_issues,
+    struct_issues,
+)
 
 REPORT_VERSION: Literal["prodgate.report/1"] = "prodgate.report/1"
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-class _Frozen(StructMeta):
+class _FrozenStructMeta(StructMeta):
     """Makes every model frozen, strict about keys, and made by keywords: msgspec asks each class for it anew."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], inside: dict[str, Any], **options: Any) -> Any:
@@ -32,40 +39,40 @@ class _Frozen(StructMeta):
         return super().__new__(mcls, name, bases, inside, **options)
 
 
-class Model(Struct, metaclass=_Frozen):
+class FrozenStruct(Struct, metaclass=_FrozenStructMeta):
     """Data that can't be changed."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that are often written here and belong elsewhere, with the place that is meant, for errors."""
 
-    def but(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """The same with some fields otherwise."""
         return structs.replace(self, **changes)
 
     @classmethod
-    def made_of(cls, value: Any) -> Self:
-        """The model of what somebody wrote. Raises msgspec.ValidationError or ValueError: see `gate.written.read`."""
-        made: Self = written.convert(value, cls)
+    def decode(cls, value: Any) -> Self:
+        """The model of what somebody wrote. Raises msgspec.ValidationError or ValueError: see `decode_all_errors`."""
+        made: Self = convert(value, cls)
         return made
 
     @classmethod
-    def mistakes(cls, value: Any, path: Path_ = ()) -> Iterator[Mistake]:
+    def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
         """Everything that is wrong with what somebody wrote."""
-        found = list(written.of_model(value, written.fields(cls), path, elsewhere=cls.elsewhere))
-        yield from found or written.as_a_whole(value, cls, path)
+        found = list(struct_issues(value, fields_by_key(cls), path, elsewhere=cls.elsewhere))
+        yield from found or post_init_issues(value, cls, path)
 
 
-class Refers:
+class TargetRef:
     """Marks a field that holds the name of a target, for the checklist to look up."""
 
 
-Instant = Annotated[datetime, Meta(tz=True)]
+AwareDatetime = Annotated[datetime, Meta(tz=True)]
 """A time with its zone."""
-SomeText = Annotated[str, Meta(min_length=1)]
-TargetName = Annotated[SomeText, Refers()]
+NonEmptyStr = Annotated[str, Meta(min_length=1)]
+TargetName = Annotated[NonEmptyStr, TargetRef()]
 """The name of a target of the checklist. One that does not exist is an error of the checklist."""
-SomeTexts = Annotated[list[SomeText], Meta(min_length=1)]
-Natural = Annotated[int, Meta(ge=0)]
+SomeTexts = Annotated[list[NonEmptyStr], Meta(min_length=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
 """A whole number from 0."""
 
 
@@ -81,7 +88,7 @@ def _inside(value: str) -> str:
 if TYPE_CHECKING:
     CheckoutPath = str
 else:
-    CheckoutPath = form(_inside, {"type": "string", "minLength": 1}, of=SomeText)
+    CheckoutPath = custom_type(_inside, {"type": "string", "minLength": 1}, raw_type=NonEmptyStr)
 """A path relative to the checkout. It may not lead out of it: neither absolute, nor by `..`, nor by a symbolic link."""
 
 
@@ -110,7 +117,7 @@ class Decision(StrEnum):
     NO_GO = "NO-GO"
 
 
-class Location(Model):
+class Location(FrozenStruct):
     """A place in a file of the repository under test, as annotations and editors want it. Lines and columns from 1."""
 
     file: str
@@ -122,7 +129,7 @@ class Location(Model):
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
 
-class Artifact(Model):
+class Artifact(FrozenStruct):
     """A raw file of evidence beside the report: its path below the output folder, size in bytes, and SHA-256 in hex."""
 
     path: str
@@ -130,31 +137,34 @@ class Artifact(Model):
     sha256: str
 
 
-class Evidence(Model):
+class Evidence(
+    FrozenStruct,
+    rename={"request": "asked", "response": "answer", "reproduce_command": "reproduce", "attempts": "tries"},
+):
     """The proof of one outcome: what was asked, what came back, when, how long, and how to do it by hand."""
 
-    asked: str = ""
-    answer: str = ""
-    reproduce: str = ""
-    started: Instant | None = None
+    request: str = ""
+    response: str = ""
+    reproduce_command: str = ""
+    started: AwareDatetime | None = None
     duration: float = 0.0
-    tries: int = 0
+    attempts: int = 0
     locations: tuple[Location, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
 
 
-LinkName = Literal["loaded", "exposed", "fired", "annotation", "runbook", "sections"]
+ChainLinkName = Literal["loaded", "exposed", "fired", "annotation", "runbook", "sections"]
 """The links of the chain from an alert's rule to its runbook, in order."""
 
 
-class Link(Model):
+class ChainLink(FrozenStruct):
     """A link of an alert's chain, and whether it holds."""
 
-    name: LinkName
+    name: ChainLinkName
     holds: bool
 
 
-class Row(Model):
+class CriterionResult(FrozenStruct):
     """One criterion inside an outcome, such as an observation of a drill. `at`: seconds since the fault, when seen.
 
     A WAIVED row is a reservation of an item that passes; `expires` is the day from which it would not pass any more.
@@ -169,11 +179,11 @@ class Row(Model):
     within: float | None = None
     expires: date | None = None
     severity: str = ""
-    links: tuple[Link, ...] = ()
+    links: tuple[ChainLink, ...] = ()
     evidence: Evidence = Evidence()
 
 
-class Moment(Model):
+class TimelineEvent(FrozenStruct):
     """Something that happened during a drill. `at`: seconds since the fault went in, negative before it."""
 
     at: float
@@ -181,7 +191,7 @@ class Moment(Model):
     kind: str = ""
 
 
-class Curve(Model):
+class MetricSeries(FrozenStruct):
     """A metric's own course during a drill, for the timeline. Points are (seconds since the fault, value)."""
 
     name: str
@@ -192,16 +202,16 @@ class Curve(Model):
         structs.force_setattr(self, "points", tuple(point for point in self.points if all(map(math.isfinite, point))))
 
 
-class Timeline(Model):
+class Timeline(FrozenStruct, rename={"events": "moments", "detected_after": "detect", "recovered_after": "recover"}):
     """A drill in time: `detect` and `recover` are seconds from the fault, and from its undoing."""
 
-    moments: tuple[Moment, ...] = ()
-    curves: tuple[Curve, ...] = ()
-    detect: float | None = None
-    recover: float | None = None
+    events: tuple[TimelineEvent, ...] = ()
+    curves: tuple[MetricSeries, ...] = ()
+    detected_after: float | None = None
+    recovered_after: float | None = None
 
 
-class Outcome(Model):
+class Outcome(FrozenStruct):
     """What became of one check, with its proof. `cause` is the same for all outcomes that have one root cause."""
 
     status: Status
@@ -209,12 +219,12 @@ class Outcome(Model):
     advice: Message | None = None
     cause: str | None = None
     cause_message: Message | None = None
-    rows: tuple[Row, ...] = ()
+    rows: tuple[CriterionResult, ...] = ()
     timeline: Timeline | None = None
     evidence: Evidence = Evidence()
 
 
-class ExemptionFile(Model):
+class ExemptionFile(FrozenStruct):
     """A file that a checklist names and that says what may fail. It is a part of the checklist, as its items are."""
 
     file: Annotated[CheckoutPath, Meta(description="Its path in the checkout.")]
@@ -224,7 +234,7 @@ class ExemptionFile(Model):
         raise NotImplementedError
 
 
-class Waiver(Model):
+class Waiver(FrozenStruct):
     """A named, dated permission for one item to fail. In force up to and including the day before `expires`."""
 
     item: str
@@ -235,7 +245,7 @@ class Waiver(Model):
     approved_by: str | None = None
 
 
-class ItemResult(Model):
+class ItemResult(FrozenStruct):
     """An item of the checklist with what became of it. `location` is where it stands in the checklist."""
 
     id: str
@@ -257,7 +267,7 @@ class ItemResult(Model):
         return self.outcome.status
 
 
-class SectionResult(Model):
+class SectionResult(FrozenStruct):
     """A section of the checklist with its items, in the checklist's order."""
 
     id: str
@@ -265,7 +275,7 @@ class SectionResult(Model):
     items: tuple[ItemResult, ...]
 
 
-class TargetResult(Model, kw_only=True):
+class TargetResult(FrozenStruct, kw_only=True):
     """What the gate talked to, whether it came up, and its own last words where it did not."""
 
     name: str
@@ -278,7 +288,7 @@ class TargetResult(Model, kw_only=True):
     artifacts: tuple[Artifact, ...] = ()
 
 
-class Reason(Model):
+class VerdictReason(FrozenStruct):
     """Something that stands against a GO, or a reservation; with the items it speaks of, and what to do about it."""
 
     message: Message
@@ -286,21 +296,21 @@ class Reason(Model):
     advice: Message | None = None
 
 
-class Verdict(Model):
+class Verdict(FrozenStruct):
     """The decision and what it rests on.
 
     `until`: the day on which a GO ends, because waivers of items do, or the quarantine of parts of them.
     """
 
     decision: Decision
-    reasons: tuple[Reason, ...] = ()
-    reservations: tuple[Reason, ...] = ()
+    reasons: tuple[VerdictReason, ...] = ()
+    reservations: tuple[VerdictReason, ...] = ()
     until: date | None = None
     until_waivers: tuple[str, ...] = ()
     until_quarantines: tuple[str, ...] = ()
 
 
-class Counts(Model):
+class Counts(FrozenStruct):
     """How many items came out how. `rate` is passed / total, in whole percent, halves up; None of nothing is 0."""
 
     total: int = 0
@@ -315,7 +325,7 @@ class Counts(Model):
         return int(100 * self.passed / self.total + 0.5) if self.total else 0
 
 
-def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
+def count_statuses(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
     """The counts of some items."""
     by = Counter(item.status for item in items)
     return Counts(
@@ -328,7 +338,7 @@ def count(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
     )
 
 
-class Source(Model):
+class Provenance(FrozenStruct):
     """What was judged: the commit, images (`name@sha256:...`), and where it ran. `url` leads to the run.
 
     `context` is the name of the commit status, which tells the gates of one commit apart. `changed` are the files of
@@ -347,7 +357,7 @@ class Source(Model):
     images: tuple[str, ...] = ()
 
 
-class DrillTimes(Model):
+class DrillTimesDiff(FrozenStruct):
     """A drill's times now and before, in seconds; None where it was not seen."""
 
     item: str
@@ -357,14 +367,14 @@ class DrillTimes(Model):
     recover_before: float | None = None
 
 
-class Commit(Model):
+class Commit(FrozenStruct):
     """A commit between the baseline and this run."""
 
     id: str
     subject: str
 
 
-class Changes(Model, kw_only=True):
+class ReportDiff(FrozenStruct, kw_only=True):
     """What is different from an earlier report, the baseline: items by id, rates in percent, drill times, commits."""
 
     baseline: str = ""
@@ -376,13 +386,13 @@ class Changes(Model, kw_only=True):
     removed: tuple[str, ...] = ()
     rate: int = 0
     rate_before: int = 0
-    drills: tuple[DrillTimes, ...] = ()
+    drills: tuple[DrillTimesDiff, ...] = ()
     commits: tuple[Commit, ...] = ()
     commits_unknown: Message | None = None
     """Why the commits between the two could not be found."""
 
 
-class Report(Model, kw_only=True):
+class Report(FrozenStruct, kw_only=True, rename={"unselected_items": "left_out"}):
     """The whole result as one document."""
 
     version: Literal["prodgate.report/1"] = REPORT_VERSION
@@ -390,15 +400,15 @@ class Report(Model, kw_only=True):
     service: str
     environment: str
     language: str = "en"
-    started: Instant
-    finished: Instant
+    started: AwareDatetime
+    finished: AwareDatetime
     ended: Literal["complete", "deadline", "cancelled", "broken"] = "complete"
-    source: Source = Source()
+    source: Provenance = Provenance()
     files: tuple[str, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     targets: tuple[TargetResult, ...] = ()
     sections: tuple[SectionResult, ...] = ()
-    left_out: tuple[str, ...] = ()
+    unselected_items: tuple[str, ...] = ()
     """Items of the checklist that were not chosen to run."""
     sections_left_out: tuple[str, ...] = ()
     """Sections of which no item was chosen to run."""
@@ -406,7 +416,7 @@ class Report(Model, kw_only=True):
     notes: tuple[Message, ...] = ()
     """What people should know and the verdict does not rest on."""
     verdict: Verdict
-    changes: Changes | None = None
+    changes: ReportDiff | None = None
 
     @property
     def items(self) -> tuple[ItemResult, ...]:
@@ -414,4 +424,4 @@ class Report(Model, kw_only=True):
 
     @property
     def counts(self) -> Counts:
-        return count(self.items)
+        return count_statuses(self.items)

@@ -7,29 +7,20 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import PurePosixPath
 
-from gate.messages import Message, say
-from gate.model import (
-    Decision,
-    ItemResult,
-    Reason,
-    SectionResult,
-    Severity,
-    Status,
-    Verdict,
-    Waiver,
-)
+from gate.core.messages import Message, msg
+from gate.model import Decision, ItemResult, SectionResult, Severity, Status, Verdict, VerdictReason, Waiver
 
 ENDED = {
-    "deadline": Reason(
-        message=say("The run reached its overall deadline before every item had run"),
-        advice=say("Give the run more time, or its items less"),
+    "deadline": VerdictReason(
+        message=msg("The run reached its overall deadline before every item had run"),
+        advice=msg("Give the run more time, or its items less"),
     ),
-    "cancelled": Reason(
-        message=say("The run was cancelled before every item had run"), advice=say("Run the gate again")
+    "cancelled": VerdictReason(
+        message=msg("The run was cancelled before every item had run"), advice=msg("Run the gate again")
     ),
-    "broken": Reason(
-        message=say("The gate itself broke before every item had run"),
-        advice=say("Report what its log says, and run it again"),
+    "broken": VerdictReason(
+        message=msg("The gate itself broke before every item had run"),
+        advice=msg("Report what its log says, and run it again"),
     ),
 }
 """What a run that ended before its time says, by how it ended."""
@@ -39,7 +30,7 @@ _DOWN = "target:"
 _ORDER = (Status.FAIL, Status.ERROR, Status.SKIP)
 
 
-def in_force(waiver: Waiver, today: date) -> bool:
+def is_active(waiver: Waiver, today: date) -> bool:
     """Whether a waiver counts on a day: up to and including the day before it expires."""
     return today < waiver.expires
 
@@ -50,8 +41,8 @@ def decide(
     waivers: Sequence[Waiver] = (),
     today: date,
     ended: str = "complete",
-    against: Sequence[Reason] = (),
-    reservations: Sequence[Reason] = (),
+    blockers: Sequence[VerdictReason] = (),
+    reservations: Sequence[VerdictReason] = (),
     left_out: Sequence[str] = (),
 ) -> Verdict:
     """The verdict of a run.
@@ -63,10 +54,10 @@ def decide(
     items = [item for section in sections for item in section.items]
     cut_off = [item for item in items if _is_cut_off(item, ended)]
     whole = [item for item in items if not _is_cut_off(item, ended)]
-    reasons = [*_about_the_run(sections, ended, cut_off), *against, *_against(whole)]
+    reasons = [*_about_the_run(sections, ended, cut_off), *blockers, *_against(whole)]
     held = [
         *reservations,
-        *about_the_part(len(items), left_out),
+        *partial_run_reservation(len(items), left_out),
         *_reservations(items),
         *_about_waivers(items, waivers, today),
     ]
@@ -109,49 +100,53 @@ def _is_cut_off(item: ItemResult, ended: str) -> bool:
     return ended in ENDED and item.outcome.cause == f"ended:{ended}"
 
 
-def _about_the_run(sections: Sequence[SectionResult], ended: str, cut_off: Iterable[ItemResult]) -> list[Reason]:
+def _about_the_run(sections: Sequence[SectionResult], ended: str, cut_off: Iterable[ItemResult]) -> list[VerdictReason]:
     found = []
     if ended in ENDED:
         ids = tuple(item.id for item in cut_off if _blocks(item))
-        found.append(ENDED[ended].but(items=ids))
+        found.append(ENDED[ended].replace(items=ids))
     if not any(section.items for section in sections):
-        return [*found, Reason(message=say("Nothing was checked: nothing to check is no GO"))]
+        return [*found, VerdictReason(message=msg("Nothing was checked: nothing to check is no GO"))]
     empty = [section.title for section in sections if not section.items]
-    return found + [Reason(message=say("Section {section} has nothing to check", section=title)) for title in empty]
+    return found + [
+        VerdictReason(message=msg("Section {section} has nothing to check", section=title)) for title in empty
+    ]
 
 
-def about_the_part(count: int, left_out: Sequence[str]) -> list[Reason]:
+def partial_run_reservation(count: int, left_out: Sequence[str]) -> list[VerdictReason]:
     """A reservation where only a part of the checklist was run: what was not asked is not passed."""
     if not left_out:
         return []
     total = count + len(left_out)
-    return [Reason(message=say("Only {count} of the {total} items were chosen to run", count=count, total=total))]
+    return [
+        VerdictReason(message=msg("Only {count} of the {total} items were chosen to run", count=count, total=total))
+    ]
 
 
 def _blocks(item: ItemResult) -> bool:
     return item.severity is Severity.BLOCKING and item.status in _ORDER
 
 
-def _against(items: Iterable[ItemResult]) -> list[Reason]:
+def _against(items: Iterable[ItemResult]) -> list[VerdictReason]:
     """What stands against a GO, one reason a root cause: what was not there first, then fail, error and skip."""
-    return _folded([item for item in items if _blocks(item)])
+    return _group_by_cause([item for item in items if _blocks(item)])
 
 
-def _folded(items: list[ItemResult]) -> list[Reason]:
+def _group_by_cause(items: list[ItemResult]) -> list[VerdictReason]:
     groups: dict[str, list[ItemResult]] = {}
     for item in items:
         groups.setdefault(item.outcome.cause or f"item:{item.id}", []).append(item)
     down = "\n".join(_said(item) for cause, group in groups.items() if cause.startswith(_DOWN) for item in group)
-    ranked = sorted(groups.items(), key=lambda pair: _rank(pair[0], pair[1], down))
+    ranked = sorted(groups.items(), key=lambda pair: _sort_key(pair[0], pair[1], down))
     return [_reason(cause, group) for cause, group in ranked]
 
 
 def _said(item: ItemResult) -> str:
     """Return what is known of why a target is down: the reason, and its log."""
-    return f"{item.outcome.message}\n{item.outcome.evidence.answer}"
+    return f"{item.outcome.message}\n{item.outcome.evidence.response}"
 
 
-def _rank(cause: str, group: list[ItemResult], down: str) -> int:
+def _sort_key(cause: str, group: list[ItemResult], down: str) -> int:
     """Return the place of a root cause: causes come before their consequences."""
     if cause.startswith("unrestored"):
         return 0
@@ -172,32 +167,32 @@ def _explains(item: ItemResult, down: str) -> bool:
     return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", down) for name in names if name)
 
 
-def _reason(cause: str, group: list[ItemResult]) -> Reason:
+def _reason(cause: str, group: list[ItemResult]) -> VerdictReason:
     """What is said is said of the worst: an item that was skipped because another failed is not the reason."""
     first = min(group, key=lambda item: _ORDER.index(item.status) if item.status in _ORDER else len(_ORDER))
     ids = tuple(item.id for item in group)
     if first.outcome.cause_message is None:
-        message = say("{item}: {message}", item=first.title, message=first.outcome.message)
+        message = msg("{item}: {message}", item=first.title, message=first.outcome.message)
     elif len(group) == 1:
-        message = say("{cause} (1 item)", cause=first.outcome.cause_message)
+        message = msg("{cause} (1 item)", cause=first.outcome.cause_message)
     else:
-        message = say("{cause} ({count} items)", cause=first.outcome.cause_message, count=len(group))
-    return Reason(message=message, items=ids, advice=first.outcome.advice)
+        message = msg("{cause} ({count} items)", cause=first.outcome.cause_message, count=len(group))
+    return VerdictReason(message=message, items=ids, advice=first.outcome.advice)
 
 
-def _reservations(items: list[ItemResult]) -> list[Reason]:
+def _reservations(items: list[ItemResult]) -> list[VerdictReason]:
     advisory = [item for item in items if item.severity is Severity.ADVISORY and item.status in _ORDER]
-    found = _folded(advisory)
+    found = _group_by_cause(advisory)
     for item in items:
         if item.status is Status.WAIVED and item.waiver:
-            found.append(Reason(message=_waived(item, item.waiver), items=(item.id,)))
+            found.append(VerdictReason(message=_waived(item, item.waiver), items=(item.id,)))
         if item.status is Status.PASS:
-            found += _doubts(item)
+            found += _item_reservations(item)
     return found
 
 
 def _waived(item: ItemResult, waiver: Waiver) -> Message:
-    return say(
+    return msg(
         "{item} is waived until {day} by {owner}: {reason}. {message}",
         item=item.title,
         day=waiver.expires.isoformat(),
@@ -207,34 +202,34 @@ def _waived(item: ItemResult, waiver: Waiver) -> Message:
     )
 
 
-def _doubts(item: ItemResult) -> list[Reason]:
+def _item_reservations(item: ItemResult) -> list[VerdictReason]:
     """What is to be said of an item that passed: more tries than one where one was expected, parts that are waived."""
     found = []
-    if item.within is None and item.outcome.evidence.tries > 1:
-        message = say("{item} passed only at try {tries}", item=item.title, tries=item.outcome.evidence.tries)
-        found.append(Reason(message=message, items=(item.id,)))
+    if item.within is None and item.outcome.evidence.attempts > 1:
+        message = msg("{item} passed only at try {tries}", item=item.title, tries=item.outcome.evidence.attempts)
+        found.append(VerdictReason(message=message, items=(item.id,)))
     for row in item.outcome.rows:
         if row.status is Status.WAIVED:
-            message = say("{item}: {title}: {message}", item=item.title, title=row.title, message=row.message)
-            found.append(Reason(message=message, items=(item.id,)))
+            message = msg("{item}: {title}: {message}", item=item.title, title=row.title, message=row.message)
+            found.append(VerdictReason(message=message, items=(item.id,)))
     return found
 
 
-def _about_waivers(items: list[ItemResult], waivers: Sequence[Waiver], today: date) -> list[Reason]:
+def _about_waivers(items: list[ItemResult], waivers: Sequence[Waiver], today: date) -> list[VerdictReason]:
     by_id = {item.id: item for item in items}
     found = []
     for waiver in waivers:
         item = by_id.get(waiver.item)
         if item is None:
             continue
-        if not in_force(waiver, today):
-            message = say(
+        if not is_active(waiver, today):
+            message = msg(
                 "The waiver of {item} ended on {day} and counts for nothing", item=waiver.item, day=str(waiver.expires)
             )
-            found.append(Reason(message=message, items=(waiver.item,)))
+            found.append(VerdictReason(message=message, items=(waiver.item,)))
         elif item.status is Status.PASS:
-            message = say("The waiver of {item} is stale: the item passes. Remove it", item=waiver.item)
-            found.append(Reason(message=message, items=(waiver.item,)))
+            message = msg("The waiver of {item} is stale: the item passes. Remove it", item=waiver.item)
+            found.append(VerdictReason(message=message, items=(waiver.item,)))
     return found
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import engine, images
 from tests.runner.job import ROOT, TOKEN, Job, Service
+from tests.support import engine, images
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 

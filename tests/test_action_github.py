@@ -14,8 +14,8 @@ import pytest
 
 from tests.github.fixtures import served
 from tests.github.server import ACTIONS, HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
-from tests.parts import engine, images
 from tests.runner.job import TOKEN, Job
+from tests.support import engine, images
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 

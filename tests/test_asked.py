@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from gate.checks.asked import Asked, ask, cut
-from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
-from gate.checks.world import Memo, World
-from gate.messages import say
+from gate.checks.base import Check, CheckResult, ObservationError, failed, passed
+from gate.checks.context import CheckContext, SingleFlightCache
+from gate.checks.entry import CheckEntry, run_check, truncate_middle
+from gate.core.messages import msg
 from gate.model import Outcome, Status
-from gate.secrets import Secrets
+from gate.redaction.secrets import Redactor
 
 
 class Scripted(Check[Any]):
@@ -26,49 +26,59 @@ class Scripted(Check[Any]):
     script: tuple[Any, ...]
     count: list[int]
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return "the script"
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         return "true"
 
-    def observe(self, world: World) -> Any:
+    def observe(self, context: CheckContext) -> Any:
         self.count.append(1)
-        return self.script[min(len(self.count), len(self.script)) - 1](world)
+        return self.script[min(len(self.count), len(self.script)) - 1](context)
 
-    def judge(self, seen: Any) -> Judgement:
-        return passed(say("seen"), answer=str(seen)) if seen else failed(say("not seen"), answer=str(seen))
+    def judge(self, observation: Any) -> CheckResult:
+        return (
+            passed(msg("seen"), response=str(observation))
+            if observation
+            else failed(msg("not seen"), response=str(observation))
+        )
 
 
-def world(**more: Any) -> World:
-    given = {"root": Path(), "targets": {}, "secrets": Secrets(), "deadline": float("inf"), "fresh": time.monotonic()}
-    return World(**{**given, **more})
+def context(**more: Any) -> CheckContext:
+    given = {
+        "root": Path(),
+        "targets": {},
+        "secrets": Redactor(),
+        "deadline": float("inf"),
+        "fresh_after": time.monotonic(),
+    }
+    return CheckContext(**{**given, **more})
 
 
-def asking(*script: Any, around: World | None = None, **more: Any) -> Outcome:
+def asking(*script: Any, around: CheckContext | None = None, **more: Any) -> Outcome:
     check = Scripted(script=script, count=[])
-    return ask(Asked(check=check, **more), around or world())
+    return run_check(CheckEntry(check=check, **more), around or context())
 
 
-def no(world: World) -> bool:
+def no(context: CheckContext) -> bool:
     return False
 
 
-def yes(world: World) -> bool:
+def yes(context: CheckContext) -> bool:
     return True
 
 
 def test_one_try() -> None:
     """Without `within` there is one try, and its evidence says what was asked and what came back."""
     outcome = asking(no, yes)
-    assert (outcome.status, outcome.evidence.tries, outcome.evidence.answer) == (Status.FAIL, 1, "False")
-    assert (outcome.evidence.asked, outcome.evidence.reproduce) == ("the script", "true")
+    assert (outcome.status, outcome.evidence.attempts, outcome.evidence.response) == (Status.FAIL, 1, "False")
+    assert (outcome.evidence.request, outcome.evidence.reproduce_command) == ("the script", "true")
 
 
 def test_within() -> None:
     """With `within` it is tried again until it passes."""
     outcome = asking(no, no, yes, within=20.0)
-    assert (outcome.status, outcome.evidence.tries) == (Status.PASS, 3)
+    assert (outcome.status, outcome.evidence.attempts) == (Status.PASS, 3)
 
 
 def test_within_that_is_over() -> None:
@@ -81,7 +91,7 @@ def test_within_that_is_over() -> None:
 def test_a_check_that_breaks(error: BaseException) -> None:
     """A check that raises, whatever it be, is an ERROR of its own, with the exception's name."""
 
-    def breaks(world: World) -> None:
+    def breaks(context: CheckContext) -> None:
         raise error
 
     outcome = asking(breaks)
@@ -92,30 +102,30 @@ def test_a_check_that_breaks(error: BaseException) -> None:
 def test_a_retry_that_can_change_nothing() -> None:
     """What no retry can change is asked once, however long `within` is."""
 
-    def refuse(world: World) -> None:
-        raise CannotObserve(say("it does not parse"), final=True)
+    def refuse(context: CheckContext) -> None:
+        raise ObservationError(msg("it does not parse"), final=True)
 
     outcome = asking(refuse, yes, within=60.0)
-    assert (outcome.status, outcome.evidence.tries, str(outcome.message)) == (Status.ERROR, 1, "it does not parse")
+    assert (outcome.status, outcome.evidence.attempts, str(outcome.message)) == (Status.ERROR, 1, "it does not parse")
 
 
 def test_the_end_of_within_hides_nothing() -> None:
     """An attempt that the end of `within` cuts short does not hide what came back before."""
 
-    def slow(world: World) -> bool:
-        time.sleep(max(0.0, world.deadline - time.monotonic()))
+    def slow(context: CheckContext) -> bool:
+        time.sleep(max(0.0, context.deadline - time.monotonic()))
         raise TimeoutError
 
     outcome = asking(no, slow, within=1.0, timeout=20.0)
-    assert (outcome.status, outcome.evidence.tries) == (Status.FAIL, 2)
+    assert (outcome.status, outcome.evidence.attempts) == (Status.FAIL, 2)
     assert str(outcome.message) == "not seen (still so after 1.0 s)"
 
 
 def test_an_attempt_with_all_its_time_counts() -> None:
     """An attempt that had its whole time limit says what is so now."""
 
-    def slow(world: World) -> bool:
-        time.sleep(max(0.0, world.deadline - time.monotonic()))
+    def slow(context: CheckContext) -> bool:
+        time.sleep(max(0.0, context.deadline - time.monotonic()))
         raise TimeoutError
 
     outcome = asking(no, slow, within=1.5, timeout=0.6)
@@ -125,17 +135,17 @@ def test_an_attempt_with_all_its_time_counts() -> None:
 def test_a_check_that_cannot_observe() -> None:
     """What could not be observed is an ERROR with its reason, neither PASS nor FAIL."""
 
-    def refuse(world: World) -> None:
-        raise CannotObserve(say("no answer"), answer="503")
+    def refuse(context: CheckContext) -> None:
+        raise ObservationError(msg("no answer"), response="503")
 
     outcome = asking(refuse)
-    assert (outcome.status, str(outcome.message), outcome.evidence.answer) == (Status.ERROR, "no answer", "503")
+    assert (outcome.status, str(outcome.message), outcome.evidence.response) == (Status.ERROR, "no answer", "503")
 
 
 def test_a_check_that_hangs() -> None:
     """A check that hangs costs its time limit and a grace, no more, and is an ERROR."""
     stuck = threading.Event()
-    outcome = asking(lambda world: stuck.wait(60), timeout=0.1)
+    outcome = asking(lambda context: stuck.wait(60), timeout=0.1)
     stuck.set()
     assert (outcome.status, str(outcome.message)) == (
         Status.ERROR,
@@ -147,7 +157,7 @@ def test_a_run_that_ends() -> None:
     """When the run ends, a check that is under way is left, and is an ERROR."""
     cancelled, stuck = threading.Event(), threading.Event()
     threading.Timer(0.2, cancelled.set).start()
-    outcome = asking(lambda world: stuck.wait(60), timeout=50.0, around=world(cancelled=cancelled))
+    outcome = asking(lambda context: stuck.wait(60), timeout=50.0, around=context(cancelled=cancelled))
     stuck.set()
     assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
 
@@ -156,38 +166,38 @@ def test_a_run_that_ends_between_tries() -> None:
     """What was still being tried when the run ended did not fail, and does not say that its time was over."""
     cancelled = threading.Event()
     threading.Timer(0.6, cancelled.set).start()
-    outcome = asking(no, within=60.0, around=world(cancelled=cancelled))
+    outcome = asking(no, within=60.0, around=context(cancelled=cancelled))
     assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
 
 
 def test_no_time_left() -> None:
     """Without time left nothing is asked, and that is no pass."""
-    outcome = asking(yes, around=world(deadline=time.monotonic() - 1))
-    assert (outcome.status, outcome.evidence.tries) == (Status.ERROR, 0)
+    outcome = asking(yes, around=context(deadline=time.monotonic() - 1))
+    assert (outcome.status, outcome.evidence.attempts) == (Status.ERROR, 0)
 
 
 def test_a_check_that_puts_something_back_is_waited_for() -> None:
     """A check that ends itself is waited for, also when the run has ended: its own outcome counts."""
 
     class Restoring(Scripted):
-        ends_itself: ClassVar[bool] = True
+        needs_cleanup: ClassVar[bool] = True
 
     cancelled = threading.Event()
 
-    def restore(world: World) -> bool:
+    def restore(context: CheckContext) -> bool:
         cancelled.set()
         time.sleep(0.5)
         return True
 
-    asked = Asked(check=Restoring(script=(restore,), count=[]), timeout=0.1)
-    assert ask(asked, world(cancelled=cancelled)).status is Status.PASS
+    asked = CheckEntry(check=Restoring(script=(restore,), count=[]), timeout=0.1)
+    assert run_check(asked, context(cancelled=cancelled)).status is Status.PASS
 
 
 @pytest.mark.parametrize("length", [0, 10, 100, 101, 1000])
 def test_cut(length: int) -> None:
     """A long text keeps both ends, and says how much is gone; a short one is untouched."""
     text = "a" * (length // 2) + "b" * (length - length // 2)
-    made = cut(text, 100)
+    made = truncate_middle(text, 100)
     if length <= 100:
         assert made == text
     else:
@@ -197,7 +207,7 @@ def test_cut(length: int) -> None:
 def test_memo_makes_once() -> None:
     """Several that ask for one thing at a time get one making; a later moment gets a new one."""
     made: list[int] = []
-    memo = Memo()
+    memo = SingleFlightCache()
 
     def make() -> int:
         made.append(1)
@@ -220,7 +230,7 @@ def test_memo_makes_once() -> None:
 
 def test_memo_tells_all_of_an_error() -> None:
     """An error in the making reaches everyone who waits, and the next one tries again."""
-    memo = Memo()
+    memo = SingleFlightCache()
 
     def refuse() -> int:
         raise ValueError("no")

@@ -8,8 +8,8 @@ import string
 
 import pytest
 
-from gate.language import LANGUAGES
-from gate.locale import __main__ as catalogues
+from gate.i18n import extract as catalogues
+from gate.i18n.language import LANGUAGES
 
 OTHERS = LANGUAGES[1:]
 

@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from gate.commands.history import trend
-from gate.messages import say
+from gate.commands.history import format_trend
+from gate.core.messages import msg
 from gate.model import (
     Decision,
     ItemResult,
     Outcome,
+    Provenance,
     Report,
     SectionResult,
     Severity,
-    Source,
     Status,
     Timeline,
     Verdict,
 )
-from gate.render.md import render
-from gate.report.changes import Between, commits_between, compare
+from gate.render.markdown_report import render
+from gate.report.diff import CommitRange, diff_reports, git_log_between
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def item(name: str, status: Status, timeline: Timeline | None = None) -> ItemResult:
-    outcome = Outcome(status=status, message=say("seen"), timeline=timeline)
+    outcome = Outcome(status=status, message=msg("seen"), timeline=timeline)
     return ItemResult(id=name, title=name, severity=Severity.BLOCKING, check="file", outcome=outcome)
 
 
@@ -38,7 +38,7 @@ def report(*items: ItemResult, commit: str = "") -> Report:
     verdict = Verdict(decision=Decision.GO)
     return Report(
         gate="1", service="shop", environment="e", started=NOW, finished=NOW, sections=(section,), verdict=verdict,
-        source=Source(commit=commit),
+        source=Provenance(commit=commit),
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_compare() -> None:
     after = report(
         item("a", ERROR), item("b", PASS), item("c", SKIP), item("e", ERROR), item("f", PASS), item("g", PASS)
     )
-    found = compare(after, before)
+    found = diff_reports(after, before)
     assert (found.newly_failing, found.newly_skipped, found.fixed) == (("a",), ("c",), ("b",))
     assert (found.added, found.removed) == (("g",), ("d",))
     assert (found.rate, found.rate_before) == (50, 67)
@@ -73,32 +73,32 @@ def test_compare() -> None:
 )
 def test_newly_failing(old: Status, new: Status, newly: bool) -> None:
     """An item that begins to fail does so under a waiver, too; and one that loses its waiver fails anew."""
-    assert compare(report(item("a", new)), report(item("a", old))).newly_failing == (("a",) if newly else ())
+    assert diff_reports(report(item("a", new)), report(item("a", old))).newly_failing == (("a",) if newly else ())
 
 
 def test_items_that_are_not_chosen_are_not_removed() -> None:
     """An item that the checklist still has, and that this run was not to ask, was not removed."""
     before = report(item("a", PASS), item("b", PASS), item("c", PASS))
-    after = report(item("b", PASS)).but(left_out=("a",))
-    assert compare(after, before).removed == ("c",)
+    after = report(item("b", PASS)).replace(unselected_items=("a",))
+    assert diff_reports(after, before).removed == ("c",)
 
 
 def test_drill_times() -> None:
     """A drill that both have is compared by its times."""
-    before = report(item("a", PASS, Timeline(detect=0.9, recover=3.0)))
-    after = report(item("a", PASS, Timeline(detect=2.1, recover=2.0)))
-    (times,) = compare(after, before).drills
+    before = report(item("a", PASS, Timeline(detected_after=0.9, recovered_after=3.0)))
+    after = report(item("a", PASS, Timeline(detected_after=2.1, recovered_after=2.0)))
+    (times,) = diff_reports(after, before).drills
     assert (times.detect, times.detect_before, times.recover, times.recover_before) == (2.1, 0.9, 2.0, 3.0)
-    changed = after.but(changes=compare(after, before))
+    changed = after.replace(changes=diff_reports(after, before))
     assert "time to detect 2.1 s, was 0.9 s" in render(changed, "en")
 
 
 def test_commits(tmp_path: Path) -> None:
     """The commits between the two are those that git knows, the latest first."""
     ids = repository(tmp_path, "one", "two", "three")
-    between = commits_between(tmp_path, ids[0], ids[2])
+    between = git_log_between(tmp_path, ids[0], ids[2])
     assert ([commit.subject for commit in between.commits], between.unknown) == (["three", "two"], None)
-    assert commits_between(tmp_path, ids[2], ids[2]) == Between()
+    assert git_log_between(tmp_path, ids[2], ids[2]) == CommitRange()
 
 
 def repository(folder: Path, *subjects: str) -> list[str]:
@@ -113,8 +113,8 @@ def repository(folder: Path, *subjects: str) -> list[str]:
 
 def why(folder: Path, old: str, new: str) -> str:
     """Why the commits between two are not known, as the report says it."""
-    changes = compare(report(commit=new), report(commit=old), commits_between(folder, old, new))
-    text = render(report().but(changes=changes), "en")
+    changes = diff_reports(report(commit=new), report(commit=old), git_log_between(folder, old, new))
+    text = render(report().replace(changes=changes), "en")
     (found,) = [line for line in text.splitlines() if "could not be found" in line]
     return found
 
@@ -140,8 +140,11 @@ def test_no_word_of_a_report_reaches_git(tmp_path: Path) -> None:
 
 def test_trend() -> None:
     """The history shows every run, the course of the rate, and that of each drill's times."""
-    runs = [report(item("a", PASS, Timeline(detect=0.9)), commit="a" * 40), report(item("a", FAIL), commit="b" * 40)]
-    assert trend(runs) == [
+    runs = [
+        report(item("a", PASS, Timeline(detected_after=0.9)), commit="a" * 40),
+        report(item("a", FAIL), commit="b" * 40),
+    ]
+    assert format_trend(runs) == [
         "started              commit    verdict                rate  passed/total",
         "2026-03-01 12:00:00  aaaaaaaa  GO                     100%  1/1",
         "2026-03-01 12:00:00  bbbbbbbb  GO                       0%  0/1",

@@ -1,7 +1,7 @@
 """Every kind of check has a checklist that must pass, one that must fail, and a page; all of them are run for real.
 
 A checklist in `tests/checks/KIND/{positive,negative}/` says of each item what must become of it, in a comment:
-`# expect ID: STATUS: a part of the proof`. What it may name in `${...}` is in `tests.parts.surroundings`.
+`# expect ID: STATUS: a part of the proof`. What it may name in `${...}` is in `tests.support.surroundings`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from gate.checks import CHECKS
-from gate.messages import Message
-from gate.model import Model
-from gate.written import convert, fields
-from tests.parts.models import models_in
-from tests.parts.surroundings import ROOT, environment, surroundings
+from gate.core.messages import Message
+from gate.decode.structs import convert, fields_by_key
+from gate.model import FrozenStruct
+from tests.support.models import models_in
+from tests.support.surroundings import ROOT, environment, surroundings
 
 CHECKS_FOLDER = ROOT / "tests" / "checks"
 PAGES = ROOT / "docs" / "checks"
@@ -87,7 +87,7 @@ def test_example(path: Path, tmp_path: Path) -> None:
         assert {status for status, _ in ran.items.values()} & {"FAIL", "ERROR"}
 
 
-@pytest.mark.parametrize("kind", CHECKS.names())
+@pytest.mark.parametrize("kind", CHECKS.kinds())
 @pytest.mark.parametrize("sign", EXIT)
 def test_every_kind_has_examples(kind: str, sign: str) -> None:
     """A kind of check without an example that passes, or one that fails, is not tested."""
@@ -96,7 +96,7 @@ def test_every_kind_has_examples(kind: str, sign: str) -> None:
 
 def test_no_example_without_a_kind() -> None:
     """A folder that belongs to no kind would never be missed."""
-    assert {path.parts[-3] for path in EXAMPLES} - set(CHECKS.names()) == set()
+    assert {path.parts[-3] for path in EXAMPLES} - set(CHECKS.kinds()) == set()
     assert {path.parts[-2] for path in EXAMPLES} - EXIT.keys() == set()
 
 
@@ -105,27 +105,27 @@ def page(kind: str) -> str:
     return (PAGES / f"{kind}.md").read_text()
 
 
-@pytest.mark.parametrize("kind", CHECKS.names())
+@pytest.mark.parametrize("kind", CHECKS.kinds())
 def test_page_has_every_key(kind: str) -> None:
     """The table `Keys` of a page has exactly the keys that the check has, those below a key with a dot."""
     table = page(kind).partition("## Keys\n")[2].partition("\n## ")[0]
     written = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
-    known = keys(CHECKS.load(kind))
+    known = keys(CHECKS.get_class(kind))
     assert [name for name in written if "." not in name or name in known] == written
     assert {name for name in written if "." not in name} == {name for name in known if "." not in name}
 
 
-def keys(model: type[Model]) -> list[str]:
+def keys(model: type[FrozenStruct]) -> list[str]:
     """The keys of a check, and those of the mappings right below them."""
     found = []
-    for key, field in fields(model).items():
+    for key, field in fields_by_key(model).items():
         found.append(key)
         for inside in models_in(field.type):
-            found += [f"{key}.{inner}" for inner in fields(inside)]
+            found += [f"{key}.{inner}" for inner in fields_by_key(inside)]
     return found
 
 
-@pytest.mark.parametrize("kind", CHECKS.names())
+@pytest.mark.parametrize("kind", CHECKS.kinds())
 def test_page_has_an_example_that_passes(kind: str, tmp_path: Path) -> None:
     """The first YAML of a page is items of this kind; run as they stand, they pass."""
     found = re.search(r"```yaml\n(.*?)```", page(kind), re.DOTALL)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gate.checklist.errors import ChecklistError
 from gate.checklist.load import load, load_text
-from gate.checklist.problems import ChecklistError
 
 HEAD = "version: 1\nservice: shop\n"
 SECTIONS = "sections:\n  - id: s\n    title: S\n    items:\n"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gate.checklist.changes import ALL_HOLD, AT_LEAST, AT_MOST, EXPECTATIONS, VALUES, weaker
 from gate.checklist.load import load_text
 from gate.checklist.models import Checklist, Item
+from gate.checklist.weakening import ALL_HOLD, AT_LEAST, AT_MOST, EXPECTATIONS, VALUES, find_weakenings
 from gate.checks import CHECKS
-from gate.checks._drill.spec import Script
-from gate.model import Model
+from gate.decode.structs import fields_by_key
+from gate.drills.spec import Script
+from gate.model import FrozenStruct
 from gate.staging.spec import Target
-from gate.written import fields
-from tests.parts.models import models_in
+from tests.support.models import models_in
 
 BASE = """
 version: 1
@@ -137,12 +137,12 @@ CHANGES = {
 }  # fmt: skip
 
 
-def models() -> set[type[Model]]:
+def models() -> set[type[FrozenStruct]]:
     """Everything that stands in a checklist below an item or a target."""
-    found: set[type[Model]] = {Item, Target, Script, *(CHECKS.load(name) for name in CHECKS.names())}
+    found: set[type[FrozenStruct]] = {Item, Target, Script, *(CHECKS.get_class(name) for name in CHECKS.kinds())}
     left = list(found)
     while left:
-        new = {part for field in fields(left.pop()).values() for part in models_in(field.type)} - found
+        new = {part for field in fields_by_key(left.pop()).values() for part in models_in(field.type)} - found
         found |= new
         left += new
     return found
@@ -150,7 +150,7 @@ def models() -> set[type[Model]]:
 
 def test_the_fields_that_are_known() -> None:
     """Each field that is known to ask more one way is one that there is."""
-    known = {f"{model.__name__}.{key}" for model in models() for key in fields(model)}
+    known = {f"{model.__name__}.{key}" for model in models() for key in fields_by_key(model)}
     assert (EXPECTATIONS | VALUES | ALL_HOLD | AT_MOST | AT_LEAST) - known == set()
 
 
@@ -161,5 +161,7 @@ def test_changes(name: str) -> None:
     text = BASE.replace(old, new, 1) if old else BASE
     changed = loaded(text if name != "removed" else text.replace("waivers: [{item: b", "waivers: [{item: a"))
     base = loaded(BASE if name != "removed" else BASE.replace("waivers: [{item: b", "waivers: [{item: a"))
-    told = [str(reason.message).removeprefix("The checklist was changed: ") for reason in weaker(base, changed)]
+    told = [
+        str(reason.message).removeprefix("The checklist was changed: ") for reason in find_weakenings(base, changed)
+    ]
     assert told == expected

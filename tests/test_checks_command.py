@@ -8,51 +8,53 @@ from typing import Any
 
 import pytest
 
-from gate.checks.base import CannotObserve, Judgement
+from gate.checks.base import CheckResult, ObservationError
+from gate.decode.structs import ValidationErrors
 from gate.model import Status
-from gate.process import Finished, Kept
-from gate.written import Mistaken
-from tests.parts.worlds import check, world
+from gate.runtime.processes import BoundedOutput, CompletedCommand
+from tests.support.worlds import check, context
 
 
-def kept(text: str, limit: int = 1000) -> Kept:
+def kept(text: str, limit: int = 1000) -> BoundedOutput:
     """An output."""
-    made = Kept(limit)
+    made = BoundedOutput(limit)
     made.add(text.encode())
     return made
 
 
-def seen(code: int = 0, out: str = "", err: str = "", ended: Any = "exit", limit: int = 1000) -> Finished:
+def observation(
+    code: int = 0, out: str = "", err: str = "", ended: Any = "exit", limit: int = 1000
+) -> CompletedCommand:
     """A command that has ended."""
-    return Finished(code, ended, kept(out, limit), kept(err, limit), kept(out + err, limit), 1.0)
+    return CompletedCommand(code, ended, kept(out, limit), kept(err, limit), kept(out + err, limit), 1.0)
 
 
 JUDGED = [
-    ({}, seen(), Status.PASS, "Ended with exit code 0 after 1.0 s"),
+    ({}, observation(), Status.PASS, "Ended with exit code 0 after 1.0 s"),
     (
         {},
-        seen(1, err="boom\nlast\n"),
+        observation(1, err="boom\nlast\n"),
         Status.FAIL,
         "ended with exit code 1, expected exit code 0 (its last line: last)",
     ),
-    ({}, seen(-9), Status.FAIL, "ended with signal SIGKILL, expected exit code 0"),
-    ({"exit": [1, 2]}, seen(2), Status.PASS, "Ended with exit code 2 after 1.0 s"),
-    ({"exit": {"not": 0}}, seen(0), Status.FAIL, "ended with exit code 0, expected exit code anything but 0"),
-    ({"stdout": {"contains": "ok"}}, seen(0, "all ok"), Status.PASS, "Ended with exit code 0 after 1.0 s"),
-    ({"stdout": {"contains": "ok"}}, seen(0, "", "ok"), Status.FAIL, None),
-    ({"stderr": ""}, seen(0, "", "warning"), Status.FAIL, None),
-    ({"output": {"not": {"contains": "E"}}}, seen(0, "x" * 5000, limit=100), Status.ERROR, None),
-    ({}, seen(0, "x" * 5000, limit=100), Status.PASS, None),
-    ({}, seen(-15, ended="timeout"), Status.ERROR, "It had not ended after 1.0 s and was stopped"),
-    ({}, seen(0, ended="timeout"), Status.ERROR, None),
-    ({}, seen(0, ended="cancelled"), Status.ERROR, None),
+    ({}, observation(-9), Status.FAIL, "ended with signal SIGKILL, expected exit code 0"),
+    ({"exit": [1, 2]}, observation(2), Status.PASS, "Ended with exit code 2 after 1.0 s"),
+    ({"exit": {"not": 0}}, observation(0), Status.FAIL, "ended with exit code 0, expected exit code anything but 0"),
+    ({"stdout": {"contains": "ok"}}, observation(0, "all ok"), Status.PASS, "Ended with exit code 0 after 1.0 s"),
+    ({"stdout": {"contains": "ok"}}, observation(0, "", "ok"), Status.FAIL, None),
+    ({"stderr": ""}, observation(0, "", "warning"), Status.FAIL, None),
+    ({"output": {"not": {"contains": "E"}}}, observation(0, "x" * 5000, limit=100), Status.ERROR, None),
+    ({}, observation(0, "x" * 5000, limit=100), Status.PASS, None),
+    ({}, observation(-15, ended="timeout"), Status.ERROR, "It had not ended after 1.0 s and was stopped"),
+    ({}, observation(0, ended="timeout"), Status.ERROR, None),
+    ({}, observation(0, ended="cancelled"), Status.ERROR, None),
 ]
 
 
 @pytest.mark.parametrize(("fields", "finished", "status", "message"), JUDGED)
-def test_judgement(fields: dict[str, Any], finished: Finished, status: Status, message: str | None) -> None:
+def test_judgement(fields: dict[str, Any], finished: CompletedCommand, status: Status, message: str | None) -> None:
     """What is said of a command that has ended."""
-    judged: Judgement = check("command", run="x", **fields).judge(finished)
+    judged: CheckResult = check("command", run="x", **fields).judge(finished)
     assert judged.status is status
     assert message in (None, str(judged.message))
 
@@ -60,7 +62,7 @@ def test_judgement(fields: dict[str, Any], finished: Finished, status: Status, m
 def test_arguments_are_not_a_script(tmp_path: Path) -> None:
     """Without `shell: true` nothing is expanded."""
     made = check("command", run="echo '$HOME' ; *", stdout="$HOME ; *\n")
-    assert made.judge(made.observe(world(tmp_path))).status is Status.PASS
+    assert made.judge(made.observe(context(tmp_path))).status is Status.PASS
 
 
 def test_a_script(tmp_path: Path) -> None:
@@ -69,20 +71,20 @@ def test_a_script(tmp_path: Path) -> None:
     made = check(
         "command", run='echo "$A" | tr a b; pwd', shell=True, cwd="sub", env={"A": "a"}, stdout={"contains": "b\n"}
     )
-    observed = made.observe(world(tmp_path))
+    observed = made.observe(context(tmp_path))
     assert observed.stdout.text() == f"b\n{tmp_path / 'sub'}\n"
 
 
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     """A command that can't be started could not be observed."""
-    with pytest.raises(CannotObserve, match="no-such-thing can't be run: No such file"):
-        check("command", run="no-such-thing").observe(world(tmp_path))
+    with pytest.raises(ObservationError, match="no-such-thing can't be run: No such file"):
+        check("command", run="no-such-thing").observe(context(tmp_path))
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """Nor could one whose folder does not exist."""
-    with pytest.raises(CannotObserve, match="no folder of the checkout"):
-        check("command", run="true", cwd="sub").observe(world(tmp_path))
+    with pytest.raises(ObservationError, match="no folder of the checkout"):
+        check("command", run="true", cwd="sub").observe(context(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """A command that can't be one is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("command", **fields)
 
 
@@ -108,6 +110,6 @@ def test_reproduction(tmp_path: Path) -> None:
     """The command of the evidence does the same by hand."""
     (tmp_path / "a b").mkdir()
     made = check("command", run=["sh", "-c", 'echo "$X $0"', "it's"], cwd="a b", env={"X": "y z"})
-    line = made.reproduce(world(tmp_path))
+    line = made.reproduce_command(context(tmp_path))
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout == "y z it's\n"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gate.checks.base import CannotObserve
+from gate.checks.base import ObservationError
+from gate.decode.structs import ValidationErrors
 from gate.model import Status
-from gate.written import Mistaken
-from tests.parts.worlds import check, world
+from tests.support.worlds import check, context
 
 RUNBOOK = """# Base de données
 
@@ -66,7 +66,7 @@ JUDGED = [
 def test_documents(root: Path, fields: dict[str, Any], status: Status, message: str | None) -> None:
     """What is said of real documents."""
     made = check("document", **fields)
-    judged = made.judge(made.observe(world(root)))
+    judged = made.judge(made.observe(context(root)))
     assert judged.status is status
     assert message in (None, str(judged.message))
 
@@ -74,15 +74,15 @@ def test_documents(root: Path, fields: dict[str, Any], status: Status, message: 
 def test_places(root: Path) -> None:
     """The evidence is where each heading stands, or the one with nothing under it."""
     made = check("document", file="db.md", sections=["Signal", "Actions"])
-    assert [str(place) for place in made.judge(made.observe(world(root))).locations] == ["db.md:3", "db.md:14"]
+    assert [str(place) for place in made.judge(made.observe(context(root))).locations] == ["db.md:3", "db.md:14"]
     made = check("document", file="empty.md", sections=["Hypothèses"])
-    assert [str(place) for place in made.judge(made.observe(world(root))).locations] == ["empty.md:3"]
+    assert [str(place) for place in made.judge(made.observe(context(root))).locations] == ["empty.md:3"]
 
 
 def test_no_text(root: Path) -> None:
     """A file that is no text could not be observed."""
-    with pytest.raises(CannotObserve):
-        check("document", file="binary.md", sections=["A"]).observe(world(root))
+    with pytest.raises(ObservationError):
+        check("document", file="binary.md", sections=["A"]).observe(context(root))
 
 
 @pytest.mark.parametrize(
@@ -96,19 +96,19 @@ def test_no_text(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("document", **fields)
 
 
 def test_no_expectation() -> None:
     """A document without sections to look for expects nothing."""
-    assert check("document", file="a.md").simplest() is not None
-    with pytest.raises(Mistaken, match="at least one entry"):
+    assert check("document", file="a.md").missing_expectation() is not None
+    with pytest.raises(ValidationErrors, match="at least one entry"):
         check("document", file="a.md", sections=[])
 
 
 def test_reproduction(root: Path) -> None:
     """The command of the evidence lists the headings."""
-    line = check("document", file="db.md", sections=["Signal"]).reproduce(world(root))
+    line = check("document", file="db.md", sections=["Signal"]).reproduce_command(context(root))
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=root, check=True)
     assert "3:## Signal\n" in done.stdout

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from gate.checks._paths import find
-from gate.checks.base import CannotObserve
-from gate.checks.file import One
+from gate.checks._checkout import find_files
+from gate.checks.base import ObservationError
+from gate.checks.file import FileInfo
+from gate.decode.structs import ValidationErrors
 from gate.model import Status
-from gate.written import Mistaken
-from tests.parts.worlds import check, world
+from tests.support.worlds import check, context
 
 REGULAR = stat.S_IFREG | 0o644
 PROGRAM = stat.S_IFREG | 0o755
 FOLDER = stat.S_IFDIR | 0o755
-A = One("a.md", REGULAR, 2048, "one\ntwo words\n")
-B = One("b.md", PROGRAM, 0, "")
+A = FileInfo("a.md", REGULAR, 2048, "one\ntwo words\n")
+B = FileInfo("b.md", PROGRAM, 0, "")
 
 JUDGED = [
     ({"exists": True}, (A,), Status.PASS, "a.md exists, 2.0 KiB"),
@@ -30,7 +30,7 @@ JUDGED = [
     ({"executable": True}, (B,), Status.PASS, "b.md exists and is executable, 0 B"),
     ({"executable": True}, (A,), Status.FAIL, "a.md is not executable, expected that it is"),
     ({"executable": False}, (A, B), Status.FAIL, "b.md is executable, expected that it is not"),
-    ({"executable": True}, (One("d", FOLDER, 10),), Status.FAIL, "d is not executable, expected that it is"),
+    ({"executable": True}, (FileInfo("d", FOLDER, 10),), Status.FAIL, "d is not executable, expected that it is"),
     ({"size": {"gt": 0}}, (A,), Status.PASS, "a.md exists, 2.0 KiB"),
     ({"size": {"gt": 0}}, (A, B), Status.FAIL, "b.md: expected more than 0 B, got 0 B"),
     ({"size": {"lt": "1KiB"}}, (A,), Status.FAIL, "a.md: expected less than 1.0 KiB, got 2.0 KiB"),
@@ -48,9 +48,9 @@ JUDGED = [
 
 
 @pytest.mark.parametrize(("fields", "seen", "status", "message"), JUDGED)
-def test_judgement(fields: dict[str, Any], seen: tuple[One, ...], status: Status, message: str) -> None:
+def test_judgement(fields: dict[str, Any], observation: tuple[FileInfo, ...], status: Status, message: str) -> None:
     """What is said of the files that there are."""
-    judged = check("file", path="*.md", **fields).judge(seen)
+    judged = check("file", path="*.md", **fields).judge(observation)
     assert (judged.status, str(judged.message)) == (status, message)
 
 
@@ -78,7 +78,7 @@ def root(tmp_path: Path) -> Path:
 def status(root: Path, **fields: Any) -> Status:
     """What becomes of a check of real files."""
     made = check("file", **fields)
-    return made.judge(made.observe(world(root))).status
+    return made.judge(made.observe(context(root))).status
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_real_files(root: Path, fields: dict[str, Any], expected: Status) -> Non
 @pytest.mark.parametrize("path", ["out", "away/secret", "away/*", "o*", "**/*.md"])
 def test_links_out_of_the_checkout(root: Path, path: str) -> None:
     """A symbolic link that leads out of the checkout could not be observed, whatever is behind it."""
-    with pytest.raises(CannotObserve, match="leads out of the checkout"):
+    with pytest.raises(ObservationError, match="leads out of the checkout"):
         status(root, path=path, contains="secret")
 
 
@@ -134,7 +134,7 @@ def linked(tmp_path: Path) -> Path:
 )
 def test_linked_folders(linked: Path, pattern: str, count: int) -> None:
     """`**` looks into linked folders of the checkout, and finds what is in them once."""
-    assert len(find(world(linked), pattern)) == count
+    assert len(find_files(context(linked), pattern)) == count
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_linked_folders(linked: Path, pattern: str, count: int) -> None:
 def test_linked_folders_out_of_the_checkout(linked: Path, kind: str, fields: dict[str, Any]) -> None:
     """No check that takes a glob skips in silence what it may not look into."""
     (linked / "src" / "out").symlink_to("/usr")
-    with pytest.raises(CannotObserve, match="src/out leads out of the checkout"):
-        check(kind, **fields).observe(world(linked))
+    with pytest.raises(ObservationError, match="src/out leads out of the checkout"):
+        check(kind, **fields).observe(context(linked))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_linked_folders_out_of_the_checkout(linked: Path, kind: str, fields: dic
 )
 def test_what_can_not_be_read(root: Path, fields: dict[str, Any], why: str) -> None:
     """What is no text could not be observed."""
-    with pytest.raises(CannotObserve, match=why):
+    with pytest.raises(ObservationError, match=why):
         status(root, **fields)
 
 
@@ -173,7 +173,7 @@ def test_a_huge_file(root: Path) -> None:
     with (root / "huge").open("wb") as stream:
         stream.truncate(10**12)
     assert status(root, path="huge", size={"gt": "1GB"}) is Status.PASS
-    with pytest.raises(CannotObserve, match="larger than"):
+    with pytest.raises(ObservationError, match="larger than"):
         status(root, path="huge", contains="a")
 
 
@@ -194,19 +194,19 @@ def test_a_huge_file(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("file", **fields)
 
 
 def test_no_expectation() -> None:
     """A path alone expects nothing."""
-    assert check("file", path="a").simplest() is not None
+    assert check("file", path="a").missing_expectation() is not None
 
 
 def test_evidence_is_the_line(root: Path) -> None:
     """Where a text was asked for, its line is the evidence."""
     made = check("file", path="docs/a.md", contains="text")
-    (place,) = made.judge(made.observe(world(root))).locations
+    (place,) = made.judge(made.observe(context(root))).locations
     assert (str(place), place.text) == ("docs/a.md:2", "the text")
 
 
@@ -220,13 +220,13 @@ def test_evidence_is_the_line(root: Path) -> None:
 )
 def test_reproduction(root: Path, fields: dict[str, Any], output: str) -> None:
     """The command of the evidence shows the same by hand."""
-    line = check("file", **fields).reproduce(world(root))
+    line = check("file", **fields).reproduce_command(context(root))
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=root, check=False)
     assert done.stdout == output
 
 
 def test_reproduction_of_a_listing(root: Path) -> None:
     """A listing is `ls`, with the glob for the shell to expand."""
-    line = check("file", path="docs/*.md", exists=True).reproduce(world(root))
+    line = check("file", path="docs/*.md", exists=True).reproduce_command(context(root))
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=root, check=True)
     assert [entry.endswith(".md") for entry in done.stdout.splitlines()] == [True, True]

@@ -11,91 +11,93 @@ from typing import Any
 
 import pytest
 
-from gate.checks.base import CannotObserve
-from gate.checks.http import Seen
-from gate.http import Answer, HttpFailure, Timings
-from gate.messages import say
+from gate.checks.base import ObservationError
+from gate.checks.http import Observation
+from gate.core.messages import msg
+from gate.decode.structs import ValidationErrors
+from gate.http.client import HttpError, Response, Timings
 from gate.model import Status
-from gate.written import Mistaken
-from tests.parts.web import Got, Reply, make_authority, send, serving, trickle
-from tests.parts.worlds import check, world
+from tests.support.web import Got, Reply, make_authority, send, serving, trickle
+from tests.support.worlds import check, context
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 CERTIFICATE = {"notAfter": "Jan 11 12:00:00 2026 GMT"}
 
 
-def answer(body: str = "", status: int = 200, *, took: float = 0.012, truncated: bool = False, **more: Any) -> Seen:
+def response(
+    body: str = "", status: int = 200, *, duration: float = 0.012, truncated: bool = False, **more: Any
+) -> Observation:
     """An answer as it was seen."""
     headers = (("Content-Type", more.pop("kind", "application/json")), ("X-Two", "a"), ("x-two", "b"))
-    made = Answer("http://api/", status, "Because", "HTTP/1.1", headers, body.encode(), truncated,
-                  Timings(first_byte=took, body=0.0), **more)  # fmt: skip
-    return Seen(made, now=NOON)
+    made = Response("http://api/", status, "Because", "HTTP/1.1", headers, body.encode(), truncated,
+                  Timings(first_byte=duration, body=0.0), **more)  # fmt: skip
+    return Observation(made, now=NOON)
 
 
 JUDGED = [
-    ({"status": 200}, answer(), Status.PASS, "Answered 200 in 12 ms; as expected: status"),
-    ({"status": [200, 204]}, answer(status=503), Status.FAIL,
+    ({"status": 200}, response(), Status.PASS, "Answered 200 in 12 ms; as expected: status"),
+    ({"status": [200, 204]}, response(status=503), Status.FAIL,
      "status: expected 200 or 204, got 503 (the body is empty)"),
-    ({"status": 200}, answer("no\n database", 503), Status.FAIL,
+    ({"status": 200}, response("no\n database", 503), Status.FAIL,
      "status: expected 200, got 503 (the body begins with: no database)"),
-    ({"status": 200}, answer("x" * 999, 503), Status.FAIL,
+    ({"status": 200}, response("x" * 999, 503), Status.FAIL,
      f"status: expected 200, got 503 (the body begins with: {'x' * 200}...)"),
-    ({"header": {"content-type": {"contains": "json"}}}, answer("{}"), Status.PASS, None),
-    ({"header": {"X-Two": "a, b"}}, answer("{}"), Status.PASS, None),
-    ({"header": {"X-None": "a"}}, answer("{}"), Status.FAIL,
+    ({"header": {"content-type": {"contains": "json"}}}, response("{}"), Status.PASS, None),
+    ({"header": {"X-Two": "a, b"}}, response("{}"), Status.PASS, None),
+    ({"header": {"X-None": "a"}}, response("{}"), Status.FAIL,
      'X-None: expected "a", got nothing (the body begins with: {})'),
-    ({"header": {"X-None": {"not": "a"}}}, answer("{}"), Status.FAIL, None),
-    ({"text": {"contains": "rea"}}, answer("ready"), Status.PASS, None),
-    ({"text": "ready"}, answer("ready\n"), Status.FAIL, None),
-    ({"json": {"status": "ready"}}, answer('{"status": "ready", "x": 1}'), Status.PASS, None),
-    ({"json": {"a": {"b": 1}}}, answer('{"a": {"b": 2}}'), Status.FAIL,
+    ({"header": {"X-None": {"not": "a"}}}, response("{}"), Status.FAIL, None),
+    ({"text": {"contains": "rea"}}, response("ready"), Status.PASS, None),
+    ({"text": "ready"}, response("ready\n"), Status.FAIL, None),
+    ({"json": {"status": "ready"}}, response('{"status": "ready", "x": 1}'), Status.PASS, None),
+    ({"json": {"a": {"b": 1}}}, response('{"a": {"b": 2}}'), Status.FAIL,
      'json.a.b: expected 1, got 2 (the body begins with: {"a": {"b": 2}})'),
-    ({"json": {"a": 1}}, answer("<html>"), Status.FAIL, None),
-    ({"json": {"a": {"gt": 0}}}, answer('{"a": NaN}'), Status.FAIL, None),
-    ({"json": {"a": 1}}, answer("[" * 99999), Status.FAIL, None),
-    ({"json": {"a": {"gt": 0}}}, answer('{"a": ' + "9" * 9999 + "}"), Status.PASS, None),
-    ({"json": {"a": "b"}}, answer('{"a": "\\ud800"}'), Status.FAIL, None),
-    ({"json": [1, 2]}, answer("2"), Status.PASS, None),
-    ({"latency": "500ms"}, answer(took=0.4), Status.PASS, None),
-    ({"latency": "500ms"}, answer("slow", took=0.6), Status.FAIL,
+    ({"json": {"a": 1}}, response("<html>"), Status.FAIL, None),
+    ({"json": {"a": {"gt": 0}}}, response('{"a": NaN}'), Status.FAIL, None),
+    ({"json": {"a": 1}}, response("[" * 99999), Status.FAIL, None),
+    ({"json": {"a": {"gt": 0}}}, response('{"a": ' + "9" * 9999 + "}"), Status.PASS, None),
+    ({"json": {"a": "b"}}, response('{"a": "\\ud800"}'), Status.FAIL, None),
+    ({"json": [1, 2]}, response("2"), Status.PASS, None),
+    ({"latency": "500ms"}, response(duration=0.4), Status.PASS, None),
+    ({"latency": "500ms"}, response("slow", duration=0.6), Status.FAIL,
      "latency: expected at most 0.5 s, got 0.6 s (the body begins with: slow)"),
-    ({"latency": {"ge": "1s"}}, answer(took=0.6), Status.FAIL, None),
-    ({"status": 200}, answer(truncated=True), Status.PASS, None),
-    ({"text": {"not": {"contains": "x"}}}, answer("y", truncated=True), Status.ERROR,
+    ({"latency": {"ge": "1s"}}, response(duration=0.6), Status.FAIL, None),
+    ({"status": 200}, response(truncated=True), Status.PASS, None),
+    ({"text": {"not": {"contains": "x"}}}, response("y", truncated=True), Status.ERROR,
      "The body is larger than 1.0 MiB and can't be judged"),
-    ({"text": {"not": {"contains": "x"}}}, answer(unread=say("it is packed")), Status.ERROR, "it is packed"),
-    ({"json": {"not": {"a": 1}}}, answer(unread=say("it is packed")), Status.ERROR, "it is packed"),
-    ({"status": 200}, answer(unread=say("it is packed")), Status.PASS, None),
-    ({"status": 200}, Seen(None, HttpFailure("connect", say("refused"))), Status.FAIL,
+    ({"text": {"not": {"contains": "x"}}}, response(unread=msg("it is packed")), Status.ERROR, "it is packed"),
+    ({"json": {"not": {"a": 1}}}, response(unread=msg("it is packed")), Status.ERROR, "it is packed"),
+    ({"status": 200}, response(unread=msg("it is packed")), Status.PASS, None),
+    ({"status": 200}, Observation(None, HttpError("connect", msg("refused"))), Status.FAIL,
      "The connection failed: refused"),
-    ({"tls": {"expires_in": "9d"}}, answer(certificate=CERTIFICATE), Status.PASS, None),
-    ({"tls": {"expires_in": "11d"}}, answer(certificate=CERTIFICATE), Status.FAIL,
+    ({"tls": {"expires_in": "9d"}}, response(certificate=CERTIFICATE), Status.PASS, None),
+    ({"tls": {"expires_in": "11d"}}, response(certificate=CERTIFICATE), Status.FAIL,
      "The certificate ends on Jan 11 12:00:00 2026 GMT, expected it to last 11 d more (the body is empty)"),
-    ({"tls": {"expires_in": "1d"}}, answer(), Status.FAIL,
+    ({"tls": {"expires_in": "1d"}}, response(), Status.FAIL,
      "There is no certificate: the answer came without TLS (the body is empty)"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("fields", "seen", "status", "message"), JUDGED)
-def test_judgement(fields: dict[str, Any], seen: Seen, status: Status, message: str | None) -> None:
+def test_judgement(fields: dict[str, Any], observation: Observation, status: Status, message: str | None) -> None:
     """What is said of an answer, or of none."""
-    judged = check("http", url="http://api", **fields).judge(seen)
+    judged = check("http", url="http://api", **fields).judge(observation)
     assert judged.status is status
     assert message in (None, str(judged.message))
 
 
 def test_all_that_is_wrong_is_said() -> None:
     """Every expectation that is not met is named at once."""
-    judged = check("http", url="http://api", status=200, text="a", latency="1ms").judge(answer("b", 503))
+    judged = check("http", url="http://api", status=200, text="a", latency="1ms").judge(response("b", 503))
     assert [part in str(judged.message) for part in ("status:", "text:", "latency:")] == [True, True, True]
 
 
 def test_the_evidence() -> None:
     """The evidence has the status, the headers and the beginning of the body."""
-    judged = check("http", url="http://api", status=200).judge(answer("line one\n" + "x" * 9999, 503))
-    assert judged.answer.startswith("HTTP/1.1 503 Because\nContent-Type: application/json\nX-Two: a\n")
-    assert "\n\nline one\n" in judged.answer
-    assert len(judged.answer) < 5000
+    judged = check("http", url="http://api", status=200).judge(response("line one\n" + "x" * 9999, 503))
+    assert judged.response.startswith("HTTP/1.1 503 Because\nContent-Type: application/json\nX-Two: a\n")
+    assert "\n\nline one\n" in judged.response
+    assert len(judged.response) < 5000
 
 
 def judge(seen_by: Any, **fields: Any) -> Any:
@@ -108,7 +110,7 @@ def test_a_real_answer() -> None:
     """A target's path is asked, with what is to be sent."""
     with serving({"/base/readyz": Reply(200, '{"status": "ready"}')}) as web:
         sent = {"method": "POST", "headers": {"X-One": 1}, "body": {"a": [1]}}
-        judged = judge(world(api=f"{web.url}/base/"), target="api", path="readyz", json={"status": "ready"}, **sent)
+        judged = judge(context(api=f"{web.url}/base/"), target="api", path="readyz", json={"status": "ready"}, **sent)
         (got,) = web.requests
     assert judged.status is Status.PASS
     assert (got.method, got.body, got.headers["x-one"]) == ("POST", b'{"a": [1]}', "1")
@@ -119,21 +121,21 @@ def test_unreachable_is_a_fail() -> None:
     """An address where nobody listens is a FAIL: that is what was asked."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    judged = judge(world(api=f"http://127.0.0.1:{port}"), target="api", path="/", status=200)
+    judged = judge(context(api=f"http://127.0.0.1:{port}"), target="api", path="/", status=200)
     assert (judged.status, str(judged.message)) == (Status.FAIL, "The connection failed: Connection refused")
 
 
 def test_a_target_without_an_address() -> None:
     """A target that has no URL could not be asked."""
-    with pytest.raises(CannotObserve, match="api has no URL"):
-        judge(world(api=""), target="api", status=200)
+    with pytest.raises(ObservationError, match="api has no URL"):
+        judge(context(api=""), target="api", status=200)
 
 
 @pytest.mark.parametrize("route", [trickle(b"HTTP/1.1 200 OK\r\n\r\n"), send(b"\xff\xfe\x00"), Reply(200, delay=5)])
 def test_hostile_services(route: Any) -> None:
     """A service that does not answer in whole is a FAIL, in time."""
     with serving({"/": route}) as web:
-        judged = judge(world(limit=0.5), url=f"{web.url}/", status=200)
+        judged = judge(context(limit=0.5), url=f"{web.url}/", status=200)
     assert judged.status is Status.FAIL
 
 
@@ -141,7 +143,7 @@ def test_an_endless_body_under_a_limit() -> None:
     """A status can be judged whatever the length of the body."""
     endless = trickle(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, every=0, times=10**9)
     with serving({"/": endless}) as web:
-        assert judge(world(), url=f"{web.url}/", status=200).status is Status.PASS
+        assert judge(context(), url=f"{web.url}/", status=200).status is Status.PASS
 
 
 def test_certificates(tmp_path: Path) -> None:
@@ -149,13 +151,13 @@ def test_certificates(tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     with serving({"/": Reply()}, tls=authority.context()) as web:
         near = {"ca": "ca.pem", "expires_in": "30d"}
-        assert judge(world(tmp_path), url=web.url, path="/", tls=near).status is Status.PASS
+        assert judge(context(tmp_path), url=web.url, path="/", tls=near).status is Status.PASS
         far = {"ca": "ca.pem", "expires_in": "100d"}
-        assert judge(world(tmp_path), url=web.url, path="/", tls=far).status is Status.FAIL
-        assert judge(world(tmp_path), url=web.url, path="/", status=200).status is Status.FAIL
-        assert judge(world(tmp_path), url=web.url, path="/", status=200, tls={"verify": False}).status is Status.PASS
-        with pytest.raises(CannotObserve, match=r"none\.pem does not exist"):
-            judge(world(tmp_path), url=web.url, status=200, tls={"ca": "none.pem"})
+        assert judge(context(tmp_path), url=web.url, path="/", tls=far).status is Status.FAIL
+        assert judge(context(tmp_path), url=web.url, path="/", status=200).status is Status.FAIL
+        assert judge(context(tmp_path), url=web.url, path="/", status=200, tls={"verify": False}).status is Status.PASS
+        with pytest.raises(ObservationError, match=r"none\.pem does not exist"):
+            judge(context(tmp_path), url=web.url, status=200, tls={"ca": "none.pem"})
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_certificates(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("http", **fields)
 
 
@@ -202,7 +204,7 @@ def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
 )
 def test_what_is_sent_for_what_is_expected(fields: dict[str, Any], meant: str) -> None:
     """A key that is sent, with what can only be expected, is an error that names the key that is meant."""
-    with pytest.raises(Mistaken, match="did you mean") as caught:
+    with pytest.raises(ValidationErrors, match="did you mean") as caught:
         check("http", url="http://b", status=200, **fields)
     assert meant in str(caught.value)
 
@@ -224,8 +226,8 @@ def test_what_may_be_sent(fields: dict[str, Any]) -> None:
 
 def test_no_expectation() -> None:
     """An address alone expects nothing."""
-    assert check("http", url="http://a").simplest() is not None
-    assert check("http", url="http://a", json=0).simplest() is None
+    assert check("http", url="http://a").missing_expectation() is not None
+    assert check("http", url="http://a", json=0).missing_expectation() is None
 
 
 REPRODUCED: list[dict[str, Any]] = [
@@ -244,8 +246,8 @@ def test_reproduction(fields: dict[str, Any]) -> None:
     path = str(fields.get("path", "/")).partition("?")[0].replace(" ", "%20")
     with serving({path: Reply(200, "x")}) as web:
         made = check("http", url=web.url, status=200, **{"path": "/", **fields})
-        made.observe(world())
-        words = shlex.split(made.reproduce(world()))
+        made.observe(context())
+        words = shlex.split(made.reproduce_command(context()))
         if " " in words[-1]:
             words[-1] = words[-1].replace(" ", "%20")
         subprocess.run(words, check=True, capture_output=True)
@@ -267,4 +269,4 @@ def test_json_beyond_what_is_read() -> None:
         fields = {"url": web.url, "limit": "64MiB"}
         for more, status in (({"json": [1]}, Status.ERROR), ({"status": 200}, Status.PASS)):
             made = check("http", **fields, **more)
-            assert made.judge(made.observe(world())).status is status
+            assert made.judge(made.observe(context())).status is status

@@ -16,14 +16,14 @@ import pytest
 from msgspec import structs
 
 from gate.checks import alert
-from gate.checks.base import CannotObserve, Judgement
+from gate.checks.base import CheckResult, ObservationError
+from gate.decode.structs import ValidationErrors
 from gate.model import Status
-from gate.prometheus.api import LoadedGroup, LoadedRule
-from gate.prometheus.recording import Recording
-from gate.written import Mistaken
-from tests.parts.services import Service, prometheus_running
-from tests.parts.web import Reply, send, serving, trickle
-from tests.parts.worlds import check, world
+from gate.prometheus.client import LoadedGroup, LoadedRule
+from gate.prometheus.recording_rules import RecordingRules
+from tests.support.services import Service, prometheus_running
+from tests.support.web import Reply, send, serving, trickle
+from tests.support.worlds import check, context
 
 CONFIG = """
 global: {scrape_interval: 1s, evaluation_interval: 1s}
@@ -68,18 +68,18 @@ def server() -> Iterator[Service]:
         end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
-                if settled.judge(settled.observe(world(prometheus=service.url))).status is Status.PASS:
+                if settled.judge(settled.observe(context(prometheus=service.url))).status is Status.PASS:
                     break
-            except CannotObserve:
+            except ObservationError:
                 pass
             time.sleep(0.2)
         time.sleep(1.5)
         yield service
 
 
-def ask(kind: str, root: Path = Path(), *, urls: dict[str, str], limit: float = 10.0, **fields: Any) -> Judgement:
+def ask(kind: str, root: Path = Path(), *, urls: dict[str, str], limit: float = 10.0, **fields: Any) -> CheckResult:
     made = check(kind, **fields)
-    return made.judge(made.observe(world(root, limit=limit, **urls)))
+    return made.judge(made.observe(context(root, limit=limit, **urls)))
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_the_fallback_of_a_job(tmp_path: Path, address: str, passes: bool) -> No
         (tmp_path / "broken.yml").write_text("scrape_configs: 5")
         jobs = (("missing.yml", "api"), ("broken.yml", "api"), ("prometheus.yml", "other"), ("prometheus.yml", "api"))
         made = check("metrics", target="api", valid=True)
-        here = structs.replace(world(tmp_path, api=web.url), scrape_jobs=jobs)
+        here = structs.replace(context(tmp_path, api=web.url), scrape_jobs=jobs)
         assert (made.judge(made.observe(here)).status is Status.PASS) is passes
-        here = structs.replace(world(tmp_path, api=web.url), scrape_jobs=jobs[:3])
+        here = structs.replace(context(tmp_path, api=web.url), scrape_jobs=jobs[:3])
         assert made.judge(made.observe(here)).status is Status.FAIL
 
 
@@ -204,7 +204,7 @@ def test_protobuf_is_an_error() -> None:
     """A format that Prometheus takes and that cannot be read here is not judged."""
     kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
     with serving({"/metrics": Reply(200, b"\x0a\x01a", {"Content-Type": kind})}) as web, \
-         pytest.raises(CannotObserve, match="protobuf"):  # fmt: skip
+         pytest.raises(ObservationError, match="protobuf"):  # fmt: skip
         ask("metrics", urls={"api": web.url}, target="api", valid=True)
 
 
@@ -221,29 +221,29 @@ def test_metrics_beyond_the_limit_is_an_error() -> None:
     """A body over the limit is not judged."""
     bomb = Reply(200, gzip.compress(b"# comment\n" * 1_000_000), {"Content-Encoding": "gzip"})
     made = check("metrics", target="api", valid=True, limit="1MiB")
-    with serving({"/metrics": bomb}) as web, pytest.raises(CannotObserve) as got:
-        made.observe(world(limit=60, api=web.url))
+    with serving({"/metrics": bomb}) as web, pytest.raises(ObservationError) as got:
+        made.observe(context(limit=60, api=web.url))
     assert "larger than the limit of 1.0 MiB" in str(got.value)
 
 
 def test_metrics_that_trickle_end_in_time() -> None:
     """An exposition that never ends costs the time limit and no more."""
-    answer = trickle(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"a 1\n")
+    response = trickle(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"a 1\n")
     made = check("metrics", target="api", valid=True)
-    with serving({"/metrics": answer}) as web, pytest.raises(CannotObserve, match="within the time limit"):
-        made.observe(world(limit=0.5, api=web.url))
+    with serving({"/metrics": response}) as web, pytest.raises(ObservationError, match="within the time limit"):
+        made.observe(context(limit=0.5, api=web.url))
 
 
 def test_one_scrape_serves_all_items() -> None:
     """Items that ask the same address at one time share a scrape; later ones do not."""
     with serving({"/metrics": Reply(200, "a 1\nb 2\n", {"Content-Type": "text/plain"})}) as web:
-        shared = world(api=web.url)
+        shared = context(api=web.url)
         for name in ("a", "b"):
             made = check("metrics", target="api", name=name, value={"ge": 1})
             assert made.judge(made.observe(shared)).status is Status.PASS
         assert len(web.requests) == 1
         made = check("metrics", target="api", valid=True)
-        made.observe(shared.until(time.monotonic() + 5))
+        made.observe(shared.with_deadline(time.monotonic() + 5))
         assert len(web.requests) == 2
 
 
@@ -322,10 +322,10 @@ def test_alert(server: Service, fields: dict[str, Any], status: str, message: st
 def test_an_alert_that_the_next_evaluation_brings_is_not_inactive() -> None:
     """Between a scrape and the evaluation after it Prometheus still says inactive; the expression knows better."""
     rule = LoadedRule("A", True, "up == 0", 0.0, {"severity": "high"}, {}, "ok", "", "inactive")
-    seen = alert.Seen((rule,), ("A",), due=({"job": "a", "severity": "high"},))
-    made = check("alert", target="prometheus", name="A", state="inactive").judge(seen)
+    observation = alert.Observation((rule,), ("A",), due=({"job": "a", "severity": "high"},))
+    made = check("alert", target="prometheus", name="A", state="inactive").judge(observation)
     assert (made.status, "the next evaluation makes it pending or firing" in str(made.message)) == ("fail", True)
-    other = check("alert", target="prometheus", name="A", state="inactive", labels={"job": "b"}).judge(seen)
+    other = check("alert", target="prometheus", name="A", state="inactive", labels={"job": "b"}).judge(observation)
     assert other.status == "pass"
 
 
@@ -355,7 +355,7 @@ def test_an_alert_that_fires_without_a_metric_can_be_inactive() -> None:
         end = time.monotonic() + 30
         while (
             time.monotonic() < end
-            and evaluated.observe(world(prometheus=service.url)).loaded[0].rules[0].health != "ok"
+            and evaluated.observe(context(prometheus=service.url)).loaded[0].rules[0].health != "ok"
         ):
             time.sleep(0.1)
         made = ask("alert", urls={"prometheus": service.url}, target="prometheus", name="Down", state="inactive")
@@ -364,13 +364,13 @@ def test_an_alert_that_fires_without_a_metric_can_be_inactive() -> None:
 
 def test_an_alert_needs_its_time(server: Service) -> None:
     """What an alert takes at least: scrape interval, evaluation interval and `for`, the last one only to fire."""
-    here = world(prometheus=server.url)
-    firing = check("alert", target="prometheus", name="SelfDown", state="firing").least_wait(here)
-    pending = check("alert", target="prometheus", name="SelfDown", state=["pending", "firing"]).least_wait(here)
+    here = context(prometheus=server.url)
+    firing = check("alert", target="prometheus", name="SelfDown", state="firing").minimum_delay(here)
+    pending = check("alert", target="prometheus", name="SelfDown", state=["pending", "firing"]).minimum_delay(here)
     assert firing is not None
     assert pending is not None
     assert (firing[0], pending[0]) == (4.0, 2.0)
-    assert check("alert", target="prometheus", name="SelfDown", state="inactive").least_wait(here) is None
+    assert check("alert", target="prometheus", name="SelfDown", state="inactive").minimum_delay(here) is None
 
 
 def test_an_alert_needs_the_time_of_its_own_job() -> None:
@@ -385,14 +385,14 @@ scrape_configs:
     rule = "{alert: %s, expr: 'up{job%s} == 0'}"
     rules = ", ".join(rule % each for each in (("Fast", '="fast"'), ("Slow", '=~"sl.*"'), ("Any", '!=""')))
     with prometheus_running(config, f"groups: [{{name: g, rules: [{rules}]}}]") as service:
-        here = world(prometheus=service.url)
+        here = context(prometheus=service.url)
         both = check("promql", target="prometheus", query="up", count=2)
         end = time.monotonic() + 60
-        while both.judge(both.observe(world(prometheus=service.url))).status is not Status.PASS:
+        while both.judge(both.observe(context(prometheus=service.url))).status is not Status.PASS:
             assert time.monotonic() < end
             time.sleep(0.2)
         found = {
-            name: check("alert", target="prometheus", name=name, state="firing").least_wait(here)
+            name: check("alert", target="prometheus", name=name, state="firing").minimum_delay(here)
             for name in ("Fast", "Slow", "Any")
         }
     assert {name: wait and wait[0] for name, wait in found.items()} == {"Fast": 2.0, "Slow": 4.0, "Any": 4.0}
@@ -424,24 +424,24 @@ def loaded(name: str, interval: float, *rules: tuple[str, str]) -> LoadedGroup:
 def test_what_recording_rules_take(groups: list[LoadedGroup], metrics: set[str], wait: float) -> None:
     """Each recording rule on the way to an alert costs its interval, unless it stands before the alert in its group."""
     (rule,) = [rule for rule in groups[0].rules if rule.alerting]
-    before = Recording(groups).before(rule, groups[0])
+    before = RecordingRules(groups).upstream_of(rule, groups[0])
     assert (set(before.selectors), before.wait) == (metrics, wait)
 
 
 def test_what_an_alert_leaves_to_wait_for() -> None:
     """An awaited alert has to resolve afterwards; one that is not awaited leaves nothing."""
     awaited = check("alert", target="prometheus", name="A", state=["pending", "firing"], labels={"job": "a"})
-    after = awaited.afterwards()
+    after = awaited.postcondition()
     assert after is not None
     assert after == check("alert", target="prometheus", name="A", state="inactive", labels={"job": "a"})
-    assert after.afterwards() is None
+    assert after.postcondition() is None
 
 
 def test_a_query_that_prometheus_refuses(server: Service) -> None:
     """Prometheus's own words say what is wrong with a query that only fails when it is evaluated."""
-    with pytest.raises(CannotObserve, match=r"Prometheus refused: .*many-to-many"):
+    with pytest.raises(ObservationError, match=r"Prometheus refused: .*many-to-many"):
         ask("promql", urls={"prometheus": server.url}, target="prometheus", query="up * on() up", value=1)
-    with pytest.raises(CannotObserve, match="is a matrix, not a vector"):
+    with pytest.raises(ObservationError, match="is a matrix, not a vector"):
         ask("promql", urls={"prometheus": server.url}, target="prometheus", query="up[1m]", value=1)
 
 
@@ -502,7 +502,7 @@ def test_garbage_is_not_judged(kind: str, reply: Reply) -> None:
         "loaded_rules": {"groups": ["x"]},
     }
     path = {"promql": "query", "scrape_target": "targets"}.get(kind, "rules")
-    with serving({f"/api/v1/{path}": reply}) as web, pytest.raises(CannotObserve):
+    with serving({f"/api/v1/{path}": reply}) as web, pytest.raises(ObservationError):
         ask(kind, urls={"prometheus": web.url}, target="prometheus", **fields[kind])
 
 
@@ -542,9 +542,9 @@ def test_files_of_a_configuration(
 
 def test_a_version_is_written_in_quotes() -> None:
     """`version: 3.10` without quotes would be 3.1: it is an error of the checklist that says so."""
-    with pytest.raises(Mistaken, match="in quotes"):
+    with pytest.raises(ValidationErrors, match="in quotes"):
         check("scrape_config", file="prometheus.yml", job="a", version=3.10)
-    with pytest.raises(Mistaken, match=r"2\.42 or newer"):
+    with pytest.raises(ValidationErrors, match=r"2\.42 or newer"):
         check("scrape_config", file="prometheus.yml", job="a", version="2.30")
 
 
@@ -612,7 +612,7 @@ def test_alert_rules_by_hand(tmp_path: Path, fields: dict[str, Any], shown: str)
         "groups:\n  - name: one\n    rules:\n      - alert: A\n        expr: up == 0\n"
         "        labels:\n          severity: page\n        annotations:\n          runbook: docs/a.md\n"
     )
-    line = check("alert_rules", file="rules.yml", **fields).reproduce(world(tmp_path))
+    line = check("alert_rules", file="rules.yml", **fields).reproduce_command(context(tmp_path))
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert shown in " ".join([done.stdout, done.stderr])
 
@@ -699,5 +699,5 @@ def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> Non
 )
 def test_nothing_is_an_empty_result_but_an_empty_list(reply: Reply, reason: str) -> None:
     """An answer without a result is no empty one: `empty: true` does not pass on it."""
-    with serving({"/api/v1/query": reply}) as web, pytest.raises(CannotObserve, match=reason):
+    with serving({"/api/v1/query": reply}) as web, pytest.raises(ObservationError, match=reason):
         ask("promql", urls={"prometheus": web.url}, target="prometheus", query="up", empty=True)

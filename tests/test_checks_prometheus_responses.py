@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gate.checks.base import Judgement
-from tests.parts.web import Reply, Web
-from tests.parts.worlds import check, world
+from gate.checks.base import CheckResult
+from tests.support.web import Reply, Web
+from tests.support.worlds import check, context
 
 
 @contextmanager
@@ -37,9 +37,9 @@ def _dated(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def ask(kind: str, *, urls: dict[str, str], **fields: Any) -> Judgement:
+def ask(kind: str, *, urls: dict[str, str], **fields: Any) -> CheckResult:
     made = check(kind, **fields)
-    return made.judge(made.observe(world(**urls)))
+    return made.judge(made.observe(context(**urls)))
 
 
 def api_rule(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gate.checks.base import CannotObserve
+from gate.checks.base import ObservationError
+from gate.decode.structs import ValidationErrors
 from gate.model import Status
-from gate.written import Mistaken
-from tests.parts.worlds import check, world
+from tests.support.worlds import check, context
 
 GO = """package handlers
 
@@ -71,7 +71,7 @@ JUDGED = [
 def test_code(root: Path, fields: dict[str, Any], status: Status, place: str | None, message: str | None) -> None:
     """What is said of real code, with file and line."""
     made = check("source", **fields)
-    judged = made.judge(made.observe(world(root)))
+    judged = made.judge(made.observe(context(root)))
     assert judged.status is status
     assert message in (None, str(judged.message))
     places = [f"{each.file}:{each.line}" for each in judged.locations]
@@ -81,15 +81,15 @@ def test_code(root: Path, fields: dict[str, Any], status: Status, place: str | N
 @pytest.mark.parametrize(("file", "why"), [("bad.py", "it is no Python"), ("a.rb", "not in .rb")])
 def test_functions_that_can_not_be_told(root: Path, file: str, why: str) -> None:
     """Where functions can't be told, the question could not be answered."""
-    with pytest.raises(CannotObserve, match=why):
-        check("source", file=file, text="x", function="ready").observe(world(root))
+    with pytest.raises(ObservationError, match=why):
+        check("source", file=file, text="x", function="ready").observe(context(root))
 
 
 def test_a_text_that_stands_everywhere(root: Path) -> None:
     """More places than anybody reads end the search."""
     (root / "long.txt").write_text("x" * 200_000)
-    with pytest.raises(CannotObserve, match="more than 100000 times"):
-        check("source", file="long.txt", text="x").observe(world(root))
+    with pytest.raises(ObservationError, match="more than 100000 times"):
+        check("source", file="long.txt", text="x").observe(context(root))
 
 
 @pytest.mark.parametrize(
@@ -97,18 +97,18 @@ def test_a_text_that_stands_everywhere(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("source", file="a.go", **fields)
 
 
 def test_no_expectation() -> None:
     """A file alone expects nothing."""
-    assert check("source", file="a.go").simplest() is not None
+    assert check("source", file="a.go").missing_expectation() is not None
 
 
 def test_reproduction_inside_a_function(root: Path) -> None:
     """What stands in another function only is not found by hand either."""
-    line = check("source", file=HEALTH, text="alive", function="Readiness").reproduce(world(root))
+    line = check("source", file=HEALTH, text="alive", function="Readiness").reproduce_command(context(root))
     assert subprocess.run(["bash", "-c", line], capture_output=True, cwd=root, check=False).stdout == b""
 
 
@@ -127,6 +127,6 @@ def test_reproduction_inside_a_function(root: Path) -> None:
 )
 def test_reproduction(root: Path, fields: dict[str, Any], output: str) -> None:
     """The command of the evidence finds the same by hand."""
-    line = check("source", **fields).reproduce(world(root))
+    line = check("source", **fields).reproduce_command(context(root))
     done = subprocess.run(["bash", "-c", line], capture_output=True, cwd=root, check=True)
     assert output in done.stdout.decode().replace("./", "").replace("//", "/")

@@ -8,21 +8,23 @@ from typing import Any
 
 import pytest
 
-from gate.checks.tcp import Seen
-from gate.http import Timings, failure_of
+from gate.checks.tcp import Observation
+from gate.decode.structs import ValidationErrors
+from gate.http.client import Timings, to_http_error
 from gate.model import Status
-from gate.written import Mistaken
-from tests.parts.worlds import check, world
+from tests.support.worlds import check, context
 
 JUDGED = [
-    (Seen("db:5432", 0.002), Status.PASS, "db:5432 accepted a connection in 2 ms"),
+    (Observation("db:5432", 0.002), Status.PASS, "db:5432 accepted a connection in 2 ms"),
     (
-        Seen("db:5432", 0.1, failure_of("connect", ConnectionRefusedError(111, "Connection refused"), Timings())),
+        Observation(
+            "db:5432", 0.1, to_http_error("connect", ConnectionRefusedError(111, "Connection refused"), Timings())
+        ),
         Status.FAIL,
         "db:5432: The connection failed: Connection refused",
     ),
     (
-        Seen("db:5432", 10, failure_of("look-up", TimeoutError(), Timings())),
+        Observation("db:5432", 10, to_http_error("look-up", TimeoutError(), Timings())),
         Status.FAIL,
         "db:5432: The name look-up failed: there was no time left",
     ),
@@ -30,9 +32,9 @@ JUDGED = [
 
 
 @pytest.mark.parametrize(("seen", "status", "message"), JUDGED)
-def test_judgement(seen: Seen, status: Status, message: str) -> None:
+def test_judgement(observation: Observation, status: Status, message: str) -> None:
     """What is said of a connection."""
-    judged = check("tcp", host="db", port=5432).judge(seen)
+    judged = check("tcp", host="db", port=5432).judge(observation)
     assert (judged.status, str(judged.message)) == (status, message)
 
 
@@ -41,18 +43,20 @@ def test_a_port_that_listens_and_one_that_does_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         made = check("tcp", host="127.0.0.1", port=port)
-        assert made.judge(made.observe(world())).status is Status.PASS
-        assert subprocess.run(made.reproduce(world()), shell=True, check=False).returncode == 0
-    assert made.judge(made.observe(world())).status is Status.FAIL
-    assert subprocess.run(made.reproduce(world()), shell=True, capture_output=True, check=False).returncode != 0
+        assert made.judge(made.observe(context())).status is Status.PASS
+        assert subprocess.run(made.reproduce_command(context()), shell=True, check=False).returncode == 0
+    assert made.judge(made.observe(context())).status is Status.FAIL
+    assert (
+        subprocess.run(made.reproduce_command(context()), shell=True, capture_output=True, check=False).returncode != 0
+    )
 
 
 def test_the_port_of_a_target() -> None:
     """Without a port, the target's own is asked: that of its URL, or the usual one of its scheme."""
     made = check("tcp", target="api")
-    assert made.asked(world(api="http://127.0.0.1:8080/base")) == "tcp://127.0.0.1:8080"
-    assert made.asked(world(api="https://api.example")) == "tcp://api.example:443"
-    assert check("tcp", target="api", port=99).asked(world(api="http://api:80")) == "tcp://api:99"
+    assert made.describe(context(api="http://127.0.0.1:8080/base")) == "tcp://127.0.0.1:8080"
+    assert made.describe(context(api="https://api.example")) == "tcp://api.example:443"
+    assert check("tcp", target="api", port=99).describe(context(api="http://api:80")) == "tcp://api:99"
 
 
 NO_PLACES: list[dict[str, Any]] = [
@@ -68,5 +72,5 @@ NO_PLACES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("fields", NO_PLACES)
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """A place that is none, or two, is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("tcp", **fields)

@@ -13,41 +13,41 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gate.checks.asked import Asked, ask
-from gate.checks.base import CannotObserve, Judgement
-from gate.checks.tests import Seen
-from gate.evidence import Store
+from gate.checks.base import CheckResult, ObservationError
+from gate.checks.entry import CheckEntry, run_check
+from gate.checks.tests import Observation
+from gate.decode.structs import ValidationErrors, decode_all_errors
 from gate.model import Status
-from gate.secrets import Secrets
-from gate.testresults.quarantine import Entry
-from gate.testresults.results import Case, Results
-from gate.written import Mistaken, read
-from tests.parts.worlds import check, world
+from gate.redaction.secrets import Redactor
+from gate.runtime.evidence import EvidenceStore
+from gate.testresults.base import CaseResult, Results
+from gate.testresults.quarantine import QuarantineEntry
+from tests.support.worlds import check, context
 
 TODAY = date(2026, 1, 1)
-OK = Case("p", "ok", "passed", 1.0)
-BAD = Case("p", "bad", "failed", 0.5, "boom", "p.py", 7)
-WORSE = Case("p", "worse", "failed")
-SUB = Case("p", "bad/sub", "failed", subtest=True)
-BROKEN = Case("q", "", "failed", output="import x\nNo module named 'x'\n")
-SKIPPED = Case("p", "later", "skipped")
+OK = CaseResult("p", "ok", "passed", 1.0)
+BAD = CaseResult("p", "bad", "failed", 0.5, "boom", "p.py", 7)
+WORSE = CaseResult("p", "worse", "failed")
+SUB = CaseResult("p", "bad/sub", "failed", subtest=True)
+BROKEN = CaseResult("q", "", "failed", output="import x\nNo module named 'x'\n")
+SKIPPED = CaseResult("p", "later", "skipped")
 
 
-def entry(test: str, days: int = 30) -> Entry:
+def entry(test: str, days: int = 30) -> QuarantineEntry:
     """An entry of the quarantine that is in force for so many days."""
-    return Entry(test=test, owner="team", reason="known", expires=TODAY + timedelta(days=days))
+    return QuarantineEntry(test=test, owner="team", reason="known", expires=TODAY + timedelta(days=days))
 
 
-def seen(*cases: Case, listed: tuple[Entry, ...] = (), code: int | None = None) -> Seen:
+def seen(*cases: CaseResult, listed: tuple[QuarantineEntry, ...] = (), code: int | None = None) -> Observation:
     """Results as they were seen."""
-    return Seen(Results(cases), TODAY, listed, code)
+    return Observation(Results(cases), TODAY, listed, code)
 
 
 JUDGED = [
     ({}, seen(OK, SKIPPED), Status.PASS, "1 of 2 tests passed, 1 were skipped"),
     ({}, seen(OK, BAD), Status.FAIL, "p::bad fails"),
     ({}, seen(OK, BAD, WORSE), Status.FAIL, "2 tests fail: p::bad, p::worse"),
-    ({}, seen(*[Case("p", str(n), "failed") for n in range(9)]), Status.FAIL,
+    ({}, seen(*[CaseResult("p", str(n), "failed") for n in range(9)]), Status.FAIL,
      "9 tests fail, among them p::0, p::1, p::2, p::3, p::4"),
     ({}, seen(), Status.ERROR, "No test was collected: nothing to check is no pass"),
     ({}, seen(SKIPPED), Status.FAIL, "0 tests ran, expected at least 1"),
@@ -60,12 +60,14 @@ JUDGED = [
     ({}, seen(OK, SUB, BAD, listed=(entry("p::bad/sub"),)), Status.PASS, None),
     ({}, seen(OK, SUB, listed=(entry("p::bad"),)), Status.ERROR,
      "p::bad is in quarantine, but does not exist; p::bad/sub does"),
-    ({}, seen(Case("a/b", "T", "failed"), Case("a", "T", "passed"), listed=(entry("a"),)), Status.FAIL,
+    ({}, seen(CaseResult("a/b", "T", "failed"), CaseResult("a", "T", "passed"), listed=(entry("a"),)), Status.FAIL,
      "a/b::T fails"),
-    ({}, seen(Case("a/b", "T", "failed"), listed=(entry("a"),)), Status.ERROR, None),
-    ({}, seen(Case("api", "GET /u", "failed"), Case("api", "GET /u/:id", "failed"), listed=(entry("api::GET /u/:id"),)),
+    ({}, seen(CaseResult("a/b", "T", "failed"), listed=(entry("a"),)), Status.ERROR, None),
+    ({}, seen(CaseResult("api", "GET /u", "failed"), CaseResult("api", "GET /u/:id", "failed"),
+              listed=(entry("api::GET /u/:id"),)),
      Status.FAIL, "api::GET /u fails"),
-    ({}, seen(Case("api", "GET /u", "failed"), Case("api", "GET /u/:id", "failed"), listed=(entry("api::GET /u"),)),
+    ({}, seen(CaseResult("api", "GET /u", "failed"), CaseResult("api", "GET /u/:id", "failed"),
+              listed=(entry("api::GET /u"),)),
      Status.FAIL, "api::GET /u/:id fails"),
     ({}, seen(OK, BAD, listed=(entry("p", 0), entry("p::bad"))), Status.PASS, None),
     ({}, seen(OK, BAD, listed=(entry("p", 0), entry("p::bad", -1))), Status.FAIL,
@@ -99,14 +101,14 @@ JUDGED = [
 ]  # fmt: skip
 
 
-def judge(fields: dict[str, Any], what: Seen) -> Judgement:
+def judge(fields: dict[str, Any], what: Observation) -> CheckResult:
     """What is said of results."""
-    judged: Judgement = check("tests", results="r.xml", **fields).judge(what)
+    judged: CheckResult = check("tests", results="r.xml", **fields).judge(what)
     return judged
 
 
 @pytest.mark.parametrize(("fields", "what", "status", "message"), JUDGED)
-def test_judgement(fields: dict[str, Any], what: Seen, status: Status, message: str | None) -> None:
+def test_judgement(fields: dict[str, Any], what: Observation, status: Status, message: str | None) -> None:
     """What is said of results and a quarantine."""
     judged = judge(fields, what)
     assert judged.status is status
@@ -132,11 +134,11 @@ def test_rows() -> None:
         ((OK,), "p::ok", True),
         ((OK, SKIPPED), "p::later", False),
         ((OK, SKIPPED), "p", False),
-        ((OK, Case("p", "ok", "failed")), "p::ok", False),
+        ((OK, CaseResult("p", "ok", "failed")), "p::ok", False),
     ],
     ids=["passes", "skipped", "partly skipped", "passes once"],
 )
-def test_what_is_stale(cases: tuple[Case, ...], listed: str, stale: bool) -> None:
+def test_what_is_stale(cases: tuple[CaseResult, ...], listed: str, stale: bool) -> None:
     """An entry is stale when all that it covers has passed; a skipped test has not shown that it does."""
     rows = judge({}, seen(*cases, listed=(entry(listed),))).rows
     assert ("remove it" in "".join(str(row.message) for row in rows)) is stale
@@ -146,7 +148,7 @@ def test_evidence() -> None:
     """The evidence has counts, the slowest, the output of failures, and the place of each."""
     judged = judge({}, seen(OK, BAD))
     assert (
-        judged.answer
+        judged.response
         == "1 passed, 1 failed, 0 skipped\nslowest: p::ok 1.0 s\nslowest: p::bad 0.5 s\n\nFAIL p::bad\n  boom"
     )
     assert [(str(place), place.text) for place in judged.locations] == [("p.py:7", "p::bad")]
@@ -166,10 +168,10 @@ NEVER_BEGAN = (
 """What jest-junit writes with `reportTestSuiteErrors` of a suite that could not be loaded."""
 
 
-def observe(root: Path, **fields: Any) -> Judgement:
+def observe(root: Path, **fields: Any) -> CheckResult:
     """What becomes of real results."""
     made = check("tests", **fields)
-    judged: Judgement = made.judge(made.observe(world(root, limit=60)))
+    judged: CheckResult = made.judge(made.observe(context(root, limit=60)))
     return judged
 
 
@@ -185,7 +187,7 @@ def test_a_suite_that_never_began(tmp_path: Path) -> None:
     (tmp_path / "r.xml").write_text(NEVER_BEGAN)
     judged = observe(tmp_path, results="r.xml")
     assert (judged.status, str(judged.message)) == (Status.FAIL, "Test suite failed to run::a.test.js fails")
-    assert "Cannot find module './a'" in judged.answer
+    assert "Cannot find module './a'" in judged.response
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_what_can_not_be_judged(tmp_path: Path, text: str | None, fields: dict[s
     """Results that are missing, broken, old or too large could not be observed."""
     if text is not None:
         (tmp_path / "r.xml").write_text(text)
-    with pytest.raises(CannotObserve, match=why):
+    with pytest.raises(ObservationError, match=why):
         observe(tmp_path, results="r.xml", **fields)
 
 
@@ -224,11 +226,11 @@ def test_results_of_the_commit(tmp_path: Path) -> None:
     (tmp_path / "code").write_text("0")
     committed(tmp_path)
     (tmp_path / "r.xml").touch()
-    with pytest.raises(CannotObserve, match=r"r\.xml is part of the commit and unchanged"):
+    with pytest.raises(ObservationError, match=r"r\.xml is part of the commit and unchanged"):
         observe(tmp_path, results="*.xml")
     (tmp_path / "r.xml").write_text(GOOD.replace("ok", "other"))
     assert observe(tmp_path, results="r.xml").status is Status.PASS
-    with pytest.raises(CannotObserve, match="code is part of the commit and unchanged"):
+    with pytest.raises(ObservationError, match="code is part of the commit and unchanged"):
         observe(tmp_path, results="r.xml", exit_code="code")
 
 
@@ -291,7 +293,7 @@ class Counted(str):
 def test_a_large_quarantine_is_linear() -> None:
     """Each case and each entry is looked at a few times, and not each entry for each case."""
     count = 2000
-    cases = [Case(Counted("p"), Counted(f"t{number}"), "failed") for number in range(count)]
+    cases = [CaseResult(Counted("p"), Counted(f"t{number}"), "failed") for number in range(count)]
     listed = tuple(entry(Counted(f"p::t{number}")) for number in range(0, count, 2))
     Counted.compared = 0
     judged = judge({}, seen(*cases, listed=listed))
@@ -302,7 +304,7 @@ def test_a_large_quarantine_is_linear() -> None:
 def test_subtests_and_groups_of_a_large_quarantine() -> None:
     """An entry covers its test, its subtests at any depth, or its group; what begins alike is another test."""
     names = ("TestA", "TestA/b", "TestA/b/c", "TestAB", "TestA.b")
-    cases = [Case("p", name, "failed", subtest="/" in name) for name in names]
+    cases = [CaseResult("p", name, "failed", subtest="/" in name) for name in names]
     rows = judge({}, seen(*cases, listed=(entry("p::TestA"), entry("p::TestA/b", 3)))).rows
     assert [(str(row.title), row.status) for row in rows] == [
         ("p::TestAB", Status.FAIL), ("p::TestA.b", Status.FAIL), ("p::TestA/b/c", Status.WAIVED),
@@ -321,11 +323,11 @@ def test_subtests_and_groups_of_a_large_quarantine() -> None:
 def test_no_time_to_read_results(tmp_path: Path, name: str, text: str) -> None:
     """Reading results ends with the time limit of the check, in every format, and so does reading a quarantine."""
     (tmp_path / name).write_text(text)
-    with pytest.raises(CannotObserve, match="could not be read within the time limit"):
-        check("tests", results=name).observe(world(tmp_path, limit=0))
+    with pytest.raises(ObservationError, match="could not be read within the time limit"):
+        check("tests", results=name).observe(context(tmp_path, limit=0))
     (tmp_path / "q.yml").write_text("- {test: a, owner: b, reason: c, expires: 2999-01-31}")
-    with pytest.raises(CannotObserve, match="could not be read within the time limit"):
-        check("tests", results="none", quarantine={"file": "q.yml"}).observe(world(tmp_path, limit=0))
+    with pytest.raises(ObservationError, match="could not be read within the time limit"):
+        check("tests", results="none", quarantine={"file": "q.yml"}).observe(context(tmp_path, limit=0))
 
 
 @pytest.mark.parametrize(
@@ -359,7 +361,7 @@ def test_an_exit_code_that_is_not_known(tmp_path: Path, text: str | None, age: i
     if text is not None:
         (tmp_path / "code").write_text(text)
         os.utime(tmp_path / "code", (time.time() - age,) * 2)
-    with pytest.raises(CannotObserve, match=why):
+    with pytest.raises(ObservationError, match=why):
         observe(tmp_path, results="r.xml", exit_code="code")
 
 
@@ -369,9 +371,9 @@ def test_the_age_of_a_file(tmp_path: Path) -> None:
     path.write_text(GOOD)
     os.utime(path, (path.stat().st_mtime - 600,) * 2)
     assert observe(tmp_path, results="r.xml").status is Status.PASS
-    with pytest.raises(CannotObserve, match="older than this run"):
+    with pytest.raises(ObservationError, match="older than this run"):
         observe(tmp_path, results="r.xml", max_age="5m")
-    with pytest.raises(CannotObserve, match="older than this run"):
+    with pytest.raises(ObservationError, match="older than this run"):
         observe(tmp_path, run="true", results="r.xml")
     assert observe(tmp_path, run="touch r.xml", results="r.xml").status is Status.PASS
 
@@ -380,7 +382,7 @@ def test_one_file_of_many_that_collected_nothing(tmp_path: Path) -> None:
     """A file without a test is an error, whatever the others have."""
     (tmp_path / "one.xml").write_text(GOOD)
     (tmp_path / "zero.xml").write_text(EMPTY)
-    with pytest.raises(CannotObserve, match=r"zero\.xml: no test was collected"):
+    with pytest.raises(ObservationError, match=r"zero\.xml: no test was collected"):
         observe(tmp_path, results=["one.xml", "zero.xml"])
 
 
@@ -389,7 +391,7 @@ def test_a_file_from_the_future(tmp_path: Path) -> None:
     path = tmp_path / "r.xml"
     path.write_text(GOOD)
     os.utime(path, (path.stat().st_mtime + 600,) * 2)
-    with pytest.raises(CannotObserve, match="still to come"):
+    with pytest.raises(ObservationError, match="still to come"):
         observe(tmp_path, results="r.xml")
 
 
@@ -402,8 +404,11 @@ def test_raw_evidence(tmp_path: Path, text: str, status: str) -> None:
         "shell": True,
         "results": "out/*.xml",
     }
-    store = Store(tmp_path / "report", Secrets())
-    outcome = ask(read({"tests": tests}, Asked), replace(world(tmp_path, limit=60), evidence=store.of("t")))
+    store = EvidenceStore(tmp_path / "report", Redactor())
+    outcome = run_check(
+        decode_all_errors({"tests": tests}, CheckEntry),
+        replace(context(tmp_path, limit=60), evidence=store.for_owner("t")),
+    )
     kept = {artifact.path: (tmp_path / "report" / artifact.path).read_text() for artifact in outcome.evidence.artifacts}
     assert outcome.status.value == status
     assert kept["evidence/t.results.out_r.xml"] == text
@@ -426,7 +431,7 @@ def test_a_real_test_program(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=r.xml", "unit_checks.py"]
     judged = observe(tmp_path, run=run, results="r.xml")
     assert (judged.status, str(judged.message)) == (Status.FAIL, "unit_checks::test_sum[2] fails")
-    assert "assert 2 == 1" in judged.answer
+    assert "assert 2 == 1" in judged.response
     row = "| `unit_checks::test_sum[2]` | me | known | 2999-01-31 |"
     (tmp_path / "Q.md").write_text(f"| test | owner | reason | expires |\n|---|---|---|---|\n{row}\n")
     judged = observe(tmp_path, run=run, results="r.xml", quarantine={"file": "Q.md"})
@@ -489,8 +494,8 @@ def test_a_command_that_hides_its_failures(tmp_path: Path) -> None:
 def test_a_command_that_hangs(tmp_path: Path) -> None:
     """Tests that do not end could not be observed."""
     made = check("tests", run="sleep 60")
-    with pytest.raises(CannotObserve, match="had not ended"):
-        made.observe(world(tmp_path, limit=0.5))
+    with pytest.raises(ObservationError, match="had not ended"):
+        made.observe(context(tmp_path, limit=0.5))
 
 
 @pytest.mark.parametrize(
@@ -509,10 +514,10 @@ def test_a_command_that_hangs(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(Mistaken):
+    with pytest.raises(ValidationErrors):
         check("tests", **fields)
 
 
 def test_no_expectation() -> None:
     """Neither a command nor results are no tests."""
-    assert check("tests").simplest() is not None
+    assert check("tests").missing_expectation() is not None

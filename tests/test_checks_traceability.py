@@ -9,17 +9,17 @@ from typing import Any, get_args
 
 import pytest
 
-from gate.checks.asked import Asked, ask
+from gate.checks.context import CheckContext
+from gate.checks.entry import CheckEntry, run_check
 from gate.checks.traceability import Traceability
-from gate.checks.world import World
-from gate.messages import say
-from gate.model import ItemResult, LinkName, Moment, Outcome, Severity, Status, Timeline
-from gate.prometheus.api import Api
-from gate.secrets import Secrets
-from gate.staging.staged import Staged
-from gate.written import Mistaken, read
-from tests.parts.services import Service, prometheus_running
-from tests.parts.web import Reply, Web
+from gate.core.messages import msg
+from gate.decode.structs import ValidationErrors, decode_all_errors
+from gate.model import ChainLinkName, ItemResult, Outcome, Severity, Status, Timeline, TimelineEvent
+from gate.prometheus.client import Api
+from gate.redaction.secrets import Redactor
+from gate.staging.target import RunningTarget
+from tests.support.services import Service, prometheus_running
+from tests.support.web import Reply, Web
 
 CONFIG = "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n"
 RULES = """
@@ -52,8 +52,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def drilled(*alerts: str) -> dict[str, ItemResult]:
-    moments = tuple(Moment(at=1.0, what=say("alert {alert}", alert=name), kind="alert") for name in alerts)
-    outcome = Outcome(status=Status.PASS, message=say("seen"), timeline=Timeline(moments=moments))
+    moments = tuple(TimelineEvent(at=1.0, what=msg("alert {alert}", alert=name), kind="alert") for name in alerts)
+    outcome = Outcome(status=Status.PASS, message=msg("seen"), timeline=Timeline(events=moments))
     item = ItemResult(id="d", title="D", severity=Severity.BLOCKING, check="drill", outcome=outcome)
     return {"d": item}
 
@@ -65,18 +65,18 @@ def asking(
     within: float | None = None,
     **fields: Any,
 ) -> Outcome:
-    check = read({"target": "prometheus", "file": "rules.yml", **fields}, Traceability)
-    staged = Staged(name="prometheus", base_url=service.url)
+    check = decode_all_errors({"target": "prometheus", "file": "rules.yml", **fields}, Traceability)
+    running = RunningTarget(name="prometheus", base_url=service.url)
     now = time.monotonic()
-    world = World(
+    context = CheckContext(
         root=root,
-        targets={"prometheus": staged},
-        secrets=Secrets(),
+        targets={"prometheus": running},
+        secrets=Redactor(),
         deadline=now + 20,
-        fresh=now,
+        fresh_after=now,
         results=results or {},
     )
-    return ask(Asked(check=check, within=within, timeout=15.0), world)
+    return run_check(CheckEntry(check=check, within=within, timeout=15.0), context)
 
 
 def rows(outcome: Outcome) -> dict[str, str]:
@@ -108,7 +108,7 @@ def test_a_pass_names_the_links_that_hold(running: Service, checkout: Path) -> N
 def test_a_row_has_its_whole_chain(running: Service, checkout: Path) -> None:
     """An alert's severity, the place of its rule and every link, whether demanded or not, are in its row."""
     good, metricless, *_ = asking(running, checkout, drilled("Good"), links=["loaded"]).rows
-    assert [link.name for link in metricless.links] == list(get_args(LinkName))
+    assert [link.name for link in metricless.links] == list(get_args(ChainLinkName))
     assert [link.name for link in metricless.links if not link.holds] == ["exposed", "fired"]
     assert {link.holds for link in good.links} == {True}
     assert (good.severity, metricless.severity) == ("critical", "minor")
@@ -163,7 +163,7 @@ def test_nothing_is_retried_that_cannot_change(
 ) -> None:
     """After the drills no alert is seen firing any more; Prometheus may still come to expose a metric."""
     outcome = asking(running, checkout, within=1.0, **fields)
-    assert (outcome.status, outcome.evidence.tries == 1) == (Status.FAIL, once)
+    assert (outcome.status, outcome.evidence.attempts == 1) == (Status.FAIL, once)
 
 
 def test_a_severity_that_no_alert_has(running: Service, checkout: Path) -> None:
@@ -324,11 +324,13 @@ def until(service: Service, root: Path, words: str) -> bool:
     """Whether that is said of the alert without metrics, within half a minute."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
-        rules = read({"target": "prometheus", "file": "rules.yml", "links": ["exposed"]}, Traceability)
+        rules = decode_all_errors({"target": "prometheus", "file": "rules.yml", "links": ["exposed"]}, Traceability)
         now = time.monotonic()
-        here = World(root, {"prometheus": Staged(name="prometheus", base_url=service.url)}, Secrets(), now + 9, now)
+        here = CheckContext(
+            root, {"prometheus": RunningTarget(name="prometheus", base_url=service.url)}, Redactor(), now + 9, now
+        )
         (chain,) = (each for each in rules.observe(here).chains if each.name == "Metricless")
-        if words == str(chain.first(("exposed",)) or "no link is broken"):
+        if words == str(chain.first_broken(("exposed",)) or "no link is broken"):
             return True
         time.sleep(0.3)
     return False
@@ -337,5 +339,5 @@ def until(service: Service, root: Path, words: str) -> bool:
 @pytest.mark.parametrize("share", ["\uff11\uff10\uff10%", "\u0661%", "1_0%", "100", "0%", "101%", " 5%"])
 def test_a_share_that_is_none(share: str) -> None:
     """A share is a number of plain digits with its sign."""
-    with pytest.raises(Mistaken):
-        read({"target": "prometheus", "file": "rules.yml", "fired": {"critical": share}}, Traceability)
+    with pytest.raises(ValidationErrors):
+        decode_all_errors({"target": "prometheus", "file": "rules.yml", "fired": {"critical": share}}, Traceability)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.code import NotCode, functions
+from gate.source.functions import UnsupportedSourceError, find_functions
 
 GO = """package handlers
 
@@ -75,7 +75,7 @@ class Server:
 
 def found(path: str, text: str) -> dict[str, tuple[int, int]]:
     """The fullest name of each function, and its lines."""
-    return {each.names[-1]: (each.first, each.last) for each in functions(path, text)}
+    return {each.names[-1]: (each.first, each.last) for each in find_functions(path, text)}
 
 
 def test_go() -> None:
@@ -92,7 +92,7 @@ def test_go() -> None:
 
 def test_names_of_a_go_method() -> None:
     """A method is known by its name alone, with its type, and as Go writes it."""
-    names = {name for each in functions("a.go", GO) for name in each.names}
+    names = {name for each in find_functions("a.go", GO) for name in each.names}
     assert {"Readiness", "HealthHandler.Readiness", "(*HealthHandler).Readiness"} <= names
 
 
@@ -111,17 +111,17 @@ def test_python() -> None:
 )
 def test_not_code(path: str, text: str) -> None:
     """Another language, and code that is broken, can't be told."""
-    with pytest.raises(NotCode):
-        functions(path, text)
+    with pytest.raises(UnsupportedSourceError):
+        find_functions(path, text)
 
 
 @given(st.text(st.sampled_from("func (){}[]`'\"/*\n\\ aB.;,_0é")))
 def test_no_text_breaks_the_lexer(text: str) -> None:
     """Any text has functions or none; their lines are lines of it."""
-    for each in functions("a.go", text):
+    for each in find_functions("a.go", text):
         assert 1 <= each.first <= each.last <= text.count("\n") + 1
 
 
 def test_a_large_file() -> None:
     """A file of many braces is read in a moment."""
-    assert functions("a.go", "func f() {" * 50_000)[0].names == ("f",)
+    assert find_functions("a.go", "func f() {" * 50_000)[0].names == ("f",)

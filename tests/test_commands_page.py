@@ -13,4 +13,4 @@ PAGE = Path(__file__).parent.parent / "docs/commands.md"
 def test_the_page_has_every_command() -> None:
     """The table of the page has each command with its summary, and no other."""
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-    assert rows == {name: COMMANDS.module(name).SUMMARY for name in COMMANDS.names()}
+    assert rows == {name: COMMANDS.import_module(name).SUMMARY for name in COMMANDS.kinds()}

@@ -13,12 +13,12 @@ import jsonschema
 import pytest
 
 from gate.checklist.schema import report_schema
-from gate.language import LANGUAGES
+from gate.i18n.language import LANGUAGES
 from gate.model import Report
 from gate.render import FORMATS
-from gate.render.folder import write
-from gate.report.document import to_json
-from tests.parts import reports
+from gate.render.output_folder import write_reports
+from gate.report.serialization import to_json
+from tests.support import reports
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "docs/report.schema.json"
@@ -40,7 +40,7 @@ def saved(folder: Path, report: Report, name: str = "report.json") -> Path:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-@pytest.mark.parametrize("name", FORMATS.names())
+@pytest.mark.parametrize("name", FORMATS.kinds())
 def test_every_format_in_every_language(tmp_path: Path, name: str, code: str) -> None:
     """A report can be rendered again in any format and language, hostile text inside, to a file as to the screen."""
     saved(tmp_path, reports.hostile())
@@ -152,8 +152,8 @@ def test_explain_shows_the_waiver(tmp_path: Path) -> None:
 
 def test_history_of_run_folders(tmp_path: Path) -> None:
     """The trend is drawn of the reports of run folders; nothing is said of their other files."""
-    write(reports.go(), tmp_path / "one")
-    write(reports.all_down(), tmp_path / "two")
+    write_reports(reports.go(), tmp_path / "one")
+    write_reports(reports.all_down(), tmp_path / "two")
     (tmp_path / "three").mkdir()
     (tmp_path / "three/report.json").write_text("{}")
     done = prodgate(tmp_path, "history", ".")
@@ -187,7 +187,7 @@ def test_every_report_has_the_form_of_the_schema(made: str) -> None:
 def test_the_page_names_every_format() -> None:
     """docs/report.md speaks of every format that there is."""
     page = (ROOT / "docs/report.md").read_text(encoding="utf-8")
-    assert [name for name in FORMATS.names() if f"`{name}`" not in page] == []
+    assert [name for name in FORMATS.kinds() if f"`{name}`" not in page] == []
 
 
 def test_an_installed_package_renders(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from gate.staging.docker_client import BoundedDockerClient
-from tests.parts.folder import Folder
+from gate.staging.bounded_docker import BoundedDockerClient
+from tests.support.folder import Folder
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -39,7 +39,7 @@ def engine(path: Path, kind: str) -> Iterator[str]:
     head, again, pause = ENDLESS[kind]
     over = threading.Event()
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         with connection, suppress(OSError):
             connection.recv(65536)
             connection.sendall(head)
@@ -49,7 +49,7 @@ def engine(path: Path, kind: str) -> Iterator[str]:
     def accept() -> None:
         with suppress(OSError):
             while True:
-                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+                threading.Thread(target=response, args=(listener.accept()[0],), daemon=True).start()
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts.services import free_port
+from tests.support.services import free_port
 
 ROOT = Path(__file__).parent.parent
 NOWHERE = "unix:///nowhere.sock"
@@ -277,8 +277,10 @@ def test_what_breaks_while_the_fault_goes_in(staging: Staging, kind: str) -> Non
 def test_a_script_is_observed_while_it_runs(staging: Staging) -> None:
     """What is seen only as long as a script runs is seen, and its exit code is the proof, at its end."""
     script = "sh -c 'touch broken; sleep 3; rm broken'"
-    seen = {"within": "2s", "file": {"path": "broken", "exists": True}}
-    staging.write({"steady": [ready(within="5s")], "script": {"command": script}, "observe": [seen], "stays": "0s"})
+    observation = {"within": "2s", "file": {"path": "broken", "exists": True}}
+    staging.write(
+        {"steady": [ready(within="5s")], "script": {"command": script}, "observe": [observation], "stays": "0s"}
+    )
     code, outcome = staging.run()
     assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
     assert [phase for phase, _ in phases(outcome)] == ["steady", "observe", "fault", "restore", "recover"]
@@ -305,8 +307,8 @@ def test_what_held_before_the_fault(staging: Staging) -> None:
 def test_traffic_to_what_hangs(staging: Staging, rate: int, within: str, status: str) -> None:
     """Traffic keeps its rate where nothing answers; where it is far below, the row says so and is an ERROR."""
     traffic = {"target": "api", "path": "/live", "rate": rate}
-    seen = {"within": within, "timeout": within, "http": {"target": "api", "path": "/live", "status": 503}}
-    made = drill({"pause": "api"}, steady=[live()], observe=[seen], recover=[live()], traffic=traffic)
+    observation = {"within": within, "timeout": within, "http": {"target": "api", "path": "/live", "status": 503}}
+    made = drill({"pause": "api"}, steady=[live()], observe=[observation], recover=[live()], traffic=traffic)
     del made["throughout"]
     staging.write(made)
     _, outcome = staging.run()
@@ -344,9 +346,9 @@ def test_a_fault_without_effect(staging: Staging) -> None:
 def test_a_fault_of_the_users_own(staging: Staging) -> None:
     """A command is a fault, with its proof and its way back."""
     own = {"run": {"command": ["touch", "done"], "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "done"]}}
-    seen = {"within": "5s", "file": {"path": "done", "exists": True}}
+    observation = {"within": "5s", "file": {"path": "done", "exists": True}}
     gone = {"within": "5s", "file": {"path": "done", "exists": False}}
-    staging.write(drill(own, observe=[seen], recover=[gone]))
+    staging.write(drill(own, observe=[observation], recover=[gone]))
     code, outcome = staging.run()
     assert (code, outcome["status"]) == (0, "pass")
 

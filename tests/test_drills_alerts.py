@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts.services import Service
+from tests.support.services import Service
 from tests.test_drills import Staging, drill, phases, ready
 
 CONFIG = """

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.parts import engine, images
-from tests.parts.folder import NOTICED, Folder, until
-from tests.parts.staging import SERVES, docker, look
+from tests.support import engine, images
+from tests.support.folder import NOTICED, Folder, until
+from tests.support.staging import SERVES, docker, look
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -39,8 +39,8 @@ class Lane:
         folder = Folder(self.path / name)
         folder.path.mkdir()
         folder.environment |= {"PRODGATE_NETWORK": self.network, "PRODGATE_IMAGE": images.action()}
-        seen = [*observe, {"within": "5s", **NOTICED}]
-        drill = {"steady": [HOLDS], "fault": fault, "observe": seen, "recover": [HOLDS], "stays": "0s"}
+        observation = [*observe, {"within": "5s", **NOTICED}]
+        drill = {"steady": [HOLDS], "fault": fault, "observe": observation, "recover": [HOLDS], "stays": "0s"}
         folder.write({"id": "drill", "title": "D", "drill": drill}, database={"container": "database", "port": 5432})
         return folder
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.parts import engine, images, staging
-from tests.parts.folder import until
-from tests.parts.staging import checklist, drill, look, on_network, outcome, ready
 from tests.runner.job import Job
+from tests.support import engine, images, staging
+from tests.support.folder import until
+from tests.support.staging import checklist, drill, look, on_network, outcome, ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills")]
 

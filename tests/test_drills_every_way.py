@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.parts import engine, images
-from tests.parts.folder import Folder
-from tests.parts.services import free_port
-from tests.parts.staging import SERVES, docker, look
+from tests.support import engine, images
+from tests.support.folder import Folder
+from tests.support.services import free_port
+from tests.support.staging import SERVES, docker, look
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 

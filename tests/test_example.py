@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tests.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
-from tests.parts.engine import locked
+from tests.support.engine import locked
 
 sys.path.append(str(EXAMPLE))
 
@@ -89,13 +89,13 @@ def test_notices_a_stopped_database_and_comes_back(veza: Services) -> None:
     """/readyz says 503 and which check is in error, /live and /metrics stay, and a new start is all it takes."""
     veza.stop("database")
     status, body = ask(veza, "/readyz")
-    seen = (status, json.loads(body)["status"], json.loads(body)["checks"]["database"]["status"])
+    observation = (status, json.loads(body)["status"], json.loads(body)["checks"]["database"]["status"])
     await_that(lambda: metric(veza, "veza_db_up") == "0.0")
     live = ask(veza, "/live")[0]
     veza.start("database")
     await_that(lambda: ask(veza, "/readyz")[0] == 200)
     await_that(lambda: metric(veza, "veza_db_up") == "1.0")
-    assert (*seen, live) == (503, "not_ready", "error", 200)
+    assert (*observation, live) == (503, "not_ready", "error", 200)
 
 
 def test_notices_a_database_that_hangs(veza: Services) -> None:

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from gate.model import Status
-from gate.report.document import read
+from gate.report.serialization import read_report
 from tests.example_bugs import EXAMPLE, copy
-from tests.parts import engine, images
 from tests.runner.job import Job, Service
+from tests.support import engine, images
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 
@@ -48,7 +48,7 @@ def test_the_workflow_is_a_go(tmp_path: Path) -> None:
         left = running(job.network)
     path = job.workspace / "prodgate-out" / "report.json"
     assert path.exists(), stage.log.text
-    report = read(path)
+    report = read_report(path)
     items = [item for section in report.sections for item in section.items]
     bad = [(item.id, str(item.outcome.message)) for item in items if item.status is not Status.PASS]
     count = sum(len(section.items) for section in report.sections[:7])

@@ -14,7 +14,7 @@ import yaml
 
 from gate.checklist.schema import checklist_schema
 from gate.model import Report, Status
-from gate.report.document import read
+from gate.report.serialization import read_report
 from tests.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
 from tests.test_example import python as python
 
@@ -39,7 +39,7 @@ def run(command: list[str], folder: Path, **environment: str) -> subprocess.Comp
 
 
 def report(folder: Path) -> Report:
-    return read(folder / "prodgate-out" / "report.json")
+    return read_report(folder / "prodgate-out" / "report.json")
 
 
 def demo(folder: Path) -> tuple[subprocess.CompletedProcess[str], Report]:

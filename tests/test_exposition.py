@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.prometheus import exposition, series
-from gate.prometheus.exposition import TooMuch, read, samples_again
-from gate.prometheus.series import SeriesSeen
+from gate.prometheus import duplicate_series, exposition
+from gate.prometheus.duplicate_series import DuplicateDetector
+from gate.prometheus.exposition import LimitExceededError, parse_exposition, reread_samples
 
 TEXT = b"""# HELP veza_requests_total Requests, by status.\\nAll of them.
 # TYPE veza_requests_total counter
@@ -40,13 +40,13 @@ latency_seconds_count 2
 
 
 def reasons(text: bytes, *, openmetrics: bool = False) -> list[tuple[int, str]]:
-    found = read([text], openmetrics=openmetrics)
+    found = parse_exposition([text], openmetrics=openmetrics)
     return [(problem.line, str(problem.reason)) for problem in found.problems]
 
 
 def test_text_is_read_into_families() -> None:
     """Families have their type, help and number of samples."""
-    found = read([TEXT])
+    found = parse_exposition([TEXT])
     assert found.problems == []
     family = found.families["veza_requests_total"]
     assert (family.type, family.samples) == ("counter", 2)
@@ -57,7 +57,7 @@ def test_text_is_read_into_families() -> None:
 
 def test_openmetrics_is_read_into_families() -> None:
     """Samples with the suffixes of OpenMetrics belong to the family that was declared."""
-    found = read([OPENMETRICS], openmetrics=True)
+    found = parse_exposition([OPENMETRICS], openmetrics=True)
     assert found.problems == []
     assert {name: f.samples for name, f in found.families.items()} == {"veza_requests": 2, "latency_seconds": 2}
     assert found.families["latency_seconds"].unit == "seconds"
@@ -66,32 +66,32 @@ def test_openmetrics_is_read_into_families() -> None:
 @pytest.mark.parametrize("size", [1, 7, 100, 10_000])
 def test_the_cut_into_chunks_does_not_matter(size: int) -> None:
     """However the bytes arrive, the same is read."""
-    found = read(TEXT[start : start + size] for start in range(0, len(TEXT), size))
-    assert (read([TEXT]).families, []) == (found.families, found.problems)
+    found = parse_exposition(TEXT[start : start + size] for start in range(0, len(TEXT), size))
+    assert (parse_exposition([TEXT]).families, []) == (found.families, found.problems)
 
 
 def test_samples_can_be_read_again() -> None:
     """What was read once is found again with its labels and values, quoted names included."""
-    found = read([TEXT])
-    family = found.named("veza_requests_total")
+    found = parse_exposition([TEXT])
+    family = found.find_family("veza_requests_total")
     assert family is not None
-    line, offset = found.start_of(family)
-    again = list(samples_again([TEXT[offset:]], line, family.last, lambda name: name.startswith("veza_")))
+    line, offset = found.offset_of(family)
+    again = list(reread_samples([TEXT[offset:]], line, family.last, lambda name: name.startswith("veza_")))
     assert [(sample.labels, sample.value, sample.line) for sample in again] == [
         ({"method": "GET", "status": "200"}, 1027.0, 3),
         ({"status": "500", "method": "GET"}, 3.0, 4),
     ]
-    last = list(samples_again([TEXT], 1, 99, lambda name: name in ("temperature", "my.metric")))
+    last = list(reread_samples([TEXT], 1, 99, lambda name: name in ("temperature", "my.metric")))
     assert [sample.labels for sample in last] == [{"place": 'c:\\d "x"'}, {"a.b": "c"}]
 
 
 def test_a_sample_name_finds_its_family() -> None:
     """`latency_seconds_bucket` is found in the family `latency_seconds`; a TYPE without samples is not found."""
-    found = read([TEXT + b"# TYPE nothing gauge\n"])
-    family = found.named("latency_seconds_bucket")
+    found = parse_exposition([TEXT + b"# TYPE nothing gauge\n"])
+    family = found.find_family("latency_seconds_bucket")
     assert family is found.families["latency_seconds"]
-    assert None is found.named("nothing")
-    assert None is found.named("latency_seconds_total")
+    assert None is found.find_family("nothing")
+    assert None is found.find_family("latency_seconds_total")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_bad_line_of_openmetrics_is_named(lines: bytes, line: int, reason: str
 )  # fmt: skip
 def test_what_only_prometheus_takes_is_a_warning(lines: bytes, openmetrics: bool, reason: str) -> None:
     """A line that Prometheus takes without loss is valid, and named for those who expose it to others."""
-    found = read([lines], openmetrics=openmetrics)
+    found = parse_exposition([lines], openmetrics=openmetrics)
     assert (found.problems, found.samples) == ([], 1)
     assert [(1, reason)] == [(warning.line, str(warning.reason)) for warning in found.warnings]
 
@@ -193,7 +193,7 @@ def test_what_only_prometheus_takes_is_a_warning(lines: bytes, openmetrics: bool
 )
 def test_what_prometheus_takes(lines: bytes, openmetrics: bool) -> None:
     """These are valid, without a warning."""
-    found = read([lines], openmetrics=openmetrics)
+    found = parse_exposition([lines], openmetrics=openmetrics)
     assert (found.problems, found.warnings) == ([], [])
 
 
@@ -205,7 +205,7 @@ def test_what_prometheus_takes(lines: bytes, openmetrics: bool) -> None:
 )  # fmt: skip
 def test_what_prometheus_refuses(line: bytes, openmetrics: bool) -> None:
     """These are no valid lines of either format."""
-    assert len(read([line + b"\n" + b"# EOF\n" * openmetrics], openmetrics=openmetrics).problems) == 1
+    assert len(parse_exposition([line + b"\n" + b"# EOF\n" * openmetrics], openmetrics=openmetrics).problems) == 1
 
 
 def test_text_that_was_cut_is_refused() -> None:
@@ -222,21 +222,22 @@ def test_the_order_of_labels_makes_no_other_series() -> None:
 
 def test_a_series_given_twice_is_found_beyond_memory() -> None:
     """Series that no longer fit into memory are remembered on disk."""
-    lines = b"".join(b'a{x="%d"} 1\n' % number for number in range(series.HELD + 10))
+    lines = b"".join(b'a{x="%d"} 1\n' % number for number in range(duplicate_series.HELD + 10))
     assert reasons(lines) == []
-    again = [(series.HELD + 11, "The series of this line was given before, on line 8")]
+    again = [(duplicate_series.HELD + 11, "The series of this line was given before, on line 8")]
     assert reasons(lines + b'a{x="7"} 1\n') == again
 
 
 def test_series_are_told_apart_in_memory_and_on_disk() -> None:
     """Each second sighting is told once, either at once or in the end, with both lines."""
-    seen = SeriesSeen(held=3)
+    observation = DuplicateDetector(held=3)
     told = [
-        (line, seen.before(key, line)) for line, key in enumerate([10, 11, 11, 12, 10, 13, 14, 15, 12, 16], start=1)
+        (line, observation.first_line(key, line))
+        for line, key in enumerate([10, 11, 11, 12, 10, 13, 14, 15, 12, 16], start=1)
     ]
     assert [entry for entry in told if entry[1]] == [(3, 2)]
-    assert sorted(seen.again()) == [(5, 1), (9, 4)]
-    seen.close()
+    assert sorted(observation.duplicates()) == [(5, 1), (9, 4)]
+    observation.close()
 
 
 def test_problems_are_counted_to_a_limit() -> None:
@@ -251,31 +252,31 @@ def test_a_line_without_end_is_too_much() -> None:
         while True:
             yield b"x" * 65536
 
-    with pytest.raises(TooMuch, match="longer than 1 MiB"):
-        read(endless())
+    with pytest.raises(LimitExceededError, match="longer than 1 MiB"):
+        parse_exposition(endless())
 
 
 @pytest.mark.parametrize("line", ["n%d_{} 1\n", 'up{{l%d_{}="1"}} 1\n', "# TYPE n%d_{} counter\n"])
 def test_too_long_names_are_too_much(line: str) -> None:
     """Names that would stay in memory are bounded together, whatever their number."""
     lines = line.format("x" * 50_000)
-    with pytest.raises(TooMuch, match="8 MiB of different names"):
-        read((lines % number).encode() for number in range(200))
+    with pytest.raises(LimitExceededError, match="8 MiB of different names"):
+        parse_exposition((lines % number).encode() for number in range(200))
 
 
 def test_too_many_families_are_too_much() -> None:
     """The number of families is bounded."""
     lines = (b"a%d 1\n" % number for number in range(exposition.FAMILY_LIMIT + 1))
-    with pytest.raises(TooMuch, match="more than 200000 metric families"):
-        read([b"".join(lines)])
+    with pytest.raises(LimitExceededError, match="more than 200000 metric families"):
+        parse_exposition([b"".join(lines)])
 
 
 @given(st.lists(st.one_of(st.binary(max_size=30), st.sampled_from(TEXT.splitlines(True))), max_size=30), st.booleans())
 def test_no_bytes_break_it(lines: list[bytes], openmetrics: bool) -> None:
     """Whatever is read, the answer is families and problems, and samples can be read again."""
     text = b"".join(lines)
-    found = read([text], openmetrics=openmetrics)
-    again = list(samples_again([text], 1, found.lines, lambda name: True, openmetrics=openmetrics))
+    found = parse_exposition([text], openmetrics=openmetrics)
+    again = list(reread_samples([text], 1, found.lines, lambda name: True, openmetrics=openmetrics))
     assert len(again) >= found.samples
 
 
@@ -288,18 +289,18 @@ def test_labels_survive(first: str, second: str) -> None:
 
     line = f'm{{a="{quote(first)}",b="{quote(second)}"}} 1\n'.encode()
     if b"\0" not in line:
-        assert [{"a": first, "b": second}] == [s.labels for s in samples_again([line], 1, 1, lambda name: True)]
+        assert [{"a": first, "b": second}] == [s.labels for s in reread_samples([line], 1, 1, lambda name: True)]
 
 
 def test_gzip_is_the_callers_business() -> None:
     """Compressed bytes are refused like any other garbage."""
-    assert not read([gzip.compress(TEXT)]).valid
+    assert not parse_exposition([gzip.compress(TEXT)]).valid
 
 
 def test_a_family_without_samples_of_its_own_name_has_only_its_own() -> None:
     """What stands before a family in the same block is not taken for it."""
-    found = read([TEXT])
+    found = parse_exposition([TEXT])
     family = found.families["latency_seconds"]
-    line, offset = found.start_of(family)
-    again = samples_again([TEXT[offset:]], line, family.last, lambda name: name in family.names)
+    line, offset = found.offset_of(family)
+    again = reread_samples([TEXT[offset:]], line, family.last, lambda name: name in family.names)
     assert [sample.line for sample in again] == [6, 7, 8, 9]

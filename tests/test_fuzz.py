@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from gate.checklist.errors import ChecklistError
 from gate.checklist.load import load_text
-from gate.checklist.problems import ChecklistError
 from gate.checklist.schema import checklist_schema
 from gate.checks import CHECKS
-from gate.messages import say
-from gate.plan import plan
-from gate.quantities import duration
-from gate.staging.engine import NoEngine
-from gate.written import fields
+from gate.core.messages import msg
+from gate.decode.quantities import format_duration
+from gate.decode.structs import fields_by_key
+from gate.run.plan import plan
+from gate.staging.docker_client import DockerUnavailableError
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yml"))
 
@@ -30,10 +30,10 @@ def _no_engine() -> Iterator[None]:
     """A plan asks for the engine. Whether this machine has one makes no difference to what a text is."""
 
     def none() -> None:
-        raise NoEngine(say("there is none"))
+        raise DockerUnavailableError(msg("there is none"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gate.plan.client", none)
+        patch.setattr("gate.run.plan.client", none)
         yield
 
 
@@ -51,7 +51,7 @@ def loads_or_says_why(text: str) -> bool:
         checklist = load_text(text, "f.yml", {}).checklist
     except ChecklistError as error:
         return bool(error.problems) and all(problem.text for problem in error.problems)
-    return bool(checklist.items) and bool(duration(plan(checklist, checklist.items, 32).worst))
+    return bool(checklist.items) and bool(format_duration(plan(checklist, checklist.items, 32).max_duration))
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
@@ -149,15 +149,15 @@ def checklist(kind: str = "file", check: Any = None, item: Any = None, target: A
 
 def test_every_kind_is_there() -> None:
     """Every kind of check has a whole one that a value may be put into, so that the value itself is read."""
-    assert sorted(WHOLE) == sorted(CHECKS.names())
+    assert sorted(WHOLE) == sorted(CHECKS.kinds())
     assert [load_text(checklist(kind), "f.yml", {}).checklist.items[0].kind for kind in WHOLE] == list(WHOLE)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in WHOLE if CHECKS.load(kind).expects])
+@pytest.mark.parametrize("kind", [kind for kind in WHOLE if CHECKS.get_class(kind).expectation_keys])
 def test_the_schema_wants_an_expectation(kind: str) -> None:
     """An editor takes a whole check, and refuses one that expects nothing, as loading does."""
     schema = Draft202012Validator(checklist_schema())
-    wishes = [path.split(".")[0] for path in CHECKS.load(kind).expects]
+    wishes = [path.split(".")[0] for path in CHECKS.get_class(kind).expectation_keys]
     made = yaml.safe_load(checklist(kind))
     assert (schema.is_valid(made), loads(yaml.safe_dump(made))) == (True, True)
     check = made["sections"][0]["items"][0][kind]
@@ -170,7 +170,7 @@ def test_the_schema_wants_an_expectation(kind: str) -> None:
 @given(st.data())
 def test_no_value_of_a_check_breaks_it(kind: str, data: st.DataObject) -> None:
     """No value in any field of any check gives anything but a checklist or its errors."""
-    names = list(fields(CHECKS.load(kind)))
+    names = list(fields_by_key(CHECKS.get_class(kind)))
     value = data.draw(_QUANTITIES | _MATCHERS | _PATTERNS | _VALUES)
     assert loads_or_says_why(checklist(kind, {data.draw(st.sampled_from(names)): value}))
 

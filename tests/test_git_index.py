@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.git_index import GitIndexError, unchanged
+from gate.source.git_index import GitIndexError, unchanged
 
 ENVIRONMENT = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 

@@ -14,8 +14,8 @@ import zlib
 
 import pytest
 
-from gate import http
-from tests.parts.web import Authority, Reply, make_authority, reset, send, serving, trickle
+from gate.http import client
+from tests.support.web import Authority, Reply, make_authority, reset, send, serving, trickle
 
 SOON = 0.5
 """Seconds until the deadline of a request that must end by it."""
@@ -29,15 +29,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 
-def fetch(url: str, within: float = 10.0, **fields: object) -> http.Answer:
+def fetch(url: str, within: float = 10.0, **fields: object) -> client.Response:
     """An answer, within so many seconds."""
-    return http.fetch(http.Request(url, **fields), time.monotonic() + within)  # type: ignore[arg-type]
+    return client.send(client.Request(url, **fields), time.monotonic() + within)  # type: ignore[arg-type]
 
 
-def failure(url: str, within: float = 10.0, **fields: object) -> http.HttpFailure:
+def failure(url: str, within: float = 10.0, **fields: object) -> client.HttpError:
     """The failure of a request that must fail."""
     began = time.monotonic()
-    with pytest.raises(http.HttpFailure) as caught:
+    with pytest.raises(client.HttpError) as caught:
         fetch(url, within, **fields)
     assert time.monotonic() - began < within + LATE
     return caught.value
@@ -46,10 +46,15 @@ def failure(url: str, within: float = 10.0, **fields: object) -> http.HttpFailur
 def test_an_answer() -> None:
     """Status, headers, body and the time of each phase come back."""
     with serving({"/a": Reply(201, "hello", {"X-One": "1", "Content-Type": "text/plain; charset=utf-8"})}) as web:
-        answer = fetch(f"{web.url}/a")
-    assert (answer.status, answer.text(), answer.header("x-one"), answer.version) == (201, "hello", "1", "HTTP/1.1")
-    timings = answer.timings
-    assert None not in (timings.look_up, timings.connect, timings.first_byte, timings.body)
+        response = fetch(f"{web.url}/a")
+    assert (response.status, response.text(), response.header("x-one"), response.version) == (
+        201,
+        "hello",
+        "1",
+        "HTTP/1.1",
+    )
+    timings = response.timings
+    assert None not in (timings.dns, timings.connect, timings.first_byte, timings.body)
     assert timings.tls is None
 
 
@@ -219,7 +224,7 @@ def test_trickles(head: bytes, piece: bytes, phase: str) -> None:
 def test_a_trickle_under_tls(authority: Authority) -> None:
     """The same holds where the connection is secured."""
     with serving({"/": trickle(b"HTTP/1.1 200 OK\r\n\r\n")}, tls=authority.context()) as web:
-        found = failure(f"{web.url}/", SOON, tls=http.Tls(ca=authority.ca))
+        found = failure(f"{web.url}/", SOON, tls=client.TlsOptions(ca=authority.ca))
     assert (found.phase, found.timeout) == ("body", True)
 
 
@@ -239,18 +244,18 @@ def test_no_tls_there() -> None:
 def test_certificates(authority: Authority) -> None:
     """A certificate of the given authority is trusted, and its end is known; no other is."""
     with serving({"/": Reply()}, tls=authority.context()) as web:
-        answer = fetch(f"{web.url}/", tls=http.Tls(ca=authority.ca))
-        assert "notAfter" in answer.certificate
-        assert answer.timings.tls is not None
+        response = fetch(f"{web.url}/", tls=client.TlsOptions(ca=authority.ca))
+        assert "notAfter" in response.certificate
+        assert response.timings.tls is not None
         assert "The TLS handshake failed: the certificate is not trusted" in str(failure(web.url).message)
-        assert fetch(f"{web.url}/", tls=http.Tls(verify=False)).status == 200
+        assert fetch(f"{web.url}/", tls=client.TlsOptions(verify=False)).status == 200
 
 
 @pytest.mark.parametrize("chain", ["expired", "other"])
 def test_wrong_certificates(authority: Authority, chain: str) -> None:
     """A certificate that has ended, or is another host's, is not trusted."""
     with serving({}, tls=authority.context(getattr(authority, chain))) as web:
-        found = failure(web.url, tls=http.Tls(ca=authority.ca))
+        found = failure(web.url, tls=client.TlsOptions(ca=authority.ca))
     assert "the certificate is not trusted" in str(found.message)
 
 
@@ -266,8 +271,8 @@ def test_a_body_over_the_limit() -> None:
 def test_an_endless_body_costs_its_limit() -> None:
     """A body without end, as fast as it can come, is read up to the limit and no further."""
     with serving({"/": trickle(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, every=0, times=10**9)}) as web:
-        answer = fetch(f"{web.url}/", limit=1_000_000)
-    assert (len(answer.body), answer.truncated) == (1_000_000, True)
+        response = fetch(f"{web.url}/", limit=1_000_000)
+    assert (len(response.body), response.truncated) == (1_000_000, True)
 
 
 RAW = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -309,9 +314,9 @@ def test_framing(head: bytes, data: bytes, body: bytes) -> None:
 def test_a_transfer_coding_that_cannot_be_undone(codings: str) -> None:
     """A body whose transfer coding is unknown is not taken as it came."""
     with serving({"/": send(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {codings}\r\n\r\n5\r\npanic".encode())}) as web:
-        answer = fetch(web.url)
-    assert (answer.status, answer.body) == (200, b"")
-    assert "its Transfer-Encoding can't be undone here" in str(answer.unread)
+        response = fetch(web.url)
+    assert (response.status, response.body) == (200, b"")
+    assert "its Transfer-Encoding can't be undone here" in str(response.unread)
 
 
 @pytest.mark.parametrize("count", [1, 500])
@@ -320,8 +325,8 @@ def test_interim_responses(status: int, count: int) -> None:
     """Interim responses are not the response, however many come before it, and their headers are not its own."""
     interim = f"HTTP/1.1 {status} Wait\r\nX: y\r\nContent-Length: 9\r\n\r\n".encode() * count
     with serving({"/": send(interim + b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops")}) as web:
-        answer = fetch(web.url)
-    assert (answer.status, answer.body, answer.header("x")) == (500, b"oops", None)
+        response = fetch(web.url)
+    assert (response.status, response.body, response.header("x")) == (500, b"oops", None)
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304), ("GET", 101), ("HEAD", 500)])
@@ -329,16 +334,16 @@ def test_interim_responses(status: int, count: int) -> None:
 def test_responses_without_a_body(method: str, status: int, head: str) -> None:
     """These have no body, whatever their headers announce and whatever follows."""
     with serving({"/": send(f"HTTP/1.1 {status} Because\r\n{head}\r\n\r\npanic".encode())}) as web:
-        answer = fetch(web.url, method=method)
-    assert (answer.status, answer.body, answer.unread) == (status, b"", None)
+        response = fetch(web.url, method=method)
+    assert (response.status, response.body, response.unread) == (status, b"", None)
 
 
 def test_folded_headers() -> None:
     """The lines of a folded header are joined with a space, and blanks around a name or a value are dropped."""
     raw = b"HTTP/1.1 200 OK\r\nX:  a\r\n\t b \r\n  c\r\nY \t: d\nZ:\r\n e\r\nEmpty:\r\n\r\n"
     with serving({"/": send(raw)}) as web:
-        answer = fetch(web.url)
-    assert answer.headers == (("X", "a b c"), ("Y", "d"), ("Z", "e"), ("Empty", ""))
+        response = fetch(web.url)
+    assert response.headers == (("X", "a b c"), ("Y", "d"), ("Z", "e"), ("Empty", ""))
 
 
 def test_a_body_cut_short_under_tls(authority: Authority) -> None:
@@ -353,7 +358,7 @@ def test_a_body_cut_short_under_tls(authority: Authority) -> None:
         connection.unwrap()
 
     with serving({"/cut": cut, "/whole": whole}, tls=authority.context()) as web:
-        tls = http.Tls(ca=authority.ca)
+        tls = client.TlsOptions(ca=authority.ca)
         assert failure(f"{web.url}/cut", tls=tls).phase == "body"
         assert fetch(f"{web.url}/whole", tls=tls).body == b"half"
 
@@ -377,9 +382,9 @@ def test_an_answer_before_the_body_was_read() -> None:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        answer = fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", method="POST", body=b"x" * 5_000_000)
+        response = fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", method="POST", body=b"x" * 5_000_000)
         thread.join(LATE)
-    assert answer.status == 413
+    assert response.status == 413
 
 
 def test_a_header_that_would_break_the_request() -> None:
@@ -418,16 +423,16 @@ def test_compressed_twice(encoding: str) -> None:
 def test_an_encoding_that_cannot_be_undone(encoding: str) -> None:
     """A body that cannot be read is not taken as it came: there is the head, no body, and why."""
     with serving({"/": Reply(200, gzip.compress(b"ready"), {"Content-Encoding": encoding})}) as web:
-        answer = fetch(f"{web.url}/")
-    assert (answer.status, answer.body) == (200, b"")
-    assert str(answer.unread) == f"The body broke: its Content-Encoding can't be undone here: {encoding}"
+        response = fetch(f"{web.url}/")
+    assert (response.status, response.body) == (200, b"")
+    assert str(response.unread) == f"The body broke: its Content-Encoding can't be undone here: {encoding}"
 
 
 def test_nothing_is_nothing_in_any_encoding() -> None:
     """The answer to HEAD has no body, whatever its headers say."""
     with serving({"/": send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n")}) as web:
-        answer = fetch(f"{web.url}/", method="HEAD")
-    assert (answer.status, answer.body, answer.unread) == (200, b"", None)
+        response = fetch(f"{web.url}/", method="HEAD")
+    assert (response.status, response.body, response.unread) == (200, b"", None)
 
 
 def test_another_http() -> None:
@@ -449,9 +454,9 @@ def test_a_gzip_bomb() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join([*(packer.compress(b"\0" * 10_000_000) for _ in range(50)), packer.flush()])
     with serving({"/": Reply(200, bomb, {"Content-Encoding": "gzip"})}) as web, \
-         http.open_stream(http.Request(web.url, limit=1_000_000), time.monotonic() + 10) as stream:  # fmt: skip
+         client.open_stream(client.Request(web.url, limit=1_000_000), time.monotonic() + 10) as stream:  # fmt: skip
         sizes: list[int] = []
-        with pytest.raises(http.TooLarge):
+        with pytest.raises(client.BodyTooLargeError):
             sizes.extend(len(piece) for piece in stream.chunks())
     assert sum(sizes) == 1_000_000
     assert max(sizes) <= 65536
@@ -467,8 +472,12 @@ def test_redirects() -> None:
     with serving(routes) as web:
         assert fetch(f"{web.url}/a").status == 302
         assert fetch(f"{web.url}/a", redirects=1).status == 303
-        answer = fetch(f"{web.url}/a", redirects=2, method="POST", body=b"x")
-        assert ("c", f"{web.url}/c", (f"{web.url}/a", f"{web.url}/b")) == (answer.text(), answer.url, answer.history)
+        response = fetch(f"{web.url}/a", redirects=2, method="POST", body=b"x")
+        assert ("c", f"{web.url}/c", (f"{web.url}/a", f"{web.url}/b")) == (
+            response.text(),
+            response.url,
+            response.history,
+        )
         assert (web.requests[-1].method, web.requests[-1].body) == ("GET", b"")
 
 
@@ -525,7 +534,7 @@ def test_redirects_that_lead_elsewhere(location: str) -> None:
 )
 def test_charsets(kind: str, body: bytes, text: str) -> None:
     """Text is decoded by its charset; a wrong one breaks nothing."""
-    assert text == http.decode_text(body, kind)
+    assert text == client.decode_text(body, kind)
 
 
 @pytest.mark.parametrize(
@@ -554,7 +563,7 @@ def test_a_charset_costs_no_time() -> None:
     body = b"-".join([b"a" * 60] * 2**14)
     began = time.monotonic()
     for charset in ("punycode", "idna", "unicode_escape", "zlib", "bz2", "hex", "rot13", "undefined", "mbcs"):
-        http.decode_text(body, f"text/plain; charset={charset}")
+        client.decode_text(body, f"text/plain; charset={charset}")
     assert time.monotonic() - began < LATE
 
 
@@ -562,12 +571,12 @@ def test_a_charset_costs_no_time() -> None:
 def test_no_json(text: str) -> None:
     """What is no JSON is a ValueError, also where it is nested too deeply."""
     with pytest.raises(ValueError, match=r"."):
-        http.parse_json(text)
+        client.parse_json(text)
 
 
 def test_huge_numbers() -> None:
     """Numbers too long for an integer become floats."""
-    assert [10**300, float("inf"), float("inf")] == http.parse_json(f"[1{'0' * 300}, 1e999, 1{'0' * 5000}]")
+    assert [10**300, float("inf"), float("inf")] == client.parse_json(f"[1{'0' * 300}, 1e999, 1{'0' * 5000}]")
 
 
 def test_importing_is_cheap() -> None:

@@ -10,10 +10,11 @@ from types import ModuleType
 import pytest
 import yaml
 
-from gate.commands import _inputs, merge, run
+from gate.action import inputs
+from gate.commands import merge, run
 from gate.publish.outputs import outputs
-from tests.parts import reports
 from tests.runner.manifest import read
+from tests.support import reports
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -49,19 +50,19 @@ def test_the_outputs_of_the_code() -> None:
 
 def test_the_inputs_of_the_code() -> None:
     """The code reads the inputs of the action, and no other."""
-    options = {**_inputs.LINES, **_inputs.REPORTS, **_inputs.PUBLISHING, **_inputs.VALUES, **_inputs.MERGING}
-    assert {*options, *_inputs.APART} == set(ACTION["inputs"])
+    options = {**inputs.LINES, **inputs.REPORTS, **inputs.PUBLISHING, **inputs.VALUES, **inputs.MERGING}
+    assert {*options, *inputs.APART} == set(ACTION["inputs"])
 
 
 @pytest.mark.parametrize(
-    ("command", "own"), [(run, {**_inputs.LINES, **_inputs.VALUES}), (merge, _inputs.MERGING)], ids=["run", "merge"]
+    ("command", "own"), [(run, {**inputs.LINES, **inputs.VALUES}), (merge, inputs.MERGING)], ids=["run", "merge"]
 )
 def test_each_input_is_an_option(command: ModuleType, own: dict[str, str]) -> None:
     """What an input becomes is an option of the command that the mode stands for."""
     parser = argparse.ArgumentParser()
     command.arguments(parser)
     options = {name for action in parser._actions for name in action.option_strings}
-    assert {*own.values(), *_inputs.REPORTS.values(), *_inputs.PUBLISHING.values()} - options == set()
+    assert {*own.values(), *inputs.REPORTS.values(), *inputs.PUBLISHING.values()} - options == set()
 
 
 def test_the_defaults_of_the_command_line() -> None:
@@ -70,13 +71,13 @@ def test_the_defaults_of_the_command_line() -> None:
     run.arguments(parser)
     manifest = read(ROOT / "action.yml")
     environment = {f"INPUT_{name.upper()}": value for name, value in manifest.inputs.items()}
-    given = vars(parser.parse_args(_inputs.words(environment)[1:]))
+    given = vars(parser.parse_args(inputs.main_step_arguments(environment)[1:]))
     given.pop("_files", None)
     assert given == vars(parser.parse_args([]))
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"),
+    ("given", "words"),
     [
         ({}, ["run"]),
         ({"file": "a.yml\n\n  b c.yml \n"}, ["run", "--file=a.yml", "--file=b c.yml"]),
@@ -87,9 +88,9 @@ def test_the_defaults_of_the_command_line() -> None:
         ({"mode": "merge", "expect": "a\nb", "publish": "none"}, ["merge", "--expect=a b", "--publish=none", "--"]),
     ],
 )
-def test_words(inputs: dict[str, str], words: list[str]) -> None:
+def test_words(given: dict[str, str], words: list[str]) -> None:
     """Inputs become options; no value can become an option of its own."""
-    assert _inputs.words({f"INPUT_{name.upper()}": value for name, value in inputs.items()}) == words
+    assert inputs.main_step_arguments({f"INPUT_{name.upper()}": value for name, value in given.items()}) == words
 
 
 def test_the_post_step_is_the_same_image() -> None:

@@ -6,20 +6,20 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from gate.language import LANGUAGES, language, translate
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
+from gate.i18n.language import LANGUAGES, language, translate
 
 
 def test_arguments_are_never_translated() -> None:
     """What was observed stays as it is, also when it reads like one of our texts or like a place."""
-    seen = say("{item}: {message}", item="NO-GO {message}", message="Nothing")
-    assert translate(seen, "fr") == "NO-GO {message}\N{NO-BREAK SPACE}: Nothing"
+    observation = msg("{item}: {message}", item="NO-GO {message}", message="Nothing")
+    assert translate(observation, "fr") == "NO-GO {message}\N{NO-BREAK SPACE}: Nothing"
 
 
 def test_messages_in_messages_are_translated() -> None:
     """A message that is an argument is put into the language, too."""
-    inner = say("expected {wanted}, got {got}", wanted=200, got=503)
-    text = translate(say("{place}: expected {wanted}, got {got}", place="status", wanted=inner, got=1), "fr")
+    inner = msg("expected {wanted}, got {got}", wanted=200, got=503)
+    text = translate(msg("{place}: expected {wanted}, got {got}", place="status", wanted=inner, got=1), "fr")
     assert text == "status\N{NO-BREAK SPACE}: attendu attendu 200, obtenu 503, obtenu 1"
 
 
@@ -48,8 +48,8 @@ def test_forms_of_a_language(code: str) -> None:
         words.duration(2.1),
         words.duration(0.09),
         words.duration(90),
-        words.message(say("{size}", size="8.0 KiB")),
-        words.message(say("{port}", port=8080)),
+        words.message(msg("{size}", size="8.0 KiB")),
+        words.message(msg("{port}", port=8080)),
         words.colon,
     )
     assert tuple(form.replace("_", "\N{NO-BREAK SPACE}") for form in FORMS[code]) == made
@@ -66,7 +66,7 @@ def test_dates_of_a_language(code: str) -> None:
     """Dates have the language's form; a French message has no ISO date in it."""
     words = language(code)
     moment = words.moment(datetime(2025, 12, 15, 14, 36, 54, tzinfo=UTC))
-    assert DAYS[code] == (moment, words.day(date(2026, 3, 31)), words.message(say("{day}", day="2026-03-31")))
+    assert DAYS[code] == (moment, words.day(date(2026, 3, 31)), words.message(msg("{day}", day="2026-03-31")))
 
 
 def test_an_unknown_language_is_english() -> None:

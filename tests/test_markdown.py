@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gate.markdown import sections
+from gate.source.markdown import sections
 
 TEXT = """---
 title: x

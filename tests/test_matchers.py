@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate.decode.structs import Unfilled, ValidationErrors, decode_all_errors
 from gate.matchers import (
     MISSING,
     CountMatcher,
@@ -21,7 +22,6 @@ from gate.matchers import (
     StatusMatcher,
     TextMatcher,
 )
-from gate.written import Mistaken, Unfilled, read
 
 NAN = float("nan")
 
@@ -94,8 +94,8 @@ def test_sentences(spec: Any, value: Any, sentence: str) -> None:
                                   {"matches": "(?s)^.*$"}, {"matches": r"\A"}])  # fmt: skip
 def test_matchers_that_can_not_fail_or_not_work(spec: Any) -> None:
     """A matcher that matches anything or nothing, or can't be understood, is an error when loaded."""
-    with pytest.raises(Mistaken):
-        read(spec, Matcher)
+    with pytest.raises(ValidationErrors):
+        decode_all_errors(spec, Matcher)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_patterns_that_are_not_found(pattern: str, text: str) -> None:
 )
 def test_patterns_that_are_none(pattern: str, why: str) -> None:
     """What RE2 cannot read is told when loaded, and so is that another engine may."""
-    with pytest.raises(Mistaken) as caught:
-        read({"matches": pattern}, Matcher)
+    with pytest.raises(ValidationErrors) as caught:
+        decode_all_errors({"matches": pattern}, Matcher)
     assert f"expected a regular expression after 'matches': {why}" in str(caught.value)
 
 
@@ -187,13 +187,13 @@ def test_a_value_that_is_huge_is_cut() -> None:
 )
 def test_narrower(narrow: Any, wide: Any, expected: bool) -> None:
     """One matcher is narrower than another where all that it takes is taken by the other, as their forms tell."""
-    assert Matcher(narrow).narrows(Matcher(wide)) is expected
+    assert Matcher(narrow).is_stricter_than(Matcher(wide)) is expected
 
 
 def refused(kind: type[Matcher], spec: Any) -> str:
     """What a matcher that makes no sense is told."""
-    with pytest.raises(Mistaken) as caught:
-        read(spec, kind)
+    with pytest.raises(ValidationErrors) as caught:
+        decode_all_errors(spec, kind)
     return str(caught.value)
 
 
@@ -309,7 +309,7 @@ def test_matchers_that_nothing_or_everything_matches(kind: type[Matcher], spec: 
 )  # fmt: skip
 def test_matchers_of_a_type(kind: type[Matcher], spec: Any, value: Any) -> None:
     """What makes sense is taken, and matches."""
-    assert read(spec, kind).mismatch(value) is None
+    assert decode_all_errors(spec, kind).mismatch(value) is None
 
 
 _BOUNDS = st.dictionaries(st.sampled_from(["gt", "ge", "lt", "le", "equals", "not"]), st.integers(-2, 6), min_size=1)

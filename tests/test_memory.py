@@ -7,14 +7,14 @@ import zlib
 
 import pytest
 
-from gate.masked import masked
-from gate.messages import say
+from gate.core.messages import msg
 from gate.model import ItemResult, Report, Severity, Status, TargetResult
+from gate.redaction.secrets import Redactor
+from gate.redaction.structs import redact_struct
 from gate.render import FORMATS
-from gate.report.document import to_json
-from gate.report.memory import Memory, pack, remember, since, unpack
-from gate.secrets import Secrets
-from tests.parts import reports
+from gate.report.serialization import to_json
+from gate.report.snapshot import Snapshot, decode, diff_since, encode, take_snapshot
+from tests.support import reports
 
 
 def report(*items: ItemResult) -> Report:
@@ -24,24 +24,24 @@ def report(*items: ItemResult) -> Report:
 
 def test_what_is_remembered_is_read_back() -> None:
     """Packed and unpacked, a memory is the same."""
-    memory = remember(reports.reserved())
-    assert unpack(pack(memory, 10_000)) == memory
+    memory = take_snapshot(reports.reserved())
+    assert decode(encode(memory, 10_000)) == memory
 
 
 def test_a_packed_memory_can_stand_in_a_hidden_line() -> None:
     """It has no character that could end an HTML comment."""
-    text = pack(remember(reports.hostile()), 10_000)
+    text = encode(take_snapshot(reports.hostile()), 10_000)
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 
 
 def test_a_large_report_is_remembered_in_part() -> None:
     """Where all items are too many, those that did not pass are remembered; where they are too many, nothing is."""
-    memory = remember(reports.many(2000))
-    part = unpack(pack(memory, 3000))
+    memory = take_snapshot(reports.many(2000))
+    part = decode(encode(memory, 3000))
     assert part is not None
     assert (part.complete, len(part.items)) == (False, 200)
-    assert unpack(pack(memory, 200)) == Memory({}, complete=False)
-    changed = since(part, reports.many(10))
+    assert decode(encode(memory, 200)) == Snapshot({}, complete=False)
+    changed = diff_since(part, reports.many(10))
     assert (changed.removed, changed.new) == ((), ())
 
 
@@ -60,7 +60,7 @@ def test_a_large_report_is_remembered_in_part() -> None:
 )
 def test_a_broken_memory_is_none(text: str) -> None:
     """Whatever stands there, it is a memory or none; what would unpack without end is none."""
-    assert unpack(text) is None
+    assert decode(text) is None
 
 
 def test_weakened() -> None:
@@ -68,27 +68,27 @@ def test_weakened() -> None:
     before = [reports.item(name, name) for name in ("advisory", "longer", "waived", "same")]
     after = [
         reports.item("advisory", "advisory", severity=Severity.ADVISORY),
-        reports.item("longer", "longer").but(within=60.0),
+        reports.item("longer", "longer").replace(within=60.0),
         reports.item("waived", "waived", Status.FAIL, waiver=reports.WAIVER),
         reports.item("same", "same"),
     ]
-    found = since(remember(report(*before)), report(*after))
+    found = diff_since(take_snapshot(report(*before)), report(*after))
     assert [item.id for item in found.weakened] == ["advisory", "longer", "waived"]
 
 
 def test_nothing_changed() -> None:
     """The same report twice: no change."""
-    assert not since(remember(reports.all_down()), reports.all_down())
+    assert not diff_since(take_snapshot(reports.all_down()), reports.all_down())
 
 
 def test_masked_everywhere() -> None:
     """A secret is hidden in titles, messages, evidence, addresses and logs; words of ours stay, also where equal."""
     item = reports.item(
-        "a", "has hunter22", Status.FAIL, say("{text}", text="hunter22"), evidence=reports.proof("hunter22")
+        "a", "has hunter22", Status.FAIL, msg("{text}", text="hunter22"), evidence=reports.proof("hunter22")
     )
-    target = TargetResult(name="api", address="http://me:pw12@x/", ready=True, message=say("up"), log="hunter22")
-    given = report(item).but(targets=(target,), notes=(say("{x}", x="hunter22"),))
-    found = masked(given, Secrets(["hunter22", "complete", "fail"]))
+    target = TargetResult(name="api", address="http://me:pw12@x/", ready=True, message=msg("up"), log="hunter22")
+    given = report(item).replace(targets=(target,), notes=(msg("{x}", x="hunter22"),))
+    found = redact_struct(given, Redactor(["hunter22", "complete", "fail"]))
     text = to_json(found)
     assert ("hunter22" in text, "pw12" in text) == (False, False)
     assert (found.ended, found.items[0].status) == ("complete", Status.FAIL)
@@ -96,11 +96,11 @@ def test_masked_everywhere() -> None:
 
 def test_masking_nothing_changes_nothing() -> None:
     """Without a secret in it a report stays as it is."""
-    assert masked(reports.all_down(), Secrets(["not-there"])) == reports.all_down()
+    assert redact_struct(reports.all_down(), Redactor(["not-there"])) == reports.all_down()
 
 
 @pytest.mark.parametrize("name", ["md", "summary", "html", "comment", "terminal"])
 def test_notes_are_shown(name: str) -> None:
     """What people should know stands in every format for people."""
-    given = reports.go().but(notes=(say("Mind the gap"),))
-    assert "Mind the gap" in FORMATS.module(name).render(given, "en")
+    given = reports.go().replace(notes=(msg("Mind the gap"),))
+    assert "Mind the gap" in FORMATS.import_module(name).render(given, "en")

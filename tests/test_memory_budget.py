@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gate import memory_budget
-from gate.memory_budget import Budget, Lease
-from tests.parts.web import Reply, serving
+from gate.runtime import memory_budget
+from gate.runtime.memory_budget import Budget, Lease
+from tests.support.web import Reply, serving
 
 WAIT = 60.0
 QUERIES = 12

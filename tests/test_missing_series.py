@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from gate.checks._prometheus import Presence
-from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
-from gate.prometheus.missing_series import Matcher, Selector, missing, selectors
-from tests.parts.services import Service, prometheus_running
+from gate.checks.prometheus_queries import Presence
+from gate.prometheus.client import Api, LoadedGroup, LoadedRule, PrometheusError
+from gate.prometheus.missing_series import Matcher, Selector, missing_selectors, selectors
+from tests.support.services import Service, prometheus_running
 
 CONFIG = """
 global: {scrape_interval: 1s, evaluation_interval: 1s}
@@ -114,7 +114,7 @@ def has(selector: Selector) -> bool:
 )
 def test_missing(expression: str, lacks: list[str]) -> None:
     """The selectors are named that keep an expression from firing, exactly as it writes them, and no others."""
-    assert [str(selector) for selector in missing(expression, has)] == lacks
+    assert [str(selector) for selector in missing_selectors(expression, has)] == lacks
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_long_chain_is_read_in_time() -> None:
     """A thousand operators need neither a deep stack nor much time."""
     chain = " or ".join(f'up{{job="{number}"}} == 0' for number in range(1000))
     began = time.monotonic()
-    assert len(missing(chain, has)) == 1000
-    assert missing(chain + " or up", has) == ()
+    assert len(missing_selectors(chain, has)) == 1000
+    assert missing_selectors(chain + " or up", has) == ()
     assert time.monotonic() - began < 20
 
 

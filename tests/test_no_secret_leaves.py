@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from gate import charsets
-from gate.evidence import Store
-from gate.output import Hiding
+from gate.decode import charsets
+from gate.redaction.secrets import Redactor
+from gate.redaction.streams import RedactingStream
 from gate.render import FORMATS
-from gate.report.document import to_json
-from gate.secrets import Secrets
+from gate.report.serialization import to_json
+from gate.runtime.evidence import EvidenceStore
 from tests.github.fixtures import github
 from tests.github.server import HEAD, TOKEN, Fault, GitHub
-from tests.parts import reports
-from tests.parts.web import Reply, serving
+from tests.support import reports
+from tests.support.web import Reply, serving
 from tests.test_publish_run import ROOT, Runner
 
 __all__ = ["github"]
@@ -214,8 +214,8 @@ def test_a_secret_filled_into_an_id(tmp_path: Path, github: GitHub) -> None:
 
 def test_a_run(tmp_path: Path, github: GitHub) -> None:
     """Nothing leaves with what a run writes, says and asks, nor with the commands that read the same files."""
-    answer = json.dumps({"status": "error", "error": LEAKS + DENSE[:9000]})
-    routes = {"/says": Reply(body=LEAKS), "/dense": Reply(body=DENSE), "/api/v1/query": Reply(body=answer)}
+    response = json.dumps({"status": "error", "error": LEAKS + DENSE[:9000]})
+    routes = {"/says": Reply(body=LEAKS), "/dense": Reply(body=DENSE), "/api/v1/query": Reply(body=response)}
     runner = planted(tmp_path, github)
     with serving(routes) as web:
         runner.write("prodgate.yml", checklist(web.url))
@@ -236,8 +236,8 @@ def leaky(tmp_path: Path, github: GitHub) -> Runner:
     """A report of somebody who hid nothing, in the hands of a job that knows what is secret."""
     runner = planted(tmp_path, github)
     made = reports.hostile(text=f"{LEAKS}{DENSE[:9000]}", name=SECRETS["API_TOKEN"])
-    source = made.source.but(commit=HEAD)
-    runner.write("parts/one/report.json", to_json(made.but(source=source)))
+    source = made.source.replace(commit=HEAD)
+    runner.write("parts/one/report.json", to_json(made.replace(source=source)))
     return runner
 
 
@@ -249,7 +249,7 @@ def test_a_merge(leaky: Runner, github: GitHub) -> None:
     assert leaking({"log": log, "github": requests(github), **left}) == []
 
 
-@pytest.mark.parametrize("format", FORMATS.names())
+@pytest.mark.parametrize("format", FORMATS.kinds())
 def test_rendered_again(leaky: Runner, format: str) -> None:
     """Nothing leaves that stands in a report that is rendered, on the screen and as a file."""
     _, shown = leaky.run("render", "parts/one/report.json", f"--format={format}")
@@ -297,7 +297,10 @@ def test_a_secret_in_an_id(tmp_path: Path, github: GitHub) -> None:
 
 def test_an_error_that_nobody_expected() -> None:
     """Not even the trace of an error shows it."""
-    program = "from gate.output import hiding\nwith hiding():\n  try: 1 / 0\n  except Exception: import traceback; {}"
+    program = (
+        "from gate.redaction.streams import redact_std_streams as redact\nwith redact():\n"
+        "  try: 1 / 0\n  except Exception: import traceback; {}"
+    )
     call = program.format(f"raise SystemExit(traceback.print_exc() or print({SECRETS['API_TOKEN']!r}))")
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), **SECRETS}
     done = subprocess.run([sys.executable, "-c", call], env=environment, capture_output=True, text=True, check=False)
@@ -306,7 +309,10 @@ def test_an_error_that_nobody_expected() -> None:
 
 def test_the_streams_stay_open() -> None:
     """What was written to before is open afterwards, and nothing is hidden there."""
-    program = "import gc, os\nfrom gate.output import hiding\nwith hiding(): print(os.environ['API_TOKEN'])\n"
+    program = (
+        "import gc, os\nfrom gate.redaction.streams import redact_std_streams as redact\n"
+        "with redact(): print(os.environ['API_TOKEN'])\n"
+    )
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), **SECRETS}
     call = [sys.executable, "-c", f"{program}gc.collect(); print('open')"]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=True)
@@ -318,7 +324,7 @@ def test_a_secret_written_in_pieces() -> None:
     value = SECRETS["API_TOKEN"]
     for at in range(1, len(value)):
         stream = io.StringIO()
-        out = Hiding(stream, Secrets([value]))
+        out = RedactingStream(stream, Redactor([value]))
         for piece in ("it is ", value[:at], value[at:], ", so\n", "end ", value[:at]):
             out.write(piece)
             out.flush()
@@ -337,8 +343,8 @@ def test_evidence_is_decoded_before_it_is_redacted(tmp_path: Path, charset: str)
     body = ("before " + value + " behind").encode(charset)
     shown = charsets.readable(body, charset)
     assert shown.lstrip("\ufeff") == f"before {value} behind"
-    store = Store(tmp_path, Secrets([value]))
-    kept = store.keep("answer.txt", shown.encode())
+    store = EvidenceStore(tmp_path, Redactor([value]))
+    kept = store.save("answer.txt", shown.encode())
     assert kept is not None
     assert (tmp_path / kept.path).read_text().lstrip("\ufeff") == "before *** behind"
 
@@ -347,7 +353,7 @@ def test_evidence_is_decoded_before_it_is_redacted(tmp_path: Path, charset: str)
 def test_files_are_decoded_before_they_are_redacted(tmp_path: Path, charset: str) -> None:
     """A file that shows its encoding, such as XML by its declaration, is kept as text without the secret."""
     text = f'<?xml version="1.0" encoding="{charset}"?><a>tok+5ecret-aaaé</a>'
-    store = Store(tmp_path, Secrets(["tok+5ecret-aaaé"]))
-    kept = store.keep("results.xml", text.encode(charset))
+    store = EvidenceStore(tmp_path, Redactor(["tok+5ecret-aaaé"]))
+    kept = store.save("results.xml", text.encode(charset))
     assert kept is not None
     assert "<a>***</a>" in (tmp_path / kept.path).read_text()

@@ -23,11 +23,11 @@ from typing import Any, Protocol
 import docker as engine_sdk
 import pytest
 
-from tests.parts import engine, images
-from tests.parts.folder import NOTICED
-from tests.parts.services import free_port
-from tests.parts.staging import SERVES, docker, look
 from tests.runner.job import Job, Service
+from tests.support import engine, images
+from tests.support.folder import NOTICED
+from tests.support.services import free_port
+from tests.support.staging import SERVES, docker, look
 
 ROOT = Path(__file__).parent.parent
 PYTHON = "/opt/prodgate/bin/python"
@@ -273,10 +273,10 @@ def span(gate: Gate) -> float:
     wait_for(gate, "fault:")
     began = time.monotonic()
     wait_for(gate, "drill:")
-    took = time.monotonic() - began
+    duration = time.monotonic() - began
     while not gate.over():
         time.sleep(0.05)
-    return took
+    return duration
 
 
 def proved(gate: Gate) -> str:

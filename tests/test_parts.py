@@ -10,8 +10,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from tests.parts import engine, images
-from tests.parts.services import Postgres, Service, answers, postgres_running, redis_running
+from tests.support import engine, images
+from tests.support.services import Postgres, Service, answers, postgres_running, redis_running
 
 CONFIG = "global: {scrape_interval: 1s}\nrule_files: [rules.yml]\n"
 VERSIONS = {
@@ -48,8 +48,8 @@ def test_redis() -> None:
 def test_prometheus(prometheus: Callable[..., Service]) -> None:
     """Prometheus comes up with the rules that it is given."""
     service = prometheus(CONFIG, RULES)
-    with urllib.request.urlopen(f"{service.url}/api/v1/rules") as answer:
-        assert [group["name"] for group in json.load(answer)["data"]["groups"]] == ["g"]
+    with urllib.request.urlopen(f"{service.url}/api/v1/rules") as response:
+        assert [group["name"] for group in json.load(response)["data"]["groups"]] == ["g"]
 
 
 def test_a_service_that_does_not_come_up(prometheus: Callable[..., Service]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.parts import engine, images, staging
-from tests.parts.staging import checklist, look, outcome
 from tests.runner.job import Job
+from tests.support import engine, images, staging
+from tests.support.staging import checklist, look, outcome
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills")]
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from gate.process import Finished, Kept, environment, run, start
+from gate.runtime.processes import BoundedOutput, CompletedCommand, environment, run, start
 
 LATE = 8.0
 """Seconds after which a command has not been ended by its deadline, however busy the machine."""
 
 
-def go(script: str, tmp_path: Path, *, within: float = 30.0, cancelled: threading.Event | None = None) -> Finished:
+def go(
+    script: str, tmp_path: Path, *, within: float = 30.0, cancelled: threading.Event | None = None
+) -> CompletedCommand:
     """Runs a shell script, at most so many seconds."""
     began = time.monotonic()
     done = run(
@@ -50,7 +52,7 @@ def gone(pid: int) -> bool:
 def test_outputs(tmp_path: Path) -> None:
     """Exit code and both outputs come back, apart and together."""
     done = go("echo one; echo two >&2; exit 3", tmp_path)
-    assert (done.code, done.ended, done.signal) == (3, "exit", None)
+    assert (done.returncode, done.end_reason, done.signal) == (3, "exit", None)
     assert (done.stdout.text(), done.stderr.text()) == ("one\n", "two\n")
     assert sorted(done.output.text().split()) == ["one", "two"]
 
@@ -59,7 +61,7 @@ def test_large_outputs_of_both_kinds(tmp_path: Path) -> None:
     """Megabytes on both outputs, one after the other and mixed, do not block."""
     script = "import sys\nfor n in range(200):\n sys.stderr.write('e' * 50000)\nsys.stdout.write('o' * 10**7)"
     done = run([sys.executable, "-c", script], deadline=time.monotonic() + 60, cwd=tmp_path, env=environment({}))
-    assert (done.code, done.stdout.total, done.stderr.total) == (0, 10**7, 10**7)
+    assert (done.returncode, done.stdout.total, done.stderr.total) == (0, 10**7, 10**7)
     assert len(done.stderr.text()) < 300_000
 
 
@@ -71,7 +73,7 @@ def test_no_input(tmp_path: Path) -> None:
 def test_a_time_limit(tmp_path: Path) -> None:
     """A command that goes on is ended, and what it wrote until then is kept."""
     done = go("echo begun; sleep 60", tmp_path, within=0.5)
-    assert (done.ended, done.stdout.text(), done.signal) == ("timeout", "begun\n", "SIGTERM")
+    assert (done.end_reason, done.stdout.text(), done.signal) == ("timeout", "begun\n", "SIGTERM")
 
 
 def test_a_command_that_will_not_end(tmp_path: Path) -> None:
@@ -91,16 +93,16 @@ def test_the_whole_group_ends(tmp_path: Path) -> None:
 def test_a_grandchild_that_holds_the_output(tmp_path: Path) -> None:
     """A command that leaves a process behind is not waited for beyond its own end, and that process is ended."""
     done = go("sleep 60 & echo $!", tmp_path)
-    assert (done.ended, done.code) == ("exit", 0)
-    assert done.took < 30
+    assert (done.end_reason, done.returncode) == ("exit", 0)
+    assert done.duration < 30
     assert gone(int(done.stdout.text()))
 
 
 def test_a_grandchild_in_a_group_of_its_own(tmp_path: Path) -> None:
     """One that left the group still can't block the gate by holding the output."""
     done = go("setsid sleep 20 & echo over", tmp_path)
-    assert (done.ended, done.stdout.text()) == ("exit", "over\n")
-    assert done.took < 15
+    assert (done.end_reason, done.stdout.text()) == ("exit", "over\n")
+    assert done.duration < 15
 
 
 def test_a_cancelled_run(tmp_path: Path) -> None:
@@ -108,14 +110,14 @@ def test_a_cancelled_run(tmp_path: Path) -> None:
     cancelled = threading.Event()
     threading.Timer(0.3, cancelled.set).start()
     done = go("echo $$; sleep 60", tmp_path, within=50, cancelled=cancelled)
-    assert done.ended == "cancelled"
+    assert done.end_reason == "cancelled"
     assert gone(int(done.stdout.text()))
 
 
 def test_an_endless_output(tmp_path: Path) -> None:
     """Output without end is kept from both ends, and ends at the deadline."""
     done = go("echo first; yes", tmp_path, within=0.5)
-    assert done.ended == "timeout"
+    assert done.end_reason == "timeout"
     assert done.stdout.text().startswith("first\n")
     assert len(done.stdout.text()) < 300_000
 
@@ -136,7 +138,7 @@ def test_start_and_wait(tmp_path: Path) -> None:
     assert going.running
     going.stop()
     done = going.wait()
-    assert (done.ended, done.stdout.total, going.running) == ("cancelled", 1000000, False)
+    assert (done.end_reason, done.stdout.total, going.running) == ("cancelled", 1000000, False)
 
 
 def test_a_command_that_is_told_of(tmp_path: Path) -> None:
@@ -149,8 +151,10 @@ def test_a_command_that_is_told_of(tmp_path: Path) -> None:
         return lambda: told.append("gone")
 
     script = "touch begun; echo $$; cat"
-    done = run(["sh", "-c", script], deadline=time.monotonic() + 50, cwd=tmp_path, env=environment({}), born=born)
-    assert (done.code, told) == (0, [done.stdout.text().strip(), "gone"])
+    done = run(
+        ["sh", "-c", script], deadline=time.monotonic() + 50, cwd=tmp_path, env=environment({}), on_group_created=born
+    )
+    assert (done.returncode, told) == (0, [done.stdout.text().strip(), "gone"])
 
 
 def test_a_command_that_cannot_be_told_of(tmp_path: Path) -> None:
@@ -160,7 +164,9 @@ def test_a_command_that_cannot_be_told_of(tmp_path: Path) -> None:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        start(["touch", "begun"], deadline=time.monotonic() + 5, cwd=tmp_path, env=environment({}), born=born)
+        start(
+            ["touch", "begun"], deadline=time.monotonic() + 5, cwd=tmp_path, env=environment({}), on_group_created=born
+        )
     time.sleep(0.2)
     assert not (tmp_path / "begun").exists()
 
@@ -168,13 +174,13 @@ def test_a_command_that_cannot_be_told_of(tmp_path: Path) -> None:
 def test_a_command_without_its_gate(tmp_path: Path) -> None:
     """Where the gate dies before it has written the group down, the command never begins."""
     dies = (
-        "import os, sys; from pathlib import Path; from gate.process import start\n"
+        "import os, sys; from pathlib import Path; from gate.runtime.processes import start\n"
         "start(['touch', 'begun'], deadline=1e9, cwd=Path('.'), env=dict(os.environ), born=lambda pid: os._exit(7))"
     )
     found = {**environment({}), "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = run([sys.executable, "-c", dies], deadline=time.monotonic() + 50, cwd=tmp_path, env=found)
     time.sleep(0.2)
-    assert (done.code, (tmp_path / "begun").exists()) == (7, False), done.stderr.text()
+    assert (done.returncode, (tmp_path / "begun").exists()) == (7, False), done.stderr.text()
 
 
 @pytest.mark.parametrize(("program", "error"), [("no-such", FileNotFoundError), ("./plain", PermissionError)])
@@ -182,7 +188,7 @@ def test_a_command_that_is_told_of_and_not_there(program: str, error: type[OSErr
     """One that can't be started is the same OSError, and its group is not told."""
     (tmp_path / "plain").write_text("no program")
     with pytest.raises(error):
-        run([program], deadline=time.monotonic() + 5, cwd=tmp_path, env=environment({}), born=pytest.fail)
+        run([program], deadline=time.monotonic() + 5, cwd=tmp_path, env=environment({}), on_group_created=pytest.fail)
 
 
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 19, 20, 21, 1000])
@@ -190,7 +196,7 @@ def test_a_command_that_is_told_of_and_not_there(program: str, error: type[OSErr
 def test_kept(size: int, piece: int) -> None:
     """Up to the limit all is kept; beyond it, both ends, with a line that says how much is missing."""
     data = bytes(48 + n % 10 for n in range(size))
-    kept = Kept(20)
+    kept = BoundedOutput(20)
     for at in range(0, size, piece):
         kept.add(data[at : at + piece])
     gap = f"\n[... {size - 20} bytes cut ...]\n"
@@ -221,7 +227,7 @@ def test_no_secret_is_left_at_the_start_of_an_end(before: int) -> None:
     """Wherever the end that is kept begins in an address, in a text without lines, its password is hidden."""
     address = "https://ünter:JJJJABCDEF@db/"
     for after in range(500 - len(address), 520):
-        kept = Kept(1000)
+        kept = BoundedOutput(1000)
         said = ("x" * 500 + "é" * before + address + "y" * after).encode()
         for at in range(0, len(said), 333):
             kept.add(said[at : at + 333])
@@ -231,7 +237,7 @@ def test_no_secret_is_left_at_the_start_of_an_end(before: int) -> None:
 
 def test_an_end_that_was_broken_off() -> None:
     """Of a long output that was broken off, the end has no secret that its own end has torn."""
-    kept = Kept(1000)
+    kept = BoundedOutput(1000)
     kept.add(b"x" * 2000 + b" https://me:JJJJABC")
     kept.broken_off = True
     assert kept.text().endswith(" https://***")

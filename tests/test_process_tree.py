@@ -15,11 +15,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gate.process import environment, run, start
-from gate.process_tree import MARK, Seen, end, members_of_run, send, tree_of
+from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessInfo, kill_processes, members_of_run, send_signal, tree_of
+from gate.runtime.processes import environment, run, start
 from gate.staging.process import Process
-from tests.parts.folder import until
-from tests.parts.services import Postgres, postgres_prepared
+from tests.support.folder import until
+from tests.support.services import Postgres, postgres_prepared
 
 DAEMON = """
 import os, sys, time
@@ -73,7 +73,7 @@ def test_no_daemon_outlives_its_command(tmp_path: Path, seconds: str, sheds: str
         cwd=tmp_path,
         env=environment({}),
     )
-    assert done.code == code
+    assert done.returncode == code
     assert done.stdout.text().split(), "the daemon never ran"
     assert sleeping(seconds) == []
 
@@ -82,7 +82,7 @@ def test_no_daemon_outlives_the_time_of_its_command(tmp_path: Path, seconds: str
     """A command that is ended at its deadline takes its daemons with it."""
     script = SHEDS["everything"].format(seconds=seconds, python=sys.executable)
     done = run(["sh", "-c", f"{script}; sleep 60"], deadline=time.monotonic() + 2, cwd=tmp_path, env=environment({}))
-    assert (done.ended, sleeping(seconds)) == ("timeout", [])
+    assert (done.end_reason, sleeping(seconds)) == ("timeout", [])
 
 
 def test_a_command_that_may_leave_something(tmp_path: Path, seconds: str) -> None:
@@ -91,14 +91,18 @@ def test_a_command_that_may_leave_something(tmp_path: Path, seconds: str) -> Non
 
     def leave(more: dict[str, str]) -> None:
         start(
-            ["sh", "-c", script], deadline=time.monotonic() + 60, cwd=tmp_path, env=environment(more), leaves=True
+            ["sh", "-c", script],
+            deadline=time.monotonic() + 60,
+            cwd=tmp_path,
+            env=environment(more),
+            keep_background_processes=True,
         ).wait()
 
     leave({})
-    leave({MARK: "this run"})
-    leave({MARK: "another run"})
+    leave({RUN_ID_VARIABLE: "this run"})
+    leave({RUN_ID_VARIABLE: "another run"})
     assert len(sleeping(seconds)) == 3
-    assert end(lambda: members_of_run("this run"), (signal.SIGKILL,)) == []
+    assert kill_processes(lambda: members_of_run("this run"), (signal.SIGKILL,)) == []
     assert len(sleeping(seconds)) == 2
 
 
@@ -119,7 +123,7 @@ def test_commands_side_by_side(tmp_path: Path, seconds: str) -> None:
 def test_a_number_that_is_another_process_now(seconds: str) -> None:
     """A signal goes to the process that was seen, and not to another one with its number."""
     with subprocess.Popen(["sleep", seconds]) as child:
-        send(Seen(child.pid, "S", os.getpid(), child.pid, child.pid, "1"), signal.SIGKILL)
+        send_signal(ProcessInfo(child.pid, "S", os.getpid(), child.pid, child.pid, "1"), signal.SIGKILL)
         time.sleep(0.2)
         assert child.poll() is None
         child.kill()
@@ -147,7 +151,7 @@ def started(command: list[str], folder: Path) -> Iterator[Process]:
     try:
         yield process
     finally:
-        process.close()
+        process.terminate()
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -205,7 +209,7 @@ def test_a_paused_postgresql(prepared: Postgres) -> None:
         assert process.paused()[0] == 0
 
 
-@pytest.mark.parametrize("end_it", [Process.kill, Process.stop, Process.close])
+@pytest.mark.parametrize("end_it", [Process.kill, Process.stop, Process.terminate])
 def test_an_ended_postgresql(prepared: Postgres, end_it: Callable[[Process], None]) -> None:
     """No process of a PostgreSQL survives it."""
     with started(list(prepared.command), prepared.folder) as process:

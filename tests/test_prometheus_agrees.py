@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from gate.prometheus import config, expressions, rules, templates
-from gate.prometheus.exposition import read
+from gate.prometheus import config, expressions, go_templates, rules
+from gate.prometheus.exposition import parse_exposition
 from gate.prometheus.releases import Release
-from tests.parts.prometheus_files import FILES, ODD, Configurations, expression
-from tests.parts.promtools import Promtool, installed
-from tests.parts.services import prometheus_running
-from tests.parts.web import Reply, Web
+from tests.support.prometheus_files import FILES, ODD, Configurations, expression
+from tests.support.promtools import Promtool, installed
+from tests.support.services import prometheus_running
+from tests.support.web import Reply, Web
 
 TEXT = [
     "# HELP a_total Some \\\\ help\\n.\n", "# TYPE a_total counter\n", 'a_total{x="1",y="b\\"c"} 3\n',
@@ -108,8 +108,8 @@ def scraped(cases: list[bytes], content_type: str) -> list[str]:
 
 
 def active(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        targets: list[dict[str, Any]] = json.load(answer)["data"]["activeTargets"]
+    with urllib.request.urlopen(url, timeout=10) as response:
+        targets: list[dict[str, Any]] = json.load(response)["data"]["activeTargets"]
     return targets
 
 
@@ -128,7 +128,7 @@ def test_expositions(openmetrics: bool) -> None:
     differing, verdicts = [], set()
     for case, refusal in zip(cases, refusals, strict=True):
         theirs = refusal or ("" if openmetrics else checked(case))
-        found = read([case], openmetrics=openmetrics)
+        found = parse_exposition([case], openmetrics=openmetrics)
         ours = [str(problem.reason) for problem in found.problems]
         stricter = (*STRICTER, "is a histogram") if openmetrics else STRICTER
         stated = b"\0" in case or all(any(part in why for part in stricter) for why in ours)
@@ -219,7 +219,9 @@ def test_rule_files(tool: Promtool, tmp_path: Path) -> None:
     ]
     raw = [case.encode() for case in cases]
     refused = tool.refused("rules", tmp_path, raw)
-    found = ["; ".join(str(problem.reason) for problem in rules.read(text, tool.release).problems) for text in raw]
+    found = [
+        "; ".join(str(problem.reason) for problem in rules.parse_rule_file(text, tool.release).problems) for text in raw
+    ]
     assert different(cases, refused, found) == []
     assert {bool(each) for each in refused} == {True, False}
 
@@ -315,7 +317,7 @@ def test_expressions(tool: Promtool, tmp_path: Path) -> None:
     texts = [expression(dice) for _ in range(1500)]
     cases = [json.dumps({"groups": [{"name": "g", "rules": [{"record": "r", "expr": text}]}]}) for text in texts]
     refused = tool.refused("rules", tmp_path, [case.encode() for case in cases])
-    found = [str(expressions.problem(text, tool.release) or "") for text in texts]
+    found = [str(expressions.find_syntax_error(text, tool.release) or "") for text in texts]
     assert different(texts, refused, found) == []
     assert 300 < sum(map(bool, refused)) < len(texts) - 300
 
@@ -334,8 +336,8 @@ def test_newer_keys(more: str) -> None:
 
 def _refused(case: str, release: Release = NEWEST, surroundings: config.Surroundings | None = None) -> str:
     try:
-        config.read(case.encode(), release, surroundings)
-    except config.BadConfig as bad:
+        config.parse_config(case.encode(), release, surroundings)
+    except config.InvalidConfigError as bad:
         return str(bad.reason)
     return ""
 
@@ -372,7 +374,7 @@ def test_templates(tool: Promtool, tmp_path: Path) -> None:
     dice = random.Random(3)
     texts = [*GOOD, *(a_template(dice) for _ in range(1500))]
     _agree_on_rules(tool, tmp_path, texts, "A", lambda text: {"alert": "A", "expr": "up", "annotations": {"s": text}},
-                    lambda text: templates.problem(text, tool.release))  # fmt: skip
+                    lambda text: go_templates.find_syntax_error(text, tool.release))  # fmt: skip
 
 
 def _agree_on_rules(
@@ -416,7 +418,7 @@ def test_strings_of_expressions(tool: Promtool, tmp_path: Path) -> None:
     So is what it has only with a feature flag, wherever blanks, strings and capitals stand.
     """
     _agree_on_rules(tool, tmp_path, STRINGS, "r", lambda text: {"record": "r", "expr": text},
-                    lambda text: expressions.problem(text, tool.release))  # fmt: skip
+                    lambda text: expressions.find_syntax_error(text, tool.release))  # fmt: skip
 
 
 LITERALS = ['"\\q"', '"\\n\\x41\\u00e9"', '"\\x4"', "'ab'", "'a'", "'\\''", "'\\\"'", "'é'", "''", "08", "07", "0o17",
@@ -433,4 +435,4 @@ def test_literals_of_templates(tool: Promtool, tmp_path: Path) -> None:
     """The literals in a template are Go's."""
     texts = [f"{{{{ print {text} }}}}" for text in LITERALS]
     _agree_on_rules(tool, tmp_path, texts, "A", lambda text: {"alert": "A", "expr": "up", "annotations": {"s": text}},
-                    lambda text: templates.problem(text, tool.release))  # fmt: skip
+                    lambda text: go_templates.find_syntax_error(text, tool.release))  # fmt: skip

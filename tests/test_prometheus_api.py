@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gate.prometheus.api import Api, PrometheusError, Series
-from tests.parts.web import Reply, serving
+from gate.prometheus.client import Api, PrometheusError, Series
+from tests.support.web import Reply, serving
 
 
 def reply(data: Any, **more: Any) -> Reply:
@@ -22,8 +22,8 @@ def vector(*samples: dict[str, Any]) -> dict[str, Any]:
     return {"resultType": "vector", "result": [{"metric": {"__name__": "a"}, **sample} for sample in samples]}
 
 
-def query(answer: Reply) -> list[Series]:
-    with serving({"/api/v1/query": answer}) as web:
+def query(response: Reply) -> list[Series]:
+    with serving({"/api/v1/query": response}) as web:
         return Api(web.url, time.monotonic() + 10).query("a")
 
 
@@ -47,8 +47,10 @@ def test_numbers_of_python_alone(text: str) -> None:
 
 def test_a_number_too_large_for_a_float() -> None:
     """An integer of 300 digits and more is refused, not a crash."""
-    answer = Reply(200, '{"status":"success","data":{"groups":[{"name":"g","interval":1%s,"rules":[]}]}}' % ("0" * 350))
-    with serving({"/api/v1/rules": answer}) as web, pytest.raises(PrometheusError, match="a number is missing"):
+    response = Reply(
+        200, '{"status":"success","data":{"groups":[{"name":"g","interval":1%s,"rules":[]}]}}' % ("0" * 350)
+    )
+    with serving({"/api/v1/rules": response}) as web, pytest.raises(PrometheusError, match="a number is missing"):
         Api(web.url, time.monotonic() + 10).rules()
 
 
@@ -74,8 +76,8 @@ def test_warnings_make_a_response_incomplete(path: str, warnings: Any) -> None:
         "alerts": Api.alerts,
         "status/config": Api.config,
     }[path]
-    answer = reply(data, warnings=warnings)
-    with serving({f"/api/v1/{path}": answer}) as web, pytest.raises(PrometheusError, match="may be incomplete"):
+    response = reply(data, warnings=warnings)
+    with serving({f"/api/v1/{path}": response}) as web, pytest.raises(PrometheusError, match="may be incomplete"):
         ask(Api(web.url, time.monotonic() + 10))
     for nothing in ([], None):
         with serving({f"/api/v1/{path}": reply(data, warnings=nothing)}) as web:
@@ -103,8 +105,8 @@ def test_overdue_by_the_clock_of_the_server(ago: float, overdue: bool) -> None:
     group = {"name": "g", "interval": 10, "evaluationTime": 5.0, "rules": [rule]}
     target = {"health": "up", "lastScrape": last, "scrapeInterval": "15s", "labels": {}}
     date = {"Date": format_datetime(NOW, usegmt=True)}
-    answer = Reply(200, reply({"groups": [group], "activeTargets": [target]}).body, date)
-    with serving({"/api/v1/rules": answer, "/api/v1/targets": answer}) as web:
+    response = Reply(200, reply({"groups": [group], "activeTargets": [target]}).body, date)
+    with serving({"/api/v1/rules": response, "/api/v1/targets": response}) as web:
         api = Api(web.url, time.monotonic() + 10)
         found = (api.rules()[0].rules[0].overdue, api.targets()[0].overdue)
     assert [late is not None for late in found] == [overdue, overdue]
@@ -114,14 +116,16 @@ def test_overdue_by_the_clock_of_the_server(ago: float, overdue: bool) -> None:
 def test_a_time_that_cannot_be_read(last: Any) -> None:
     """A time of evaluation that has no zone, or is none, is no answer of Prometheus."""
     rule = {"name": "A", "type": "alerting", "query": "x", "health": "ok", "lastEvaluation": last}
-    answer = reply({"groups": [{"name": "g", "rules": [rule]}]})
-    with serving({"/api/v1/rules": answer}) as web, pytest.raises(PrometheusError, match=r"a (time|text) is missing"):
+    response = reply({"groups": [{"name": "g", "rules": [rule]}]})
+    with serving({"/api/v1/rules": response}) as web, pytest.raises(PrometheusError, match=r"a (time|text) is missing"):
         Api(web.url, time.monotonic() + 10).rules()
 
 
 def test_an_answer_of_nothing_but_objects() -> None:
     """What would take twenty times its size in memory is refused before it is decoded."""
     groups = "{}," * 2_000_001 + "{}"
-    answer = Reply(200, f'{{"status":"success","data":{{"groups":[{groups}]}}}}', {"Content-Type": "application/json"})
-    with serving({"/api/v1/rules": answer}) as web, pytest.raises(PrometheusError, match="lists and objects"):
+    response = Reply(
+        200, f'{{"status":"success","data":{{"groups":[{groups}]}}}}', {"Content-Type": "application/json"}
+    )
+    with serving({"/api/v1/rules": response}) as web, pytest.raises(PrometheusError, match="lists and objects"):
         Api(web.url, time.monotonic() + 60).rules()

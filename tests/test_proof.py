@@ -14,16 +14,17 @@ import msgspec
 import pytest
 
 import gate
-from gate.checks.asked import Asked, ask
-from gate.checks.base import Attachment, Check, Judgement, passed
-from gate.checks.world import World
-from gate.evidence import FILE_LIMIT, FILES_EACH, Store
-from gate.messages import say
-from gate.render.folder import FILES, write
-from gate.report.document import read
-from gate.report.proof import artifacts, seal
-from gate.secrets import Secrets
-from tests.parts import reports
+from gate.checks.base import Attachment, Check, CheckResult, passed
+from gate.checks.context import CheckContext
+from gate.checks.entry import CheckEntry, run_check
+from gate.core.messages import msg
+from gate.redaction.secrets import Redactor
+from gate.render.formats import FILE_NAMES
+from gate.render.output_folder import write_reports
+from gate.report.seal import artifacts, write_seal
+from gate.report.serialization import read_report
+from gate.runtime.evidence import FILE_LIMIT, FILES_PER_ITEM, EvidenceStore
+from tests.support import reports
 
 CHECKLIST = """\
 version: 1
@@ -69,7 +70,7 @@ def statement(folder: Path) -> dict[str, Any]:
 
 def test_evidence_is_listed_with_its_sums(ran: Path) -> None:
     """Every raw file is listed in the report with its size and SHA-256, and every one that is listed is there."""
-    listed = {artifact.path: artifact for artifact in artifacts(read(ran / "out/report.json"))}
+    listed = {artifact.path: artifact for artifact in artifacts(read_report(ran / "out/report.json"))}
     found = {f"evidence/{path.name}": path.read_bytes() for path in (ran / "out/evidence").iterdir()}
     assert listed.keys() == found.keys()
     assert {path: hashlib.sha256(content).hexdigest() for path, content in found.items()} == {
@@ -174,10 +175,10 @@ def test_evidence_that_leads_elsewhere_is_found(ran: Path) -> None:
 def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> None:
     """A page that was replaced is found, though all sums are right, and whatever version is said to have written it."""
     out = ran / "out"
-    report = read(out / "report.json").but(gate=version)
-    write(report, out)
+    report = read_report(out / "report.json").replace(gate=version)
+    write_reports(report, out)
     (out / "report.html").write_text("<h1>GO</h1>")
-    seal(report, out, list(FILES.values()))
+    write_seal(report, out, list(FILE_NAMES.values()))
     done = prodgate(ran, "verify", "out")
     assert (done.returncode, "report.html is not what report.json makes of it" in done.stdout) == (1, True)
     assert ("verify it with that version" in done.stdout) == (version != gate.__version__)
@@ -185,7 +186,7 @@ def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> No
 
 def test_another_version_that_writes_the_same_is_enough(ran: Path) -> None:
     """A report of another version is verified where this one would write the same."""
-    write(read(ran / "out/report.json").but(gate="0.0.0"), ran / "out")
+    write_reports(read_report(ran / "out/report.json").replace(gate="0.0.0"), ran / "out")
     assert prodgate(ran, "verify", "out").returncode == 0
 
 
@@ -201,8 +202,8 @@ def test_a_changed_checkout_is_not_the_commit(ran: Path) -> None:
 def test_a_report_that_was_made_kinder_is_found(tmp_path: Path) -> None:
     """Who changes the verdict, and seals the folder again, still contradicts the items."""
     down = reports.all_down("en")
-    kinder = down.but(verdict=reports.go().verdict)
-    write(kinder, tmp_path / "out")
+    kinder = down.replace(verdict=reports.go().verdict)
+    write_reports(kinder, tmp_path / "out")
     done = prodgate(tmp_path, "verify", "out")
     assert (done.returncode, "the verdict is GO, where the items make it NO-GO" in done.stdout) == (1, True)
 
@@ -229,7 +230,7 @@ def test_a_folder_without_a_report_is_said_to_be_so(tmp_path: Path, content: str
 @pytest.mark.parametrize("report", [reports.all_down, reports.go, reports.reserved, reports.hostile])
 def test_every_report_verifies_as_it_was_written(tmp_path: Path, report: Any) -> None:
     """Every format is made from report.json alone, so rendering it again gives the same bytes, hostile text or not."""
-    write(report("fr"), tmp_path / "out")
+    write_reports(report("fr"), tmp_path / "out")
     done = prodgate(tmp_path, "verify", "out")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -246,7 +247,7 @@ def strict(text: str) -> Any:
 @pytest.mark.parametrize("report", [reports.go, reports.hostile])
 def test_the_document_is_json_as_others_read_it(tmp_path: Path, report: Any) -> None:
     """report.json has no NaN and no infinity in it, whatever a metric says."""
-    write(report("en"), tmp_path / "out")
+    write_reports(report("en"), tmp_path / "out")
     assert strict((tmp_path / "out/report.json").read_text(encoding="utf-8"))["version"] == "prodgate.report/1"
 
 
@@ -256,26 +257,31 @@ class Attaching(Check[None]):
     kind = "attaching"
     summary = "attaches"
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return "GET /"
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         return "curl /"
 
-    def observe(self, world: World) -> None:
+    def observe(self, context: CheckContext) -> None:
         return None
 
-    def judge(self, seen: None) -> Judgement:
-        return passed(say("seen"), answer="short", attachments=(Attachment("response.bin", b"\x00\xff" * 10_000),))
+    def judge(self, observation: None) -> CheckResult:
+        return passed(msg("seen"), response="short", attachments=(Attachment("response.bin", b"\x00\xff" * 10_000),))
 
 
 def test_attachments_of_a_check_are_kept(tmp_path: Path) -> None:
     """What a check attaches is a file of its own, byte by byte, beside its question and its answer."""
-    store = Store(tmp_path, Secrets())
-    world = World(
-        root=tmp_path, targets={}, secrets=Secrets(), deadline=float("inf"), fresh=0, evidence=store.of("a.b")
+    store = EvidenceStore(tmp_path, Redactor())
+    context = CheckContext(
+        root=tmp_path,
+        targets={},
+        secrets=Redactor(),
+        deadline=float("inf"),
+        fresh_after=0,
+        evidence=store.for_owner("a.b"),
     )
-    outcome = ask(Asked(check=Attaching(), within=None, timeout=5.0), world)
+    outcome = run_check(CheckEntry(check=Attaching(), within=None, timeout=5.0), context)
     kept = {artifact.path: (tmp_path / artifact.path).read_bytes() for artifact in outcome.evidence.artifacts}
     assert kept == {
         "evidence/a.b.request.txt": b"GET /\n\n$ curl /\n",
@@ -286,20 +292,20 @@ def test_attachments_of_a_check_are_kept(tmp_path: Path) -> None:
 
 def test_evidence_is_bounded(tmp_path: Path) -> None:
     """A file is cut to both ends, an item has so many files and no more."""
-    keeper = Store(tmp_path, Secrets()).of("a")
-    big = keeper.keep("big", b"first" + b"x" * 2 * FILE_LIMIT + b"last")
+    keeper = EvidenceStore(tmp_path, Redactor()).for_owner("a")
+    big = keeper.save("big", b"first" + b"x" * 2 * FILE_LIMIT + b"last")
     assert big is not None
     assert big.size < FILE_LIMIT + 100
     assert (tmp_path / big.path).read_bytes().endswith(b"last")
-    kept = [keeper.keep("same.txt", b"x") for _ in range(FILES_EACH + 10)]
-    assert len({artifact.path for artifact in kept if artifact}) == FILES_EACH - 1
+    kept = [keeper.save("same.txt", b"x") for _ in range(FILES_PER_ITEM + 10)]
+    assert len({artifact.path for artifact in kept if artifact}) == FILES_PER_ITEM - 1
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "", "..", "\x00", "é" * 500, "CON", "a\nb", "-rf"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     """Whatever an item or an attachment is called, its file stands in the folder."""
-    store = Store(tmp_path / "out", Secrets())
-    kept = [store.keep(name, b"x"), store.of(name).keep(name, b"x"), store.of("a").keep(name, b"x")]
+    store = EvidenceStore(tmp_path / "out", Redactor())
+    kept = [store.save(name, b"x"), store.for_owner(name).save(name, b"x"), store.for_owner("a").save(name, b"x")]
     assert {(tmp_path / "out" / artifact.path).parent for artifact in kept if artifact} == {tmp_path / "out/evidence"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -325,8 +331,8 @@ def test_a_folder_that_is_not_ours_is_left_alone(ran: Path) -> None:
 def test_evidence_that_cannot_be_kept(tmp_path: Path) -> None:
     """Where the evidence can't be written, its store says why, and keeps nothing."""
     (tmp_path / "evidence").write_text("a file in the way")
-    store = Store(tmp_path, Secrets())
-    assert store.keep("a", b"a") is None
+    store = EvidenceStore(tmp_path, Redactor())
+    assert store.save("a", b"a") is None
     assert "could not be written" in str(store.problem)
 
 

@@ -10,25 +10,25 @@ import pytest
 
 from gate.checklist.load import load
 from gate.checklist.models import Checklist, Item
-from gate.checks.base import Check, Judgement, failed, passed
-from gate.checks.world import World
+from gate.checks.base import Check, CheckResult, failed, passed
+from gate.checks.context import CheckContext
+from gate.core.messages import msg
 from gate.matchers import Matcher
-from gate.messages import say
-from gate.run.prove import Proof, prove
-from tests.parts.web import Reply, serving
+from gate.run.mutation import FalsifiabilityResult, check_falsifiability
+from tests.support.web import Reply, serving
 
 API = {"api": {"url": "http://127.0.0.1:1", "ready": {"path": "/"}}}
 READY = {"http": {"target": "api", "path": "/readyz", "status": 200}}
 TRUE = {"command": {"run": ["true"], "exit": 0}}
 
 
-def proof(folder: Path, **item: Any) -> Proof:
+def proof(folder: Path, **item: Any) -> FalsifiabilityResult:
     """The proof of a checklist's one item."""
     section = {"id": "s", "title": "S", "items": [{"id": "a", "title": "A", **item}]}
     checklist = {"version": 1, "service": "shop", "targets": API, "sections": [section]}
     (folder / "prodgate.yml").write_text(json.dumps(checklist))
     loaded = load([str(folder / "prodgate.yml")]).checklist
-    (found,) = prove(loaded, loaded.items, 1)
+    (found,) = check_falsifiability(loaded, loaded.items, 1)
     return found
 
 
@@ -63,17 +63,17 @@ class Careless(Check[None]):
     looked_at: Matcher = Matcher(1)
     ignored: Matcher = Matcher(2)
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return "1 and 2"
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         return "echo 1 2"
 
-    def observe(self, world: World) -> None:
+    def observe(self, context: CheckContext) -> None:
         return None
 
-    def judge(self, seen: None) -> Judgement:
-        return passed(say("1")) if self.looked_at.matches(1) else failed(say("not 1"))
+    def judge(self, observation: None) -> CheckResult:
+        return passed(msg("1")) if self.looked_at.matches(1) else failed(msg("not 1"))
 
 
 def test_an_expectation_that_does_not_matter(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_an_expectation_that_does_not_matter(tmp_path: Path) -> None:
     fields = {"id": "a", "title": "A", "within": None, "timeout": None}
     item = Item(check=Careless(), **fields)
     checklist = Checklist(version=1, service="s", targets={}, sections=[])
-    (found,) = prove(checklist, [item], 1)
+    (found,) = check_falsifiability(checklist, [item], 1)
     assert (found.proven, found.how) == (False, "passes with every target refusing, also with the opposite of ignored")
 
 

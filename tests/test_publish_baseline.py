@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from gate.publish import baseline
-from gate.publish.budget import Budget
+from gate.publish.time_budget import TimeBudget
 from tests.github.fixtures import github, settings
 from tests.github.server import HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
-from tests.parts.web import Reply, Web, reset, serving, trickle
+from tests.support.web import Reply, Web, reset, serving, trickle
 from tests.test_publish_run import GO, NO_GO, WAITS, Runner, states, until
 
 __all__ = ["github"]
@@ -95,8 +95,8 @@ def store(report: bytes) -> Iterator[Web]:
 def test_what_is_missing(github: GitHub, missing: dict[str, str], why: str) -> None:
     """What is not there for asking is named, and GitHub is not asked."""
     known = {"workflow": "prodgate.yml", "branch": "main"} | missing
-    with pytest.raises(baseline.NoBaseline) as refused:
-        baseline.found(settings(github, **known), baseline.Wanted("shop", "gate", ()))
+    with pytest.raises(baseline.BaselineUnavailableError) as refused:
+        baseline.find_baseline(settings(github, **known), baseline.BaselineQuery("shop", "gate", ()))
     assert why in str(refused.value.message)
     assert github.asked == []
 
@@ -272,11 +272,11 @@ def test_a_store_that_does_not_answer(
 
 def test_a_store_without_an_end(github: GitHub) -> None:
     """A store that never comes to an end costs no more than the time that there is for GitHub."""
-    asking = settings(github, workflow="prodgate.yml", budget=Budget(3.0))
+    asking = settings(github, workflow="prodgate.yml", budget=TimeBudget(3.0))
     with serving({"/blob0": trickle(b"HTTP/1.1 200 OK\r\n\r\n")}) as web:
         github.artifact(github.run(), "prodgate", f"{web.url}/blob0?sig=s1gned-eeee")
-        with pytest.raises(baseline.NoBaseline) as caught:
-            baseline.found(asking, baseline.Wanted("shop", "gate", ()))
+        with pytest.raises(baseline.BaselineUnavailableError) as caught:
+            baseline.find_baseline(asking, baseline.BaselineQuery("shop", "gate", ()))
     assert "it took too long" in str(caught.value.message)
 
 

@@ -9,27 +9,27 @@ import time
 
 import pytest
 
-from gate.commands._publishing import kept
-from gate.publish import comment, protection, status
-from gate.publish.budget import HURRY, Budget
-from gate.publish.settings import Patience
+from gate.publish import branch_rules, comment, status
+from gate.publish.session import catch_publish_errors
+from gate.publish.settings import RetryPolicy
+from gate.publish.time_budget import HURRY, TimeBudget
 from tests.github.fixtures import github, settings
 from tests.github.server import TOKEN, Fault, GitHub
-from tests.parts import reports
+from tests.support import reports
 
 __all__ = ["github"]
-CALM = Patience(request=30, pause=0.05, between_writes=0)
+CALM = RetryPolicy(timeout=30, initial_delay=0.05, write_interval=0)
 LIMITED = {"status": 429, "message": "Too many", "times": 99}
 
 
 def test_one_budget_for_all(github: GitHub) -> None:
     """What one purpose has spent is missing for the next: then GitHub is not asked any more, and that is said."""
     github.faults.append(Fault("POST", "statuses", silence=30, times=9))
-    ours = settings(github, budget=Budget(0.5))
-    status.pending(ours)
+    ours = settings(github, budget=TimeBudget(0.5))
+    status.set_pending(ours)
     asked = len(github.asked)
-    (notice,) = status.finished(reports.go(), ours)
-    assert (notice.untold, len(github.asked)) == (True, asked)
+    (notice,) = status.set_verdict(reports.go(), ours)
+    assert (notice.not_published, len(github.asked)) == (True, asked)
     assert "the time for GitHub is over" in str(notice.message)
 
 
@@ -39,21 +39,23 @@ def test_pending_may_spend_a_part_of_it(github: GitHub) -> None:
         Fault("POST", "statuses", headers={"Retry-After": "30"}, **LIMITED),
         Fault("GET", "rules", headers={"Retry-After": "8"}, **LIMITED),
     ]
-    (notice,) = status.pending(settings(github, budget=Budget(), patience=CALM))
+    (notice,) = status.set_pending(settings(github, budget=TimeBudget(), retry_policy=CALM))
     assert "longer than we do" in str(notice.message)
-    assert "longer than we do" in str(protection.note(settings(github, budget=Budget(), patience=CALM)))
+    assert "longer than we do" in str(
+        branch_rules.branch_rule_note(settings(github, budget=TimeBudget(), retry_policy=CALM))
+    )
     assert len(github.asked) == 2
 
 
 def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> None:
     """After a status that was given up neither rules nor comment are tried; after one that was set they are."""
     github.faults.append(Fault("POST", "statuses", headers={"Retry-After": "3600"}, **{**LIMITED, "times": 1}))
-    ours = settings(github, budget=Budget(), patience=CALM)
-    assert status.pending(ours)
-    assert "has just been given up" in str(protection.note(ours))
+    ours = settings(github, budget=TimeBudget(), retry_policy=CALM)
+    assert status.set_pending(ours)
+    assert "has just been given up" in str(branch_rules.branch_rule_note(ours))
     assert "has just been given up" in str(comment.publish(reports.go(), ours)[0].message)
     assert len(github.asked) == 1
-    assert status.finished(reports.go(), ours) == []
+    assert status.set_verdict(reports.go(), ours) == []
     assert comment.publish(reports.go(), ours) == []
     assert len(github.comments) == 1
 
@@ -61,29 +63,29 @@ def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> Non
 def test_a_hurry_drops_what_is_not_the_verdict(github: GitHub) -> None:
     """In the middle of a wait: `pending` is dropped at once, a comment is not begun, the verdict is told."""
     github.faults.append(Fault("POST", "statuses", silence=30))
-    ours = settings(github, budget=Budget(), patience=CALM)
+    ours = settings(github, budget=TimeBudget(), retry_policy=CALM)
 
     def hurry() -> None:
         while not github.asked:
             time.sleep(0.01)
-        ours.budget.hurry()
+        ours.budget.shrink()
 
     threading.Thread(target=hurry).start()
-    (notice,) = status.pending(ours)
+    (notice,) = status.set_pending(ours)
     assert "did not answer" in str(notice.message)
     assert comment.publish(reports.go(), ours) != []
-    assert status.finished(reports.go(), ours) == []
+    assert status.set_verdict(reports.go(), ours) == []
     assert ([one["state"] for one in github.statuses], len(github.asked)) == (["success"], 2)
 
 
 def test_a_hurry_never_gives_time() -> None:
     """It leaves the seconds that a runner gives, and no more than there were."""
-    long, short = Budget(60), Budget(1)
+    long, short = TimeBudget(60), TimeBudget(1)
     for budget in (long, short):
-        budget.hurry()
-        budget.hurry()
-    assert (long.share(None).left, short.share(None).left) == (HURRY, 1)
-    assert long.share(1).left == 0
+        budget.shrink()
+        budget.shrink()
+    assert (long.share(None).remaining, short.share(None).remaining) == (HURRY, 1)
+    assert long.share(1).remaining == 0
 
 
 def test_the_library_is_loaded_before_the_first_request() -> None:
@@ -106,6 +108,6 @@ def test_a_publisher_that_breaks_is_a_notice(github: GitHub, untold: bool, level
     def breaks() -> None:
         raise AttributeError(f"no {TOKEN}")
 
-    (notice,) = kept(settings(github), breaks, untold=untold)
-    assert (notice.level, notice.untold) == (level, untold)
+    (notice,) = catch_publish_errors(settings(github), breaks, untold=untold)
+    assert (notice.level, notice.not_published) == (level, untold)
     assert str(notice.message) == "GitHub was not told: AttributeError: no ***"

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from gate.messages import say
+from gate.core.messages import msg
 from gate.model import Report, Status
 from gate.publish import comment, status
-from gate.publish.budget import Budget
+from gate.publish.time_budget import TimeBudget
 from gate.render.comment import LIMIT, render
 from tests.github.fixtures import github, settings
 from tests.github.server import ACTIONS, HEAD, PAGES, PERSONAL, READ_ONLY, TOKEN, WRITES, Fault, GitHub, User, between
-from tests.parts import reports
+from tests.support import reports
 
 __all__ = ["github"]
 SOMEONE = User("mallory", bot=False)
@@ -28,7 +28,7 @@ def bodies(github: GitHub) -> list[str]:
 def report(**status: Status) -> Report:
     """A report with an item for each name, with that status."""
     items = [
-        reports.item(name, f"Item {name}", state, say("GET / answered {code}", code=500))
+        reports.item(name, f"Item {name}", state, msg("GET / answered {code}", code=500))
         for name, state in status.items()
     ]
     return reports.report([reports.section("all", "All", *items)])
@@ -55,7 +55,7 @@ def test_it_is_found_on_any_page(github: GitHub) -> None:
 
 def test_a_copied_mark_is_not_ours(github: GitHub) -> None:
     """A person's comment with our mark, of a run far in the future, neither stops us nor is written to."""
-    copied = comment.mark_of(reports.go(), settings(github, run=(10**15, 1)))
+    copied = comment.hidden_marker(reports.go(), settings(github, run=(10**15, 1)))
     github.comment(copied, SOMEONE)
     comment.publish(reports.go(), settings(github))
     assert bodies(github)[0] == copied
@@ -64,7 +64,7 @@ def test_a_copied_mark_is_not_ours(github: GitHub) -> None:
 
 def test_a_mark_inside_a_comment_is_not_ours(github: GitHub) -> None:
     """A bot that quotes our mark has not made our comment."""
-    quoted = "> " + comment.mark_of(reports.go(), settings(github, run=(10**15, 1)))
+    quoted = "> " + comment.hidden_marker(reports.go(), settings(github, run=(10**15, 1)))
     github.comment(quoted, User("helper[bot]"))
     comment.publish(reports.go(), settings(github))
     assert bodies(github)[0] == quoted
@@ -73,7 +73,7 @@ def test_a_mark_inside_a_comment_is_not_ours(github: GitHub) -> None:
 
 def test_another_app_s_comment_is_not_ours(github: GitHub) -> None:
     """An app that copies our mark, of any run, neither stops us nor is written to."""
-    marks = [comment.mark_of(reports.go(), settings(github, run=(run, 1))) for run in (4000, 10**15)]
+    marks = [comment.hidden_marker(reports.go(), settings(github, run=(run, 1))) for run in (4000, 10**15)]
     for mark in marks:
         github.comment(mark, User("helper[bot]"))
     assert comment.publish(reports.all_down(), settings(github)) == []
@@ -87,7 +87,7 @@ def test_an_app_s_token(github: GitHub, wished: bool) -> None:
     github.tokens["ghs_app"] = (User("gate-app[bot]"), WRITES)
     for run in (5000, 5001):
         app = settings(github, token="ghs_app", status=wished, run=(run, 1))
-        status.finished(reports.go(), app)
+        status.set_verdict(reports.go(), app)
         assert comment.publish(reports.go(), app) == []
     (made,) = github.comments
     assert (made["user"]["login"], " 5001.1 " in made["body"]) == ("gate-app[bot]", True)
@@ -104,7 +104,7 @@ def test_two_gates_have_two_comments(github: GitHub) -> None:
 def test_a_person_s_token(github: GitHub) -> None:
     """With a person's token our comment is that person's, not one that an app has made."""
     mine = settings(github, token=PERSONAL)
-    github.comment(comment.mark_of(reports.go(), mine), ACTIONS)
+    github.comment(comment.hidden_marker(reports.go(), mine), ACTIONS)
     comment.publish(reports.all_down(), mine)
     comment.publish(reports.go(), mine)
     assert [one["user"]["login"] for one in github.comments] == [ACTIONS.login, "ada"]
@@ -138,7 +138,7 @@ def test_an_older_run_makes_no_comment_after_a_newer(github: GitHub, head: str) 
     github.head = head
     address = "https://github.com/veza/api/actions/runs/5001/attempts/1"
     newer = settings(github, comment="problems", run=(5001, 1), commit=head, run_url=address)
-    assert [*status.finished(reports.go(), newer), *comment.publish(reports.go(), newer)] == []
+    assert [*status.set_verdict(reports.go(), newer), *comment.publish(reports.go(), newer)] == []
     (notice,) = comment.publish(reports.all_down(), settings(github, comment="problems"))
     assert "newer run (5001.1)" in str(notice.message)
     assert github.comments == []
@@ -147,7 +147,7 @@ def test_an_older_run_makes_no_comment_after_a_newer(github: GitHub, head: str) 
 def test_a_change_of_a_reason_is_a_change(github: GitHub) -> None:
     """In mode `changes` another answer is written, and another time that something took is not."""
     for number, text in enumerate(("answered 500 after 3 ms", "answered 500 after 1 min 2 s", "answered 404")):
-        item = reports.item("a", "A", Status.FAIL, say("GET / {text}", text=text))
+        item = reports.item("a", "A", Status.FAIL, msg("GET / {text}", text=text))
         made = reports.report([reports.section("all", "All", item)])
         comment.publish(made, settings(github, comment="changes", run=(5000 + number, 1)))
         assert ("404" in bodies(github)[0], "3 ms" in bodies(github)[0]) == (number == 2, number != 2)
@@ -155,8 +155,8 @@ def test_a_change_of_a_reason_is_a_change(github: GitHub) -> None:
 
 def test_two_at_once_leave_one(github: GitHub) -> None:
     """Where two runs made a comment at the same time, the newer one's stays."""
-    github.comment(comment.written(reports.go(), settings(github, run=(5002, 1)), None))
-    github.comment(comment.written(reports.go(), settings(github, run=(5001, 1)), None))
+    github.comment(comment.comment_body(reports.go(), settings(github, run=(5002, 1)), None))
+    github.comment(comment.comment_body(reports.go(), settings(github, run=(5001, 1)), None))
     comment.publish(reports.all_down(), settings(github))
     (body,) = bodies(github)
     assert " 5002.1 " in body
@@ -202,7 +202,7 @@ def test_what_changed_since_the_last_run(github: GitHub) -> None:
 def test_it_fits_whatever_the_report(github: GitHub) -> None:
     """10,000 items and hostile texts: GitHub takes the comment, which says what is left out."""
     failing = [
-        reports.item(f"many.{n}", f"Item {n} {reports.HOSTILE}", Status.FAIL, say("{t}", t="é" * 2000))
+        reports.item(f"many.{n}", f"Item {n} {reports.HOSTILE}", Status.FAIL, msg("{t}", t="é" * 2000))
         for n in range(2000)
     ]
     sections = [reports.section(f"s{n}", f"Part {n}", *failing[n * 20 : n * 20 + 20]) for n in range(100)]
@@ -238,7 +238,7 @@ def test_the_link_to_the_run_is_the_only_one() -> None:
 def test_a_read_only_token_is_a_warning(github: GitHub) -> None:
     """A fork's token may not comment: a warning, and no more."""
     (notice,) = comment.publish(reports.go(), settings(github, token=READ_ONLY))
-    assert (notice.level, notice.untold) == ("warning", False)
+    assert (notice.level, notice.not_published) == ("warning", False)
     assert "pull-requests: write" in str(notice.message)
 
 
@@ -254,7 +254,7 @@ def test_failing_to_comment_is_a_warning(github: GitHub, fault: dict[str, Any]) 
     """A comment that could not be made changes nothing: the verdict was told by the status."""
     github.faults.append(Fault("POST", "comments", times=1000, **fault))
     (notice,) = comment.publish(reports.go(), settings(github))
-    assert (notice.level, notice.untold) == ("warning", False)
+    assert (notice.level, notice.not_published) == ("warning", False)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -263,8 +263,8 @@ def test_an_answer_that_is_not_github_s(github: GitHub, page: bytes, path: str) 
     """A proxy's page is a warning at most, and breaks nothing."""
     comment.publish(reports.all_down(), settings(github))
     github.faults = between(page, path)
-    notices = comment.publish(reports.go(), settings(github, run=(5001, 1), budget=Budget(0.5)))
-    assert [(notice.level, notice.untold) for notice in notices] in ([], [("warning", False)])
+    notices = comment.publish(reports.go(), settings(github, run=(5001, 1), budget=TimeBudget(0.5)))
+    assert [(notice.level, notice.not_published) for notice in notices] in ([], [("warning", False)])
 
 
 def test_nowhere_to_comment(github: GitHub) -> None:
@@ -275,7 +275,7 @@ def test_nowhere_to_comment(github: GitHub) -> None:
 
 def test_no_comment_has_the_token(github: GitHub) -> None:
     """The token does not stand in a comment, wherever it stands in the report."""
-    item = reports.item("a", f"Title {TOKEN}", Status.FAIL, say("{text}", text=f"it said {TOKEN}"))
+    item = reports.item("a", f"Title {TOKEN}", Status.FAIL, msg("{text}", text=f"it said {TOKEN}"))
     comment.publish(reports.report([reports.section("s", TOKEN, item)]), settings(github))
     (body,) = bodies(github)
     assert TOKEN not in body

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gate.publish.runner_log import PER_TYPE
+from gate.publish.workflow_commands import PER_TYPE
 from tests.github.fixtures import enterprise, github
 from tests.github.server import HEAD, READ_ONLY, REPOSITORY, TOKEN, Fault, GitHub, between
 from tests.runner import files

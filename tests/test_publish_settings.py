@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gate.publish.settings import Settings, settings
+from gate.publish.settings import Settings, publish_settings
 
 TIP, HEAD, BASE = "a" * 40, "b" * 40, "c" * 40
 REPOSITORY = {"default_branch": "main"}
@@ -30,7 +30,7 @@ def made(folder: Path, name: str, payload: dict[str, Any], **more: str) -> Setti
         "GITHUB_RUN_ATTEMPT": "2",
         "GITHUB_REF_TYPE": "branch",
     }
-    return settings({**given, **more}, status=True)
+    return publish_settings({**given, **more}, status=True)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_run(tmp_path: Path) -> None:
 def test_the_token(tmp_path: Path, given: dict[str, str], token: str) -> None:
     """The action's input, else what GitHub's own tools read; it is a secret, also in a traceback."""
     found = made(tmp_path, "push", {}, **given)
-    assert (found.token, found.secrets.hide(token)) == (token, "***" if token else "")
+    assert (found.token, found.secrets.redact(token)) == (token, "***" if token else "")
     assert not token or repr(token) not in repr(found)
 
 
@@ -130,5 +130,5 @@ def test_a_strange_event(tmp_path: Path, payload: Any) -> None:
     """An event of a form that nobody expects is as good as none."""
     found = made(tmp_path, "pull_request", {})
     (tmp_path / "event.json").write_text(json.dumps(payload))
-    again = settings({"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")})
+    again = publish_settings({"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")})
     assert (found.pull, again.pull) == (None, None)

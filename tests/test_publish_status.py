@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from gate.messages import say
-from gate.model import Reason, Report, Verdict
+from gate.core.messages import msg
+from gate.model import Report, Verdict, VerdictReason
 from gate.publish import status
-from gate.publish.budget import Budget
 from gate.publish.settings import Notice
+from gate.publish.time_budget import TimeBudget
 from tests.github.fixtures import enterprise, github, settings
 from tests.github.server import HEAD, PAGES, READ_ONLY, REPOSITORY, Fault, GitHub, between
-from tests.parts import reports
+from tests.support import reports
 
 __all__ = ["enterprise", "github"]
 POST = f"/repos/{REPOSITORY}/statuses/{HEAD}"
@@ -27,7 +27,7 @@ def texts(notices: list[Notice]) -> str:
 
 def test_pending_then_the_verdict(github: GitHub) -> None:
     """The status is pending first, then what the verdict is, with a link to the run."""
-    assert status.pending(settings(github)) + status.finished(reports.go(), settings(github)) == []
+    assert status.set_pending(settings(github)) + status.set_verdict(reports.go(), settings(github)) == []
     assert [one["state"] for one in github.statuses] == ["pending", "success"]
     assert github.latest()["target_url"] == f"https://github.com/{REPOSITORY}/actions/runs/5000/attempts/1"
     assert github.latest()["description"] == "GO: 4 of 4 passed"
@@ -39,9 +39,9 @@ def test_pending_then_the_verdict(github: GitHub) -> None:
         (reports.go(), "success"),
         (reports.reserved(), "success"),
         (reports.all_down(), "failure"),
-        (reports.go().but(ended="cancelled"), "error"),
-        (reports.go().but(ended="broken"), "error"),
-        (reports.all_down().but(ended="deadline"), "failure"),
+        (reports.go().replace(ended="cancelled"), "error"),
+        (reports.go().replace(ended="broken"), "error"),
+        (reports.all_down().replace(ended="deadline"), "failure"),
     ],
 )
 def test_states(report: Report, state: str) -> None:
@@ -60,9 +60,9 @@ def test_the_description_says_the_most_useful_thing() -> None:
 
 def test_a_long_description_is_cut() -> None:
     """140 characters, and how many more reasons there are is never cut."""
-    reasons = tuple(Reason(message=say("{text}", text="reason " * 50)) for _ in range(3))
-    verdict = reports.all_down().verdict.but(reasons=reasons)
-    text = status.description(reports.all_down("en").but(verdict=verdict))
+    reasons = tuple(VerdictReason(message=msg("{text}", text="reason " * 50)) for _ in range(3))
+    verdict = reports.all_down().verdict.replace(reasons=reasons)
+    text = status.description(reports.all_down("en").replace(verdict=verdict))
     assert len(text) == 140
     assert text.endswith("…; 2 more")
 
@@ -70,42 +70,42 @@ def test_a_long_description_is_cut() -> None:
 @pytest.mark.parametrize("text", ["💥 boom 🚒", "a\nb\r\nc", "\x00\x1b[31m\u202e", reports.HOSTILE, "", "é" * 300])
 def test_no_description_is_refused(github: GitHub, text: str) -> None:
     """Whatever stands in a reason, GitHub takes the description."""
-    verdict = Verdict(decision="NO-GO", reasons=(Reason(message=say("{text}", text=text)),))
-    report = reports.all_down().but(verdict=verdict)
-    assert status.finished(report, settings(github)) == []
+    verdict = Verdict(decision="NO-GO", reasons=(VerdictReason(message=msg("{text}", text=text)),))
+    report = reports.all_down().replace(verdict=verdict)
+    assert status.set_verdict(report, settings(github)) == []
     assert "\n" not in github.latest()["description"]
 
 
 def test_a_read_only_token_is_a_warning(github: GitHub) -> None:
     """A fork's token may not set a status: a warning names the lines of the workflow, and a GO stays one."""
-    (notice,) = status.finished(reports.go(), settings(github, token=READ_ONLY))
-    assert (notice.level, notice.untold) == ("warning", False)
+    (notice,) = status.set_verdict(reports.go(), settings(github, token=READ_ONLY))
+    assert (notice.level, notice.not_published) == ("warning", False)
     assert "statuses: write" in str(notice.message)
     assert "Resource not accessible by integration" in str(notice.message)
 
 
 def test_no_token_is_a_warning(github: GitHub) -> None:
     """Without a token nothing is asked, and that is said."""
-    (notice,) = status.finished(reports.go(), settings(github, token=""))
-    assert (notice.level, notice.untold, github.asked) == ("warning", False, [])
+    (notice,) = status.set_verdict(reports.go(), settings(github, token=""))
+    assert (notice.level, notice.not_published, github.asked) == ("warning", False, [])
 
 
 def test_a_wrong_token_is_told_to_nobody(github: GitHub) -> None:
     """Bad credentials are no fork: a GO that nobody was told of."""
-    (notice,) = status.finished(reports.go(), settings(github, token="ghp_wrong"))
-    assert (notice.level, notice.untold) == ("error", True)
+    (notice,) = status.set_verdict(reports.go(), settings(github, token="ghp_wrong"))
+    assert (notice.level, notice.not_published) == ("error", True)
 
 
 def test_another_repository_is_not_found(github: GitHub) -> None:
     """404 is GitHub's word for no right, too."""
-    (notice,) = status.finished(reports.go(), settings(github, repository="veza/private"))
-    assert (notice.level, notice.untold) == ("warning", False)
+    (notice,) = status.set_verdict(reports.go(), settings(github, repository="veza/private"))
+    assert (notice.level, notice.not_published) == ("warning", False)
 
 
 def test_422_is_told_to_nobody(github: GitHub) -> None:
     """A commit that GitHub does not know: refused, said, and not tried again."""
-    (notice,) = status.finished(reports.go(), settings(github, commit="0" * 40))
-    assert notice.untold
+    (notice,) = status.set_verdict(reports.go(), settings(github, commit="0" * 40))
+    assert notice.not_published
     assert "No commit found" in str(notice.message)
     assert len(github.asked) == 1
 
@@ -114,17 +114,17 @@ def test_422_is_told_to_nobody(github: GitHub) -> None:
 def test_a_yes_that_is_not_github_s_is_told_to_nobody(github: GitHub, page: bytes) -> None:
     """A proxy that answers 200 has set no status, whatever its page says; and nothing breaks of it."""
     github.faults = between(page)
-    (notice,) = status.finished(reports.go(), settings(github, budget=Budget(0.5)))
-    assert (notice.level, notice.untold) == ("error", True)
-    status.leftover(settings(github, budget=Budget(0.5)))
+    (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(0.5)))
+    assert (notice.level, notice.not_published) == ("error", True)
+    status.fix_stale_pending(settings(github, budget=TimeBudget(0.5)))
 
 
 @pytest.mark.parametrize("code", [403, 404])
 def test_a_no_that_is_not_github_s_is_no_want_of_rights(github: GitHub, code: int) -> None:
     """A proxy that forbids us the way to GitHub: a GO was told to nobody."""
     github.faults.append(Fault("POST", "statuses", status=code, page=b"<html>Forbidden by policy</html>", times=9))
-    (notice,) = status.finished(reports.go(), settings(github))
-    assert (notice.level, notice.untold) == ("error", True)
+    (notice,) = status.set_verdict(reports.go(), settings(github))
+    assert (notice.level, notice.not_published) == ("error", True)
 
 
 @pytest.mark.parametrize("name", ["state", "context", "description"])
@@ -132,24 +132,24 @@ def test_another_status_than_was_sent_is_told_to_nobody(github: GitHub, name: st
     """The answer has to be the status that was sent."""
     sent = {"id": 1, "state": "success", "context": "prodgate", "description": "GO: 4 of 4 passed"}
     github.faults = between(json.dumps(sent).encode())
-    assert status.finished(reports.go(), settings(github)) == []
+    assert status.set_verdict(reports.go(), settings(github)) == []
     github.faults = between(json.dumps({**sent, name: "other"}).encode())
-    (notice,) = status.finished(reports.go(), settings(github))
-    assert notice.untold
+    (notice,) = status.set_verdict(reports.go(), settings(github))
+    assert notice.not_published
 
 
 def test_no_commit_is_told_to_nobody(github: GitHub) -> None:
     """Where it is not known what is judged nothing is asked, and a GO was told to nobody."""
-    (notice,) = status.finished(reports.go(), settings(github, commit=""))
-    assert (notice.level, notice.untold, github.asked) == ("error", True, [])
+    (notice,) = status.set_verdict(reports.go(), settings(github, commit=""))
+    assert (notice.level, notice.not_published, github.asked) == ("error", True, [])
 
 
 def test_1000_statuses_are_told_to_nobody(github: GitHub) -> None:
     """GitHub takes 1,000 statuses of a context on a commit, and no more."""
-    assert status.pending(settings(github)) == []
+    assert status.set_pending(settings(github)) == []
     github.statuses *= 1000
-    (notice,) = status.finished(reports.go(), settings(github))
-    assert notice.untold
+    (notice,) = status.set_verdict(reports.go(), settings(github))
+    assert notice.not_published
     assert "maximum number of statuses" in str(notice.message)
 
 
@@ -157,7 +157,7 @@ def test_1000_statuses_are_told_to_nobody(github: GitHub) -> None:
 def test_a_short_failure_is_outlasted(github: GitHub, fault: dict[str, object]) -> None:
     """A 5xx, a reset and a silence are tried again, and the status is set once."""
     github.faults.append(Fault("POST", "statuses", times=2 if "status" in fault else 1, **fault))
-    assert status.finished(reports.go(), settings(github)) == []
+    assert status.set_verdict(reports.go(), settings(github)) == []
     assert [one["state"] for one in github.statuses] == ["success"]
 
 
@@ -165,7 +165,7 @@ def test_a_short_failure_is_outlasted(github: GitHub, fault: dict[str, object]) 
 def test_a_lost_answer_is_not_done_twice(github: GitHub, fault: dict[str, object]) -> None:
     """Where the status was set and only the answer was lost, it is found and not set again."""
     github.faults.append(Fault("POST", "statuses", after=True, **fault))
-    assert status.finished(reports.go(), settings(github)) == []
+    assert status.set_verdict(reports.go(), settings(github)) == []
     assert [one["state"] for one in github.statuses] == ["success"]
     assert len(github.writes()) == 1
 
@@ -175,8 +175,8 @@ def test_a_long_failure_is_given_up(github: GitHub) -> None:
     github.faults.append(Fault("POST", "statuses", status=503, message="Unavailable"))
     github.faults.append(Fault("POST", "statuses", silence=30, times=1000))
     began = time.monotonic()
-    (notice,) = status.finished(reports.go(), settings(github, budget=Budget(1.0)))
-    assert (notice.level, notice.untold) == ("error", True)
+    (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(1.0)))
+    assert (notice.level, notice.not_published) == ("error", True)
     assert "503: Unavailable" in str(notice.message)
     assert time.monotonic() - began < 30
 
@@ -186,7 +186,7 @@ def test_retry_after_is_honoured(github: GitHub, code: int) -> None:
     """After a limit the next try comes no earlier than GitHub asks."""
     message = "You have exceeded a secondary rate limit"
     github.faults.append(Fault("POST", "statuses", status=code, headers={"Retry-After": "1"}, message=message))
-    assert status.finished(reports.go(), settings(github)) == []
+    assert status.set_verdict(reports.go(), settings(github)) == []
     first, second = (asked.at for asked in github.writes())
     assert second - first >= 1.0
 
@@ -198,8 +198,8 @@ def test_a_long_limit_is_not_waited_for(github: GitHub, headers: dict[str, str])
     """A limit that ends after the budget is given up at once, and said; it is no want of rights."""
     message = "You have exceeded a secondary rate limit"
     github.faults.append(Fault("POST", "statuses", status=403, headers=headers, message=message, times=1000))
-    (notice,) = status.finished(reports.go(), settings(github))
-    assert (notice.level, notice.untold) == ("error", True)
+    (notice,) = status.set_verdict(reports.go(), settings(github))
+    assert (notice.level, notice.not_published) == ("error", True)
     assert "longer than we do" in str(notice.message)
     assert len(github.asked) == 1
 
@@ -207,14 +207,14 @@ def test_a_long_limit_is_not_waited_for(github: GitHub, headers: dict[str, str])
 def test_an_enterprise_server(enterprise: GitHub) -> None:
     """An address with a path before it, as GitHub Enterprise Server has it."""
     assert enterprise.url.endswith("/api/v3")
-    assert status.finished(reports.go(), settings(enterprise)) == []
+    assert status.set_verdict(reports.go(), settings(enterprise)) == []
     assert enterprise.latest()["state"] == "success"
 
 
 def test_a_server_that_is_not_there(github: GitHub) -> None:
     """Nobody listens: given up within the budget, said without a traceback."""
-    (notice,) = status.finished(reports.go(), settings(github, api_url="http://127.0.0.1:9", budget=Budget(0.5)))
-    assert notice.untold
+    (notice,) = status.set_verdict(reports.go(), settings(github, api_url="http://127.0.0.1:9", budget=TimeBudget(0.5)))
+    assert notice.not_published
     assert "refused" in str(notice.message)
 
 
@@ -222,23 +222,23 @@ def test_a_server_that_is_not_there(github: GitHub) -> None:
 def test_an_address_that_is_none(github: GitHub, url: str) -> None:
     """What no address can be is said as such, and no second try can mend it."""
     ours = settings(github, api_url=url)
-    (notice,) = status.finished(reports.go(), ours)
-    assert (notice.untold, ours.budget.spent) == (True, 0.0)
+    (notice,) = status.set_verdict(reports.go(), ours)
+    assert (notice.not_published, ours.budget.spent) == (True, 0.0)
     assert f"'{url}' is no address of an API" in str(notice.message)
 
 
 def test_a_token_that_is_none(github: GitHub) -> None:
     """What can't be sent is not tried again: it is no failure of the network."""
-    ours = settings(github, token="a\nb", budget=Budget(0.5))
-    (notice,) = status.finished(reports.go(), ours)
-    assert (notice.untold, ours.budget.silent, github.asked) == (True, False, [])
+    ours = settings(github, token="a\nb", budget=TimeBudget(0.5))
+    (notice,) = status.set_verdict(reports.go(), ours)
+    assert (notice.not_published, ours.budget.silent, github.asked) == (True, False, [])
     assert "InvalidHeader" in str(notice.message)
 
 
 def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
     """The post step of a run that was killed turns its pending into an error."""
-    status.pending(settings(github))
-    status.leftover(settings(github))
+    status.set_pending(settings(github))
+    status.fix_stale_pending(settings(github))
     assert github.latest()["state"] == "error"
 
 
@@ -247,7 +247,7 @@ def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
     [
         (status.end(reports.all_down()), "The verdict was NO-GO, and GitHub could not be told"),
         (status.end(reports.go()), "The verdict was GO, and GitHub could not be told"),
-        (status.end(reports.go().but(ended="cancelled")), "The run was cancelled"),
+        (status.end(reports.go().replace(ended="cancelled")), "The run was cancelled"),
         (status.end(None), "There is no verdict: the gate could not run, or broke"),
         ("", "The gate was killed before it had a verdict"),
         ("success: trust me", "The gate was killed before it had a verdict"),
@@ -255,38 +255,38 @@ def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
 )
 def test_a_leftover_pending_says_how_the_run_ended(github: GitHub, ended: str, why: str) -> None:
     """What the main step has kept is said, never believed: a leftover pending becomes an error and no success."""
-    status.pending(settings(github))
-    status.leftover(settings(github), ended)
+    status.set_pending(settings(github))
+    status.fix_stale_pending(settings(github), ended)
     assert (github.latest()["state"], github.latest()["description"]) == ("error", why)
 
 
 @pytest.mark.parametrize("more", [{"run_url": "https://github.com/veza/x/actions/runs/5001/attempts/1"}, {}])
 def test_only_our_own_pending_is_leftover(github: GitHub, more: dict[str, str]) -> None:
     """Another run's pending is at work, and a verdict is a verdict: both stay."""
-    status.pending(settings(github, **more))
+    status.set_pending(settings(github, **more))
     if not more:
-        status.finished(reports.go(), settings(github))
+        status.set_verdict(reports.go(), settings(github))
     before = list(github.statuses)
-    assert status.leftover(settings(github)) == []
+    assert status.fix_stale_pending(settings(github)) == []
     assert github.statuses == before
 
 
 def test_nothing_is_set_where_nothing_is_wished(github: GitHub) -> None:
     """Without the wish for a status GitHub is not asked."""
     off = settings(github, status=False)
-    assert [*status.pending(off), *status.finished(reports.go(), off), *status.leftover(off)] == []
+    assert [*status.set_pending(off), *status.set_verdict(reports.go(), off), *status.fix_stale_pending(off)] == []
     assert github.asked == []
 
 
 def test_the_context_is_ours(github: GitHub) -> None:
     """The status has the context that was given."""
-    status.finished(reports.go(), settings(github, context="gate/staging"))
+    status.set_verdict(reports.go(), settings(github, context="gate/staging"))
     assert github.latest("gate/staging")["state"] == "success"
 
 
 def test_texts_of_failures_have_no_token(github: GitHub) -> None:
     """An answer that repeats the token is masked."""
     github.faults.append(Fault("POST", "statuses", status=422, message=f"bad {settings(github).token}"))
-    found = texts(status.finished(reports.go(), settings(github)))
+    found = texts(status.set_verdict(reports.go(), settings(github)))
     assert settings(github).token not in found
     assert "***" in found

@@ -12,27 +12,28 @@ from pathlib import Path
 import pytest
 
 from gate.model import Report
-from gate.render.folder import FILES, write
-from gate.report.document import to_json
-from tests.parts import reports
+from gate.render.formats import FILE_NAMES
+from gate.render.output_folder import write_reports
+from gate.report.serialization import to_json
+from tests.support import reports
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from gate.render.beside import beside
+from gate.render.worker import render_worker
 from gate.render.folder import FILES, write
 from gate.report.document import read
-with beside() as helper:
+with render_worker() as helper:
     print(helper._pid, flush=True)
     {first}
     {then}
 {last}
 """
 WRITE = 'write(read(Path("given.json")), Path("out"), helper)'
-ONLY_BESIDE = """helper.ask(Path("given.json").read_bytes())
+ONLY_BESIDE = """helper.submit(Path("given.json").read_bytes())
     Path("out").mkdir()
-    for name, content in helper.contents().items():
+    for name, content in helper.result().items():
         Path("out", FILES[name]).write_bytes(content)"""
 MADE = {
     "go": reports.go,
@@ -56,7 +57,7 @@ def program(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {file: (folder / file).read_bytes() for file in FILES.values()}
+    return {file: (folder / file).read_bytes() for file in FILE_NAMES.values()}
 
 
 def is_there(pid: int) -> bool:
@@ -71,7 +72,7 @@ def is_there(pid: int) -> bool:
 def test_it_makes_what_the_run_would_make(name: str, tmp_path: Path) -> None:
     """Byte by byte, in the report's language, whatever stands in it and however much."""
     report = MADE[name]()
-    write(report, tmp_path / "alone")
+    write_reports(report, tmp_path / "alone")
     with program(tmp_path, report, then=ONLY_BESIDE) as ran:
         pid = int((ran.stdout or sys.stdin).readline())
         assert ran.wait(60) == 0
@@ -91,7 +92,7 @@ def test_it_makes_what_the_run_would_make(name: str, tmp_path: Path) -> None:
 )
 def test_without_it_the_run_renders_by_itself(first: str, tmp_path: Path) -> None:
     """A helper that dies, or can't make them, costs no report."""
-    write(reports.go(), tmp_path / "alone")
+    write_reports(reports.go(), tmp_path / "alone")
     with program(tmp_path, reports.go(), first=first) as ran:
         assert ran.wait(60) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
@@ -101,7 +102,7 @@ def test_ctrl_c_does_not_end_it(tmp_path: Path) -> None:
     """A terminal's Ctrl-C goes to both: the run decides what becomes of it, and its reports are still made."""
     first = "time.sleep(1); os.kill(helper._pid, signal.SIGINT); time.sleep(0.2)"
     last = "print(len(made))"
-    text = first + '; helper.ask(Path("given.json").read_bytes()); made = helper.contents(); sys.stdout.flush()'
+    text = first + '; helper.submit(Path("given.json").read_bytes()); made = helper.result(); sys.stdout.flush()'
     with program(tmp_path, reports.go(), first=text, last=last) as ran:
         lines = ran.communicate(timeout=60)[0].splitlines()
     assert lines[1:] == ["3"]
@@ -121,8 +122,8 @@ def test_it_ends_with_a_gate_that_is_killed(tmp_path: Path) -> None:
 
 def test_there_is_none_beside_threads(tmp_path: Path) -> None:
     """A process with threads is not forked: a lock that one of them holds would be held for ever."""
-    text = "import threading, time; from gate.render.beside import beside; " + (
-        "threading.Thread(target=time.sleep, args=(0.5,)).start(); print(beside().__enter__())"
+    text = "import threading, time; from gate.render.worker import render_worker; " + (
+        "threading.Thread(target=time.sleep, args=(0.5,)).start(); print(render_worker().__enter__())"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.check_output([sys.executable, "-c", text], env=environment, timeout=60) == b"None\n"

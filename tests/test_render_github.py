@@ -12,16 +12,16 @@ from cmarkgfm.cmark import Options
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gate.messages import say
-from gate.model import Artifact, Changes, Decision, DrillTimes, ItemResult, Reason, Report
-from gate.render import comment, md, summary
-from gate.report.memory import Since
-from tests.parts import reports
+from gate.core.messages import msg
+from gate.model import Artifact, Decision, DrillTimesDiff, ItemResult, Report, ReportDiff, VerdictReason
+from gate.render import comment, markdown_report, summary
+from gate.report.snapshot import SnapshotDiff
+from tests.support import reports
 
 PAGES: dict[str, Callable[[Report], str]] = {
     "comment": lambda report: comment.render(report, "en", changes=since(report)),
     "summary": lambda report: summary.render(report, "en"),
-    "report": lambda report: md.render(report, "en"),
+    "report": lambda report: markdown_report.render(report, "en"),
 }
 PARTS = [
     "www.evil.example", "WWW.", "www.a.b<img src=//evil.example/x.png>", "<a href=//evil.example>", "<!--", "-->",
@@ -40,30 +40,30 @@ def hostile(text: str) -> Report:
     """A report with the text wherever one may stand, ids and all that has changed included."""
     made = reports.hostile(text=text, name=text)
     ids = (text, f"{text} two")
-    changes = Changes(
+    changes = ReportDiff(
         baseline=text, baseline_decision=Decision.GO, newly_failing=ids, newly_skipped=ids, fixed=ids, added=ids,
-        removed=ids, drills=(DrillTimes(item=text, detect=1.0, detect_before=2.0),),
+        removed=ids, drills=(DrillTimesDiff(item=text, detect=1.0, detect_before=2.0),),
     )  # fmt: skip
-    message = say("{text}", text=text)
-    reasons = (Reason(message=message, items=ids, advice=message),)
-    verdict = made.verdict.but(reasons=reasons, reservations=reasons)
+    message = msg("{text}", text=text)
+    reasons = (VerdictReason(message=message, items=ids, advice=message),)
+    verdict = made.verdict.replace(reasons=reasons, reservations=reasons)
     artifacts = (Artifact(path=text, size=1, sha256=text),)
     items = tuple(with_files(item, artifacts) for item in made.sections[0].items)
-    sections = (made.sections[0].but(items=items),)
+    sections = (made.sections[0].replace(items=items),)
     update = {"changes": changes, "notes": (message,), "files": ids, "verdict": verdict, "sections": sections}
-    return made.but(**update)
+    return made.replace(**update)
 
 
 def with_files(item: ItemResult, artifacts: tuple[Artifact, ...]) -> ItemResult:
     """An item whose evidence has files."""
-    evidence = item.outcome.evidence.but(artifacts=artifacts)
-    return item.but(outcome=item.outcome.but(evidence=evidence))
+    evidence = item.outcome.evidence.replace(artifacts=artifacts)
+    return item.replace(outcome=item.outcome.replace(evidence=evidence))
 
 
-def since(report: Report) -> Since:
+def since(report: Report) -> SnapshotDiff:
     """Every item as one that has changed in every way."""
     items = tuple(report.items)
-    return Since(items, items, items, items, items, tuple(item.id for item in items))
+    return SnapshotDiff(items, items, items, items, items, tuple(item.id for item in items))
 
 
 class Reader(HTMLParser):
@@ -115,24 +115,24 @@ PLAIN = {name: read(page(hostile("plain"))).tags for name, page in PAGES.items()
 @example(text=reports.HOSTILE)
 def test_a_text_means_nothing(name: str, text: str) -> None:
     """Whatever a text holds, a page has the tags that it has with a plain word: no link, image, cell or line more."""
-    seen = read(PAGES[name](hostile(text)))
-    assert seen.tags == PLAIN[name]
-    assert BAIT.findall(seen.prose) == []
+    observation = read(PAGES[name](hostile(text)))
+    assert observation.tags == PLAIN[name]
+    assert BAIT.findall(observation.prose) == []
 
 
-UNKNOWN = say("there is no git here")
-NO_COMMITS = reports.changed().changes.but(commits=())
+UNKNOWN = msg("there is no git here")
+NO_COMMITS = reports.changed().changes.replace(commits=())
 REPORTS = {
     **{name: getattr(reports, name)("en") for name in ("all_down", "go", "reserved", "changed", "traced")},
-    "no commits": reports.changed().but(changes=NO_COMMITS),
-    "commits unknown": reports.changed().but(changes=NO_COMMITS.but(commits_unknown=UNKNOWN)),
+    "no commits": reports.changed().replace(changes=NO_COMMITS),
+    "commits unknown": reports.changed().replace(changes=NO_COMMITS.replace(commits_unknown=UNKNOWN)),
 }
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_no_rule_makes_a_heading(name: str) -> None:
     """A rule of the report is one: no text above it becomes a heading."""
-    text = md.render(REPORTS[name], "en")
+    text = markdown_report.render(REPORTS[name], "en")
     html = github_flavored_markdown_to_html(text, options=Options.CMARK_OPT_UNSAFE)
     assert html.count("<h2>") == len(re.findall(r"(?m)^## ", text))
     assert html.count("<hr") == len(re.findall(r"(?m)^---$", text)) > 0

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gate.language import language
-from gate.messages import say
-from gate.model import Curve, Moment, Report, Timeline
+from gate.core.messages import msg
+from gate.i18n.language import language
+from gate.model import MetricSeries, Report, Timeline, TimelineEvent
 from gate.render._timeline import svg
 from gate.render.html import render
-from tests.parts import reports
-from tests.parts.browser import Browser, complaints, requests
+from tests.support import reports
+from tests.support.browser import Browser, complaints, requests
 
 pytestmark = pytest.mark.browser
 
@@ -202,8 +202,8 @@ NUMBERS = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324, 0.0
 def test_no_number_breaks_a_picture(value: float, other: float) -> None:
     """Whatever a metric says, every coordinate of the picture is a number."""
     drill = reports.drill()
-    timeline = Timeline(curves=(Curve(name="c", points=((0.0, value), (1.0, other), (other, value))),))
-    item = drill.but(outcome=drill.outcome.but(timeline=timeline))
+    timeline = Timeline(curves=(MetricSeries(name="c", points=((0.0, value), (1.0, other), (other, value))),))
+    item = drill.replace(outcome=drill.outcome.replace(timeline=timeline))
     text = render(reports.report([reports.section("d", "D", item)]), "en")
     picture = text[text.find('class="timeline"') :].split("</svg>")[0]
     assert re.search(r"(?i)[\"HVM ](nan|-?inf)", picture) is None
@@ -215,11 +215,11 @@ def test_a_thousand_items(page: Open) -> None:
     assert browser.run("document.querySelectorAll('details.item').length") == 1000
     browser.click("button.fail")
     browser.until(lambda: browser.run("document.querySelectorAll('details.item:not([hidden])').length") == 100)
-    took = browser.run(
+    duration = browser.run(
         "(() => { const s = document.getElementById('search'); const t = performance.now(); s.value = 'number 99';"
         "s.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - t })()"
     )
-    assert took < 1000
+    assert duration < 1000
 
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
@@ -352,14 +352,14 @@ def test_a_link_ends_a_filter_that_hides_what_it_leads_to(page: Open) -> None:
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", 'https://x/"><script>', " https://x"])
 def test_only_web_addresses_become_links(url: str) -> None:
     """An address of a run that is no plain web address is text."""
-    report = reports.go().but(source=reports.go().source.but(url=url))
+    report = reports.go().replace(source=reports.go().source.replace(url=url))
     assert "noopener" not in render(report, "en")
-    good = reports.go().source.but(url="https://github.com/o/r/actions/runs/1")
-    assert 'href="https://github.com/o/r/actions/runs/1"' in render(report.but(source=good), "en")
+    good = reports.go().source.replace(url="https://github.com/o/r/actions/runs/1")
+    assert 'href="https://github.com/o/r/actions/runs/1"' in render(report.replace(source=good), "en")
 
 
 def test_a_drawing_has_no_marks_of_code() -> None:
     """Backticks mean code in texts, and nothing in a drawing."""
-    moments = (Moment(at=0.5, what=say("`/readyz` answers 503")),)
-    picture = svg(Timeline(moments=moments), "`/readyz`", language("en"))
+    moments = (TimelineEvent(at=0.5, what=msg("`/readyz` answers 503")),)
+    picture = svg(Timeline(events=moments), "`/readyz`", language("en"))
     assert "+0.5 s  /readyz answers 503</text>" in picture

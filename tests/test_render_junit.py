@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gate.messages import say
+from gate.core.messages import msg
 from gate.model import Report, Status
 from gate.render import FORMATS
-from tests.parts import reports
+from tests.support import reports
 
 
 def parsed(report: Report, code: str = "en") -> ET.Element:
     """The document as a parser reads the bytes of the file."""
-    text = FORMATS.module("junit").render(report, code)
+    text = FORMATS.import_module("junit").render(report, code)
     return ET.fromstring(text.encode("utf-8"))
 
 
@@ -48,7 +48,7 @@ KINDS = {"pass": None, "fail": "failure", "error": "error", "skip": "skipped"}
 @pytest.mark.parametrize("status", KINDS)
 def test_statuses(status: str) -> None:
     """Each outcome has its element, and a pass has none."""
-    item = reports.item("a.b", "A", Status(status), say("because"))
+    item = reports.item("a.b", "A", Status(status), msg("because"))
     found = case(parsed(reports.report([reports.section("a", "A", item)])), "a.b")
     assert [kind for kind in KINDS.values() if kind == KINDS[status] and kind] == [
         child.tag for child in found if child.tag != "system-out"
@@ -104,7 +104,7 @@ def test_sentences_are_in_the_language() -> None:
 @given(st.text(alphabet=st.characters(), max_size=50))
 def test_any_text_is_valid_xml(text: str) -> None:
     """Whatever text a service sends, lone surrogates and all, the file parses and what XML can hold is kept."""
-    item = reports.item("a", text, Status.FAIL, say("{t}", t=text), evidence=reports.proof(text, text, text))
+    item = reports.item("a", text, Status.FAIL, msg("{t}", t=text), evidence=reports.proof(text, text, text))
     found = case(parsed(reports.report([reports.section("s", text, item)], service=text)), "a")
     letters = [char for char in text if char.isascii() and char.isalnum()]
     assert (
@@ -128,12 +128,12 @@ def test_characters_that_xml_cannot_hold(bait: str) -> None:
 
 def test_ten_megabytes_of_anything() -> None:
     """10 MB of output are cut to both ends, and the file stays valid and smaller than that."""
-    answer = "first" + "\x00\ud800<&" * 2_500_000 + "last"
-    item = reports.item("a", "A", Status.ERROR, say("{answer}", answer=answer), evidence=reports.proof("", answer))
+    response = "first" + "\x00\ud800<&" * 2_500_000 + "last"
+    item = reports.item("a", "A", Status.ERROR, msg("{answer}", answer=response), evidence=reports.proof("", response))
     report = reports.report([reports.section("s", "S", item)])
     output = case(parsed(report), "a").findtext("system-out") or ""
     assert output.endswith("last")
-    assert len(FORMATS.module("junit").render(report, "en")) < 8_000_000
+    assert len(FORMATS.import_module("junit").render(report, "en")) < 8_000_000
 
 
 def test_hostile_report_is_valid() -> None:

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from gate.model import Report
 from gate.render import FORMATS
-from tests.parts import reports
+from tests.support import reports
 
 MADE: dict[str, Callable[[str], Report]] = {
     "down": reports.all_down,
@@ -24,7 +24,7 @@ MADE: dict[str, Callable[[str], Report]] = {
 
 
 def render(report: Report, code: str) -> str:
-    return str(FORMATS.module("md").render(report, code))
+    return str(FORMATS.import_module("md").render(report, code))
 
 
 def tokens(text: str) -> list[Token]:
@@ -145,8 +145,8 @@ def test_what_is_different_from_last_time(line: str) -> None:
 def test_a_drill_has_its_rows_and_its_timeline() -> None:
     """A drill lists its criteria with the time from the fault, and its moments in order."""
     found = rows(render(reports.go("fr"), "fr"))
-    seen = ["Observation", r"GET /readyz is 503, not\_ready", "✅ PASS", "0,9 s", "10,0 s", "seen as expected"]
-    assert [text.replace(" s", "\N{NO-BREAK SPACE}s") if text.endswith(" s") else text for text in seen] in found
+    observation = ["Observation", r"GET /readyz is 503, not\_ready", "✅ PASS", "0,9 s", "10,0 s", "seen as expected"]
+    assert [text.replace(" s", "\N{NO-BREAK SPACE}s") if text.endswith(" s") else text for text in observation] in found
     assert [r"\+18,4" + "\N{NO-BREAK SPACE}s", "VezaDatabaseDown firing"] in found
 
 

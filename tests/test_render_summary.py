@@ -7,10 +7,10 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from gate.messages import say
+from gate.core.messages import msg
 from gate.model import Report, Status
 from gate.render.summary import LIMIT, render
-from tests.parts import reports
+from tests.support import reports
 
 
 def blocks(text: str, info: str) -> list[str]:
@@ -86,10 +86,10 @@ def test_a_chart_has_no_more_than_it_can_show() -> None:
     """A drill with a thousand moments still makes a small chart."""
     drill = reports.drill()
     assert drill.outcome.timeline is not None
-    moments = drill.outcome.timeline.moments * 200
-    timeline = drill.outcome.timeline.but(moments=moments)
-    outcome = drill.outcome.but(timeline=timeline)
-    report = reports.report([reports.section("d", "D", drill.but(outcome=outcome))])
+    moments = drill.outcome.timeline.events * 200
+    timeline = drill.outcome.timeline.replace(events=moments)
+    outcome = drill.outcome.replace(timeline=timeline)
+    report = reports.report([reports.section("d", "D", drill.replace(outcome=outcome))])
     assert len(blocks(render(report, "en"), "mermaid")[0].splitlines()) == 45
 
 
@@ -98,7 +98,7 @@ def huge() -> Report:
     long = "é🟢x " * 500
     return reports.report(
         reports.section(
-            f"s{part}", long, *(reports.item(f"s{part}.{n}", long, Status.FAIL, say("{m}", m=long)) for n in range(50))
+            f"s{part}", long, *(reports.item(f"s{part}.{n}", long, Status.FAIL, msg("{m}", m=long)) for n in range(50))
         )
         for part in range(200)
     )

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def copied(folder: Path) -> Path:
     """A copy of the package and its templates without any bytecode."""
-    for name in ("gate", "templates"):
+    for name in ("gate",):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
@@ -36,7 +36,7 @@ def test_changed_template_counts(tmp_path: Path) -> None:
     """A template that was changed after its bytecode was made is the one that is rendered."""
     folder = copied(tmp_path)
     summary(folder)
-    template = folder / "templates" / "summary.md.j2"
+    template = folder / "gate" / "templates" / "summary.md.j2"
     template.write_text("changed")
     assert summary(folder).strip() == "changed"
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from gate.messages import say
+from gate.core.messages import msg
 from gate.model import Status
 from gate.render.terminal import render
-from tests.parts import reports
+from tests.support import reports
 
 DOWN = """\
 1. Prometheus scrape OK  1/6 (17%)
@@ -72,6 +72,6 @@ def test_it_is_wrapped_to_the_width(width: int) -> None:
 )
 def test_no_line_is_a_workflow_command(bait: str) -> None:
     """In the log of a runner nothing a service said starts a line, or is a command anywhere in it."""
-    item = reports.item("a", bait, Status.FAIL, say("{m}", m=bait))
+    item = reports.item("a", bait, Status.FAIL, msg("{m}", m=bait))
     text = render(reports.report([reports.section("s", bait, item)], environment=bait, service=bait), "en")
     assert [line for line in text.splitlines() if line.strip().startswith("::") or "##[" in line] == []

@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from gate.language import language
-from gate.messages import say
+from gate.core.messages import msg
+from gate.i18n.language import language
 from gate.model import Decision, Report, Status, Verdict, Waiver
-from gate.render import FORMATS, _view
-from tests.parts import reports
+from gate.render import FORMATS, presenter
+from tests.support import reports
 
 FOR_PEOPLE = ["md", "html", "summary", "comment", "terminal", "junit"]
 
@@ -48,7 +48,7 @@ def waived() -> Report:
 @pytest.mark.parametrize("name", FOR_PEOPLE)
 def test_every_waiver_is_listed(name: str) -> None:
     """Owner, reason, expiry, issue and who approved it are said of each waiver."""
-    text = FORMATS.module(name).render(waived(), "en")
+    text = FORMATS.import_module(name).render(waived(), "en")
     said = [f"{word}{each}" for each in ("force", "stale", "ended", "skipped") for word in ("why", "owner", "no", "ok")]
     assert [word for word in said if word not in text] == []
     days = [("2026-03-31", "31 March 2026"), ("2026-04-01", "1 April 2026"), ("2025-01-02", "2 January 2025")]
@@ -58,7 +58,7 @@ def test_every_waiver_is_listed(name: str) -> None:
 @pytest.mark.parametrize("name", FOR_PEOPLE)
 def test_without_waivers_there_is_no_list(name: str) -> None:
     """A report without waivers does not speak of them."""
-    assert "Waivers" not in FORMATS.module(name).render(reports.go(), "en")
+    assert "Waivers" not in FORMATS.import_module(name).render(reports.go(), "en")
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_what_ends_with_a_go(waivers: tuple[str, ...], quarantines: tuple[str, .
         until_waivers=waivers,
         until_quarantines=quarantines,
     )
-    end = _view.until(reports.go().but(verdict=verdict))
-    assert language("en").message(end or say("")) == f"Becomes NO-GO on 2026-03-31 ({why})"
+    end = presenter.expiry_note(reports.go().replace(verdict=verdict))
+    assert language("en").message(end or msg("")) == f"Becomes NO-GO on 2026-03-31 ({why})"

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from gate.checks._drill.course import Course
-from gate.messages import Message, say
-from gate.secrets import Secrets
-from gate.staging.stage import Stage
-from tests.parts.folder import NOTICED, Folder
-from tests.parts.services import free_port
-from tests.parts.worlds import world
+from gate.core.messages import Message, msg
+from gate.drills.execution import DrillExecution
+from gate.redaction.secrets import Redactor
+from gate.staging.environment import StagingEnvironment
+from tests.support.folder import NOTICED, Folder
+from tests.support.services import free_port
+from tests.support.worlds import context
 
 HOLDS: dict[str, Any] = {"command": {"run": "true"}}
 NEVER: dict[str, Any] = {"within": "60s", "command": {"run": "false"}}
@@ -109,9 +109,15 @@ def test_a_fault_that_nobody_has_taken_back(folder: Folder, monkeypatch: pytest.
     (folder.path / "stuck").touch()
     notes: list[str] = []
     for stuck in (True, False):
-        with Stage({}, root=folder.path, run_id=f"run{stuck}", secrets=Secrets(), cancelled=threading.Event(),
-                   note=notes.append) as stage:  # fmt: skip
-            stage.journal.before("run_command", command=[mends], folder=str(folder.path), timeout=10.0)
+        with StagingEnvironment(
+            {},
+            root=folder.path,
+            run_id=f"run{stuck}",
+            secrets=Redactor(),
+            cancelled=threading.Event(),
+            note=notes.append,
+        ) as stage:
+            stage.journal.record_intent("run_command", command=[mends], folder=str(folder.path), timeout=10.0)
         assert (folder.journals() != [], bool(notes), (folder.path / "broken").exists()) == (stuck, stuck, stuck)
         notes.clear()
         (folder.path / "stuck").unlink(missing_ok=True)
@@ -145,7 +151,7 @@ class Breaker:
         self.done.append(part)
         if part == self.part:
             raise RuntimeError("can't start new thread")
-        return say("done")
+        return msg("done")
 
     def put_in(self) -> Message:
         return self._do("put_in")
@@ -161,12 +167,19 @@ class Breaker:
 def test_an_error_that_nobody_expects(tmp_path: Path, part: str) -> None:
     """Whatever happens between a fault and its revert, it is reverted; a revert that breaks is reported as such."""
     breaker = Breaker(part)
-    seen = Course(
-        world=world(tmp_path), what=say("a fault"), breaker=breaker, steady=[], observe=[], throughout=[], recover=[],
-        stays=0.0, alone=list,
-    ).go()  # fmt: skip
+    observation = DrillExecution(
+        context=context(tmp_path),
+        what=msg("a fault"),
+        breaker=breaker,
+        steady=[],
+        observe=[],
+        throughout=[],
+        recover=[],
+        stays=0.0,
+        alone=list,
+    ).run()
     assert breaker.done[-1] == "take_back"
-    broken = seen.unrestored if part == "take_back" else (seen.ended or (None, None))[1]
+    broken = observation.unrestored if part == "take_back" else (observation.ended or (None, None))[1]
     assert "can't start new thread" in str(broken)
 
 

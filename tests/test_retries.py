@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gate.checks.asked import Asked, ask
 from gate.checks.base import Check
-from gate.checks.world import World
-from gate.messages import say
+from gate.checks.context import CheckContext
+from gate.checks.entry import CheckEntry, run_check
+from gate.core.messages import msg
 from gate.model import Outcome, Status
-from tests.parts.services import Service, prometheus_running
-from tests.parts.web import serving
-from tests.parts.worlds import check, world
+from tests.support.services import Service, prometheus_running
+from tests.support.web import serving
+from tests.support.worlds import check, context
 
 
-def patiently(asked: Check[Any], around: World) -> Outcome:
+def patiently(asked: Check[Any], around: CheckContext) -> Outcome:
     """Ask with a `within` that would outlast any test."""
-    return ask(Asked(check=asked, within=600.0), around)
+    return run_check(CheckEntry(check=asked, within=600.0), around)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def running() -> Iterator[Service]:
 )
 def test_a_query_that_is_wrong(running: Service, query: str) -> None:
     """A query that Prometheus can't parse, or whose result is a matrix or a string, is asked once."""
-    outcome = patiently(check("promql", target="prometheus", query=query, empty=False), world(prometheus=running.url))
-    assert (outcome.status, outcome.evidence.tries) == (Status.ERROR, 1), outcome.message
+    outcome = patiently(check("promql", target="prometheus", query=query, empty=False), context(prometheus=running.url))
+    assert (outcome.status, outcome.evidence.attempts) == (Status.ERROR, 1), outcome.message
 
 
 def test_a_prometheus_that_may_come_up() -> None:
@@ -45,8 +45,8 @@ def test_a_prometheus_that_may_come_up() -> None:
     answers = [b"HTTP/1.1 503 Busy\r\n\r\nstarting", b"HTTP/1.1 200 OK\r\n\r\n" + scalar]
     with serving({"/api/v1/query": lambda connection: connection.sendall(answers.pop(0))}) as web:
         asked = check("promql", target="prometheus", query="1", empty=False)
-        outcome = ask(Asked(check=asked, within=60.0), world(limit=60.0, prometheus=web.url))
-    assert (outcome.status, outcome.evidence.tries) == (Status.PASS, 2)
+        outcome = run_check(CheckEntry(check=asked, within=60.0), context(limit=60.0, prometheus=web.url))
+    assert (outcome.status, outcome.evidence.attempts) == (Status.PASS, 2)
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_a_prometheus_that_may_come_up() -> None:
 def test_a_target_that_was_never_there(kind: str, fields: dict[str, Any], status: Status, tmp_path: Path) -> None:
     """A target that was not found or started is not waited for, and what answers at its address is not asked."""
     with serving({}) as web:
-        around = world(tmp_path, api=web.url)
-        gone = structs.replace(around.targets["api"], placed=False, why_not=say("it has exited with 1"))
+        around = context(tmp_path, api=web.url)
+        gone = structs.replace(around.targets["api"], placed=False, failure=msg("it has exited with 1"))
         around = structs.replace(around, targets={"api": gone})
         outcome = patiently(check(kind, target="api", **fields), around)
         asked = list(web.requests)
     expected = (status, 1, "api is not ready: it has exited with 1", [])
-    assert (outcome.status, outcome.evidence.tries, str(outcome.message), asked) == expected
+    assert (outcome.status, outcome.evidence.attempts, str(outcome.message), asked) == expected
 
 
 @pytest.mark.parametrize("kind", ["http", "metrics", "promql"])
@@ -82,5 +82,5 @@ def test_a_target_to_which_the_checklist_gives_no_url(kind: str) -> None:
         "metrics": {"valid": True},
         "promql": {"query": "up", "empty": False},
     }
-    outcome = patiently(check(kind, target="api", **fields[kind]), world(api=""))
-    assert (outcome.status, outcome.evidence.tries) == (Status.ERROR, 1)
+    outcome = patiently(check(kind, target="api", **fields[kind]), context(api=""))
+    assert (outcome.status, outcome.evidence.attempts) == (Status.ERROR, 1)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.prometheus import durations, expressions, releases, templates
-from gate.prometheus.config import BadConfig, Config
-from gate.prometheus.config import read as read_config
+from gate.prometheus import durations, expressions, go_templates, releases
+from gate.prometheus.config import Config, InvalidConfigError
+from gate.prometheus.config import parse_config as read_config
 from gate.prometheus.releases import Release
-from gate.prometheus.rules import read
+from gate.prometheus.rules import parse_rule_file
 
 RULES = b"""groups:
   - name: critical
@@ -32,17 +32,17 @@ RULES = b"""groups:
 
 
 def problems(text: bytes) -> list[str]:
-    return [f"{problem.line}:{problem.column}: {problem.reason}" for problem in read(text).problems]
+    return [f"{problem.line}:{problem.column}: {problem.reason}" for problem in parse_rule_file(text).problems]
 
 
 def test_a_file_is_read() -> None:
     """Groups and rules, with their durations in seconds, the group's labels, and places."""
-    found = read(RULES)
+    found = parse_rule_file(RULES)
     assert found.problems == []
     (group,) = found.groups
     assert (group.name, group.interval, group.line, len(group.alerts)) == ("critical", 30.0, 2, 1)
     alert, record = group.rules
-    assert (alert.name, alert.alerting, alert.wait, alert.line) == ("Down", True, 90.0, 6)
+    assert (alert.name, alert.alerting, alert.for_seconds, alert.line) == ("Down", True, 90.0, 6)
     assert alert.labels == {"team": "backend", "severity": "critical"}
     assert alert.annotation_lines == {"summary": 13, "runbook": 14}
     assert (record.name, record.alerting) == ("job:up:sum", False)
@@ -105,13 +105,13 @@ def test_hostile_files_are_refused(text: bytes) -> None:
 @given(st.lists(st.one_of(st.binary(max_size=10), st.sampled_from(RULES.splitlines(True))), max_size=20))
 def test_no_bytes_break_it(lines: list[bytes]) -> None:
     """Whatever stands in a file, the answer is groups and problems."""
-    read(b"".join(lines))
+    parse_rule_file(b"".join(lines))
 
 
 @given(st.lists(st.sampled_from(["{{", "}}", " ", "$x", ":=", "if", "end", "(", ")", "|", '"', "a", ".", "\n"])))
 def test_no_template_breaks_it(pieces: list[str]) -> None:
     """Whatever a template says, the answer is a reason or none."""
-    templates.problem("".join(pieces))
+    go_templates.find_syntax_error("".join(pieces))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_metrics_of_an_expression(expression: str, names: tuple[str, ...]) -> No
 
 def test_expressions_are_compared_without_their_layout() -> None:
     """Blanks, line breaks and the way a number of brackets is written make no difference."""
-    assert expressions.normal("sum( up )  by(job)\n> 1") == expressions.normal("sum by (job) (up) > 1")
-    assert expressions.normal("up > 1") != expressions.normal("up >= 1")
+    assert expressions.normalize("sum( up )  by(job)\n> 1") == expressions.normalize("sum by (job) (up) > 1")
+    assert expressions.normalize("up > 1") != expressions.normalize("up >= 1")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_configuration_is_read() -> None:
 )  # fmt: skip
 def test_a_bad_configuration_is_refused(text: bytes) -> None:
     """What Prometheus would not load is an error with its place."""
-    with pytest.raises(BadConfig):
+    with pytest.raises(InvalidConfigError):
         read_config(text)
 
 
@@ -206,13 +206,13 @@ def test_what_a_version_and_its_flags_take(expression: str, flag: str | None, si
     """An expression is valid since a version, and from then on with a feature flag, if it needs one."""
     first = releases.version(since)
     flags = frozenset([flag] if flag else [])
-    assert expressions.problem(expression, Release(first, flags)) is None
-    assert expressions.problem(expression, Release(releases.NEWEST, flags)) is None
+    assert expressions.find_syntax_error(expression, Release(first, flags)) is None
+    assert expressions.find_syntax_error(expression, Release(releases.NEWEST, flags)) is None
     if since != "2.42":
         before = (first[0], first[1] - 1) if first[1] else (2, 55)
-        assert expressions.problem(expression, Release(before, flags))
+        assert expressions.find_syntax_error(expression, Release(before, flags))
     if flag:
-        assert flag in str(expressions.problem(expression, Release(first)))
+        assert flag in str(expressions.find_syntax_error(expression, Release(first)))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_what_a_version_and_its_flags_take(expression: str, flag: str | None, si
 def test_what_would_not_be_loaded(old: str, new: str, reason: str) -> None:
     """Each of these is a problem with a reason, and none of them breaks the reader."""
     text = "groups: [{name: g, rules: [{alert: A, expr: up, annotations: {s: 'text'}}]}]"
-    (problem,) = read(text.replace(old, new, 1).encode()).problems
+    (problem,) = parse_rule_file(text.replace(old, new, 1).encode()).problems
     assert reason in str(problem.reason)
 
 
@@ -246,4 +246,4 @@ def test_what_would_not_be_loaded(old: str, new: str, reason: str) -> None:
 )
 def test_what_an_expression_compares(expression: str, wanted: str | None) -> None:
     """The side of a comparison that is no number; nothing where there is no such comparison."""
-    assert expressions.compared(expression) == wanted
+    assert expressions.compared_operand(expression) == wanted

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import engine, images
 from tests.runner.job import TOKEN, Job
+from tests.support import engine, images
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.model import Evidence, Location, Severity, Status
-from gate.publish.runner_log import LONGEST, OF_ITEMS, PER_TYPE, Log, annotated, harmless, write
-from tests.parts import reports
+from gate.publish.workflow_commands import (
+    LONGEST,
+    OF_ITEMS,
+    PER_TYPE,
+    Log,
+    escape_workflow_commands,
+    select_annotations,
+    write,
+)
 from tests.runner.log import commands
+from tests.support import reports
 
 
 def logged(text: str) -> str:
@@ -19,7 +27,7 @@ def logged(text: str) -> str:
     stream = io.StringIO()
     log = Log(stream)
     log.write(text)
-    log.release()
+    log.flush_partial()
     return stream.getvalue()
 
 
@@ -53,7 +61,7 @@ def test_no_text_makes_a_command(text: str) -> None:
 @pytest.mark.parametrize("line", ["✅ PASS scrape.job: 3", "  indented", "host [::1]:80", "", "é", "NO-GO"])
 def test_plain_lines_stay(line: str) -> None:
     """What can do no harm is left as it is."""
-    assert line == harmless(line)
+    assert line == escape_workflow_commands(line)
 
 
 def test_no_control_character_in_a_command() -> None:
@@ -86,7 +94,7 @@ def test_annotations_are_few_and_the_worst() -> None:
     advisory = reports.item("a", "A", Status.FAIL, severity=Severity.ADVISORY)
     passed = reports.item("p", "P")
     report = reports.report([reports.section("x", "X", passed, *skipped, advisory, failed)])
-    found = annotated(report)
+    found = select_annotations(report)
     assert OF_ITEMS < PER_TYPE
     assert [("error", "f"), *(("error", f"s{number}") for number in range(OF_ITEMS - 1)), ("warning", "a")] == [
         (name, item.id) for name, item in found
@@ -106,7 +114,9 @@ def test_the_place_of_an_annotation() -> None:
 
 def test_a_hostile_report() -> None:
     """The log of a report full of traps holds groups and annotations of ours only."""
-    item = reports.item("f", reports.HOSTILE, Status.FAIL, evidence=Evidence(answer=reports.HOSTILE, asked="\r::x::"))
+    item = reports.item(
+        "f", reports.HOSTILE, Status.FAIL, evidence=Evidence(response=reports.HOSTILE, request="\r::x::")
+    )
     stream = io.StringIO()
     write(reports.report([reports.section("x", "X", item)]), Log(stream))
     names = [command.name for command in commands(stream.getvalue())]
@@ -115,4 +125,4 @@ def test_a_hostile_report() -> None:
 
 def test_control_characters() -> None:
     """Control characters do not reach the terminal of whoever reads the log; a tab does."""
-    assert harmless("a\x1b[31mb\x07c\x00\td\x9b") == "a\ufffd[31mb\ufffdc\ufffd\td\ufffd"
+    assert escape_workflow_commands("a\x1b[31mb\x07c\x00\td\x9b") == "a\ufffd[31mb\ufffdc\ufffd\td\ufffd"

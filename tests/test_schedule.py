@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gate.checklist.order import by_phase
-from gate.run.ending import Over
-from gate.run.schedule import Work, run_all
+from gate.checklist.dependencies import group_by_phase
+from gate.run.cancellation import Over
+from gate.run.scheduler import Work, run_items
 
 
 def item(name: str, *needs: str, phase: str = "main", ends_itself: bool = False) -> Any:
@@ -35,7 +35,7 @@ def run(
 ) -> list[Any]:
     """Run the items, and return their results in the order in which they were told."""
     told: list[Any] = []
-    run_all(items, Work(ask, tell or told.append, result, over or threading.Event()), workers)
+    run_items(items, Work(ask, tell or told.append, result, over or threading.Event()), workers)
     return told
 
 
@@ -69,7 +69,7 @@ def test_drills_come_last_and_one_at_a_time() -> None:
 def test_what_needs_a_drill_runs_with_the_drills() -> None:
     """An item that needs a drill moves to the drills' phase, behind it."""
     items = [item("a", "d"), item("b"), item("d", phase="drill")]
-    assert {name: [entry.id for entry in group] for name, group in by_phase(items).items()} == {
+    assert {name: [entry.id for entry in group] for name, group in group_by_phase(items).items()} == {
         "main": ["b"],
         "drill": ["a", "d"],
         "after": [],
@@ -174,7 +174,7 @@ def test_a_worker_that_dies_without_a_word() -> None:
         return result(entry)
 
     told: list[Any] = []
-    run_all([item("bad"), item("good")], Work(ask, told.append, broken, threading.Event()), 1)
+    run_items([item("bad"), item("good")], Work(ask, told.append, broken, threading.Event()), 1)
     assert (died, sorted(each.id for each in told)) == (["bad"], ["bad", "good"])
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from gate.model import Report
-from gate.report.document import from_json
-from tests.parts import engine, images
-from tests.parts.folder import Folder, until
-from tests.parts.services import answers, free_port
-from tests.parts.staging import SERVES, docker
-from tests.parts.web import make_authority, serving, trickle
+from gate.report.serialization import from_json
+from tests.support import engine, images
+from tests.support.folder import Folder, until
+from tests.support.services import answers, free_port
+from tests.support.staging import SERVES, docker
+from tests.support.web import make_authority, serving, trickle
 
 on_engine = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -298,7 +298,7 @@ def test_a_target_after_one_that_fails(folder: Folder) -> None:
         other.kill()
     expected = "app is not ready: migrate, which it comes after, is not ready: it has exited with 1"
     outcomes = [each.outcome for each in report(folder).items]
-    found = [(outcome.status, str(outcome.message), outcome.evidence.tries) for outcome in outcomes]
+    found = [(outcome.status, str(outcome.message), outcome.evidence.attempts) for outcome in outcomes]
     assert found == [("fail", expected, 1)] * 3
     ((why, advice),) = reasons(folder)
     assert ("(3 items)" in why, "migrate" in advice) == (True, True)

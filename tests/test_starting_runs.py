@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from gate.__main__ import main
-from tests.parts import engine, images
 from tests.runner.job import Job, Service
+from tests.support import engine, images
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.services import free_port
+from tests.support.services import free_port
 
 ROOT = Path(__file__).parent.parent
 CHECKLIST = """version: 1

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.testresults import FORMATS
-from gate.testresults.quarantine import NoQuarantine, read
-from gate.testresults.results import Case, NotResults, Results, decode, leaves, parse, recognise
+from gate.testresults.base import CaseResult, InvalidResultsError, Results, decode, detect_format, leaf_failures, parse
+from gate.testresults.quarantine import InvalidQuarantineError, parse_quarantine
 
 JUNIT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites>
@@ -82,7 +82,7 @@ ok 5
 
 def endings(results: Results) -> dict[str, str]:
     """What became of each test."""
-    return {case.id: case.ending for case in results.cases}
+    return {case.id: case.outcome for case in results.cases}
 
 
 def test_junit() -> None:
@@ -92,8 +92,8 @@ def test_junit() -> None:
         "pkg.a::ok": "passed", "pkg.a::bad": "failed", "pkg.a::broken": "failed", "pkg.a::later": "skipped",
     }  # fmt: skip
     bad = results.cases[1]
-    assert (bad.took, bad.file, bad.line, bad.output) == (1000.5, "a.py", 7, "expected 1\ntrace & moresaid")
-    assert results.written == datetime(2025, 12, 15, 9, 36, 54, tzinfo=UTC)
+    assert (bad.duration, bad.file, bad.line, bad.output) == (1000.5, "a.py", 7, "expected 1\ntrace & moresaid")
+    assert results.timestamp == datetime(2025, 12, 15, 9, 36, 54, tzinfo=UTC)
     assert [case.name for case in results.slowest] == ["bad", "ok"]
 
 
@@ -103,7 +103,7 @@ def test_go_json() -> None:
     assert endings(results) == {
         "m/a::TestOne": "passed", "m/a::TestTwo": "failed", "m/a::TestTwo/sub": "failed", "m/c": "failed",
     }  # fmt: skip
-    assert [(case.id, case.output) for case in leaves(results.cases)] == [
+    assert [(case.id, case.output) for case in leaf_failures(results.cases)] == [
         ("m/a::TestTwo/sub", "a_test.go:9: boom"),
         ("m/c", "c.go:3:1: syntax error\nFAIL\tm/c [build failed]"),
     ]
@@ -123,7 +123,7 @@ def test_go() -> None:
         "veza/internal/cached": "passed",
     }
     assert "expected 3 arguments" in results.cases[1].output
-    assert [case.name for case in leaves(results.cases)] == ["TestMock", "TestRetry/second", ""]
+    assert [case.name for case in leaf_failures(results.cases)] == ["TestMock", "TestRetry/second", ""]
 
 
 @pytest.mark.parametrize("line", ["=== coverage ===", "--- done ---", "# done", "# a heading\nand more"])
@@ -149,7 +149,7 @@ def test_tap() -> None:
 @pytest.mark.parametrize(("text", "form"), [(JUNIT, "junit"), (GO_JSON, "gojson"), (GO, "go"), (TAP, "tap")])
 def test_recognised(text: str, form: str) -> None:
     """Each format is known by its looks."""
-    assert recognise(text) == form
+    assert detect_format(text) == form
 
 
 LAUGHS = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><testsuite>&b;</testsuite>'
@@ -193,17 +193,17 @@ NOT_WHOLE = [
 @pytest.mark.parametrize(("text", "why"), NOT_WHOLE)
 def test_not_whole(text: str, why: str) -> None:
     """Results that are cut off, contradict themselves, or are something else are refused."""
-    with pytest.raises(NotResults, match=why):
+    with pytest.raises(InvalidResultsError, match=why):
         parse(text)
 
 
-@pytest.mark.parametrize("form", FORMATS.names())
+@pytest.mark.parametrize("form", FORMATS.kinds())
 @given(text=st.text(st.sampled_from("<testcase nam=\"a'>/ok not1.2#-FAIL:()s\n\t{}")))
 def test_any_text(form: str, text: str) -> None:
     """Whatever a file holds, it is results or it is refused."""
     try:
         results = parse(text, form)
-    except NotResults:
+    except InvalidResultsError:
         return
     assert all(case.id for case in results.cases)
 
@@ -275,7 +275,7 @@ def test_junit_more_failed_than_is_shown() -> None:
     """What a suite says has failed, and does not show, is a failing case of its own: once, under the suite's name."""
     suite = '<testsuite name="s" failures="3"><testcase classname="s" name="a"><failure/></testcase></testsuite>'
     results = parse(f'<testsuites name="all" failures="3">{suite}</testsuites>')
-    assert [(case.id, case.ending, case.output) for case in results.cases] == [
+    assert [(case.id, case.outcome, case.output) for case in results.cases] == [
         ("s::a", "failed", ""), ("s", "failed", "suite 's' says that 3 tests failed, but shows 1"),
     ]  # fmt: skip
 
@@ -285,7 +285,7 @@ def test_junit_a_suite_that_broke() -> None:
     text = """<testsuites><testsuite name="s" errors="1" tests="1"><error message="beforeAll broke">no database</error>
         <testcase classname="s" name="a"/></testsuite><failure/></testsuites>"""
     results = parse(text)
-    assert [(case.id, case.ending, case.output) for case in results.cases] == [
+    assert [(case.id, case.outcome, case.output) for case in results.cases] == [
         ("s", "failed", "beforeAll broke\nno database"), ("s::a", "passed", ""), ("testsuite", "failed", ""),
     ]  # fmt: skip
 
@@ -429,7 +429,7 @@ def test_junit_what_a_suite_says(text: str, found: str | dict[str, str]) -> None
     if isinstance(found, dict):
         assert endings(parse(text)) == found
     else:
-        with pytest.raises(NotResults, match=found):
+        with pytest.raises(InvalidResultsError, match=found):
             parse(text)
 
 
@@ -450,7 +450,7 @@ def test_junit_in_the_encoding_that_it_declares(encoding: str, mark: bytes) -> N
 
 def test_encodings_that_are_none() -> None:
     """An encoding that nobody knows is refused; one that its own letters contradict is not believed."""
-    with pytest.raises(NotResults, match="its encoding is 'utf-7', which is not known"):
+    with pytest.raises(InvalidResultsError, match="its encoding is 'utf-7', which is not known"):
         decode(b"<?xml version='1.0' encoding='utf-7'?><testsuite/>")
     assert endings(parse(decode(f"<?xml version='1.0' encoding='UTF-16'?>{NAMED}".encode()))) == {
         "prix en été": "passed"
@@ -472,21 +472,21 @@ def test_junit_a_document_type_that_declares_nothing(declared: str) -> None:
     """A document type is passed over, and nothing that it leads to is read."""
     assert endings(parse(f"<?xml version='1.0'?>{declared}<testsuite>{A}</testsuite>")) == {"a": "passed"}
     for text in (f"<testsuite>&x;{A}</testsuite>", "<testsuite><testcase name='a' status='&x;'/></testsuite>"):
-        with pytest.raises(NotResults, match="undefined entity"):
+        with pytest.raises(InvalidResultsError, match="undefined entity"):
             parse(f"<?xml version='1.0'?>{declared}{text}")
 
 
 @pytest.mark.parametrize("inside", ['[<!ENTITY x "y">]', "[]", 'SYSTEM "a" [<!ENTITY % p SYSTEM "http://h/p"> %p;]'])
 def test_junit_a_document_type_with_declarations(inside: str) -> None:
     """A document type with declarations is refused, whatever they are."""
-    with pytest.raises(NotResults, match="document type"):
+    with pytest.raises(InvalidResultsError, match="document type"):
         parse(f"<?xml version='1.0'?><!DOCTYPE testsuite {inside}><testsuite>{A}</testsuite>")
 
 
 def test_junit_a_case_in_a_case() -> None:
     """A case within another takes nothing of it away: both end as their own elements say."""
     case = '<testcase name="A"><failure>one</failure><testcase name="B"/><failure>two</failure></testcase>'
-    assert [(case.id, case.ending, case.output) for case in parse(f"<testsuite>{case}</testsuite>").cases] == [
+    assert [(case.id, case.outcome, case.output) for case in parse(f"<testsuite>{case}</testsuite>").cases] == [
         ("B", "passed", ""), ("A", "failed", "one\ntwo"),
     ]  # fmt: skip
 
@@ -560,7 +560,7 @@ def test_go_json_plain_text_between_the_events(line: str, ends: dict[str, str], 
 
 def test_go_json_a_fail_that_nothing_shows() -> None:
     """The FAIL of the whole run without anything that failed is a cut off output."""
-    with pytest.raises(NotResults, match="says FAIL, but shows nothing that fails"):
+    with pytest.raises(InvalidResultsError, match="says FAIL, but shows nothing that fails"):
         parse('{"Action":"pass","Package":"m/a"}\nFAIL\n')
 
 
@@ -581,7 +581,7 @@ def test_go_json_a_test_without_an_end(printed: str, package: str, ending: str) 
     events = [{"Action": "run", "Test": "TestA"}, {"Action": "output", "Test": "TestA", "Output": f"{printed}\n"},
               {"Action": package}]  # fmt: skip
     results = parse("\n".join(json.dumps({**event, "Package": "p"}) for event in events))
-    assert results.cases[0].ending == ending
+    assert results.cases[0].outcome == ending
 
 
 @pytest.mark.parametrize(
@@ -618,7 +618,7 @@ def test_tap_subtests(text: str, ends: dict[str, str]) -> None:
 )
 def test_tap_that_contradicts_itself(text: str, why: str) -> None:
     """A line that says that something did not pass is not passed over, wherever it stands."""
-    with pytest.raises(NotResults, match=why):
+    with pytest.raises(InvalidResultsError, match=why):
         parse(text, "tap")
 
 
@@ -628,7 +628,7 @@ def test_go_json_the_worst_run_counts() -> None:
     runs = [("F", "fail"), ("F", "pass"), ("P", "pass"), ("P", "skip"), ("N", "pass"), ("N", None)]
     lines = [line for test, end in runs for line in (event % ("run", test), event % (end, test) if end else "")]
     results = parse("\n".join([*lines, '{"Action":"fail","Package":"p"}']))
-    assert [(case.id, case.ending, case.took) for case in results.cases] == [
+    assert [(case.id, case.outcome, case.duration) for case in results.cases] == [
         ("p::F", "failed", 1.0), ("p::P", "passed", 1.0), ("p::N", "failed", 0.5),
     ]  # fmt: skip
 
@@ -643,7 +643,7 @@ def test_go_json_benchmarks(ending: str) -> None:
         {"Action": ending},
     ]
     results = parse("\n".join(json.dumps({**event, "Package": "p"}) for event in events))
-    assert [(case.id, case.ending) for case in results.cases] == [("p::BenchmarkSum", f"{ending}ed")]
+    assert [(case.id, case.outcome) for case in results.cases] == [("p::BenchmarkSum", f"{ending}ed")]
     assert not any("never ended" in case.output for case in results.cases)
 
 
@@ -668,7 +668,7 @@ def test_go_json_a_line_that_is_no_event() -> None:
 def test_go_json_an_event_that_is_not_understood(line: str, why: str) -> None:
     """An event that is cut off, torn by another, or new is not passed over."""
     first, _, rest = GO_JSON.partition("\n")
-    with pytest.raises(NotResults, match=why):
+    with pytest.raises(InvalidResultsError, match=why):
         parse(f"{first}\n{line}\n{rest}")
 
 
@@ -694,7 +694,7 @@ BUILD_FAILS = """{"ImportPath":"m/d [m/d.test]","Action":"build-output","Output"
 def test_go_json_a_build_that_fails(more: str, failing: dict[str, str]) -> None:
     """A build that fails is a failing package: the one that could not be tested for it, or else its own."""
     cases = parse(BUILD_FAILS + more).cases
-    assert {case.id: case.output for case in cases if case.ending == "failed"} == failing
+    assert {case.id: case.output for case in cases if case.outcome == "failed"} == failing
 
 
 def test_long_outputs_are_cut() -> None:
@@ -705,8 +705,8 @@ def test_long_outputs_are_cut() -> None:
 
 def test_leaves() -> None:
     """A test whose subtest fails says nothing of its own; one whose name only begins alike does."""
-    cases = [Case("p", name, "failed", subtest="/" in name) for name in ("A", "A/b", "A/b/c", "AB")]
-    assert [case.name for case in leaves(cases)] == ["A/b/c", "AB"]
+    cases = [CaseResult("p", name, "failed", subtest="/" in name) for name in ("A", "A/b", "A/b/c", "AB")]
+    assert [case.name for case in leaf_failures(cases)] == ["A/b/c", "AB"]
 
 
 @pytest.mark.parametrize(
@@ -720,7 +720,7 @@ def test_leaves() -> None:
 )
 def test_slashes_are_subtests_in_go_alone(text: str) -> None:
     """In formats that know no subtests a slash is a letter as any other: both tests fail."""
-    assert [case.name for case in leaves(parse(text).cases)] == ["GET /users", "GET /users/:id"]
+    assert [case.name for case in leaf_failures(parse(text).cases)] == ["GET /users", "GET /users/:id"]
 
 
 TABLE = """# Quarantine
@@ -766,7 +766,7 @@ HIDDEN = """
 )
 def test_quarantine(text: str, name: str) -> None:
     """A Markdown table, with or without outer bars, and a YAML list say the same; comments and code say nothing."""
-    found = [(entry.test, entry.owner, entry.reason, entry.expires) for entry in read(text, name)]
+    found = [(entry.test, entry.owner, entry.reason, entry.expires) for entry in parse_quarantine(text, name)]
     assert found == [("a::b[x]", "team", "one | two", date(2030, 1, 31)), ("pkg", "me", "slow", date(2030, 2, 28))]
 
 
@@ -803,11 +803,11 @@ def test_quarantine(text: str, name: str) -> None:
 )
 def test_no_quarantine(text: str, name: str, why: str) -> None:
     """An entry without an owner, a reason or a day is refused, with its place."""
-    with pytest.raises(NoQuarantine, match=why):
-        read(text, name)
+    with pytest.raises(InvalidQuarantineError, match=why):
+        parse_quarantine(text, name)
 
 
 def test_an_empty_quarantine() -> None:
     """No entry is no error."""
-    assert read("", "q.yml") == []
-    assert read("# Nothing here\n", "q.md") == []
+    assert parse_quarantine("", "q.yml") == []
+    assert parse_quarantine("# Nothing here\n", "q.md") == []

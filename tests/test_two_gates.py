@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.parts import engine, images
-from tests.parts.folder import Folder, until
-from tests.parts.staging import DEPENDENT, SERVES, docker, look, ready
+from tests.support import engine, images
+from tests.support.folder import Folder, until
+from tests.support.staging import DEPENDENT, SERVES, docker, look, ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 

@@ -7,18 +7,18 @@ from itertools import product
 
 import pytest
 
-from gate.messages import say
+from gate.core.messages import msg
 from gate.model import (
+    CriterionResult,
     Decision,
     Evidence,
     ItemResult,
     Location,
     Outcome,
-    Reason,
-    Row,
     SectionResult,
     Severity,
     Status,
+    VerdictReason,
     Waiver,
 )
 from gate.verdict import decide, exit_code
@@ -34,7 +34,7 @@ def waiver(days: int = 1) -> Waiver:
 def item(
     status: Status, severity: Severity = Severity.BLOCKING, covered: Waiver | None = None, **more: object
 ) -> ItemResult:
-    outcome = Outcome(status=status, message=say("seen"), evidence=Evidence(tries=1), **more)
+    outcome = Outcome(status=status, message=msg("seen"), evidence=Evidence(attempts=1), **more)
     return ItemResult(id="a", title="A", severity=severity, check="file", outcome=outcome, waiver=covered)
 
 
@@ -93,10 +93,10 @@ def test_decision_of_two(first: tuple[Status, Severity, str], second: tuple[Stat
     made, given = [], []
     for name, (status, severity, state) in zip("ab", (first, second), strict=True):
         own = {"none": None, "in force": waiver(1), "ended": waiver(0)}[state]
-        covered = own.but(item=name) if own else None
+        covered = own.replace(item=name) if own else None
         given += [covered] if covered else []
         result = item(status, severity, covered if state == "in force" else None)
-        made.append(result.but(id=name))
+        made.append(result.replace(id=name))
     worst = max((TABLE[first], TABLE[second]), key=[GO, HELD, NO_GO].index)
     assert decide([section(*made)], waivers=given, today=TODAY).decision == worst
 
@@ -116,7 +116,7 @@ def test_a_run_that_ended_early(ended: str) -> None:
 
 def test_one_root_cause_once() -> None:
     """Items with one root cause are one reason, with their number; what was not there comes before what failed."""
-    down = {"cause": "target:api", "cause_message": say("api is not ready")}
+    down = {"cause": "target:api", "cause_message": msg("api is not ready")}
     items = [item(FAIL), item(SKIP, **down), item(SKIP, **down)]
     reasons = decide([section(*items)], today=TODAY).reasons
     assert [str(reason.message) for reason in reasons] == ["api is not ready (2 items)", "A: seen"]
@@ -124,14 +124,14 @@ def test_one_root_cause_once() -> None:
 
 def test_what_explains_that_a_target_is_down_comes_first() -> None:
     """An item that fails for a file that a dead target complains of comes before the target, and no other does."""
-    down = item(SKIP, cause="target:prometheus", cause_message=say("prometheus is not ready"))
-    said = Evidence(answer='level=ERROR err="/etc/prometheus/alerts.yml: 9:13: parse error"')
-    down = down.but(outcome=down.outcome.but(evidence=said))
+    down = item(SKIP, cause="target:prometheus", cause_message=msg("prometheus is not ready"))
+    said = Evidence(response='level=ERROR err="/etc/prometheus/alerts.yml: 9:13: parse error"')
+    down = down.replace(outcome=down.outcome.replace(evidence=said))
 
     def fails(name: str, file: str) -> ItemResult:
-        found = item(FAIL).but(id=name)
+        found = item(FAIL).replace(id=name)
         places = Evidence(locations=(Location(file=file, line=9),))
-        return found.but(outcome=found.outcome.but(evidence=places))
+        return found.replace(outcome=found.outcome.replace(evidence=places))
 
     items = [
         down,
@@ -145,7 +145,7 @@ def test_what_explains_that_a_target_is_down_comes_first() -> None:
 
 def test_what_is_known_before_it_is_tried_comes_before_what_follows_from_it() -> None:
     """A drill that can't be won, as with a too short `within`, comes before an alert that no drill has shown."""
-    items = [item(FAIL).but(id="chain"), item(ERROR, cause="impossible:drill").but(id="drill")]
+    items = [item(FAIL).replace(id="chain"), item(ERROR, cause="impossible:drill").replace(id="drill")]
     reasons = decide([section(*items)], today=TODAY).reasons
     assert [(reason.items, str(reason.message)) for reason in reasons] == [
         (("drill",), "A: seen"),
@@ -155,7 +155,9 @@ def test_what_is_known_before_it_is_tried_comes_before_what_follows_from_it() ->
 
 def test_fail_comes_before_error_and_skip() -> None:
     """What was observed and is wrong comes before what could not be observed."""
-    reasons = decide([section(*(item(status).but(id=status) for status in (SKIP, ERROR, FAIL)))], today=TODAY).reasons
+    reasons = decide(
+        [section(*(item(status).replace(id=status) for status in (SKIP, ERROR, FAIL)))], today=TODAY
+    ).reasons
     assert [reason.items for reason in reasons] == [("fail",), ("error",), ("skip",)]
 
 
@@ -169,16 +171,20 @@ def test_end_of_a_go() -> None:
 
 def test_an_advisory_item_ends_no_go() -> None:
     """An advisory item that fails without its waiver, or without a part's quarantine, is a reservation and no NO-GO."""
-    row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"), expires=TODAY + timedelta(days=5))
+    row = CriterionResult(
+        title=msg("TestX"), status=Status.WAIVED, message=msg("quarantined"), expires=TODAY + timedelta(days=5)
+    )
     waived, passed = item(FAIL, ADVISORY, waiver(5)), item(PASS, ADVISORY, rows=(row,))
-    held = decide([section(waived, passed.but(id="b"))], waivers=[waiver(5)], today=TODAY)
+    held = decide([section(waived, passed.replace(id="b"))], waivers=[waiver(5)], today=TODAY)
     assert (held.decision, held.until) == (HELD, None)
 
 
 def test_the_end_of_a_quarantine() -> None:
     """Where a GO ends because tests leave quarantine, no waiver is said to end."""
-    row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"), expires=TODAY + timedelta(days=5))
-    both = [item(PASS, rows=(row, row)).but(id="q"), item(FAIL, covered=waiver(9))]
+    row = CriterionResult(
+        title=msg("TestX"), status=Status.WAIVED, message=msg("quarantined"), expires=TODAY + timedelta(days=5)
+    )
+    both = [item(PASS, rows=(row, row)).replace(id="q"), item(FAIL, covered=waiver(9))]
     held = decide([section(*both)], waivers=[waiver(9)], today=TODAY)
     assert (held.until, held.until_waivers, held.until_quarantines) == (TODAY + timedelta(days=5), (), ("q",))
 
@@ -202,22 +208,22 @@ def test_waived_says_who_and_why() -> None:
 def test_more_tries_than_one() -> None:
     """A pass at a later try is a reservation, unless the item has a `within`."""
     late = item(PASS)
-    outcome = late.outcome.but(evidence=Evidence(tries=3))
-    late = late.but(outcome=outcome)
+    outcome = late.outcome.replace(evidence=Evidence(attempts=3))
+    late = late.replace(outcome=outcome)
     assert decide([section(late)], today=TODAY).decision == HELD
-    assert decide([section(late.but(within=5.0))], today=TODAY).decision == GO
+    assert decide([section(late.replace(within=5.0))], today=TODAY).decision == GO
 
 
 def test_waived_rows() -> None:
     """A tolerated part of a passed item, such as a quarantined test, is a reservation."""
-    row = Row(title=say("TestX"), status=Status.WAIVED, message=say("quarantined"))
+    row = CriterionResult(title=msg("TestX"), status=Status.WAIVED, message=msg("quarantined"))
     assert decide([section(item(PASS, rows=(row,)))], today=TODAY).decision == HELD
 
 
 def test_what_others_found() -> None:
     """Reasons from outside are a NO-GO, reservations from outside a reservation."""
-    found = Reason(message=say("report missing"))
-    assert decide([section(item(PASS))], today=TODAY, against=[found]).decision == NO_GO
+    found = VerdictReason(message=msg("report missing"))
+    assert decide([section(item(PASS))], today=TODAY, blockers=[found]).decision == NO_GO
     assert decide([section(item(PASS))], today=TODAY, reservations=[found]).decision == HELD
 
 
@@ -240,10 +246,10 @@ def test_a_reason_is_what_failed() -> None:
         title="Early",
         severity=BLOCKING,
         check="file",
-        outcome=Outcome(status=SKIP, message=say("needs late"), cause="item:late"),
+        outcome=Outcome(status=SKIP, message=msg("needs late"), cause="item:late"),
     )
     late = ItemResult(
-        id="late", title="Late", severity=BLOCKING, check="file", outcome=Outcome(status=FAIL, message=say("broken"))
+        id="late", title="Late", severity=BLOCKING, check="file", outcome=Outcome(status=FAIL, message=msg("broken"))
     )
     verdict = decide([section(early, late)], today=TODAY)
     assert [(str(reason.message), reason.items) for reason in verdict.reasons] == [("Late: broken", ("early", "late"))]

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from tests.parts import engine
 from tests.runner.manifest import read
+from tests.support import engine
 
 ROOT = Path(__file__).parents[1]
 PARSER = ROOT / "tests" / "parts" / "workflow-parser"
@@ -79,8 +79,8 @@ def errors(package: Path, files: dict[str, str], kind: str = "workflow") -> dict
     command = ["node", str(PARSER / "parse.mjs"), str(package)]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    answer: dict[str, list[str]] = json.loads(done.stdout)
-    return answer
+    response: dict[str, list[str]] = json.loads(done.stdout)
+    return response
 
 
 def jobs(content: str) -> list[dict[str, Any]]:

@@ -11,25 +11,25 @@ from msgspec import Meta
 
 from gate.checklist.models import Checklist, Item
 from gate.checks import CHECKS
-from gate.checks._drill.spec import Criterion, FaultSpec
-from gate.checks.asked import Asked
-from gate.model import Model
-from gate.quantities import Duration
+from gate.checks.entry import CheckEntry
+from gate.decode.quantities import DurationSeconds
+from gate.decode.structs import Unfilled, ValidationErrors, decode_all_errors, default_of, fields_by_key, iter_issues
+from gate.drills.spec import Criterion, FaultSpec
+from gate.model import FrozenStruct
 from gate.staging.faults import FAULTS
-from gate.written import Mistaken, Unfilled, default, fields, mistakes, read
-from tests.parts.models import models_in
+from tests.support.models import models_in
 
 
-class Inner(Model):
+class Inner(FrozenStruct):
     number: Annotated[int, Meta(ge=1, le=9)] = 1
-    wait: Duration | None = None
+    wait: DurationSeconds | None = None
 
     def __post_init__(self) -> None:
         if self.number == 7:
             raise ValueError("expected another number than 7")
 
 
-class Outer(Model, kw_only=True):
+class Outer(FrozenStruct, kw_only=True):
     name: Annotated[str, Meta(min_length=1)]
     inner: Inner = Inner()
     many: dict[str, Inner] = {}
@@ -39,8 +39,8 @@ class Outer(Model, kw_only=True):
 
 
 def told(value: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    with pytest.raises(Mistaken) as caught:
-        read(value, Outer)
+    with pytest.raises(ValidationErrors) as caught:
+        decode_all_errors(value, Outer)
     return [(each.path, each.text) for each in caught.value.mistakes]
 
 
@@ -94,8 +94,8 @@ def test_one_mistake(value: Any, path: tuple[str | int, ...], text: str) -> None
 def test_what_is_right_is_read() -> None:
     """Numbers as text stand for numbers, as a variable that is filled in is text; nothing is told."""
     value = {"name": "a", "inner": {"number": "5", "wait": "1m30s"}, "words": ["b"], "pair": [1]}
-    assert read(value, Outer) == Outer(name="a", inner=Inner(number=5, wait=90.0), words=["b"], pair=[1])
-    assert list(mistakes(value, Outer)) == []
+    assert decode_all_errors(value, Outer) == Outer(name="a", inner=Inner(number=5, wait=90.0), words=["b"], pair=[1])
+    assert list(iter_issues(value, Outer)) == []
 
 
 _VALUES = st.recursive(
@@ -114,32 +114,32 @@ _VALUES = st.recursive(
 def test_mistakes_are_found_where_there_are_some_and_nowhere_else(value: Any) -> None:
     """The walk never disagrees with `read`: it finds none where it reads, and at least one where it doesn't."""
     try:
-        read(value, Outer)
-    except Mistaken:
-        assert list(mistakes(value, Outer))
+        decode_all_errors(value, Outer)
+    except ValidationErrors:
+        assert list(iter_issues(value, Outer))
     else:
-        assert not list(mistakes(value, Outer))
+        assert not list(iter_issues(value, Outer))
 
 
-@pytest.mark.parametrize("kind", CHECKS.names())
+@pytest.mark.parametrize("kind", CHECKS.kinds())
 @given(value=st.data())
 def test_so_it_is_with_every_check(kind: str, value: st.DataObject) -> None:
     """Also for the models of the checks, which have kinds of their own and rules about the whole."""
-    check = CHECKS.load(kind)
+    check = CHECKS.get_class(kind)
     given_ = value.draw(st.dictionaries(st.sampled_from(list(check.__struct_encode_fields__)), _VALUES, max_size=4))
     try:
-        read(given_, check)
-    except Mistaken:
-        assert list(check.mistakes(given_))
+        decode_all_errors(given_, check)
+    except ValidationErrors:
+        assert list(check.iter_issues(given_))
     else:
-        assert not list(check.mistakes(given_))
+        assert not list(check.iter_issues(given_))
 
 
-def below(model: type[Model]) -> set[type[Model]]:
+def below(model: type[FrozenStruct]) -> set[type[FrozenStruct]]:
     """A model, and all that its fields are made of."""
     found, waiting = {model}, [model]
     while waiting:
-        for field in fields(waiting.pop()).values():
+        for field in fields_by_key(waiting.pop()).values():
             waiting += (new := models_in(field.type) - found)
             found |= new
     return found
@@ -148,7 +148,13 @@ def below(model: type[Model]) -> set[type[Model]]:
 MODELS = sorted(
     {
         model
-        for top in (Checklist, Item, Criterion, *map(CHECKS.load, CHECKS.names()), *map(FAULTS.load, FAULTS.names()))
+        for top in (
+            Checklist,
+            Item,
+            Criterion,
+            *map(CHECKS.get_class, CHECKS.kinds()),
+            *map(FAULTS.get_class, FAULTS.kinds()),
+        )
         for model in below(top)
     },
     key=lambda model: model.__name__,
@@ -162,17 +168,17 @@ MAY_BE_EMPTY = {
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_key_that_is_written_says_something(model: type[Model]) -> None:
+def test_every_key_that_is_written_says_something(model: type[FrozenStruct]) -> None:
     """Null is never a value of a key, and an empty text, list or mapping never an expectation."""
-    for key, field in fields(model).items():
+    for key, field in fields_by_key(model).items():
         name = f"{model.__name__}.{key}"
-        if key in ("check", "fault") and issubclass(model, Asked | FaultSpec):
+        if key in ("check", "fault") and issubclass(model, CheckEntry | FaultSpec):
             continue
         wrong: list[Any] = [None]
         if name not in MAY_BE_EMPTY:
-            wrong += [[], {}] if isinstance(default(field), list | dict) else [{}]
-        if default(field) is None and name not in MAY_BE_EMPTY:
+            wrong += [[], {}] if isinstance(default_of(field), list | dict) else [{}]
+        if default_of(field) is None and name not in MAY_BE_EMPTY:
             wrong.append(Unfilled())
         for value in wrong:
-            told_at = [each.path for each in model.mistakes({key: value}) if each.path[:1] == (key,)]
+            told_at = [each.path for each in model.iter_issues({key: value}) if each.path[:1] == (key,)]
             assert told_at, f"{name}: {value!r}"

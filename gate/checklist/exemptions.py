@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from gate.checklist.models import Checklist
-from gate.model import ExemptionFile, Model
+from gate.model import ExemptionFile, FrozenStruct
 
 TextOf = Callable[[str], str | None]
 """Returns the text of a file by its path in the checkout; None if it does not exist."""
@@ -37,7 +37,7 @@ def inlined(checklist: Checklist, text_of: TextOf) -> Checklist:
 def _named(value: Any) -> Iterator[str]:
     if isinstance(value, ExemptionFile):
         yield value.file
-    elif isinstance(value, Model):
+    elif isinstance(value, FrozenStruct):
         for field in structs.fields(value):
             yield from _named(getattr(value, field.name))
     elif isinstance(value, dict | list | tuple):
@@ -48,8 +48,8 @@ def _named(value: Any) -> Iterator[str]:
 def _replaced(value: Any, text_of: TextOf) -> Any:
     if isinstance(value, ExemptionFile):
         return _entries(value, text_of)
-    if isinstance(value, Model) and any(True for _ in _named(value)):
-        return value.but(**{name: _replaced(getattr(value, name), text_of) for name in value.__struct_fields__})
+    if isinstance(value, FrozenStruct) and any(True for _ in _named(value)):
+        return value.replace(**{name: _replaced(getattr(value, name), text_of) for name in value.__struct_fields__})
     if isinstance(value, dict):
         return {key: _replaced(entry, text_of) for key, entry in value.items()}
     return [_replaced(entry, text_of) for entry in value] if isinstance(value, list) else value

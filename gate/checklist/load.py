@@ -10,40 +10,42 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
-from gate.checklist.document import Mapping as MappingTree
-from gate.checklist.document import Tree, blanks, flatten, parse, read
-from gate.checklist.explain import explain
-from gate.checklist.interpolate import interpolate
+from gate.checklist.cross_references import check_references
+from gate.checklist.diagnostics import to_diagnostics
+from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
 from gate.checklist.merge import merge
 from gate.checklist.models import Checklist
-from gate.checklist.problems import ChecklistError, Place, Problem
-from gate.checklist.references import references
-from gate.secrets import known as known_secrets
-from gate.written import Mistaken, Path_
-from gate.written import read as read_as
+from gate.checklist.variables import interpolate
+from gate.checklist.yaml_reader import Mapping as MappingTree
+from gate.checklist.yaml_reader import Tree, blanks, parse_yaml, read_yaml, to_plain_data
+from gate.decode.structs import KeyPath, ValidationErrors
+from gate.decode.structs import decode_all_errors as read_as
+from gate.redaction.secrets import default_redactor as known_secrets
 
 _WORD = re.compile(r"[\w.-]+", re.ASCII)
 """What an id or the name of a target is written with."""
 
 
-class Loaded(Struct, frozen=True):
+class LoadedChecklist(Struct, frozen=True):
     """A checklist that may be run, and where each part of it stands."""
 
     checklist: Checklist
-    places: Mapping[Path_, Place]
+    places: Mapping[KeyPath, SourceLocation]
     files: tuple[str, ...]
 
-    def place_of(self, section: int, item: int) -> Place | None:
+    def place_of(self, section: int, item: int) -> SourceLocation | None:
         """Where an item stands."""
         return self.places.get(("sections", section, "items", item))
 
 
-def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = None) -> Loaded:
+def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = None) -> LoadedChecklist:
     """The checklist that the files make together. Raises ChecklistError with everything that is wrong with them."""
     known = os.environ if environment is None else environment
     names = tuple(str(file) for file in files)
     if not names:
-        raise ChecklistError([Problem(Place("prodgate"), "no checklist was named, expected at least one --file")])
+        raise ChecklistError(
+            [Diagnostic(SourceLocation("prodgate"), "no checklist was named, expected at least one --file")]
+        )
     trees, problems, text = _parsed(names, known)
     if not trees:
         raise ChecklistError(problems)
@@ -53,20 +55,20 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
     return _shown(_validated(tree, problems, names, whole=len(trees) == len(names)), text)
 
 
-def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> Loaded:
+def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> LoadedChecklist:
     """As `load`, from a text."""
     known = os.environ if environment is None else environment
-    tree, problems = parse(text, name, lambda value: interpolate(value, known))
+    tree, problems = parse_yaml(text, name, lambda value: interpolate(value, known))
     return _shown(_validated(tree, problems, (name,), whole=True), text)
 
 
-def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Problem], str]:
+def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Diagnostic], str]:
     """The trees of the files that can be read, the problems of all, and their text."""
     trees, problems, texts = [], [], []
     for name in names:
         try:
-            texts.append(read(Path(name), name))
-            tree, found = parse(texts[-1], name, lambda value: interpolate(value, known))
+            texts.append(read_yaml(Path(name), name))
+            tree, found = parse_yaml(texts[-1], name, lambda value: interpolate(value, known))
             trees.append(tree)
             problems += found
         except ChecklistError as error:
@@ -74,7 +76,7 @@ def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[Mapp
     return trees, problems, "\n".join(texts)
 
 
-def _shown(loaded: Loaded, text: str) -> Loaded:
+def _shown(loaded: LoadedChecklist, text: str) -> LoadedChecklist:
     """The same. Its ids, the names of its targets and of its files are no secrets.
 
     Raises ChecklistError where one is, because a variable was filled into it.
@@ -83,10 +85,10 @@ def _shown(loaded: Loaded, text: str) -> Loaded:
     # A password in a target's URL or environment is a secret wherever it is shown, not only in that URL.
     for key, written in _texts(to_builtins(loaded.checklist.targets, enc_hook=str)):
         known_secrets().add_credentials(written, key)
-    known_secrets().show(*loaded.files, *words.intersection([*loaded.checklist.targets, *ids.values()]))
+    known_secrets().allow(*loaded.files, *words.intersection([*loaded.checklist.targets, *ids.values()]))
     filled = {path: name for path, name in ids.items() if name not in words}
     problems = [
-        Problem(loaded.places[path], "holds the value of a secret variable, expected an id that everybody may read")
+        Diagnostic(loaded.places[path], "holds the value of a secret variable, expected an id that everybody may read")
         for path, name in filled.items()
         if known_secrets().are_in(name)
     ]
@@ -107,7 +109,7 @@ def _texts(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(value, key)
 
 
-def _ids(checklist: Checklist) -> Iterator[tuple[Path_, str]]:
+def _ids(checklist: Checklist) -> Iterator[tuple[KeyPath, str]]:
     """The ids of sections and items, by where they stand."""
     for number, section in enumerate(checklist.sections):
         yield ("sections", number, "id"), section.id
@@ -115,30 +117,32 @@ def _ids(checklist: Checklist) -> Iterator[tuple[Path_, str]]:
             yield ("sections", number, "items", position, "id"), item.id
 
 
-def _validated(tree: Tree, problems: list[Problem], names: tuple[str, ...], *, whole: bool) -> Loaded:
+def _validated(tree: Tree, problems: list[Diagnostic], names: tuple[str, ...], *, whole: bool) -> LoadedChecklist:
     """`whole`: no file is missing from the tree, so that what is not in it is nowhere."""
-    data, values, keys = flatten(tree)
+    data, values, keys = to_plain_data(tree)
     data = _without_extensions(data)
     blank = {path for path in blanks(tree) if path[0] in data}
     problems = [*problems, *(_of_blank(path, values, keys) for path in blank)]
     checklist = None
     try:
         checklist = read_as(data, Checklist)
-    except Mistaken as error:
-        others = [each for each in error.mistakes if each.path not in blank]
-        problems = [*problems, *explain(others, values, keys, whole=whole)]
+    except ValidationErrors as error:
+        others = [each for each in error.issues if each.path not in blank]
+        problems = [*problems, *to_diagnostics(others, values, keys, whole=whole)]
     if whole:
-        problems = [*problems, *references(data, checklist, values)]
+        problems = [*problems, *check_references(data, checklist, values)]
     if problems or checklist is None:
         raise ChecklistError(problems)
-    return Loaded(checklist, values, names)
+    return LoadedChecklist(checklist, values, names)
 
 
-def _of_blank(path: Path_, values: Mapping[Path_, Place], keys: Mapping[Path_, Place]) -> Problem:
+def _of_blank(
+    path: KeyPath, values: Mapping[KeyPath, SourceLocation], keys: Mapping[KeyPath, SourceLocation]
+) -> Diagnostic:
     """Return the problem of a value of which nothing is written, or whose variable is empty."""
     if path in keys:
-        return Problem(keys[path], f"key '{path[-1]}' has no value, expected one: nothing is written after it")
-    return Problem(values[path], "the entry has no value, expected one: nothing is written there")
+        return Diagnostic(keys[path], f"key '{path[-1]}' has no value, expected one: nothing is written after it")
+    return Diagnostic(values[path], "the entry has no value, expected one: nothing is written there")
 
 
 def _without_extensions(data: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ are added at the end. Any other list, and any item's check, is replaced whole: h
 
 from __future__ import annotations
 
-from gate.checklist.document import Mapping, Scalar, Sequence, Tree
+from gate.checklist.yaml_reader import Mapping, Scalar, Sequence, Tree
 
 _IDS = {"sections": "id", "items": "id", "waivers": "item"}
 
@@ -38,8 +38,8 @@ def _mappings(base: Mapping, over: Mapping, key: str) -> Mapping:
 def _drop_replaced_check(made: Mapping, over: Mapping) -> None:
     from gate.checks import CHECKS
 
-    if any(name in CHECKS.names() for name in over.entries):
-        for name in [name for name in made.entries if name in CHECKS.names()]:
+    if any(name in CHECKS.kinds() for name in over.entries):
+        for name in [name for name in made.entries if name in CHECKS.kinds()]:
             del made.entries[name], made.keys[name]
 
 

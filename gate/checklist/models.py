@@ -6,61 +6,61 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from gate.checks.asked import Asked
-from gate.forms import Day, Text
-from gate.model import Model, Natural, Severity
+from gate.checks.entry import CheckEntry
+from gate.decode.structs import ShortForm
+from gate.decode.types import Date, DisplayText
+from gate.model import FrozenStruct, NonNegativeInt, Severity
 from gate.staging.spec import Target
-from gate.written import AsWritten
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class Item(Asked, kw_only=True):
+class Item(CheckEntry, kw_only=True):
     """A line of the checklist: an id, a title, a severity, and exactly one check."""
 
     id: Annotated[
         Id, Meta(description="Stable: JUnit, waivers, comparisons and links use it.", examples=["health.readyz"])
     ]
-    title: Annotated[Text, Meta(description="What people read. `code` in backquotes is shown as code.")]
+    title: Annotated[DisplayText, Meta(description="What people read. `code` in backquotes is shown as code.")]
     severity: Annotated[Severity, Meta(description="Whether not passing stops the commit.")] = Severity.BLOCKING
     requires: Annotated[list[str], Meta(description="Targets that must be ready, else the item is skipped.")] = []
     needs: Annotated[list[str], Meta(description="Items that must have passed before, else the item is skipped.")] = []
 
 
-class Section(Model):
+class Section(FrozenStruct):
     """A part of the checklist."""
 
     id: Annotated[Id, Meta(description="Stable; `only` names it.")]
-    title: Annotated[Text, Meta(description="What people read.")]
-    items: Annotated[list[AsWritten[Item]], Meta(min_length=1, description="Its items, in the order of the reports.")]
+    title: Annotated[DisplayText, Meta(description="What people read.")]
+    items: Annotated[list[ShortForm[Item]], Meta(min_length=1, description="Its items, in the order of the reports.")]
 
 
-class WaiverSpec(Model):
+class WaiverSpec(FrozenStruct):
     """A named, dated permission for one item to fail."""
 
     item: Annotated[str, Meta(description="The id of the item.")]
-    reason: Annotated[Text, Meta(description="Why it may fail.")]
-    owner: Annotated[Text, Meta(description="Who answers for it.")]
-    expires: Annotated[Day, Meta(description="The first day on which it counts for nothing any more.")]
-    issue: Annotated[Text | None, Meta(description="Where it is worked on.")] = None
-    approved_by: Annotated[Text | None, Meta(description="Who allowed it.")] = None
+    reason: Annotated[DisplayText, Meta(description="Why it may fail.")]
+    owner: Annotated[DisplayText, Meta(description="Who answers for it.")]
+    expires: Annotated[Date, Meta(description="The first day on which it counts for nothing any more.")]
+    issue: Annotated[DisplayText | None, Meta(description="Where it is worked on.")] = None
+    approved_by: Annotated[DisplayText | None, Meta(description="Who allowed it.")] = None
 
 
-class WaiverPolicy(Model):
+class WaiverPolicy(FrozenStruct):
     """How far waivers may go."""
 
-    max: Annotated[Natural | None, Meta(description="How many there may be.")] = None
+    max: Annotated[NonNegativeInt | None, Meta(description="How many there may be.")] = None
     max_days: Annotated[
         Annotated[int, Meta(ge=1, le=36500)] | None, Meta(description="How many days from today one may reach.")
     ] = None
 
 
-class Checklist(Model, kw_only=True):
+class Checklist(FrozenStruct, kw_only=True):
     """The whole file."""
 
     version: Annotated[Literal[1], Meta(description="The version of this language.")]
-    service: Annotated[Text, Meta(description="The service that is judged.", examples=["veza-backend-api"])]
-    environment: Annotated[Text, Meta(description="Where it runs.")] = "staging"
+    service: Annotated[DisplayText, Meta(description="The service that is judged.", examples=["veza-backend-api"])]
+    environment: Annotated[DisplayText, Meta(description="Where it runs.")] = "staging"
     language: Annotated[Literal["en", "fr"], Meta(description="The language of the reports.")] = "en"
     targets: Annotated[dict[Id, Target], Meta(description="What the gate talks to, by name.")] = {}
     sections: Annotated[list[Section], Meta(min_length=1, description="The sections, in the order of the reports.")]
@@ -68,7 +68,7 @@ class Checklist(Model, kw_only=True):
     waiver_policy: Annotated[WaiverPolicy, Meta(description="How far waivers may go.")] = WaiverPolicy()
 
     @property
-    def items(self) -> list[AsWritten[Item]]:
+    def items(self) -> list[ShortForm[Item]]:
         """All items, in order."""
         return [item for section in self.sections for item in section.items]
 

@@ -9,9 +9,9 @@ import msgspec
 
 from gate.checklist.models import Checklist, Item
 from gate.checks import CHECKS
-from gate.checks._drill.spec import Criterion
-from gate.checks.asked import ONCE
 from gate.checks.base import Check
+from gate.checks.entry import DRILL_KIND
+from gate.drills.spec import Criterion
 from gate.matchers import MATCHERS
 from gate.model import Report
 from gate.staging.faults import FAULTS
@@ -23,8 +23,8 @@ _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 
 def checklist_schema() -> dict[str, Any]:
     """The schema of `prodgate.yml`."""
-    checks = {name: CHECKS.load(name) for name in CHECKS.names()}
-    faults = {name: FAULTS.load(name) for name in FAULTS.names()}
+    checks = {name: CHECKS.get_class(name) for name in CHECKS.kinds()}
+    faults = {name: FAULTS.get_class(name) for name in FAULTS.kinds()}
     replaced = _definitions([Criterion, *checks.values(), *faults.values()])
     # Checks are replaced as a whole. In all else, a later file removes a key with null.
     definitions = _definitions([Checklist, Item]) | {name: _without_nothing(each) for name, each in replaced.items()}
@@ -87,9 +87,9 @@ def _with_value(schema: dict[str, Any]) -> dict[str, Any]:
 def _asked(schema: dict[str, Any]) -> dict[str, Any]:
     """Of what has exactly one check, each under its own name."""
     own = {key: entry for key, entry in schema["properties"].items() if key != "check"}
-    once = {"required": [ONCE], "properties": {"within": False}}
-    checks: dict[str, Any] = {name: {"$ref": _REF.format(name=name)} for name in CHECKS.names()}
-    ways = [once if name == ONCE else {"required": [name]} for name in checks]
+    once = {"required": [DRILL_KIND], "properties": {"within": False}}
+    checks: dict[str, Any] = {name: {"$ref": _REF.format(name=name)} for name in CHECKS.kinds()}
+    ways = [once if name == DRILL_KIND else {"required": [name]} for name in checks]
     return {**schema, "properties": {**own, **checks}, "oneOf": ways}
 
 
@@ -107,7 +107,7 @@ def _fault(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _expects(check: type[Check[Any]]) -> dict[str, Any]:
     """That a check expects something: at least one of the keys that say what."""
-    return {"anyOf": [_required(path.split(".")) for path in check.expects]} if check.expects else {}
+    return {"anyOf": [_required(path.split(".")) for path in check.expectation_keys]} if check.expectation_keys else {}
 
 
 def _required(path: list[str]) -> dict[str, Any]:

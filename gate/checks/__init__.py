@@ -1,5 +1,9 @@
 """The checks: one module per kind of question. `gate.checks.base` is what each of them satisfies."""
 
-from gate.registry import Registry
+from gate.core.plugins import Registry
 
-CHECKS = Registry("gate.checks", word="check", apart=frozenset({"asked", "base", "world"}))
+CHECKS = Registry(
+    "gate.checks",
+    excluded=frozenset({"base", "context", "entry", "prometheus_queries"}),
+    modules={"drill": "gate.drills.check"},
+)

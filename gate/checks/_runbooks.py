@@ -8,23 +8,23 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta
 
-from gate.checks._paths import find
-from gate.checks.world import World
-from gate.messages import Message, say
-from gate.model import CheckoutPath, Model, SomeText
+from gate.checks._checkout import find_files
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, msg
+from gate.decode.structs import custom_type
+from gate.model import CheckoutPath, FrozenStruct, NonEmptyStr
 from gate.prometheus.rules import Rule
-from gate.secrets import beginning_of
-from gate.written import form
+from gate.redaction.secrets import redacted_head
 
 ANNOTATIONS = ("runbook", "runbook_url")
 
 
-class RunbookWish(Model):
+class RunbookRule(FrozenStruct):
     """How a runbook annotation leads to a file."""
 
-    annotation: Annotated[SomeText | None, Meta(description="Its name; else `runbook`, or `runbook_url`.")] = None
+    annotation: Annotated[NonEmptyStr | None, Meta(description="Its name; else `runbook`, or `runbook_url`.")] = None
     prefix: Annotated[
-        SomeText | None,
+        NonEmptyStr | None,
         Meta(
             description="The beginning of the addresses that stands for `folder`.",
             examples=["https://github.com/org/repo/blob/main/"],
@@ -41,26 +41,26 @@ class RunbookWish(Model):
         """The path that a link stands for, or why it stands for none."""
         text = link.strip()
         if "{{" in text:
-            return say("{link} is a template, and leads to no file by itself", link=beginning_of(text, 200))
+            return msg("{link} is a template, and leads to no file by itself", link=redacted_head(text, 200))
         if self.prefix and text.startswith(self.prefix):
             text = text.removeprefix(self.prefix)
         elif urlsplit(text).scheme:
-            return say(
-                "{link} is an address: say with `prefix` which folder it stands for", link=beginning_of(text, 200)
+            return msg(
+                "{link} is an address: say with `prefix` which folder it stands for", link=redacted_head(text, 200)
             )
         path = PurePosixPath(self.folder) / unquote(text.split("#")[0].split("?")[0]).lstrip("/")
         if ".." in path.parts or "\0" in str(path):
-            return say("{link} leads out of the checkout", link=beginning_of(text, 200))
+            return msg("{link} leads out of the checkout", link=redacted_head(text, 200))
         return str(path)
 
-    def file_of(self, world: World, link: str) -> Path | Message:
+    def file_of(self, context: CheckContext, link: str) -> Path | Message:
         """The file that a link leads to, or why it leads to none."""
         path = self.path_of(link)
         if isinstance(path, Message):
             return path
-        found = find(world, path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]"))
+        found = find_files(context, path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]"))
         if not found or not found[0].is_file():
-            return say("{path} does not exist", path=path)
+            return msg("{path} does not exist", path=path)
         return found[0]
 
 
@@ -72,6 +72,8 @@ def _wish(value: Any) -> Any:
 
 
 if TYPE_CHECKING:
-    Runbooks = RunbookWish
+    Runbooks = RunbookRule
 else:
-    Runbooks = form(_wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookWish"}]}, then=RunbookWish)
+    Runbooks = custom_type(
+        _wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookWish"}]}, target_type=RunbookRule
+    )

@@ -15,18 +15,18 @@ from typing import IO
 
 from msgspec import Struct, field
 
-from gate import http
-from gate.checks._paths import find
-from gate.checks.base import CannotObserve
-from gate.checks.world import World
-from gate.messages import Message, say
-from gate.prometheus.config import BadConfig
-from gate.prometheus.config import read as read_config
-from gate.prometheus.exposition import Exposition, Family, Sample, TooMuch, read, samples_again
+from gate.checks._checkout import find_files
+from gate.checks.base import ObservationError
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, msg
+from gate.decode.quantities import format_size
+from gate.http import client
+from gate.prometheus.config import InvalidConfigError
+from gate.prometheus.config import parse_config as read_config
+from gate.prometheus.exposition import Exposition, Family, LimitExceededError, Sample, parse_exposition, reread_samples
 from gate.prometheus.media_types import ACCEPT, OPENMETRICS, PROTOBUF, choose_parser
-from gate.prometheus.tree import FILE_LIMIT
-from gate.quantities import size
-from gate.secrets import REACH, beginning_of
+from gate.prometheus.yaml_tree import FILE_LIMIT
+from gate.redaction.secrets import OVERLAP, redacted_head
 
 SAMPLE_LIMIT = 10_000
 _HEAD = 2048
@@ -54,18 +54,20 @@ class Scrape(Struct, weakref=True):
         """The samples of a family with a wanted name. Raises CannotObserve beyond 10,000."""
         if self.body is None or not family.first:
             return []
-        line, offset = self.exposition.start_of(family)
+        line, offset = self.exposition.offset_of(family)
         found: list[Sample] = []
 
         def asked(name: str) -> bool:
             return name in family.names and wanted(name)
 
         openmetrics = self.exposition.openmetrics
-        again = samples_again(self._chunks(offset), line, family.last, asked, openmetrics=openmetrics)
+        again = reread_samples(self._chunks(offset), line, family.last, asked, openmetrics=openmetrics)
         for sample in again:
             found.append(sample)
             if len(found) > SAMPLE_LIMIT:
-                raise CannotObserve(say("{name} has more than {limit} samples", name=family.name, limit=SAMPLE_LIMIT))
+                raise ObservationError(
+                    msg("{name} has more than {limit} samples", name=family.name, limit=SAMPLE_LIMIT)
+                )
         return found
 
     def _chunks(self, offset: int) -> Iterator[bytes]:
@@ -75,90 +77,94 @@ class Scrape(Struct, weakref=True):
             yield chunk
 
 
-def scrape(world: World, target: str, path: str, limit: int, fallback: str = "") -> Scrape:
+def scrape(context: CheckContext, target: str, path: str, limit: int, fallback: str = "") -> Scrape:
     """The exposition at a path of a target. Raises CannotObserve for one over a limit.
 
     `fallback` is the `fallback_scrape_protocol` of the job that scrapes it; without one, it is looked up in the
     checklist's `scrape_config` items.
     """
-    url = world.url(target, path)
+    url = context.url(target, path)
 
     def make() -> Scrape:
-        return _scrape(url, limit, lambda: fallback or _fallback_protocol(world, target), world.deadline)
+        return _scrape(url, limit, lambda: fallback or _fallback_protocol(context, target), context.deadline)
 
-    return world.memo.get(
-        ("scrape", target, url, limit, fallback), make, not_before=world.fresh, remaining=world.remaining()
+    return context.memo.get(
+        ("scrape", target, url, limit, fallback), make, not_before=context.fresh_after, remaining=context.remaining()
     )
 
 
-def scrape_file(world: World, path: Path, name: str, limit: int) -> Scrape:
+def scrape_file(context: CheckContext, path: Path, name: str, limit: int) -> Scrape:
     """The exposition in a file. It is OpenMetrics where it ends with `# EOF`."""
 
     def make() -> Scrape:
         return _read_file(path, name, limit)
 
-    return world.memo.get(("exposition", path, limit), make, not_before=world.fresh, remaining=world.remaining())
+    return context.memo.get(
+        ("exposition", path, limit), make, not_before=context.fresh_after, remaining=context.remaining()
+    )
 
 
 def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) -> Scrape:
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10"}
     try:
-        with http.open_stream(http.Request(url=url, headers=headers, limit=limit, redirects=10), deadline) as stream:
+        with client.open_stream(
+            client.Request(url=url, headers=headers, limit=limit, redirects=10), deadline
+        ) as stream:
             media_type, refusal = choose_parser(_first(stream.head, "content-type"), fallback)
             if media_type == PROTOBUF:
-                raise CannotObserve(say("The exposition is in the protobuf format, which is not supported"))
+                raise ObservationError(msg("The exposition is in the protobuf format, which is not supported"))
             made = _keep(stream.chunks(), media_type == OPENMETRICS)
             made.refusal, made.status = refusal or _packed(stream.head), stream.head.status
             return made
-    except http.TooLarge:
+    except client.BodyTooLargeError:
         raise _too_large(limit) from None
-    except http.HttpFailure as failure:
+    except client.HttpError as failure:
         if failure.phase == "body" and failure.timeout:
-            raise CannotObserve(say("The exposition did not end within the time limit")) from None
+            raise ObservationError(msg("The exposition did not end within the time limit")) from None
         return Scrape(failure=failure.message)
 
 
-def _first(head: http.Answer, name: str) -> str:
+def _first(head: client.Response, name: str) -> str:
     """Return the first value of a header, which is the only one that Prometheus looks at."""
     return next((value for key, value in head.headers if key.lower() == name), "")
 
 
-def _packed(head: http.Answer) -> Message | None:
+def _packed(head: client.Response) -> Message | None:
     """Return why Prometheus cannot unpack a response, None if it can."""
     coding = _first(head, "content-encoding")
     if coding in ("", "gzip", "identity"):
         return None
-    return say("The Content-Encoding is {coding}: Prometheus takes gzip only", coding=beginning_of(coding, 100))
+    return msg("The Content-Encoding is {coding}: Prometheus takes gzip only", coding=redacted_head(coding, 100))
 
 
-def _fallback_protocol(world: World, target: str) -> str:
+def _fallback_protocol(context: CheckContext, target: str) -> str:
     """Return the `fallback_scrape_protocol` of a job of the checklist's `scrape_config` items that scrapes a target."""
-    for file, name in world.scrape_jobs:
+    for file, name in context.scrape_jobs:
         try:
-            with find(world, file)[0].open("rb") as opened:
+            with find_files(context, file)[0].open("rb") as opened:
                 config = read_config(opened.read(FILE_LIMIT))
-        except (OSError, IndexError, BadConfig, CannotObserve):
+        except (OSError, IndexError, InvalidConfigError, ObservationError):
             continue  # the `scrape_config` item reports it
         for job in config.jobs:
-            if job.name == name and job.fallback_protocol and _is_scraped(world, target, job.addresses):
+            if job.name == name and job.fallback_protocol and _is_scraped(context, target, job.addresses):
                 return job.fallback_protocol
     return ""
 
 
-def _is_scraped(world: World, target: str, addresses: tuple[str, ...]) -> bool:
+def _is_scraped(context: CheckContext, target: str, addresses: tuple[str, ...]) -> bool:
     """Check if one of a job's addresses is the target's: by its name, or by the address at which it is reached."""
-    staged = world.targets[target]
+    running = context.targets[target]
     reached = {
-        staged.base_url.partition("://")[2].partition("/")[0],
-        *(f"{staged.host}:{port}" for port in staged.ports),
+        running.base_url.partition("://")[2].partition("/")[0],
+        *(f"{running.host}:{port}" for port in running.ports),
     }
     return any(address.partition(":")[0] == target or address in reached for address in addresses)
 
 
-def _too_large(limit: int) -> CannotObserve:
-    return CannotObserve(
-        say("The exposition is larger than the limit of {limit}", limit=size(limit)),
-        advice=say("Raise its `limit` if the exposition may be that large"),
+def _too_large(limit: int) -> ObservationError:
+    return ObservationError(
+        msg("The exposition is larger than the limit of {limit}", limit=format_size(limit)),
+        advice=msg("Raise its `limit` if the exposition may be that large"),
     )
 
 
@@ -172,7 +178,7 @@ def _read_file(path: Path, name: str, limit: int) -> Scrape:
             file.seek(0)
             made = _keep(iter(lambda: file.read(_CHUNK), b""), openmetrics)
     except OSError as error:
-        raise CannotObserve(say("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
+        raise ObservationError(msg("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
     return made
 
 
@@ -184,15 +190,15 @@ def _keep(chunks: Iterator[bytes], openmetrics: bool) -> Scrape:
     def written() -> Iterator[bytes]:
         for chunk in chunks:
             body.write(chunk)
-            head.extend(chunk[: max(0, _HEAD + REACH - len(head))])
+            head.extend(chunk[: max(0, _HEAD + OVERLAP - len(head))])
             yield chunk
 
     try:
-        exposition = read(written(), openmetrics=openmetrics)
-    except TooMuch as error:
+        exposition = parse_exposition(written(), openmetrics=openmetrics)
+    except LimitExceededError as error:
         body.close()
-        raise CannotObserve(error.message) from None
+        raise ObservationError(error.message) from None
     except BaseException:
         body.close()
         raise
-    return Scrape(exposition, body=body, head=beginning_of(head.decode(errors="replace"), _HEAD))
+    return Scrape(exposition, body=body, head=redacted_head(head.decode(errors="replace"), _HEAD))

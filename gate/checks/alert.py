@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from msgspec import Meta, Struct
 
-from gate.checks._prometheus import Presence, asking
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, passed, unobserved
-from gate.checks.world import World
-from gate.forms import as_list
+from gate.checks.base import Check, CheckResult, ObservationError, TargetName, errored, failed, passed
+from gate.checks.context import CheckContext
+from gate.checks.prometheus_queries import Presence, prometheus_client
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import format_duration
+from gate.decode.structs import custom_type
+from gate.decode.types import listify
 from gate.matchers import MISSING, TextMatcher, describe
-from gate.messages import Message, say, together
 from gate.prometheus import config, missing_series
-from gate.prometheus.api import ActiveAlert, Api, LoadedGroup, LoadedRule
-from gate.prometheus.recording import Recording
-from gate.quantities import duration
-from gate.secrets import beginning_of
-from gate.written import form
+from gate.prometheus.client import ActiveAlert, Api, LoadedGroup, LoadedRule
+from gate.prometheus.recording_rules import RecordingRules
+from gate.redaction.secrets import redacted_head
 
 State = Literal["inactive", "pending", "firing"]
 STATES = get_args(State)
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     States = list[State]
 else:
     _ONE = {"enum": list(STATES)}
-    States = form(
-        as_list,
+    States = custom_type(
+        listify,
         {"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]},
-        then=Annotated[list[State], Meta(min_length=1)],
+        target_type=Annotated[list[State], Meta(min_length=1)],
     )
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The rules of that name, the names of all alerts, and what an alert that is quiet needs to be inactive.
 
     `unknown` are selectors of the expression without series, `due` the labels of alerts that the next evaluation
@@ -57,12 +57,12 @@ class Seen(Struct, frozen=True):
     values: Mapping[str, tuple[str, ...]] = {}
 
 
-class Alert(Check[Seen]):
+class Alert(Check[Observation]):
     """An alert, and the state that it has to be in."""
 
     kind: ClassVar[str] = "alert"
     summary: ClassVar[str] = "the state of an alert, with its labels and annotations"
-    expects: ClassVar[tuple[str, ...]] = ("state", "labels", "annotations")
+    expectation_keys: ClassVar[tuple[str, ...]] = ("state", "labels", "annotations")
 
     target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
     name: Annotated[str, Meta(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])]
@@ -86,14 +86,14 @@ class Alert(Check[Seen]):
         bool, Meta(description="Whether an alert is inactive, too, while metrics of its expression have no series.")
     ] = False
 
-    def asked(self, world: World) -> str:
-        return f"GET {world.url(self.target, '/api/v1/rules?type=alert')}: {self.name}"
+    def describe(self, context: CheckContext) -> str:
+        return f"GET {context.url(self.target, '/api/v1/rules?type=alert')}: {self.name}"
 
-    def reproduce(self, world: World) -> str:
-        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules?type=alert")])
+    def reproduce_command(self, context: CheckContext) -> str:
+        return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/rules?type=alert")])
 
-    def observe(self, world: World) -> Seen:
-        with asking(world, self.target) as api:
+    def observe(self, context: CheckContext) -> Observation:
+        with prometheus_client(context, self.target) as api:
             groups = api.rules()
             loaded = [rule for group in groups for rule in group.rules]
             rules = tuple(rule for rule in loaded if rule.alerting and rule.name == self.name)
@@ -102,31 +102,31 @@ class Alert(Check[Seen]):
             unknown = _without_series(presence, rules) if quiet else ()
             due = _due(api, rules) if self._claims_quiet() else ()
             values = self._values(presence, rules) if self._claims_quiet() and not self.no_data else {}
-            return Seen(rules, _names(groups), unknown, due, values)
+            return Observation(rules, _names(groups), unknown, due, values)
 
-    def judge(self, seen: Seen) -> Judgement:
-        if not seen.rules:
-            return failed(self._not_loaded(seen.names))
-        instances = [alert for rule in seen.rules for alert in rule.alerts]
+    def judge(self, observation: Observation) -> CheckResult:
+        if not observation.rules:
+            return failed(self._not_loaded(observation.names))
+        instances = [alert for rule in observation.rules for alert in rule.alerts]
         chosen = [alert for alert in instances if self._is_chosen(alert)]
-        answer = "\n".join(map(_line, (chosen or instances)[:_SHOWN])) or f"{self.name}: inactive"
-        bad = next((rule for rule in seen.rules if rule.health != "ok"), None)
+        response = "\n".join(map(_line, (chosen or instances)[:_SHOWN])) or f"{self.name}: inactive"
+        bad = next((rule for rule in observation.rules if rule.health != "ok"), None)
         if bad is not None and not chosen and self.state:
             return self._unhealthy(bad)
         states = {alert.state for alert in chosen} or {"inactive"}
-        problems = list(self._problems(seen, chosen, instances, states))
+        problems = list(self._problems(observation, chosen, instances, states))
         if problems:
-            return failed(together(problems), answer=answer, advice=self._advice(seen))
+            return failed(join_messages(problems), response=response, advice=self._advice(observation))
         if bad is not None and self._claims_quiet():
             return self._unhealthy(bad)
-        if late := self._overdue(seen.rules):
-            return unobserved(say("{alert} was last evaluated {time} ago, so its state is not known", alert=self.name,
-                                  time=duration(late)), answer=answer)  # fmt: skip
-        return passed(say("{alert} is {states}", alert=self.name, states=", ".join(sorted(states))), answer=answer)
+        if late := self._overdue(observation.rules):
+            return errored(msg("{alert} was last evaluated {time} ago, so its state is not known", alert=self.name,
+                                  time=format_duration(late)), response=response)  # fmt: skip
+        return passed(msg("{alert} is {states}", alert=self.name, states=", ".join(sorted(states))), response=response)
 
     def _needs_data(self) -> bool:
         """Whether an alert that is quiet for want of data would be taken for an answer."""
-        return self.awaits() or (self._claims_quiet() and not self.no_data)
+        return self.is_event() or (self._claims_quiet() and not self.no_data)
 
     def _claims_quiet(self) -> bool:
         """Whether it passes for an alert that is inactive, and not for every other."""
@@ -135,24 +135,24 @@ class Alert(Check[Seen]):
     def _not_loaded(self, names: tuple[str, ...]) -> Message:
         near = difflib.get_close_matches(self.name, names, n=1)
         if near:
-            return say("No alert {alert} is loaded; {near} is", alert=self.name, near=near[0])
-        return say("No alert {alert} is loaded: {count} others are", alert=self.name, count=len(names))
+            return msg("No alert {alert} is loaded; {near} is", alert=self.name, near=near[0])
+        return msg("No alert {alert} is loaded: {count} others are", alert=self.name, count=len(names))
 
-    def _unhealthy(self, rule: LoadedRule) -> Judgement:
+    def _unhealthy(self, rule: LoadedRule) -> CheckResult:
         if rule.health == "err":
             return failed(
-                say("{alert} can't be evaluated: {error}", alert=self.name, error=beginning_of(rule.error, 300))
+                msg("{alert} can't be evaluated: {error}", alert=self.name, error=redacted_head(rule.error, 300))
             )
-        return unobserved(say("{alert} was not evaluated yet", alert=self.name))
+        return errored(msg("{alert} was not evaluated yet", alert=self.name))
 
     def _overdue(self, rules: tuple[LoadedRule, ...]) -> float | None:
         """Return for how long a rule was not evaluated that the state depends on: any one if the alert may be quiet."""
         if not self.state or set(self.state) == set(STATES):
             return None
         showing = [rule for rule in rules if any(self._is_chosen(alert) for alert in rule.alerts)]
-        decisive = showing if self.awaits() else rules
+        decisive = showing if self.is_event() else rules
         late = [rule.overdue for rule in decisive if rule.overdue is not None]
-        enough = len(late) == len(decisive) if self.awaits() else bool(late)
+        enough = len(late) == len(decisive) if self.is_event() else bool(late)
         return max(late) if late and enough else None
 
     def _values(self, presence: Presence, rules: tuple[LoadedRule, ...]) -> dict[str, tuple[str, ...]]:
@@ -174,22 +174,22 @@ class Alert(Check[Seen]):
         """Whether an instance with these labels is one that is looked at."""
         return all(wish.matches(labels.get(name, "")) for name, wish in self.labels.items())
 
-    def _problems(self, seen: Seen, chosen: list[ActiveAlert], instances: list[ActiveAlert],
+    def _problems(self, observation: Observation, chosen: list[ActiveAlert], instances: list[ActiveAlert],
                   states: set[str]) -> Iterator[Message]:  # fmt: skip
         if self.state and not states & set(self.state):
-            yield say("{alert} is {states}, expected {wanted}", alert=self.name, states=", ".join(sorted(states)),
+            yield msg("{alert} is {states}, expected {wanted}", alert=self.name, states=", ".join(sorted(states)),
                       wanted=describe(list(self.state)))  # fmt: skip
-        if instances and not chosen and self.awaits():
-            yield say("{count} instances have other labels, such as {labels}", count=len(instances),
+        if instances and not chosen and self.is_event():
+            yield msg("{count} instances have other labels, such as {labels}", count=len(instances),
                       labels=_labels(instances[0]))  # fmt: skip
-        if not instances and any(self.has_labels(labels) for labels in seen.due):
-            yield say("the expression of {alert} holds: the next evaluation makes it pending or firing",
+        if not instances and any(self.has_labels(labels) for labels in observation.due):
+            yield msg("the expression of {alert} holds: the next evaluation makes it pending or firing",
                       alert=self.name)  # fmt: skip
-        yield from self._impossible_labels(seen, instances)
-        if seen.unknown:
-            yield say("the expression of {alert} reads {metrics}, of which Prometheus has no series",
-                      alert=self.name, metrics=", ".join(seen.unknown))  # fmt: skip
-        for labels, notes in self._looked_at(seen.rules, chosen):
+        yield from self._impossible_labels(observation, instances)
+        if observation.unknown:
+            yield msg("the expression of {alert} reads {metrics}, of which Prometheus has no series",
+                      alert=self.name, metrics=", ".join(observation.unknown))  # fmt: skip
+        for labels, notes in self._looked_at(observation.rules, chosen):
             found = [
                 wish.mismatch(labels[name], f"label {name}") for name, wish in self.labels.items() if name in labels
             ]
@@ -198,24 +198,24 @@ class Alert(Check[Seen]):
             ]
             yield from (problem for problem in found if problem)
 
-    def _impossible_labels(self, seen: Seen, instances: list[ActiveAlert]) -> Iterator[Message]:
+    def _impossible_labels(self, observation: Observation, instances: list[ActiveAlert]) -> Iterator[Message]:
         """Yield a message for each label that no alert of this name can have: without it, none is ever looked at."""
         known = {name for alert in instances for name in alert.labels}
-        known |= {"alertname", *(name for rule in seen.rules for name in rule.labels)}
+        known |= {"alertname", *(name for rule in observation.rules for name in rule.labels)}
         for name, wish in self.labels.items():
             if instances and name not in known and not wish.matches(""):
-                yield say("no alert of {alert} has a label {name}; they have {names}", alert=self.name, name=name,
+                yield msg("no alert of {alert} has a label {name}; they have {names}", alert=self.name, name=name,
                           names=", ".join(sorted(known)[:_SHOWN]))  # fmt: skip
-            elif name in seen.values and not any(map(wish.matches, seen.values[name])):
-                yield say("no alert of {alert} can have {name} {wish}; the series that it reads have {values}",
+            elif name in observation.values and not any(map(wish.matches, observation.values[name])):
+                yield msg("no alert of {alert} can have {name} {wish}; the series that it reads have {values}",
                           alert=self.name, name=name, wish=describe(wish.spec),
-                          values=", ".join(seen.values[name][:_SHOWN]) or "-")  # fmt: skip
+                          values=", ".join(observation.values[name][:_SHOWN]) or "-")  # fmt: skip
 
-    def _advice(self, seen: Seen) -> Message | None:
-        if not seen.unknown or self.awaits():
+    def _advice(self, observation: Observation) -> Message | None:
+        if not observation.unknown or self.is_event():
             return None
-        return say("Have Prometheus scrape {metrics}, or say `no_data: true` where having none is no fault",
-                   metrics=", ".join(seen.unknown))  # fmt: skip
+        return msg("Have Prometheus scrape {metrics}, or say `no_data: true` where having none is no fault",
+                   metrics=", ".join(observation.unknown))  # fmt: skip
 
     def _looked_at(self, rules: tuple[LoadedRule, ...], chosen: list[ActiveAlert]) -> list[tuple[Texts, Texts]]:
         """Labels and annotations of the chosen instances; where there is none, what the rules say of them."""
@@ -225,37 +225,41 @@ class Alert(Check[Seen]):
                                                if name in rule.labels)]  # fmt: skip
         return [(rule.labels, rule.annotations) for rule in known or rules[:1]]
 
-    def awaits(self) -> bool:
+    def is_event(self) -> bool:
         return self.state is not None and "inactive" not in self.state
 
-    def least_wait(self, world: World) -> tuple[float, Message] | None:
+    def minimum_delay(self, context: CheckContext) -> tuple[float, Message] | None:
         """Scrape interval, evaluation intervals and, unless pending is enough, the rule's `for`."""
-        if not self.awaits():
+        if not self.is_event():
             return None
-        with asking(world, self.target) as api:
+        with prometheus_client(context, self.target) as api:
             groups = api.rules()
             found = _rule_and_group(groups, self.name)
             if found is None:
-                raise CannotObserve(self._not_loaded(_names(groups)))
+                raise ObservationError(self._not_loaded(_names(groups)))
             rule, group = found
-            before = Recording(groups).before(rule, group)
+            before = RecordingRules(groups).upstream_of(rule, group)
             scrape = _scrape_interval(api, before.selectors)
-        wait = 0.0 if "pending" in (self.state or []) else rule.wait
-        why = say("scrape interval {scrape}, evaluation interval {evaluation}, 'for' {wait}",
-                  scrape=duration(scrape), evaluation=duration(group.interval), wait=duration(wait))  # fmt: skip
+        wait = 0.0 if "pending" in (self.state or []) else rule.for_seconds
+        why = msg(
+            "scrape interval {scrape}, evaluation interval {evaluation}, 'for' {wait}",
+            scrape=format_duration(scrape),
+            evaluation=format_duration(group.interval),
+            wait=format_duration(wait),
+        )
         if before.wait:
-            why = say("{why}, recording rules {recording}", why=why, recording=duration(before.wait))
+            why = msg("{why}, recording rules {recording}", why=why, recording=format_duration(before.wait))
         return scrape + before.wait + group.interval + wait, why
 
-    def beforehand(self) -> Check[Any] | None:
+    def precondition(self) -> Check[Any] | None:
         return self._quiet(no_data=True)
 
-    def afterwards(self) -> Check[Any] | None:
+    def postcondition(self) -> Check[Any] | None:
         return self._quiet(no_data=self.no_data)
 
     def _quiet(self, *, no_data: bool) -> Alert | None:
         """The same alert, neither pending nor firing, where this check waits for it."""
-        if not self.awaits():
+        if not self.is_event():
             return None
         wanted: list[State] = ["inactive"]
         return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=no_data)
@@ -269,15 +273,15 @@ def _names(groups: Iterable[LoadedGroup]) -> tuple[str, ...]:
 def _rule_and_group(groups: list[LoadedGroup], name: str) -> tuple[LoadedRule, LoadedGroup] | None:
     """The loaded alert of that name; of several, the one that waits least."""
     found = [(rule, group) for group in groups for rule in group.rules if rule.alerting and rule.name == name]
-    return min(found, key=lambda pair: pair[0].wait + pair[1].interval, default=None)
+    return min(found, key=lambda pair: pair[0].for_seconds + pair[1].interval, default=None)
 
 
 def _scrape_interval(api: Api, selectors: Iterable[str]) -> float:
     """Return the seconds between two scrapes of some series, as far as Prometheus tells which job they come from."""
     try:
-        loaded = config.read(api.config().encode())
-    except config.BadConfig as bad:
-        raise CannotObserve(bad.reason) from bad
+        loaded = config.parse_config(api.config().encode())
+    except config.InvalidConfigError as bad:
+        raise ObservationError(bad.reason) from bad
     intervals = {job.name: job.interval for job in loaded.jobs}
     jobs = {series.labels.get("job", "") for text in selectors for series in api.query(f"group by (job) ({text})")}
     known = [intervals[job] for job in jobs if job in intervals]
@@ -301,4 +305,4 @@ def _labels(alert: ActiveAlert) -> str:
 
 
 def _line(alert: ActiveAlert) -> str:
-    return f"{alert.name} {alert.state} since {alert.since} {_labels(alert)}"
+    return f"{alert.name} {alert.state} since {alert.active_at} {_labels(alert)}"

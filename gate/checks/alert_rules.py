@@ -10,18 +10,18 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
-from gate.checks._paths import shell_pattern
-from gate.checks._prometheus import ReadFile, Version, no_files, rule_files
-from gate.checks._runbooks import ANNOTATIONS, Runbooks, RunbookWish
-from gate.checks.base import Check, Judgement, failed, passed
-from gate.checks.world import World
-from gate.forms import OnlyTrue
-from gate.matchers import MISSING, CountMatcher, PresentCountMatcher, TextMatcher, unlike
-from gate.messages import Message, say
+from gate.checks._checkout import shell_pattern
+from gate.checks._runbooks import ANNOTATIONS, RunbookRule, Runbooks
+from gate.checks.base import Check, CheckResult, failed, passed
+from gate.checks.context import CheckContext
+from gate.checks.prometheus_queries import ReadFile, Version, no_match_message, rule_files
+from gate.core.messages import Message, msg
+from gate.decode.types import LiteralTrue
+from gate.matchers import MISSING, CountMatcher, PresentCountMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location, SomeTexts
 from gate.prometheus.releases import NEWEST, Flag, Release
 from gate.prometheus.rules import Group, Rule
-from gate.secrets import beginning_of
+from gate.redaction.secrets import redacted_head
 
 _SHOWN = 3
 _PLACES = 50
@@ -29,19 +29,19 @@ Labels = SomeTexts | Annotated[dict[str, TextMatcher], Meta(min_length=1)]
 Wrong = tuple[Location, Message]
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The rule files, and for each link of a runbook why it leads to no file."""
 
     files: tuple[ReadFile, ...]
     dead: dict[str, Message] = field(default_factory=dict)
 
 
-class AlertRules(Check[Seen]):
+class AlertRules(Check[Observation]):
     """Rule files, and what they have to say."""
 
     kind: ClassVar[str] = "alert_rules"
     summary: ClassVar[str] = "a rule file is valid, with its groups, labels, annotations and runbooks"
-    expects: ClassVar[tuple[str, ...]] = (
+    expectation_keys: ClassVar[tuple[str, ...]] = (
         "valid",
         "groups",
         "group_count",
@@ -53,7 +53,7 @@ class AlertRules(Check[Seen]):
 
     file: Annotated[CheckoutPath, Meta(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])]
     valid: Annotated[
-        OnlyTrue | None, Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.")
+        LiteralTrue | None, Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.")
     ] = None
     version: Annotated[
         Version | None,
@@ -87,10 +87,10 @@ class AlertRules(Check[Seen]):
         Meta(description="Each alert has a runbook annotation that leads to a file of the checkout."),
     ] = None
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return self.file
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         files, keys = shell_pattern(self.file), self._keys()
         commands = [f"promtool check rules {files}"] if self.valid or not keys else []
         if keys:
@@ -106,65 +106,67 @@ class AlertRules(Check[Seen]):
             keys += [self._wish.annotation] if self._wish.annotation else list(ANNOTATIONS)
         return list(dict.fromkeys(keys))
 
-    def observe(self, world: World) -> Seen:
-        files = rule_files(world, self.file, Release(self.version or NEWEST, frozenset(self.flags)))
+    def observe(self, context: CheckContext) -> Observation:
+        files = rule_files(context, self.file, Release(self.version or NEWEST, frozenset(self.flags)))
         wish = self._wish
         dead: dict[str, Message] = {}
         for rule in (rule for file in files for rule in file.content.alerts) if wish else ():
             name = wish.annotation_of(rule) if wish else None
             if wish and name and rule.annotations[name] not in dead:
-                found = wish.file_of(world, rule.annotations[name])
+                found = wish.file_of(context, rule.annotations[name])
                 if isinstance(found, Message):
                     dead[rule.annotations[name]] = found
-        return Seen(files, dead)
+        return Observation(files, dead)
 
     @property
-    def _wish(self) -> RunbookWish | None:
+    def _wish(self) -> RunbookRule | None:
         return self.runbooks
 
-    def judge(self, seen: Seen) -> Judgement:
-        if not seen.files:
-            return failed(no_files(self.file))
-        wrong = list(self._wrong(seen))
-        answer = _listing(seen.files)
+    def judge(self, observation: Observation) -> CheckResult:
+        if not observation.files:
+            return failed(no_match_message(self.file))
+        wrong = list(self._wrong(observation))
+        response = _listing(observation.files)
         if wrong:
             lines = "\n".join(f"{where}: {reason}" for where, reason in wrong[:_PLACES])
             places = tuple(where for where, _ in wrong[:_PLACES])
-            return failed(_sentence(wrong), answer=f"{lines}\n\n{answer}", locations=places)
-        groups = [group for file in seen.files for group in file.content.groups]
-        message = say("{groups} groups with {alerts} alerts, {file}: as expected", groups=len(groups),
-                      alerts=sum(len(group.alerts) for group in groups), file=_names(seen.files))  # fmt: skip
-        return passed(message, answer=answer, locations=tuple(Location(file=file.path) for file in seen.files))
+            return failed(_sentence(wrong), response=f"{lines}\n\n{response}", locations=places)
+        groups = [group for file in observation.files for group in file.content.groups]
+        message = msg("{groups} groups with {alerts} alerts, {file}: as expected", groups=len(groups),
+                      alerts=sum(len(group.alerts) for group in groups), file=_names(observation.files))  # fmt: skip
+        return passed(
+            message, response=response, locations=tuple(Location(file=file.path) for file in observation.files)
+        )
 
-    def _wrong(self, seen: Seen) -> Iterator[Wrong]:
-        for file in seen.files:
+    def _wrong(self, observation: Observation) -> Iterator[Wrong]:
+        for file in observation.files:
             if self.valid or not file.content.groups:
                 for problem in file.content.problems:
                     yield file.at(problem.line, problem.column), problem.reason
             if not file.content.rules and not file.content.problems and self._keys():
-                yield file.at(1), say("There is no rule in it")
-        yield from self._wrong_groups(seen)
-        for file in seen.files:
+                yield file.at(1), msg("There is no rule in it")
+        yield from self._wrong_groups(observation)
+        for file in observation.files:
             for rule in file.content.alerts:
-                yield from self._wrong_alert(file, rule, seen.dead)
+                yield from self._wrong_alert(file, rule, observation.dead)
 
-    def _wrong_groups(self, seen: Seen) -> Iterator[Wrong]:
-        places = {group.name: (file, group) for file in seen.files for group in file.content.groups}
-        start = seen.files[0].at(1)
+    def _wrong_groups(self, observation: Observation) -> Iterator[Wrong]:
+        places = {group.name: (file, group) for file in observation.files for group in file.content.groups}
+        start = observation.files[0].at(1)
         for name, wish in (self.groups or {}).items():
             if name not in places:
                 near = difflib.get_close_matches(name, places, n=1)
-                yield start, say("There is no group {name}; there are {names}",
+                yield start, msg("There is no group {name}; there are {names}",
                                  name=name, names=", ".join(near or list(places)[:10]) or "-")  # fmt: skip
                 continue
             file, group = places[name]
-            found = unlike(wish, len(group.alerts), say("alerts of {group}", group=name))
+            found = mismatch_if_set(wish, len(group.alerts), msg("alerts of {group}", group=name))
             if found:
                 yield file.at(group.line), found
         alerts = sum(len(group.alerts) for _, group in places.values())
         for found in (
-            unlike(self.group_count, len(places), say("number of groups")),
-            unlike(self.alerts, alerts, say("number of alerts")),
+            mismatch_if_set(self.group_count, len(places), msg("number of groups")),
+            mismatch_if_set(self.alerts, alerts, msg("number of alerts")),
         ):
             if found:
                 yield start, found
@@ -172,30 +174,30 @@ class AlertRules(Check[Seen]):
     def _wrong_alert(self, file: ReadFile, rule: Rule, dead: dict[str, Message]) -> Iterator[Wrong]:
         here = file.at(rule.line, text=f"alert: {rule.name}")
         for name, wish in _wishes(self.labels):
-            found = _missing(rule, say("label"), name, wish, rule.labels)
+            found = _missing(rule, msg("label"), name, wish, rule.labels)
             if found:
                 yield here, found
         for name, wish in _wishes(self.annotations):
-            found = _missing(rule, say("annotation"), name, wish, rule.annotations)
+            found = _missing(rule, msg("annotation"), name, wish, rule.annotations)
             if found:
                 yield file.at(rule.annotation_lines.get(name, rule.line), text=f"alert: {rule.name}"), found
         if self._wish:
             yield from self._wrong_runbook(file, rule, self._wish, dead)
 
     def _wrong_runbook(
-        self, file: ReadFile, rule: Rule, wish: RunbookWish, dead: dict[str, Message]
+        self, file: ReadFile, rule: Rule, wish: RunbookRule, dead: dict[str, Message]
     ) -> Iterator[Wrong]:
         name = wish.annotation_of(rule)
         if name is None:
-            names = say("{name}", name=wish.annotation) if wish.annotation else say("{name}", name=ANNOTATIONS[0])
+            names = msg("{name}", name=wish.annotation) if wish.annotation else msg("{name}", name=ANNOTATIONS[0])
             yield (
                 file.at(rule.line, text=f"alert: {rule.name}"),
-                say("{alert} has no annotation {name}", alert=rule.name, name=names),
+                msg("{alert} has no annotation {name}", alert=rule.name, name=names),
             )
         elif rule.annotations[name] in dead:
-            text = beginning_of(f"{name}: {rule.annotations[name]}", 200)
+            text = redacted_head(f"{name}: {rule.annotations[name]}", 200)
             where = file.at(rule.annotation_lines.get(name, rule.line), text=text)
-            yield where, say("the runbook of {alert}: {reason}", alert=rule.name, reason=dead[rule.annotations[name]])
+            yield where, msg("the runbook of {alert}: {reason}", alert=rule.name, reason=dead[rule.annotations[name]])
 
 
 def _wishes(labels: Labels | None) -> list[tuple[str, TextMatcher | None]]:
@@ -206,18 +208,18 @@ def _wishes(labels: Labels | None) -> list[tuple[str, TextMatcher | None]]:
 
 def _missing(rule: Rule, what: Message, name: str, wish: TextMatcher | None, known: dict[str, str]) -> Message | None:
     if not known.get(name, "").strip():
-        return say("{alert} has no {what} {name}", alert=rule.name, what=what, name=name)
+        return msg("{alert} has no {what} {name}", alert=rule.name, what=what, name=name)
     found = wish.mismatch(known.get(name, MISSING), name) if wish else None
-    return say("{alert}: {found}", alert=rule.name, found=found) if found else None
+    return msg("{alert}: {found}", alert=rule.name, found=found) if found else None
 
 
 def _sentence(wrong: list[Wrong]) -> Message:
-    parts = [say("{place}: {reason}", place=str(where), reason=reason) for where, reason in wrong[:_SHOWN]]
+    parts = [msg("{place}: {reason}", place=str(where), reason=reason) for where, reason in wrong[:_SHOWN]]
     sentence = parts[0]
     for part in parts[1:]:
-        sentence = say("{one}; {other}", one=sentence, other=part)
+        sentence = msg("{one}; {other}", one=sentence, other=part)
     more = len(wrong) - len(parts)
-    return say("{shown}; and {count} more", shown=sentence, count=more) if more > 0 else sentence
+    return msg("{shown}; and {count} more", shown=sentence, count=more) if more > 0 else sentence
 
 
 def _names(files: tuple[ReadFile, ...]) -> str:

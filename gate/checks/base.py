@@ -1,6 +1,6 @@
 """What a check is: an expectation (its fields), an observation (`observe`) and a judgement (`judge`).
 
-Retries, time limits, evidence and ids are not a check's business: `gate.checks.asked` does them for all.
+Retries, time limits, evidence and ids are not a check's business: `gate.checks.entry` does them for all.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
-from gate.checks.world import World
-from gate.messages import Message, say
-from gate.model import Location, Model, Refers, Row, Status, TargetName, Timeline
-from gate.written import fields
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, msg
+from gate.decode.structs import fields_by_key
+from gate.model import CriterionResult, FrozenStruct, Location, Status, TargetName, TargetRef, Timeline
 
 if TYPE_CHECKING:
-    from gate.checks.asked import Asked
+    from gate.checks.entry import CheckEntry
     from gate.staging.spec import Target
 
-Seen = TypeVar("Seen")
-LOOKING = 30.0
+ObservationT = TypeVar("ObservationT")
+DRILL_PRECHECK_TIMEOUT = 30.0
 """Seconds in which all drills together have to find out whether they could prove anything."""
 
 
 __all__ = [
     "Attachment",
-    "CannotObserve",
     "Check",
-    "Judgement",
-    "Refers",
+    "CheckResult",
+    "ObservationError",
     "TargetName",
+    "TargetRef",
+    "errored",
     "failed",
     "passed",
-    "unobserved",
 ]
 
 
@@ -45,7 +45,7 @@ class Attachment(Struct, frozen=True):
     content: bytes
 
 
-class CannotObserve(Exception):
+class ObservationError(Exception):
     """The question got no answer that could be judged: Prometheus did not answer, a file is not readable, no time left.
 
     Makes the outcome an ERROR, never a PASS and never a FAIL. `final`: no retry can change it.
@@ -55,14 +55,14 @@ class CannotObserve(Exception):
         self,
         message: Message,
         *,
-        answer: str = "",
+        response: str = "",
         advice: Message | None = None,
         attachments: tuple[Attachment, ...] = (),
         final: bool = False,
     ) -> None:
         super().__init__(str(message))
         self.message = message
-        self.answer = answer
+        self.response = response
         self.advice = advice
         self.attachments = attachments
         self.final = final
@@ -76,35 +76,35 @@ class TargetDownError(Exception):
         self.message = message
 
 
-def must_be_there(world: World, target: str) -> None:
+def must_be_there(context: CheckContext, target: str) -> None:
     """Raise TargetDownError if a target was not found or started."""
-    if why := world.not_there(target):
+    if why := context.not_there(target):
         raise TargetDownError(why)
 
 
-def base_url(world: World, target: str) -> str:
+def base_url(context: CheckContext, target: str) -> str:
     """Return the URL of the target that a check is about. Raises TargetDownError, and CannotObserve if it has none."""
-    must_be_there(world, target)
-    if not world.targets[target].base_url:
+    must_be_there(context, target)
+    if not context.targets[target].base_url:
         raise no_url(target)
-    return world.targets[target].base_url
+    return context.targets[target].base_url
 
 
-def no_url(target: str) -> CannotObserve:
+def no_url(target: str) -> ObservationError:
     """Return the error of a target to which the checklist gives no URL."""
-    why = say("the checklist gives it none")
-    return CannotObserve(say("{target} has no URL: {why}", target=target, why=why), final=True)
+    why = msg("the checklist gives it none")
+    return ObservationError(msg("{target} has no URL: {why}", target=target, why=why), final=True)
 
 
-class Judgement(Struct, frozen=True):
+class CheckResult(Struct, frozen=True):
     """What a check says of what it saw. `message` is the proof in one sentence; `answer` what came back, as text."""
 
     status: Status
     message: Message
-    answer: str = ""
+    response: str = ""
     advice: Message | None = None
     locations: tuple[Location, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[CriterionResult, ...] = ()
     timeline: Timeline | None = None
     cause: str | None = None
     """The same for all outcomes with one root cause; `unrestored` ends the drills."""
@@ -113,22 +113,22 @@ class Judgement(Struct, frozen=True):
     """Whether no retry can change it: none is made, however long `within` is."""
 
 
-def passed(message: Message, **evidence: Any) -> Judgement:
+def passed(message: Message, **evidence: Any) -> CheckResult:
     """Observed, and as expected."""
-    return Judgement(Status.PASS, message, **evidence)
+    return CheckResult(Status.PASS, message, **evidence)
 
 
-def failed(message: Message, **evidence: Any) -> Judgement:
+def failed(message: Message, **evidence: Any) -> CheckResult:
     """Observed, and not as expected."""
-    return Judgement(Status.FAIL, message, **evidence)
+    return CheckResult(Status.FAIL, message, **evidence)
 
 
-def unobserved(message: Message, **evidence: Any) -> Judgement:
+def errored(message: Message, **evidence: Any) -> CheckResult:
     """Could not be observed."""
-    return Judgement(Status.ERROR, message, **evidence)
+    return CheckResult(Status.ERROR, message, **evidence)
 
 
-class Check(Model, Generic[Seen]):
+class Check(FrozenStruct, Generic[ObservationT]):
     """One kind of question. Its fields are the expectation, loaded from the checklist and exported as JSON Schema."""
 
     kind: ClassVar[str]
@@ -144,13 +144,13 @@ class Check(Model, Generic[Seen]):
         for name in ("within", "timeout", "severity", "needs", "requires", "id", "title")
     }
 
-    expects: ClassVar[tuple[str, ...]] = ()
+    expectation_keys: ClassVar[tuple[str, ...]] = ()
     """The keys of which a checklist has to give at least one, as `tls.expires_in`; none where no key can be missed."""
 
     schema_extra: ClassVar[Mapping[str, Any]] = {}
     """What the JSON Schema has beyond what the fields say."""
 
-    ends_itself: ClassVar[bool] = False
+    needs_cleanup: ClassVar[bool] = False
     """Whether it has something to put back: when the run ends early, it is waited for until it has done so."""
 
     @property
@@ -159,77 +159,77 @@ class Check(Model, Generic[Seen]):
         return False
 
     @abstractmethod
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         """What is asked, in one line: `GET http://api:8080/readyz`."""
 
     @abstractmethod
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         """One command that asks the same by hand. Quote with `shlex`; never put a secret in it."""
 
     @abstractmethod
-    def observe(self, world: World) -> Seen:
+    def observe(self, context: CheckContext) -> ObservationT:
         """Does the I/O, within `world.remaining()` seconds and bounded memory. May raise `CannotObserve`."""
 
     @abstractmethod
-    def judge(self, seen: Seen) -> Judgement:
+    def judge(self, observation: ObservationT) -> CheckResult:
         """Judges what was seen. Pure: no I/O, no clock."""
 
     def effects(self) -> list[Message]:
         """What asking changes in staging, in order, for `prodgate plan`. Most checks change nothing."""
         return []
 
-    def hopeless(self, world: World) -> Message | None:
+    def precheck(self, context: CheckContext) -> Message | None:
         """Why asking it could prove nothing, found before any drill breaks anything; None where it could."""
         return None
 
-    def worst(self, asked: Asked) -> float:
+    def max_duration(self, asked: CheckEntry) -> float:
         """Seconds that asking takes at most, tries and putting back included."""
-        return asked.patience
+        return asked.total_timeout
 
-    def criteria(self) -> dict[str, list[Asked]]:
+    def criteria(self) -> dict[str, list[CheckEntry]]:
         """The criteria that it is made of, by phase, such as a drill's; empty where it asks by itself."""
         return {}
 
-    def awaits(self) -> bool:
+    def is_event(self) -> bool:
         """Whether it waits for an event, such as an alert: one that is there before a fault proves nothing of it."""
         return False
 
-    def least_wait(self, world: World) -> tuple[float, Message] | None:
+    def minimum_delay(self, context: CheckContext) -> tuple[float, Message] | None:
         """Seconds that must pass at least between a cause and this check's pass, and why; None where it is nothing.
 
         May raise `CannotObserve`.
         """
         return None
 
-    def beforehand(self) -> Check[Any] | None:
+    def precondition(self) -> Check[Any] | None:
         """What must hold before the cause, such as an alert that is quiet, else this check's pass proves nothing of it.
 
         None where it is nothing.
         """
         return None
 
-    def afterwards(self) -> Check[Any] | None:
+    def postcondition(self) -> Check[Any] | None:
         """What must hold again once the cause is gone, such as an alert that resolves; None where it is nothing."""
         return None
 
-    def unfit(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str, str]]:
+    def unsupported_targets(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str, str]]:
         """Targets with which it can't be done what this check does: the key that names one, its name, and why.
 
         They are errors of the checklist.
         """
         yield from ()
 
-    def simplest(self) -> str | None:
+    def missing_expectation(self) -> str | None:
         """None, or why this check expects nothing (`expected at least one of ...`): an error of the checklist."""
-        if not self.expects or any(_is_there(self, path.split(".")) for path in self.expects):
+        if not self.expectation_keys or any(_is_there(self, path.split(".")) for path in self.expectation_keys):
             return None
-        *names, last = [f"'{path}'" for path in self.expects]
+        *names, last = [f"'{path}'" for path in self.expectation_keys]
         return f"expected at least one of {', '.join(names)} and {last}" if names else f"expected {last}"
 
 
-def _is_there(model: Model, path: list[str]) -> bool:
+def _is_there(model: FrozenStruct, path: list[str]) -> bool:
     """Whether a checklist says something under a key, given as the path to it."""
-    value = getattr(model, fields(type(model))[path[0]].name)
+    value = getattr(model, fields_by_key(type(model))[path[0]].name)
     if path[1:]:
         return _is_there(value, path[1:])
     return value is not None and value not in ([], {}, "")

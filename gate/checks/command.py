@@ -9,31 +9,31 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
-from gate import process
-from gate.checks._paths import find
-from gate.checks.base import CannotObserve, Check, Judgement, failed, passed, unobserved
-from gate.checks.world import World
-from gate.matchers import ExitCodeMatcher, TextMatcher, unlike
-from gate.messages import Message, say, together
-from gate.model import CheckoutPath, SomeText
-from gate.quantities import Size, duration, size
-from gate.secrets import beginning_of
+from gate.checks._checkout import find_files
+from gate.checks.base import Check, CheckResult, ObservationError, errored, failed, passed
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import ByteSize, format_duration, format_size
+from gate.matchers import ExitCodeMatcher, TextMatcher, mismatch_if_set
+from gate.model import CheckoutPath, NonEmptyStr
+from gate.redaction.secrets import redacted_head
+from gate.runtime import processes
 
 _EXCERPT = 200
 Argument = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 Arguments = Annotated[list[Argument], Meta(min_length=1)]
 
 
-class Command(Check[process.Finished]):
+class Command(Check[processes.CompletedCommand]):
     """A command, its exit code and its output."""
 
     kind: ClassVar[str] = "command"
     summary: ClassVar[str] = "exit code and output of a command"
     time_limit: ClassVar[float | None] = 60.0
-    ends_itself: ClassVar[bool] = True
+    needs_cleanup: ClassVar[bool] = True
 
     run: Annotated[
-        SomeText | Arguments,
+        NonEmptyStr | Arguments,
         Meta(
             description="The command: a list of arguments, or text that is split as a shell would.",
             examples=[["go", "vet", "./..."]],
@@ -48,10 +48,10 @@ class Command(Check[process.Finished]):
     output: Annotated[TextMatcher | None, Meta(description="The expected output, both together as they came.")] = None
     cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
     env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
-    image: Annotated[SomeText | None, Meta(description="The image to run it in, as a container beside the job's.")] = (
-        None
-    )
-    limit: Annotated[Size, Meta(description="How much of its output to keep.")] = process.OUTPUT_LIMIT
+    image: Annotated[
+        NonEmptyStr | None, Meta(description="The image to run it in, as a container beside the job's.")
+    ] = None
+    limit: Annotated[ByteSize, Meta(description="How much of its output to keep.")] = processes.OUTPUT_LIMIT
 
     def __post_init__(self) -> None:
         if self.shell and not isinstance(self.run, str):
@@ -74,10 +74,10 @@ class Command(Check[process.Finished]):
             return list(self.run)
         return ["sh", "-c", self.run] if self.shell else shlex.split(self.run)
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return self.run if isinstance(self.run, str) else shlex.join(self.run)
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         words = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         if self.image is not None:
             given = " ".join(f"-e {word}" for word in words)
@@ -87,94 +87,100 @@ class Command(Check[process.Finished]):
         line = " ".join([*words, shlex.join(self.argv())])
         return line if self.cwd == "." else f"(cd {shlex.quote(self.cwd)} && {line})"
 
-    def observe(self, world: World) -> process.Finished:
-        folders = [path for path in find(world, self.cwd) if path.is_dir()]
+    def observe(self, context: CheckContext) -> processes.CompletedCommand:
+        folders = [path for path in find_files(context, self.cwd) if path.is_dir()]
         if not folders:
-            raise CannotObserve(say("{path} is no folder of the checkout", path=self.cwd))
+            raise ObservationError(msg("{path} is no folder of the checkout", path=self.cwd))
         if self.image is not None:
-            return self._in_image(self.image, folders[0], world)
-        journal = world.stage.journal if world.stage else None
+            return self._in_image(self.image, folders[0], context)
+        journal = context.stage.journal if context.stage else None
         try:
-            return process.run(
+            return processes.run(
                 self.argv(),
-                deadline=world.deadline,
+                deadline=context.deadline,
                 cwd=folders[0],
-                env=process.environment({**self.env, **(journal.mark if journal else {})}),
-                cancelled=world.cancelled,
+                env=processes.environment({**self.env, **(journal.env_marker if journal else {})}),
+                cancelled=context.cancelled,
                 limit=self.limit,
-                born=journal.born if journal else None,
+                on_group_created=journal.record_process if journal else None,
             )
         except OSError as error:
             why = error.strerror or str(error)
-            message = say("{command} can't be run: {why}", command=self.argv()[0], why=why)
-            raise CannotObserve(message, advice=say("Install it where the gate runs, or correct `run`")) from error
+            message = msg("{command} can't be run: {why}", command=self.argv()[0], why=why)
+            raise ObservationError(message, advice=msg("Install it where the gate runs, or correct `run`")) from error
 
-    def _in_image(self, image: str, folder: Path, world: World) -> process.Finished:
-        from gate.staging import sibling
-        from gate.staging.engine import NoEngine
+    def _in_image(self, image: str, folder: Path, context: CheckContext) -> processes.CompletedCommand:
+        from gate.staging import one_off_container
+        from gate.staging.docker_client import DockerUnavailableError
 
-        if world.stage is None:
-            raise CannotObserve(say("There is no engine here to run {image} with", image=image))
+        if context.stage is None:
+            raise ObservationError(msg("There is no engine here to run {image} with", image=image))
         try:
-            return sibling.run(
+            return one_off_container.run_one_off(
                 self.argv(),
                 image,
-                stage=world.stage,
+                stage=context.stage,
                 folder=folder,
                 environment=self.env,
-                deadline=world.deadline,
-                cancelled=world.cancelled,
+                deadline=context.deadline,
+                cancelled=context.cancelled,
                 limit=self.limit,
             )
-        except NoEngine as error:
-            raise CannotObserve(error.message) from error
+        except DockerUnavailableError as error:
+            raise ObservationError(error.message) from error
 
-    def judge(self, seen: process.Finished) -> Judgement:
-        answer, took = _shown(seen), duration(seen.took)
-        if seen.ended == "timeout":
-            advice = say("Give it more time with `timeout`, or make it faster")
-            return unobserved(
-                say("It had not ended after {took} and was stopped", took=took), answer=answer, advice=advice
+    def judge(self, observation: processes.CompletedCommand) -> CheckResult:
+        response, duration = _shown(observation), format_duration(observation.duration)
+        if observation.end_reason == "timeout":
+            advice = msg("Give it more time with `timeout`, or make it faster")
+            return errored(
+                msg("It had not ended after {took} and was stopped", took=duration), response=response, advice=advice
             )
-        if seen.ended == "cancelled":
-            return unobserved(say("The run ended before the command did"), answer=answer)
-        if self._cut(seen):
-            message = say("It wrote more than {limit}, which can't be judged", limit=size(self.limit))
-            return unobserved(message, answer=answer, advice=say("Raise its `limit`"))
-        problems = self._problems(seen)
+        if observation.end_reason == "cancelled":
+            return errored(msg("The run ended before the command did"), response=response)
+        if self._cut(observation):
+            message = msg("It wrote more than {limit}, which can't be judged", limit=format_size(self.limit))
+            return errored(message, response=response, advice=msg("Raise its `limit`"))
+        problems = self._problems(observation)
         if problems:
-            return failed(_with_excerpt(together(problems), seen), answer=answer)
-        return passed(say("Ended with {how} after {took}", how=_how(seen), took=took), answer=answer)
+            return failed(_with_excerpt(join_messages(problems), observation), response=response)
+        return passed(msg("Ended with {how} after {took}", how=_how(observation), took=duration), response=response)
 
-    def _cut(self, seen: process.Finished) -> bool:
-        pairs = ((self.stdout, seen.stdout), (self.stderr, seen.stderr), (self.output, seen.output))
-        return any(wish is not None and kept.cut for wish, kept in pairs)
+    def _cut(self, observation: processes.CompletedCommand) -> bool:
+        pairs = (
+            (self.stdout, observation.stdout),
+            (self.stderr, observation.stderr),
+            (self.output, observation.output),
+        )
+        return any(wish is not None and kept.dropped_bytes for wish, kept in pairs)
 
-    def _problems(self, seen: process.Finished) -> list[Message]:
-        code = self.exit.mismatch(seen.code)
+    def _problems(self, observation: processes.CompletedCommand) -> list[Message]:
+        code = self.exit.mismatch(observation.returncode)
         found = [
-            say("ended with {how}, expected exit code {wish}", how=_how(seen), wish=str(self.exit)) if code else None,
-            unlike(self.stdout, seen.stdout.text(), "stdout"),
-            unlike(self.stderr, seen.stderr.text(), "stderr"),
-            unlike(self.output, seen.output.text(), "output"),
+            msg("ended with {how}, expected exit code {wish}", how=_how(observation), wish=str(self.exit))
+            if code
+            else None,
+            mismatch_if_set(self.stdout, observation.stdout.text(), "stdout"),
+            mismatch_if_set(self.stderr, observation.stderr.text(), "stderr"),
+            mismatch_if_set(self.output, observation.output.text(), "output"),
         ]
         return [problem for problem in found if problem]
 
 
-def _how(seen: process.Finished) -> Message:
-    if seen.signal:
-        return say("signal {name}", name=seen.signal)
-    return say("exit code {code}", code=seen.code)
+def _how(observation: processes.CompletedCommand) -> Message:
+    if observation.signal:
+        return msg("signal {name}", name=observation.signal)
+    return msg("exit code {code}", code=observation.returncode)
 
 
-def _with_excerpt(problem: Message, seen: process.Finished) -> Message:
+def _with_excerpt(problem: Message, observation: processes.CompletedCommand) -> Message:
     """The problem, and the last line of what it wrote, which often says why."""
-    lines = (seen.stderr.text().strip() or seen.stdout.text().strip()).splitlines()
+    lines = (observation.stderr.text().strip() or observation.stdout.text().strip()).splitlines()
     if not lines:
         return problem
-    return say("{problem} (its last line: {line})", problem=problem, line=beginning_of(lines[-1].strip(), _EXCERPT))
+    return msg("{problem} (its last line: {line})", problem=problem, line=redacted_head(lines[-1].strip(), _EXCERPT))
 
 
-def _shown(seen: process.Finished) -> str:
-    head = f"{seen.signal or seen.code} after {duration(seen.took)}"
-    return f"{seen.output.text().rstrip()}\n[{head}]".lstrip()
+def _shown(observation: processes.CompletedCommand) -> str:
+    head = f"{observation.signal or observation.returncode} after {format_duration(observation.duration)}"
+    return f"{observation.output.text().rstrip()}\n[{head}]".lstrip()

@@ -8,33 +8,33 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from gate import markdown
-from gate.checks._paths import find, read_text, shell_pattern, shown
-from gate.checks.base import Check, Judgement, failed, passed
-from gate.checks.world import World
-from gate.matchers import CountMatcher, TextMatcher, unlike
-from gate.messages import Message, say, together
+from gate.checks._checkout import find_files, read_text, relative_path, shell_pattern
+from gate.checks.base import Check, CheckResult, failed, passed
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, join_messages, msg
+from gate.matchers import CountMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location
+from gate.source import markdown
 
 _SHOWN = 50
 
 
-class One(Struct, frozen=True):
+class DocumentFile(Struct, frozen=True):
     """A document and its sections."""
 
     path: str
     sections: tuple[markdown.Section, ...]
 
 
-Seen = tuple[One, ...]
+Observation = tuple[DocumentFile, ...]
 
 
-class Document(Check[Seen]):
+class Document(Check[Observation]):
     """Documents and the headings that each has to have, with text under them."""
 
     kind: ClassVar[str] = "document"
     summary: ClassVar[str] = "Markdown documents have the required sections, none of them empty"
-    expects: ClassVar[tuple[str, ...]] = ("sections",)
+    expectation_keys: ClassVar[tuple[str, ...]] = ("sections",)
 
     file: Annotated[CheckoutPath, Meta(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])]
     sections: Annotated[
@@ -53,34 +53,37 @@ class Document(Check[Seen]):
     def __post_init__(self) -> None:
         if self.words is not None and not self.sections:
             raise ValueError("expected 'sections' beside 'words'")
-        if any(isinstance(wish.spec, str) and not markdown.normal(wish.spec) for wish in self.sections):
+        if any(isinstance(wish.spec, str) and not markdown.normalize_heading(wish.spec) for wish in self.sections):
             raise ValueError("expected the text of a heading in 'sections'")
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return f"{self.file}: {', '.join(str(wish) for wish in self.sections)}"
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         return f"grep -nE {shlex.quote('^ {0,3}#{1,6} ')} {shell_pattern(self.file)}"
 
-    def observe(self, world: World) -> Seen:
-        root = world.root.resolve()
+    def observe(self, context: CheckContext) -> Observation:
+        root = context.root.resolve()
         return tuple(
-            One(shown(path, root), tuple(markdown.sections(read_text(path, root)))) for path in find(world, self.file)
+            DocumentFile(relative_path(path, root), tuple(markdown.sections(read_text(path, root))))
+            for path in find_files(context, self.file)
         )
 
-    def judge(self, seen: Seen) -> Judgement:
-        counted = unlike(self.count, len(seen), self.file)
+    def judge(self, observation: Observation) -> CheckResult:
+        counted = mismatch_if_set(self.count, len(observation), self.file)
         if counted:
-            return failed(say("documents that match {why}", why=counted), answer=_shown(seen))
-        if not seen:
-            return failed(say("{path} does not exist", path=self.file))
-        problems = [problem for one in seen for problem in self._problems(one)]
+            return failed(msg("documents that match {why}", why=counted), response=_shown(observation))
+        if not observation:
+            return failed(msg("{path} does not exist", path=self.file))
+        problems = [problem for one in observation for problem in self._problems(one)]
         if problems:
             places = tuple(place for _, place in problems)[:_SHOWN]
-            return failed(together([message for message, _ in problems]), answer=_shown(seen), locations=places)
-        return passed(self._proof(seen), answer=_shown(seen), locations=self._places(seen))
+            return failed(
+                join_messages([message for message, _ in problems]), response=_shown(observation), locations=places
+            )
+        return passed(self._proof(observation), response=_shown(observation), locations=self._places(observation))
 
-    def _problems(self, one: One) -> list[tuple[Message, Location]]:
+    def _problems(self, one: DocumentFile) -> list[tuple[Message, Location]]:
         found = []
         for wish in self.sections:
             matching = _matching(wish, one)
@@ -96,16 +99,16 @@ class Document(Check[Seen]):
     def thin(self, path: str, section: markdown.Section) -> Message | None:
         """Why a section has too little text under it, if it has."""
         if section.words == 0:
-            return say(
+            return msg(
                 '{path}:{line}: section "{title}" has no text under it',
                 path=path,
                 line=section.line,
                 title=section.title,
             )
-        counted = unlike(self.words, section.words)
+        counted = mismatch_if_set(self.words, section.words)
         if counted is None:
             return None
-        return say(
+        return msg(
             '{path}:{line}: words under "{title}": {why}',
             path=path,
             line=section.line,
@@ -113,42 +116,42 @@ class Document(Check[Seen]):
             why=counted,
         )
 
-    def _places(self, seen: Seen) -> tuple[Location, ...]:
+    def _places(self, observation: Observation) -> tuple[Location, ...]:
         places = []
-        for one in seen:
+        for one in observation:
             for wish in self.sections:
                 section = _matching(wish, one)[0]
                 places.append(Location(file=one.path, line=section.line, text=section.title))
         return tuple(places[:_SHOWN])
 
-    def _proof(self, seen: Seen) -> Message:
-        names = ", ".join(dict.fromkeys(_matching(wish, one)[0].title for one in seen for wish in self.sections))
-        if len(seen) == 1:
-            return say("{path} has these sections, with text: {names}", path=seen[0].path, names=names)
-        return say("{count} documents have these sections, with text: {names}", count=len(seen), names=names)
+    def _proof(self, observation: Observation) -> Message:
+        names = ", ".join(dict.fromkeys(_matching(wish, one)[0].title for one in observation for wish in self.sections))
+        if len(observation) == 1:
+            return msg("{path} has these sections, with text: {names}", path=observation[0].path, names=names)
+        return msg("{count} documents have these sections, with text: {names}", count=len(observation), names=names)
 
 
-def _matching(wish: TextMatcher, one: One) -> list[markdown.Section]:
+def _matching(wish: TextMatcher, one: DocumentFile) -> list[markdown.Section]:
     return [section for section in one.sections if _is(wish, section.title)]
 
 
 def _is(wish: TextMatcher, title: str) -> bool:
     if isinstance(wish.spec, str):
-        return markdown.normal(wish.spec) == title
+        return markdown.normalize_heading(wish.spec) == title
     return wish.matches(title)
 
 
-def _missing(wish: TextMatcher, one: One) -> Message:
+def _missing(wish: TextMatcher, one: DocumentFile) -> Message:
     near = get_close_matches(str(wish.spec), markdown.titles(one.sections), n=1)
     if near:
-        return say("{path} has no section {wish}, but {near}", path=one.path, wish=str(wish), near=f'"{near[0]}"')
-    return say("{path} has no section {wish}", path=one.path, wish=str(wish))
+        return msg("{path} has no section {wish}, but {near}", path=one.path, wish=str(wish), near=f'"{near[0]}"')
+    return msg("{path} has no section {wish}", path=one.path, wish=str(wish))
 
 
-def _shown(seen: Seen) -> str:
+def _shown(observation: Observation) -> str:
     lines = [
         f"{one.path}:{section.line}: {'#' * section.level} {section.title} ({section.words} words)"
-        for one in seen
+        for one in observation
         for section in one.sections
     ]
     return "\n".join(lines)

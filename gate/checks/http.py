@@ -12,28 +12,29 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
 
-from gate import charsets, http
-from gate.checks._paths import find
+from gate.checks._checkout import find_files
 from gate.checks.base import (
     Attachment,
-    CannotObserve,
     Check,
-    Judgement,
+    CheckResult,
+    ObservationError,
     TargetName,
     base_url,
+    errored,
     failed,
     passed,
-    unobserved,
 )
-from gate.checks.world import World
-from gate.evidence import FILE_LIMIT, as_bytes
-from gate.matchers import MISSING, OPERATORS, DurationMatcher, Matcher, StatusMatcher, TextMatcher, unlike
-from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Model
-from gate.quantities import Duration, Size, duration, size
-from gate.secrets import beginning_of
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, join_messages, msg
+from gate.decode import charsets
+from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
+from gate.decode.structs import custom_type
+from gate.http import client
+from gate.matchers import MISSING, OPERATORS, DurationMatcher, Matcher, StatusMatcher, TextMatcher, mismatch_if_set
+from gate.model import CheckoutPath, FrozenStruct
+from gate.redaction.secrets import redacted_head
+from gate.runtime.evidence import FILE_LIMIT, as_bytes
 from gate.staging.spec import HttpUrl
-from gate.written import form
 
 _JSON_LIMIT = 16 * 2**20
 _JSON_WEIGHT, _TEXT_WEIGHT = 30, 8
@@ -67,36 +68,38 @@ def _text(value: Any) -> str:
 if TYPE_CHECKING:
     HeaderValue = str
 else:
-    HeaderValue = form(_text, {"type": ["string", "number", "boolean"]})
+    HeaderValue = custom_type(_text, {"type": ["string", "number", "boolean"]})
 
 
-class TlsWish(Model):
+class TlsExpectation(FrozenStruct):
     """What to ask of a server's certificate."""
 
     verify: Annotated[bool, Meta(description="Whether the certificate must be trusted and be the host's.")] = True
     ca: Annotated[CheckoutPath | None, Meta(description="A PEM file with the authorities to trust instead.")] = None
-    expires_in: Annotated[Duration | None, Meta(description="How long the certificate must still be valid.")] = None
+    expires_in: Annotated[DurationSeconds | None, Meta(description="How long the certificate must still be valid.")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         if self.expires_in is not None and not self.verify:
             raise ValueError("expected 'verify: true' beside 'expires_in', with a 'ca' if need be")
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The answer, or the failure; and the time of day in seconds, for the certificate's end."""
 
-    answer: http.Answer | None
-    failure: http.HttpFailure | None = None
+    response: client.Response | None
+    failure: client.HttpError | None = None
     now: float = 0.0
 
 
-class Http(Check[Seen]):
+class Http(Check[Observation]):
     """One request and what its answer has to be."""
 
     kind: ClassVar[str] = "http"
     summary: ClassVar[str] = "status, headers, body, JSON, latency and certificate of one request"
     schema_extra: ClassVar[Mapping[str, Any]] = {"dependentRequired": {"body": ["method"]}}
-    expects: ClassVar[tuple[str, ...]] = ("status", "header", "text", "json", "latency", "tls.expires_in")
+    expectation_keys: ClassVar[tuple[str, ...]] = ("status", "header", "text", "json", "latency", "tls.expires_in")
 
     target: Annotated[TargetName | None, Meta(description="The target to ask; `path` is added to its URL.")] = None
     url: Annotated[HttpUrl | None, Meta(description="The address to ask, instead of a target.")] = None
@@ -115,10 +118,10 @@ class Http(Check[Seen]):
     )
     latency: Annotated[DurationMatcher | None, Meta(description="How long the whole request may take.")] = None
     redirects: Annotated[int, Meta(ge=0, le=20, description="How many redirects to follow.")] = 0
-    tls: Annotated[TlsWish, Meta(description="What to ask of the certificate: `verify`, `ca`, `expires_in`.")] = (
-        TlsWish()
-    )
-    limit: Annotated[Size, Meta(description="How much of the body to read at most.")] = http.BODY_LIMIT
+    tls: Annotated[
+        TlsExpectation, Meta(description="What to ask of the certificate: `verify`, `ca`, `expires_in`.")
+    ] = TlsExpectation()
+    limit: Annotated[ByteSize, Meta(description="How much of the body to read at most.")] = client.BODY_LIMIT
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.url is None):
@@ -148,10 +151,10 @@ class Http(Check[Seen]):
     def _method(self) -> str:
         return self.method or "GET"
 
-    def asked(self, world: World) -> str:
-        return f"{self._method} {self._url(world)}"
+    def describe(self, context: CheckContext) -> str:
+        return f"{self._method} {self._url(context)}"
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         words = ["curl", "-sS", "-i"]
         if self._method == "HEAD":
             words[-1] = "-I"
@@ -165,33 +168,33 @@ class Http(Check[Seen]):
             words += ["-L", "--max-redirs", str(self.redirects)]
         words += [] if self.tls.verify else ["-k"]
         words += ["--cacert", self.tls.ca] if self.tls.ca else []
-        return shlex.join([*words, self._url(world)])
+        return shlex.join([*words, self._url(context)])
 
-    def observe(self, world: World) -> Seen:
-        request = http.Request(
-            url=self._address(world),
+    def observe(self, context: CheckContext) -> Observation:
+        request = client.Request(
+            url=self._address(context),
             method=self._method,
             headers=self._headers(),
             body=self._body() if self.body is not None else None,
             redirects=self.redirects,
-            tls=self._tls(world),
+            tls=self._tls(context),
             limit=self.limit,
             weight=_JSON_WEIGHT if self.json_ else _TEXT_WEIGHT,
         )
         try:
-            return Seen(http.fetch(request, world.deadline), now=time.time())
-        except http.HttpFailure as failure:
-            return Seen(None, failure)
+            return Observation(client.send(request, context.deadline), now=time.time())
+        except client.HttpError as failure:
+            return Observation(None, failure)
 
-    def _url(self, world: World) -> str:
+    def _url(self, context: CheckContext) -> str:
         if self.target is None:
             return f"{self.url}{self.path}"
-        return world.url(self.target, self.path)
+        return context.url(self.target, self.path)
 
-    def _address(self, world: World) -> str:
+    def _address(self, context: CheckContext) -> str:
         if self.target is not None:
-            base_url(world, self.target)
-        return self._url(world)
+            base_url(context, self.target)
+        return self._url(context)
 
     def _headers(self) -> dict[str, str]:
         kind = {} if self.body is None or isinstance(self.body, str) else {"Content-Type": "application/json"}
@@ -200,109 +203,111 @@ class Http(Check[Seen]):
     def _body(self) -> bytes:
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
-    def _tls(self, world: World) -> http.Tls:
+    def _tls(self, context: CheckContext) -> client.TlsOptions:
         if self.tls.ca is None:
-            return http.Tls(self.tls.verify)
-        found = find(world, self.tls.ca)
+            return client.TlsOptions(self.tls.verify)
+        found = find_files(context, self.tls.ca)
         if not found:
-            raise CannotObserve(say("{path} does not exist", path=self.tls.ca))
-        return http.Tls(self.tls.verify, found[0])
+            raise ObservationError(msg("{path} does not exist", path=self.tls.ca))
+        return client.TlsOptions(self.tls.verify, found[0])
 
-    def judge(self, seen: Seen) -> Judgement:
-        if seen.answer is None:
-            assert seen.failure is not None
-            timings = http.describe_timings(seen.failure.timings)
-            return failed(seen.failure.message, answer=timings, final=seen.failure.phase == "request")
-        answer = seen.answer
-        if answer.truncated and (self.text or self.json_):
-            message = say("The body is larger than {limit} and can't be judged", limit=size(self.limit))
-            return unobserved(message, **_evidence(answer), advice=say("Raise its `limit`"))
-        if self.json_ and len(answer.body) > _JSON_LIMIT:
-            message = say("The body is larger than {limit}, which is too large for JSON", limit=size(_JSON_LIMIT))
-            return unobserved(message, **_evidence(answer))
-        unread = answer.text_problem() if self.text else answer.unread
+    def judge(self, observation: Observation) -> CheckResult:
+        if observation.response is None:
+            assert observation.failure is not None
+            timings = client.describe_timings(observation.failure.timings)
+            return failed(observation.failure.message, response=timings, final=observation.failure.phase == "request")
+        response = observation.response
+        if response.truncated and (self.text or self.json_):
+            message = msg("The body is larger than {limit} and can't be judged", limit=format_size(self.limit))
+            return errored(message, **_evidence(response), advice=msg("Raise its `limit`"))
+        if self.json_ and len(response.body) > _JSON_LIMIT:
+            message = msg(
+                "The body is larger than {limit}, which is too large for JSON", limit=format_size(_JSON_LIMIT)
+            )
+            return errored(message, **_evidence(response))
+        unread = response.text_problem() if self.text else response.unread
         if unread and (self.text or self.json_):
-            return unobserved(unread, **_evidence(answer))
-        problems = list(self._problems(answer, seen.now))
+            return errored(unread, **_evidence(response))
+        problems = list(self._problems(response, observation.now))
         if problems:
-            return failed(_with_excerpt(together(problems), answer), **_evidence(answer))
-        took = duration(answer.timings.total)
-        message = say(
-            "Answered {status} in {took}; as expected: {what}", status=answer.status, took=took, what=self._what()
+            return failed(_with_excerpt(join_messages(problems), response), **_evidence(response))
+        duration = format_duration(response.timings.total)
+        message = msg(
+            "Answered {status} in {took}; as expected: {what}", status=response.status, took=duration, what=self._what()
         )
-        return passed(message, **_evidence(answer))
+        return passed(message, **_evidence(response))
 
     def _what(self) -> str:
         names = [name for name, wish in (("status", self.status), *self.header.items()) if wish]
         more = (("text", self.text), ("json", self.json_), ("latency", self.latency), ("tls", self.tls.expires_in))
         return ", ".join([*names, *(name for name, wish in more if wish is not None)])
 
-    def _problems(self, answer: http.Answer, now: float) -> Iterator[Message]:
+    def _problems(self, response: client.Response, now: float) -> Iterator[Message]:
         found = [
-            unlike(self.status, answer.status, "status"),
-            *(_header_problem(name, wish, answer) for name, wish in self.header.items()),
-            unlike(self.text, answer.text(), "text"),
-            _json_problem(self.json_, answer) if self.json_ else None,
-            unlike(self.latency, answer.timings.total, "latency"),
-            self._certificate_problem(answer, now),
+            mismatch_if_set(self.status, response.status, "status"),
+            *(_header_problem(name, wish, response) for name, wish in self.header.items()),
+            mismatch_if_set(self.text, response.text(), "text"),
+            _json_problem(self.json_, response) if self.json_ else None,
+            mismatch_if_set(self.latency, response.timings.total, "latency"),
+            self._certificate_problem(response, now),
         ]
         yield from (problem for problem in found if problem)
 
-    def _certificate_problem(self, answer: http.Answer, now: float) -> Message | None:
+    def _certificate_problem(self, response: client.Response, now: float) -> Message | None:
         wish = self.tls.expires_in
         if wish is None:
             return None
-        if "notAfter" not in answer.certificate:
-            return say("There is no certificate: the answer came without TLS")
-        left = ssl.cert_time_to_seconds(answer.certificate["notAfter"]) - now
+        if "notAfter" not in response.certificate:
+            return msg("There is no certificate: the answer came without TLS")
+        left = ssl.cert_time_to_seconds(response.certificate["notAfter"]) - now
         if left >= wish:
             return None
-        return say(
+        return msg(
             "The certificate ends on {day}, expected it to last {wish} more",
-            day=answer.certificate["notAfter"],
-            wish=duration(wish),
+            day=response.certificate["notAfter"],
+            wish=format_duration(wish),
         )
 
 
-def _header_problem(name: str, wish: TextMatcher, answer: http.Answer) -> Message | None:
-    value = answer.header(name)
+def _header_problem(name: str, wish: TextMatcher, response: client.Response) -> Message | None:
+    value = response.header(name)
     return wish.mismatch(MISSING if value is None else value, name)
 
 
-def _json_problem(wish: Matcher, answer: http.Answer) -> Message | None:
+def _json_problem(wish: Matcher, response: client.Response) -> Message | None:
     try:
-        value = http.parse_json(answer.body)
+        value = client.parse_json(response.body)
     except ValueError as error:
-        return say(
-            "The body is no JSON: {why}", why=beginning_of(str(error).encode("utf-8", "replace").decode(), _EXCERPT)
+        return msg(
+            "The body is no JSON: {why}", why=redacted_head(str(error).encode("utf-8", "replace").decode(), _EXCERPT)
         )
     return wish.mismatch(value, "json")
 
 
-def _with_excerpt(problem: Message, answer: http.Answer) -> Message:
+def _with_excerpt(problem: Message, response: client.Response) -> Message:
     """The problem, and the beginning of the body, which often says why."""
-    body = charsets.readable(answer.body, charsets.charset_of(answer.header("content-type") or ""))
-    excerpt = " ".join(beginning_of(body, 4 * _EXCERPT).split())
+    body = charsets.readable(response.body, charsets.charset_of(response.header("content-type") or ""))
+    excerpt = " ".join(redacted_head(body, 4 * _EXCERPT).split())
     if not excerpt:
-        return say("{problem} (the body is empty)", problem=problem)
+        return msg("{problem} (the body is empty)", problem=problem)
     if len(excerpt) > _EXCERPT:
-        excerpt = beginning_of(excerpt, _EXCERPT) + "..."
-    return say("{problem} (the body begins with: {excerpt})", problem=problem, excerpt=excerpt)
+        excerpt = redacted_head(excerpt, _EXCERPT) + "..."
+    return msg("{problem} (the body begins with: {excerpt})", problem=problem, excerpt=excerpt)
 
 
-def _evidence(answer: http.Answer) -> dict[str, Any]:
+def _evidence(response: client.Response) -> dict[str, Any]:
     """Return the response for a person to read, in the report and as a file: decoded, so that it can be redacted."""
-    head = f"{answer.version} {answer.status} {answer.reason}\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
-    body = charsets.readable(answer.body, charsets.charset_of(answer.header("content-type") or ""))
-    raw = as_bytes(f"{head}\r\n{beginning_of(body, FILE_LIMIT)}")
-    return {"answer": _shown(answer, body), "attachments": (Attachment("answer.txt", raw),)}
+    head = f"{response.version} {response.status} {response.reason}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in response.headers)
+    body = charsets.readable(response.body, charsets.charset_of(response.header("content-type") or ""))
+    raw = as_bytes(f"{head}\r\n{redacted_head(body, FILE_LIMIT)}")
+    return {"response": _shown(response, body), "attachments": (Attachment("answer.txt", raw),)}
 
 
-def _shown(answer: http.Answer, body: str) -> str:
+def _shown(response: client.Response, body: str) -> str:
     """The response as it came, its body cut."""
-    lines = [*(f"-> {url}" for url in answer.history), f"{answer.version} {answer.status} {answer.reason}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers]
+    lines = [*(f"-> {url}" for url in response.history), f"{response.version} {response.status} {response.reason}"]
+    lines += [f"{name}: {value}" for name, value in response.headers]
     if len(body) > _SHOWN_BODY:
-        body = f"{beginning_of(body, _SHOWN_BODY)}\n[... cut, {size(len(answer.body))} were read ...]"
-    return "\n".join([*lines, "", body, "", http.describe_timings(answer.timings)])
+        body = f"{redacted_head(body, _SHOWN_BODY)}\n[... cut, {format_size(len(response.body))} were read ...]"
+    return "\n".join([*lines, "", body, "", client.describe_timings(response.timings)])

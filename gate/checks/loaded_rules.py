@@ -10,16 +10,16 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from gate.checks._prometheus import Formatted, ReadFile, asking, no_files, rule_files
-from gate.checks.base import Check, Judgement, TargetName, failed, passed
-from gate.checks.world import World
-from gate.messages import Message, say, together
+from gate.checks.base import Check, CheckResult, TargetName, failed, passed
+from gate.checks.context import CheckContext
+from gate.checks.prometheus_queries import Formatted, ReadFile, no_match_message, prometheus_client, rule_files
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import format_duration
 from gate.model import CheckoutPath, Location, SomeTexts
 from gate.prometheus import config
-from gate.prometheus.api import Api, LoadedGroup, LoadedRule, PrometheusError
+from gate.prometheus.client import Api, LoadedGroup, LoadedRule, PrometheusError
 from gate.prometheus.rules import Group, Rule
-from gate.quantities import duration
-from gate.secrets import beginning_of
+from gate.redaction.secrets import redacted_head
 
 _SHOWN = 50
 _ROUNDING = 0.0005
@@ -27,7 +27,7 @@ _ROUNDING = 0.0005
 Wrong = tuple[Location | None, Message]
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """What is loaded, and the files to compare it with. `interval` is the global one, None if it is not known."""
 
     loaded: tuple[LoadedGroup, ...]
@@ -36,12 +36,12 @@ class Seen(Struct, frozen=True):
     interval: float | None = None
 
 
-class LoadedRules(Check[Seen]):
+class LoadedRules(Check[Observation]):
     """Rules as a running Prometheus has them."""
 
     kind: ClassVar[str] = "loaded_rules"
     summary: ClassVar[str] = "the running Prometheus has loaded the rules of a file, unchanged and healthy"
-    expects: ClassVar[tuple[str, ...]] = ("file", "groups")
+    expectation_keys: ClassVar[tuple[str, ...]] = ("file", "groups")
 
     target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
     file: Annotated[CheckoutPath | None, Meta(description="The rule file that it has to have loaded, or a glob.")] = (
@@ -49,59 +49,59 @@ class LoadedRules(Check[Seen]):
     )
     groups: Annotated[SomeTexts | None, Meta(description="Groups that it has to have loaded.")] = None
 
-    def asked(self, world: World) -> str:
-        return f"GET {world.url(self.target, '/api/v1/rules')}"
+    def describe(self, context: CheckContext) -> str:
+        return f"GET {context.url(self.target, '/api/v1/rules')}"
 
-    def reproduce(self, world: World) -> str:
-        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules")])
+    def reproduce_command(self, context: CheckContext) -> str:
+        return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/rules")])
 
-    def observe(self, world: World) -> Seen:
-        files = rule_files(world, self.file) if self.file else ()
-        with asking(world, self.target) as api:
+    def observe(self, context: CheckContext) -> Observation:
+        files = rule_files(context, self.file) if self.file else ()
+        with prometheus_client(context, self.target) as api:
             loaded = tuple(api.rules())
             rules = [rule for file in files for rule in file.content.rules]
-            return Seen(loaded, files, Formatted.of(api, namesakes(rules, loaded)), _global_interval(api, files))
+            return Observation(loaded, files, Formatted.of(api, namesakes(rules, loaded)), _global_interval(api, files))
 
-    def judge(self, seen: Seen) -> Judgement:
-        if self.file and not seen.files:
-            return failed(no_files(self.file))
-        answer = "\n".join([_line(group) for group in seen.loaded[:_SHOWN]] or ["(no groups are loaded)"])
-        answer = "\n".join([answer, *_not_compared(seen)])
-        wrong = list(self._wrong(seen))
+    def judge(self, observation: Observation) -> CheckResult:
+        if self.file and not observation.files:
+            return failed(no_match_message(self.file))
+        response = "\n".join([_line(group) for group in observation.loaded[:_SHOWN]] or ["(no groups are loaded)"])
+        response = "\n".join([response, *_not_compared(observation)])
+        wrong = list(self._wrong(observation))
         if wrong:
             places = tuple(where for where, _ in wrong[:_SHOWN] if where)
-            return failed(together([_placed(*each) for each in wrong]), answer=answer, locations=places)
-        groups = [*_compared(seen), *self._named(seen)]
+            return failed(join_messages([_placed(*each) for each in wrong]), response=response, locations=places)
+        groups = [*_compared(observation), *self._named(observation)]
         rules = sum(len(group.rules) for group in groups)
-        return passed(say("{groups} groups with {rules} rules are loaded and healthy", groups=len(groups), rules=rules),
-                      answer=answer)  # fmt: skip
+        return passed(msg("{groups} groups with {rules} rules are loaded and healthy", groups=len(groups), rules=rules),
+                      response=response)  # fmt: skip
 
-    def _named(self, seen: Seen) -> list[LoadedGroup]:
+    def _named(self, observation: Observation) -> list[LoadedGroup]:
         """Return every loaded group of the given names, from any file, that is not compared with a file here."""
-        compared = {(group.file, group.name) for group in _compared(seen)}
+        compared = {(group.file, group.name) for group in _compared(observation)}
         return [
             group
-            for group in seen.loaded
+            for group in observation.loaded
             if group.name in (self.groups or ()) and (group.file, group.name) not in compared
         ]
 
-    def _wrong(self, seen: Seen) -> Iterator[Wrong]:
-        for file in seen.files:
+    def _wrong(self, observation: Observation) -> Iterator[Wrong]:
+        for file in observation.files:
             for wrong in file.content.problems:
                 yield file.at(wrong.line, wrong.column), wrong.reason
             if not file.content.rules and not file.content.problems:
-                yield file.at(1), say("There is no rule in it")
+                yield file.at(1), msg("There is no rule in it")
             for group in file.content.groups:
-                yield from _compare(file, group, _loaded(seen, file, group), seen)
-        yield from _no_longer(seen)
-        named = self._named(seen)
+                yield from _compare(file, group, _loaded(observation, file, group), observation)
+        yield from _no_longer(observation)
+        named = self._named(observation)
         for name in self.groups or []:
-            if not any(group.rules for group in seen.loaded if group.name == name):
+            if not any(group.rules for group in observation.loaded if group.name == name):
                 # Prometheus 3 does not list a group without rules, and there is nothing in it to check.
-                yield None, say("The group {name} is not loaded, or has no rules", name=name)
+                yield None, msg("The group {name} is not loaded, or has no rules", name=name)
         for loaded in named:
             for problem in (problem for rule in loaded.rules for problem in _health(rule)):
-                yield None, say("{group} of {file}: {reason}", group=loaded.name, file=loaded.file, reason=problem)
+                yield None, msg("{group} of {file}: {reason}", group=loaded.name, file=loaded.file, reason=problem)
 
 
 def namesakes(rules: Iterable[Rule], loaded: Iterable[LoadedGroup]) -> Iterator[tuple[str, str]]:
@@ -120,36 +120,39 @@ def _global_interval(api: Api, files: Iterable[ReadFile]) -> float | None:
     if all(group.interval for file in files for group in file.content.groups):
         return None
     try:
-        return config.read(api.config().encode()).evaluation_interval
-    except (PrometheusError, config.BadConfig):
+        return config.parse_config(api.config().encode()).evaluation_interval
+    except (PrometheusError, config.InvalidConfigError):
         return None
 
 
-def _not_compared(seen: Seen) -> Iterator[str]:
+def _not_compared(observation: Observation) -> Iterator[str]:
     """Return what the API of Prometheus does not tell, for the evidence."""
-    groups = [group for file in seen.files for group in file.content.groups if group.rules]
+    groups = [group for file in observation.files for group in file.content.groups if group.rules]
     if offset := [group.name for group in groups if group.query_offset]:
         yield f"(not compared, as Prometheus does not list it: query_offset of {', '.join(offset[:_SHOWN])})"
-    if seen.interval is None and (silent := [group.name for group in groups if not group.interval]):
+    if observation.interval is None and (silent := [group.name for group in groups if not group.interval]):
         yield f"(not compared, as the global one is not known: interval of {', '.join(silent[:_SHOWN])})"
 
 
-def _compared(seen: Seen) -> list[LoadedGroup]:
+def _compared(observation: Observation) -> list[LoadedGroup]:
     """Return the loaded groups that are compared with a file."""
-    found = [_loaded(seen, file, group) for file in seen.files for group in file.content.groups]
+    found = [_loaded(observation, file, group) for file in observation.files for group in file.content.groups]
     return list({(group.file, group.name): group for group in found if group}.values())
 
 
-def _no_longer(seen: Seen) -> Iterator[Wrong]:
+def _no_longer(observation: Observation) -> Iterator[Wrong]:
     """Groups that are loaded from a file of the checkout and no longer stand in it: Prometheus has an older one."""
-    for file in seen.files:
-        came_from = _loaded_file(seen.loaded, file)
+    for file in observation.files:
+        came_from = _loaded_file(observation.loaded, file)
         known = {
-            group.name for each in seen.files if _base(each.path) == _base(file.path) for group in each.content.groups
+            group.name
+            for each in observation.files
+            if _base(each.path) == _base(file.path)
+            for group in each.content.groups
         }
-        for group in seen.loaded:
+        for group in observation.loaded:
             if group.file == came_from and group.name not in known:
-                yield file.at(1), say("{group} is loaded from {file}, but is not in the file", group=group.name,
+                yield file.at(1), msg("{group} is loaded from {file}, but is not in the file", group=group.name,
                                       file=group.file)  # fmt: skip
 
 
@@ -184,34 +187,34 @@ def _alike(one: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _loaded(seen: Seen, file: ReadFile, group: Group) -> LoadedGroup | None:
+def _loaded(observation: Observation, file: ReadFile, group: Group) -> LoadedGroup | None:
     """Return the loaded group that is this one: from the file that is this one, else the most similar of its name."""
-    came_from = _loaded_file(seen.loaded, file)
-    same = [each for each in seen.loaded if each.name == group.name]
+    came_from = _loaded_file(observation.loaded, file)
+    same = [each for each in observation.loaded if each.name == group.name]
 
     def difference(loaded: LoadedGroup) -> tuple[bool, int]:
-        return loaded.file != came_from, sum(1 for _ in _compare(file, group, loaded, seen))
+        return loaded.file != came_from, sum(1 for _ in _compare(file, group, loaded, observation))
 
     return same[0] if len(same) == 1 else min(same, key=difference, default=None)
 
 
-def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None, seen: Seen) -> Iterator[Wrong]:
+def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None, observation: Observation) -> Iterator[Wrong]:
     if loaded is None:
         if group.rules:  # Prometheus 3 does not list a group without rules.
-            yield file.at(group.line), say("The group {name} is not loaded", name=group.name)
+            yield file.at(group.line), msg("The group {name} is not loaded", name=group.name)
         return
-    yield from ((file.at(group.line), problem) for problem in _of_group(group, loaded, seen.interval))
+    yield from ((file.at(group.line), problem) for problem in _of_group(group, loaded, observation.interval))
     left = list(loaded.rules)
     for rule in group.rules:
-        found = _best(rule, left, seen.formatted)
+        found = _best(rule, left, observation.formatted)
         if found is None:
-            yield file.at(rule.line), say("{rule} is not loaded", rule=rule.name)
+            yield file.at(rule.line), msg("{rule} is not loaded", rule=rule.name)
             continue
         left.remove(found)
-        for problem in (*differences(rule, found, seen.formatted), *_health(found)):
+        for problem in (*differences(rule, found, observation.formatted), *_health(found)):
             yield file.at(rule.line), problem
     for rest in left:
-        yield file.at(group.line), say("{rule} is loaded in {group}, but not in the file", rule=rest.name,
+        yield file.at(group.line), msg("{rule} is loaded in {group}, but not in the file", rule=rest.name,
                                        group=group.name)  # fmt: skip
 
 
@@ -219,10 +222,10 @@ def _of_group(group: Group, loaded: LoadedGroup, global_interval: float | None) 
     """Return what a loaded group has otherwise than the file: interval and limit."""
     interval = group.interval or global_interval
     if interval is not None and abs(interval - loaded.interval) > _ROUNDING:
-        yield say("{group}: the file has 'interval: {wanted}', loaded is {loaded}", group=group.name,
-                  wanted=duration(interval), loaded=duration(loaded.interval))  # fmt: skip
+        yield msg("{group}: the file has 'interval: {wanted}', loaded is {loaded}", group=group.name,
+                  wanted=format_duration(interval), loaded=format_duration(loaded.interval))  # fmt: skip
     if group.limit != loaded.limit:
-        yield say("{group}: the file has 'limit: {wanted}', loaded is {loaded}", group=group.name, wanted=group.limit,
+        yield msg("{group}: the file has 'limit: {wanted}', loaded is {loaded}", group=group.name, wanted=group.limit,
                   loaded=f"{loaded.limit:g}")  # fmt: skip
 
 
@@ -235,19 +238,23 @@ def _best(rule: Rule, loaded: list[LoadedRule], formatted: Formatted) -> LoadedR
 def differences(rule: Rule, loaded: LoadedRule, formatted: Formatted) -> Iterator[Message]:
     """What a loaded rule has otherwise than the file: expression, `for`, `keep_firing_for`, labels, annotations."""
     if not formatted.same(rule.expr, loaded.expr):
-        yield say("{rule}: the file has the expression {wanted}, loaded is {loaded}", rule=rule.name,
+        yield msg("{rule}: the file has the expression {wanted}, loaded is {loaded}", rule=rule.name,
                   wanted=_short(rule.expr), loaded=_short(loaded.expr))  # fmt: skip
-    if abs(rule.wait - loaded.wait) > _ROUNDING:
-        yield say("{rule}: the file has 'for: {wanted}', loaded is {loaded}", rule=rule.name,
-                  wanted=duration(rule.wait), loaded=duration(loaded.wait))  # fmt: skip
+    if abs(rule.for_seconds - loaded.for_seconds) > _ROUNDING:
+        yield msg("{rule}: the file has 'for: {wanted}', loaded is {loaded}", rule=rule.name,
+                  wanted=format_duration(rule.for_seconds), loaded=format_duration(loaded.for_seconds))  # fmt: skip
     if abs(rule.keep_firing_for - loaded.keep_firing_for) > _ROUNDING:
-        yield say("{rule}: the file has 'keep_firing_for: {wanted}', loaded is {loaded}", rule=rule.name,
-                  wanted=duration(rule.keep_firing_for), loaded=duration(loaded.keep_firing_for))  # fmt: skip
+        yield msg(
+            "{rule}: the file has 'keep_firing_for: {wanted}', loaded is {loaded}",
+            rule=rule.name,
+            wanted=format_duration(rule.keep_firing_for),
+            loaded=format_duration(loaded.keep_firing_for),
+        )
     if _given(rule.labels) != _given(loaded.labels):
-        yield say("{rule}: the file has the labels {wanted}, loaded are {loaded}", rule=rule.name,
+        yield msg("{rule}: the file has the labels {wanted}, loaded are {loaded}", rule=rule.name,
                   wanted=_labels(rule.labels), loaded=_labels(loaded.labels))  # fmt: skip
     if _given(rule.annotations) != _given(loaded.annotations):
-        yield say("{rule}: the file has the annotations {wanted}, loaded are {loaded}", rule=rule.name,
+        yield msg("{rule}: the file has the annotations {wanted}, loaded are {loaded}", rule=rule.name,
                   wanted=_only(rule.annotations, loaded.annotations),
                   loaded=_only(loaded.annotations, rule.annotations))  # fmt: skip
 
@@ -260,21 +267,21 @@ def _given(texts: Mapping[str, str]) -> dict[str, str]:
 def _only(texts: Mapping[str, str], others: Mapping[str, str]) -> str:
     """Those of some texts that are different among others."""
     different = {name: text for name, text in texts.items() if text != others.get(name, "")}
-    return beginning_of(_labels(different), 300)
+    return redacted_head(_labels(different), 300)
 
 
 def _health(rule: LoadedRule) -> Iterator[Message]:
     if rule.health == "err":
-        yield say("{rule} can't be evaluated: {error}", rule=rule.name, error=beginning_of(rule.error, 300))
+        yield msg("{rule} can't be evaluated: {error}", rule=rule.name, error=redacted_head(rule.error, 300))
     elif rule.health != "ok":
-        yield say("{rule} was not evaluated yet", rule=rule.name)
+        yield msg("{rule} was not evaluated yet", rule=rule.name)
     elif rule.overdue is not None:
-        yield say("{rule} was last evaluated {time} ago", rule=rule.name, time=duration(rule.overdue))
+        yield msg("{rule} was last evaluated {time} ago", rule=rule.name, time=format_duration(rule.overdue))
 
 
 def _short(expression: str) -> str:
     text = " ".join(expression.split())
-    return text if len(text) <= 200 else beginning_of(text, 200) + "..."
+    return text if len(text) <= 200 else redacted_head(text, 200) + "..."
 
 
 def _labels(labels: Mapping[str, str]) -> str:
@@ -282,7 +289,7 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _placed(where: Location | None, reason: Message) -> Message:
-    return say("{place}: {reason}", place=str(where), reason=reason) if where else reason
+    return msg("{place}: {reason}", place=str(where), reason=reason) if where else reason
 
 
 def _line(group: LoadedGroup) -> str:

@@ -8,31 +8,31 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
-from gate.checks._numbers import number_unlike
-from gate.checks._prometheus import asking
-from gate.checks.base import Check, Judgement, TargetName, failed, passed
-from gate.checks.world import World
-from gate.matchers import CountMatcher, NumberMatcher, unlike
-from gate.messages import Message, say, together
-from gate.prometheus.api import Series
-from gate.secrets import beginning_of
+from gate.checks._metric_values import mismatch_of_number
+from gate.checks.base import Check, CheckResult, TargetName, failed, passed
+from gate.checks.context import CheckContext
+from gate.checks.prometheus_queries import prometheus_client
+from gate.core.messages import Message, join_messages, msg
+from gate.matchers import CountMatcher, NumberMatcher, mismatch_if_set
+from gate.prometheus.client import Series
+from gate.redaction.secrets import redacted_head
 
 _SHOWN = 20
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The series of a result, and hints of Prometheus on the query."""
 
     series: tuple[Series, ...]
     infos: tuple[str, ...] = ()
 
 
-class Promql(Check[Seen]):
+class Promql(Check[Observation]):
     """A query and what comes back."""
 
     kind: ClassVar[str] = "promql"
     summary: ClassVar[str] = "the value of a query on a running Prometheus"
-    expects: ClassVar[tuple[str, ...]] = ("value", "count", "empty")
+    expectation_keys: ClassVar[tuple[str, ...]] = ("value", "count", "empty")
 
     target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
     query: Annotated[
@@ -51,65 +51,67 @@ class Promql(Check[Seen]):
         if self.empty and (self.value is not None or self.count is not None):
             raise ValueError("expected neither 'value' nor 'count' beside 'empty: true'")
 
-    def asked(self, world: World) -> str:
-        return f"{world.url(self.target)}: {self.query}"
+    def describe(self, context: CheckContext) -> str:
+        return f"{context.url(self.target)}: {self.query}"
 
-    def reproduce(self, world: World) -> str:
-        return shlex.join(["promtool", "query", "instant", world.url(self.target), self.query])
+    def reproduce_command(self, context: CheckContext) -> str:
+        return shlex.join(["promtool", "query", "instant", context.url(self.target), self.query])
 
-    def observe(self, world: World) -> Seen:
-        with asking(world, self.target) as api:
+    def observe(self, context: CheckContext) -> Observation:
+        with prometheus_client(context, self.target) as api:
             series = tuple(api.query(self.query))
-            return Seen(series, tuple(api.infos))
+            return Observation(series, tuple(api.infos))
 
-    def judge(self, seen: Seen) -> Judgement:
-        series = seen.series
-        answer = "\n".join(map(str, series[:_SHOWN])) or "(nothing)"
+    def judge(self, observation: Observation) -> CheckResult:
+        series = observation.series
+        response = "\n".join(map(str, series[:_SHOWN])) or "(nothing)"
         if len(series) > _SHOWN:
-            answer += f"\n[... {len(series) - _SHOWN} more ...]"
-        answer = "\n".join([answer, *seen.infos[:_SHOWN]])
+            response += f"\n[... {len(series) - _SHOWN} more ...]"
+        response = "\n".join([response, *observation.infos[:_SHOWN]])
         problems = list(self._problems(series))
         if problems:
-            return failed(together(problems), answer=answer)
+            return failed(join_messages(problems), response=response)
         if not series:
-            return passed(say("There is no series, as expected"), answer=answer)
+            return passed(msg("There is no series, as expected"), response=response)
         if len(series) == 1:
-            return passed(say("The value is {value}", value=_value(series[0])), answer=answer)
-        shown = say("{count} series, the first {value}", count=len(series), value=_value(series[0]))
-        return passed(shown, answer=answer)
+            return passed(msg("The value is {value}", value=_value(series[0])), response=response)
+        shown = msg("{count} series, the first {value}", count=len(series), value=_value(series[0]))
+        return passed(shown, response=response)
 
-    def _problems(self, seen: tuple[Series, ...]) -> Iterator[Message]:
+    def _problems(self, observation: tuple[Series, ...]) -> Iterator[Message]:
         if self.empty:
-            if seen:
-                yield say(
-                    "expected nothing, got {count} series, such as {series}", count=len(seen), series=str(seen[0])
+            if observation:
+                yield msg(
+                    "expected nothing, got {count} series, such as {series}",
+                    count=len(observation),
+                    series=str(observation[0]),
                 )
             return
-        wrong = unlike(self.count, len(seen), say("number of series"))
+        wrong = mismatch_if_set(self.count, len(observation), msg("number of series"))
         if wrong:
             yield wrong
-        if not seen and (self.value is not None or self.empty is False):
-            yield say("There is no data: no series matches")
+        if not observation and (self.value is not None or self.empty is False):
+            yield msg("There is no data: no series matches")
         elif self.value is not None:
-            yield from self._of_values(seen)
+            yield from self._of_values(observation)
 
-    def _of_values(self, seen: tuple[Series, ...]) -> Iterator[Message]:
-        wrong = [series for series in seen if self._is_wrong(series)]
-        if self.matching == "any" and len(wrong) < len(seen):
+    def _of_values(self, observation: tuple[Series, ...]) -> Iterator[Message]:
+        wrong = [series for series in observation if self._is_wrong(series)]
+        if self.matching == "any" and len(wrong) < len(observation):
             return
         yield from filter(None, map(self._of_value, wrong[:_SHOWN]))
         if len(wrong) > _SHOWN:
-            yield say("{count} more series are not as expected", count=len(wrong) - _SHOWN)
+            yield msg("{count} more series are not as expected", count=len(wrong) - _SHOWN)
 
     def _is_wrong(self, series: Series) -> bool:
-        return series.value is None or number_unlike(self.value, series.value, "") is not None
+        return series.value is None or mismatch_of_number(self.value, series.value, "") is not None
 
     def _of_value(self, series: Series) -> Message | None:
-        at = beginning_of(str(series), 200)
+        at = redacted_head(str(series), 200)
         if series.value is None:
-            return say("{series} is a native histogram, not a number; "
+            return msg("{series} is a native histogram, not a number; "
                        "query histogram_count(), histogram_sum() or histogram_quantile() of it", series=at)  # fmt: skip
-        return number_unlike(self.value, series.value, at)
+        return mismatch_of_number(self.value, series.value, at)
 
 
 def _value(series: Series) -> str:

@@ -9,29 +9,29 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
-from gate.checks._paths import find, shown
-from gate.checks._prometheus import Version
-from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
-from gate.checks.world import World
-from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Location, SomeText
-from gate.prometheus.config import BadConfig, Config, Job, Surroundings, read
+from gate.checks._checkout import find_files, relative_path
+from gate.checks.base import Check, CheckResult, ObservationError, failed, passed
+from gate.checks.context import CheckContext
+from gate.checks.prometheus_queries import Version
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import DurationSeconds, format_duration
+from gate.model import CheckoutPath, Location, NonEmptyStr
+from gate.prometheus.config import Config, InvalidConfigError, Job, Surroundings, parse_config
 from gate.prometheus.releases import NEWEST, Release
-from gate.prometheus.tree import FILE_LIMIT
-from gate.quantities import Duration, duration
+from gate.prometheus.yaml_tree import FILE_LIMIT
 
 _SHOWN = 5
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The configuration, or why Prometheus would not load it. `path` is empty if there is no file."""
 
     path: str = ""
     config: Config = field(default_factory=Config)
-    bad: BadConfig | None = None
+    bad: InvalidConfigError | None = None
 
 
-class ScrapeConfig(Check[Seen]):
+class ScrapeConfig(Check[Observation]):
     """A file and the job that it has to have."""
 
     kind: ClassVar[str] = "scrape_config"
@@ -44,76 +44,84 @@ class ScrapeConfig(Check[Seen]):
         Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
     ] = None
     address: Annotated[
-        SomeText | None, Meta(description="An address among its static targets.", examples=["api:8080"])
+        NonEmptyStr | None, Meta(description="An address among its static targets.", examples=["api:8080"])
     ] = None
-    metrics_path: Annotated[SomeText | None, Meta(description="Its metrics path.", examples=["/metrics"])] = None
-    interval: Annotated[Duration | None, Meta(description="How often it scrapes, at least.")] = None
-    rules: Annotated[SomeText | None, Meta(description="An entry of `rule_files`.", examples=["alerts.yml"])] = None
+    metrics_path: Annotated[NonEmptyStr | None, Meta(description="Its metrics path.", examples=["/metrics"])] = None
+    interval: Annotated[DurationSeconds | None, Meta(description="How often it scrapes, at least.")] = None
+    rules: Annotated[NonEmptyStr | None, Meta(description="An entry of `rule_files`.", examples=["alerts.yml"])] = None
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         return f"{self.file}: job {self.job}"
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         return f"grep -n -A8 {shlex.quote('job_name:.*' + self.job)} {shlex.quote(self.file)}"
 
-    def observe(self, world: World) -> Seen:
-        found = find(world, self.file)
+    def observe(self, context: CheckContext) -> Observation:
+        found = find_files(context, self.file)
         if not found or not found[0].is_file():
-            return Seen()
-        root = world.root.resolve()
-        path = shown(found[0], root)
+            return Observation()
+        root = context.root.resolve()
+        path = relative_path(found[0], root)
         try:
             with found[0].open("rb") as file:
                 raw = file.read(FILE_LIMIT)
-            return Seen(path, read(raw, Release(self.version or NEWEST), Surroundings(found[0].parent, root)))
-        except BadConfig as bad:
-            return Seen(path, bad=bad)
+            return Observation(
+                path, parse_config(raw, Release(self.version or NEWEST), Surroundings(found[0].parent, root))
+            )
+        except InvalidConfigError as bad:
+            return Observation(path, bad=bad)
         except OSError as error:
-            raise CannotObserve(say("{path} can't be read: {why}", path=path, why=error.strerror or "")) from error
+            raise ObservationError(msg("{path} can't be read: {why}", path=path, why=error.strerror or "")) from error
 
-    def judge(self, seen: Seen) -> Judgement:
-        if not seen.path:
-            return failed(say("{path} does not exist", path=self.file))
-        if seen.bad is not None:
-            where = Location(file=seen.bad.file or seen.path, line=seen.bad.line, column=seen.bad.column)
-            return failed(say("{place}: {reason}", place=str(where), reason=seen.bad.reason), locations=(where,))
-        job = next((job for job in seen.config.jobs if job.name == self.job), None)
+    def judge(self, observation: Observation) -> CheckResult:
+        if not observation.path:
+            return failed(msg("{path} does not exist", path=self.file))
+        if observation.bad is not None:
+            where = Location(
+                file=observation.bad.file or observation.path, line=observation.bad.line, column=observation.bad.column
+            )
+            return failed(msg("{place}: {reason}", place=str(where), reason=observation.bad.reason), locations=(where,))
+        job = next((job for job in observation.config.jobs if job.name == self.job), None)
         if job is None:
-            return failed(self._no_job(seen.config), answer=_shown(seen.config), locations=(Location(file=seen.path),))
-        where = Location(file=job.file or seen.path, line=job.line, text=f"job_name: {job.name}")
-        problems = list(self._problems(job, seen.config))
+            return failed(
+                self._no_job(observation.config),
+                response=_shown(observation.config),
+                locations=(Location(file=observation.path),),
+            )
+        where = Location(file=job.file or observation.path, line=job.line, text=f"job_name: {job.name}")
+        problems = list(self._problems(job, observation.config))
         if problems:
-            return failed(together(problems), answer=_shown(seen.config), locations=(where,))
+            return failed(join_messages(problems), response=_shown(observation.config), locations=(where,))
         addresses = ", ".join((*job.addresses, *job.discovery)) or "-"
-        proof = say("{place}: the job {job} scrapes {path} of {addresses}",
+        proof = msg("{place}: the job {job} scrapes {path} of {addresses}",
                     place=str(where), job=job.name, path=job.metrics_path, addresses=addresses)  # fmt: skip
-        if seen.config.unseen:
-            proof = say("{proof}; outside of the checkout, and not looked at: {files}", proof=proof,
-                        files=", ".join(seen.config.unseen[:_SHOWN]))  # fmt: skip
-        return passed(proof, answer=_shown(seen.config), locations=(where,))
+        if observation.config.unseen:
+            proof = msg("{proof}; outside of the checkout, and not looked at: {files}", proof=proof,
+                        files=", ".join(observation.config.unseen[:_SHOWN]))  # fmt: skip
+        return passed(proof, response=_shown(observation.config), locations=(where,))
 
     def _no_job(self, config: Config) -> Message:
         names = [job.name for job in config.jobs]
         if not names:
-            return say("{file} has no scrape_configs", file=self.file)
+            return msg("{file} has no scrape_configs", file=self.file)
         near = difflib.get_close_matches(self.job, names, n=1)
-        return say("{file} has no job {job}; it has {names}",
+        return msg("{file} has no job {job}; it has {names}",
                    file=self.file, job=self.job, names=", ".join(near or names[:10]))  # fmt: skip
 
     def _problems(self, job: Job, config: Config) -> Iterator[Message]:
         if not job.addresses and not job.discovery:
-            yield say("The job {job} has no targets", job=job.name)
+            yield msg("The job {job} has no targets", job=job.name)
         if self.address is not None and self.address not in job.addresses:
-            yield say("The job {job} does not scrape {address}, but {addresses}", job=job.name, address=self.address,
+            yield msg("The job {job} does not scrape {address}, but {addresses}", job=job.name, address=self.address,
                       addresses=", ".join((*job.addresses, *job.discovery)) or "-")  # fmt: skip
         if self.metrics_path is not None and self.metrics_path != job.metrics_path:
-            yield say("The job {job} scrapes {path}, expected {wanted}",
+            yield msg("The job {job} scrapes {path}, expected {wanted}",
                       job=job.name, path=job.metrics_path, wanted=self.metrics_path)  # fmt: skip
         if self.interval is not None and job.interval > self.interval:
-            yield say("The job {job} scrapes every {interval}, expected every {wanted} at least", job=job.name,
-                      interval=duration(job.interval), wanted=duration(self.interval))  # fmt: skip
+            yield msg("The job {job} scrapes every {interval}, expected every {wanted} at least", job=job.name,
+                      interval=format_duration(job.interval), wanted=format_duration(self.interval))  # fmt: skip
         if self.rules is not None and self.rules not in config.rule_files:
-            yield say("{rules} is not in rule_files, which has {files}",
+            yield msg("{rules} is not in rule_files, which has {files}",
                       rules=self.rules, files=", ".join(config.rule_files) or "-")  # fmt: skip
 
 

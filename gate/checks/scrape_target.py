@@ -8,19 +8,19 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, field
 
-from gate.checks._prometheus import asking
-from gate.checks.base import Check, Judgement, TargetName, failed, passed
-from gate.checks.world import World
-from gate.matchers import CountMatcher, HealthMatcher, TextMatcher, describe, unlike
-from gate.messages import Message, say, together
-from gate.prometheus.api import ActiveTarget
-from gate.quantities import duration
+from gate.checks.base import Check, CheckResult, TargetName, failed, passed
+from gate.checks.context import CheckContext
+from gate.checks.prometheus_queries import prometheus_client
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import format_duration
+from gate.matchers import CountMatcher, HealthMatcher, TextMatcher, describe, mismatch_if_set
+from gate.prometheus.client import ActiveTarget
 
 _SHOWN = 20
-Seen = tuple[ActiveTarget, ...]
+Observation = tuple[ActiveTarget, ...]
 
 
-class ScrapeTarget(Check[Seen]):
+class ScrapeTarget(Check[Observation]):
     """A job as a running Prometheus sees it."""
 
     kind: ClassVar[str] = "scrape_target"
@@ -36,25 +36,25 @@ class ScrapeTarget(Check[Seen]):
     ] = {}
     count: Annotated[CountMatcher | None, Meta(description="How many targets it has.", examples=[{"ge": 2}])] = None
 
-    def asked(self, world: World) -> str:
-        return f"GET {world.url(self.target, '/api/v1/targets?state=active')}: {self.job}"
+    def describe(self, context: CheckContext) -> str:
+        return f"GET {context.url(self.target, '/api/v1/targets?state=active')}: {self.job}"
 
-    def reproduce(self, world: World) -> str:
-        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/targets?state=active")])
+    def reproduce_command(self, context: CheckContext) -> str:
+        return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/targets?state=active")])
 
-    def observe(self, world: World) -> Seen:
-        with asking(world, self.target) as api:
+    def observe(self, context: CheckContext) -> Observation:
+        with prometheus_client(context, self.target) as api:
             return tuple(api.targets())
 
-    def judge(self, seen: Seen) -> Judgement:
-        chosen = [target for target in seen if self._is_of_job(target) and self._is_chosen(target)]
-        answer = "\n".join(map(_line, (chosen or seen)[:_SHOWN])) or "(no active targets)"
-        problems = list(self._problems(seen, chosen))
+    def judge(self, observation: Observation) -> CheckResult:
+        chosen = [target for target in observation if self._is_of_job(target) and self._is_chosen(target)]
+        response = "\n".join(map(_line, (chosen or observation)[:_SHOWN])) or "(no active targets)"
+        problems = list(self._problems(observation, chosen))
         if problems:
-            return failed(together(problems), answer=answer)
-        message = say("{count} active targets are {health}: {urls}", count=len(chosen), health=chosen[0].health,
+            return failed(join_messages(problems), response=response)
+        message = msg("{count} active targets are {health}: {urls}", count=len(chosen), health=chosen[0].health,
                       urls=", ".join(target.url for target in chosen[:_SHOWN]))  # fmt: skip
-        return passed(message, answer=answer)
+        return passed(message, response=response)
 
     def _is_of_job(self, target: ActiveTarget) -> bool:
         """Return whether it belongs to the job by its scrape pool or by its label, which relabelling may change.
@@ -66,31 +66,33 @@ class ScrapeTarget(Check[Seen]):
     def _is_chosen(self, target: ActiveTarget) -> bool:
         return all(wish.matches(target.labels.get(name, "")) for name, wish in self.labels.items())
 
-    def _problems(self, seen: Seen, chosen: list[ActiveTarget]) -> Iterator[Message]:
-        wrong = unlike(self.count, len(chosen), say("number of targets"))
+    def _problems(self, observation: Observation, chosen: list[ActiveTarget]) -> Iterator[Message]:
+        wrong = mismatch_if_set(self.count, len(chosen), msg("number of targets"))
         if wrong:
             yield wrong
         if not chosen:
-            jobs = sorted({target.labels.get("job") or target.pool for target in seen})
-            wishes = [say("{name} {wish}", name=name, wish=describe(wish.spec)) for name, wish in self.labels.items()]
-            if wishes and any(map(self._is_of_job, seen)):
-                yield say("The job {job} has no active target with {labels}", job=self.job, labels=together(wishes))
+            jobs = sorted({target.labels.get("job") or target.pool for target in observation})
+            wishes = [msg("{name} {wish}", name=name, wish=describe(wish.spec)) for name, wish in self.labels.items()]
+            if wishes and any(map(self._is_of_job, observation)):
+                yield msg(
+                    "The job {job} has no active target with {labels}", job=self.job, labels=join_messages(wishes)
+                )
             else:
-                yield say("Prometheus has no active target of job {job}; its jobs are {jobs}",
+                yield msg("Prometheus has no active target of job {job}; its jobs are {jobs}",
                           job=self.job, jobs=", ".join(jobs[:10]) or "-")  # fmt: skip
         for target in chosen:
             yield from self._wrong(target)
 
     def _wrong(self, target: ActiveTarget) -> Iterator[Message]:
         if not self.health.matches(target.health):
-            yield say("{url} of {job} is {health}, expected {wanted}: {error}", url=target.url, job=self.job,
+            yield msg("{url} of {job} is {health}, expected {wanted}: {error}", url=target.url, job=self.job,
                       health=target.health or "-", wanted=describe(self.health.spec),
                       error=target.error or "-")  # fmt: skip
         elif target.health == "unknown" and not _names_unknown(self.health.spec):
-            yield say("{url} of {job} was not scraped yet", url=target.url, job=self.job)
+            yield msg("{url} of {job} was not scraped yet", url=target.url, job=self.job)
         elif target.overdue is not None:
-            yield say("{url} of {job} is {health}, but was last scraped {time} ago", url=target.url, job=self.job,
-                      health=target.health, time=duration(target.overdue))  # fmt: skip
+            yield msg("{url} of {job} is {health}, but was last scraped {time} ago", url=target.url, job=self.job,
+                      health=target.health, time=format_duration(target.overdue))  # fmt: skip
 
 
 def _names_unknown(spec: Any) -> bool:

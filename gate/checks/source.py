@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
-from gate import code, patterns
-from gate.checks._paths import find, read_text, shell_pattern, shown
-from gate.checks.base import CannotObserve, Check, Judgement, failed, passed
-from gate.checks.world import World
+from gate.checks._checkout import find_files, read_text, relative_path, shell_pattern
+from gate.checks.base import Check, CheckResult, ObservationError, failed, passed
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, msg
+from gate.decode import regex
+from gate.decode.structs import custom_type
 from gate.matchers import CountMatcher
-from gate.messages import Message, say
-from gate.model import CheckoutPath, Location, SomeText
-from gate.secrets import beginning_of
-from gate.written import form
+from gate.model import CheckoutPath, Location, NonEmptyStr
+from gate.redaction.secrets import redacted_head
+from gate.source import functions
 
 _SHOWN = 50
 _LINE = 200
@@ -29,7 +30,7 @@ _SPANS = re.compile(r"\\[nsWDPpxC]|\[\^|\[\[:|\(\?[a-zA-Z]*s")
 """What a regular expression has in it where it may match the end of a line."""
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """Where it stands: how often, the first places, the files and functions that were searched."""
 
     count: int = 0
@@ -43,8 +44,8 @@ class Seen(Struct, frozen=True):
 
 def _pattern(value: str) -> str:
     try:
-        nothing = patterns.matches_nothing(value)
-    except patterns.BadPattern as error:
+        nothing = regex.matches_empty(value)
+    except regex.InvalidPatternError as error:
         raise ValueError(f"expected a regular expression: {error}") from error
     if nothing:
         raise ValueError("expected a regular expression that does not match nothing")
@@ -54,21 +55,21 @@ def _pattern(value: str) -> str:
 if TYPE_CHECKING:
     Pattern = str
 else:
-    Pattern = form(_pattern, {"type": "string", "minLength": 1}, of=SomeText)
+    Pattern = custom_type(_pattern, {"type": "string", "minLength": 1}, raw_type=NonEmptyStr)
 
 
-class Source(Check[Seen]):
+class Source(Check[Observation]):
     """Source files, what stands in them, and how often."""
 
     kind: ClassVar[str] = "source"
     summary: ClassVar[str] = "a text or a pattern stands in source code, inside a function where one is named"
-    expects: ClassVar[tuple[str, ...]] = ("text", "pattern", "function")
+    expectation_keys: ClassVar[tuple[str, ...]] = ("text", "pattern", "function")
 
     file: Annotated[CheckoutPath, Meta(description="A source file, or a glob.", examples=["internal/handlers/*.go"])]
-    text: Annotated[SomeText | None, Meta(description="Text that has to stand there, as it is.")] = None
+    text: Annotated[NonEmptyStr | None, Meta(description="Text that has to stand there, as it is.")] = None
     pattern: Annotated[Pattern | None, Meta(description="A regular expression (RE2's; `^` begins a line).")] = None
     function: Annotated[
-        SomeText | None,
+        NonEmptyStr | None,
         Meta(
             description="The function to search, in Go or Python; alone, it has to exist.",
             examples=["Readiness", "HealthHandler.Readiness"],
@@ -86,12 +87,12 @@ class Source(Check[Seen]):
     def _what(self) -> str:
         return self.text or self.pattern or self.function or ""
 
-    def asked(self, world: World) -> str:
+    def describe(self, context: CheckContext) -> str:
         inside = f"{self.function}(): " if self.function and self._what != self.function else ""
         return f"{self.file}: {inside}{self._what!r}"
 
-    def reproduce(self, world: World) -> str:
-        parts = self._parts_by_hand(world) if self.function else []
+    def reproduce_command(self, context: CheckContext) -> str:
+        parts = self._parts_by_hand(context) if self.function else []
         if parts:
             return self._inside_by_hand(parts)
         if "**" in self.file:
@@ -118,35 +119,35 @@ class Source(Check[Seen]):
         what = f"(?m){self.pattern}" if how == "-zo -P" else self._what
         return f"grep {how} -e {shlex.quote(what)}"
 
-    def _parts_by_hand(self, world: World) -> list[tuple[str, int, int]]:
+    def _parts_by_hand(self, context: CheckContext) -> list[tuple[str, int, int]]:
         """The functions of the asked name: file, first and last line."""
-        root = world.root.resolve()
+        root = context.root.resolve()
         found = []
-        for path in [path for path in find(world, self.file) if path.is_file()]:
-            with contextlib.suppress(CannotObserve):
-                parts, _ = self._parts(shown(path, root), _lines(read_text(path, root)))
-                found += [(shown(path, root), first, last) for first, last in parts]
+        for path in [path for path in find_files(context, self.file) if path.is_file()]:
+            with contextlib.suppress(ObservationError):
+                parts, _ = self._parts(relative_path(path, root), _lines(read_text(path, root)))
+                found += [(relative_path(path, root), first, last) for first, last in parts]
         return found[:_SHOWN]
 
-    def observe(self, world: World) -> Seen:
-        root = world.root.resolve()
-        seen = Seen()
-        for path in find(world, self.file):
+    def observe(self, context: CheckContext) -> Observation:
+        root = context.root.resolve()
+        observation = Observation()
+        for path in find_files(context, self.file):
             if path.is_file():
-                seen = self._with_file(seen, shown(path, root), _lines(read_text(path, root)))
-        return seen
+                observation = self._with_file(observation, relative_path(path, root), _lines(read_text(path, root)))
+        return observation
 
-    def _with_file(self, seen: Seen, name: str, lines: list[str]) -> Seen:
+    def _with_file(self, observation: Observation, name: str, lines: list[str]) -> Observation:
         parts, known = self._parts(name, lines)
         places = list(islice(self._found(name, lines, parts), _MOST + 1))
-        if seen.count + len(places) > _MOST:
-            raise CannotObserve(say("{what} stands there more than {count} times", what=self._what, count=_MOST))
-        return Seen(
-            count=seen.count + len(places),
-            places=(*seen.places, *places)[:_SHOWN],
-            files=(*seen.files, name),
-            searched=(*seen.searched, *(f"{name}:{first}-{last}" for first, last in parts if self.function)),
-            known=(*seen.known, *known),
+        if observation.count + len(places) > _MOST:
+            raise ObservationError(msg("{what} stands there more than {count} times", what=self._what, count=_MOST))
+        return Observation(
+            count=observation.count + len(places),
+            places=(*observation.places, *places)[:_SHOWN],
+            files=(*observation.files, name),
+            searched=(*observation.searched, *(f"{name}:{first}-{last}" for first, last in parts if self.function)),
+            known=(*observation.known, *known),
         )
 
     def _parts(self, name: str, lines: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
@@ -154,16 +155,16 @@ class Source(Check[Seen]):
         if self.function is None:
             return [(1, len(lines))], []
         try:
-            functions = code.functions(name, "".join(lines))
-        except code.NotCode as error:
-            raise CannotObserve(say("{path}: {why}", path=name, why=error.reason)) from None
-        parts = [(each.first, each.last) for each in functions if self.function in each.names]
-        return parts, [each.names[0] for each in functions]
+            found = functions.find_functions(name, "".join(lines))
+        except functions.UnsupportedSourceError as error:
+            raise ObservationError(msg("{path}: {why}", path=name, why=error.reason)) from None
+        parts = [(each.first, each.last) for each in found if self.function in each.names]
+        return parts, [each.names[0] for each in found]
 
     def _found(self, name: str, lines: list[str], parts: list[tuple[int, int]]) -> Iterator[Location]:
         if self.text is None and self.pattern is None:
             for first, _ in parts:
-                yield Location(file=name, line=first, text=beginning_of(lines[first - 1].strip(), _LINE))
+                yield Location(file=name, line=first, text=redacted_head(lines[first - 1].strip(), _LINE))
             return
         shown, text = 0, ""
         for first, last in parts:
@@ -174,46 +175,48 @@ class Source(Check[Seen]):
                 at = start
                 column = at - region.rfind("\n", 0, at)
                 if line != shown:
-                    shown, text = line, beginning_of(lines[line - 1].strip(), _LINE)
+                    shown, text = line, redacted_head(lines[line - 1].strip(), _LINE)
                 yield Location(file=name, line=line, column=column, text=text)
 
     def _starts(self, region: str) -> Iterator[int]:
         if self.pattern:
-            return patterns.starts(self.pattern, region)
+            return regex.find_starts(self.pattern, region)
         return (each.start() for each in re.finditer(re.escape(self._what), region))
 
-    def judge(self, seen: Seen) -> Judgement:
-        answer = "\n".join(f"{place.file}:{place.line}: {place.text}" for place in seen.places)
-        if not seen.files:
-            return failed(say("{path} does not exist", path=self.file))
-        if self.function and not seen.searched and (self.text or self.pattern or self.count.mismatch(0)):
-            return failed(_no_function(self.function, self.file, seen.known))
-        mismatch = self.count.mismatch(seen.count)
+    def judge(self, observation: Observation) -> CheckResult:
+        response = "\n".join(f"{place.file}:{place.line}: {place.text}" for place in observation.places)
+        if not observation.files:
+            return failed(msg("{path} does not exist", path=self.file))
+        if self.function and not observation.searched and (self.text or self.pattern or self.count.mismatch(0)):
+            return failed(_no_function(self.function, self.file, observation.known))
+        mismatch = self.count.mismatch(observation.count)
         if mismatch is None:
-            return passed(self._proof(seen), answer=answer, locations=seen.places)
-        if seen.count == 0:
-            return failed(self._absent(seen), answer="\n".join(seen.searched or seen.files[:_SHOWN]))
-        message = say("{what}, how often it stands there: {why}", what=self._what, why=mismatch)
-        return failed(message, answer=answer, locations=seen.places)
+            return passed(self._proof(observation), response=response, locations=observation.places)
+        if observation.count == 0:
+            return failed(
+                self._absent(observation), response="\n".join(observation.searched or observation.files[:_SHOWN])
+            )
+        message = msg("{what}, how often it stands there: {why}", what=self._what, why=mismatch)
+        return failed(message, response=response, locations=observation.places)
 
-    def _absent(self, seen: Seen) -> Message:
+    def _absent(self, observation: Observation) -> Message:
         what = self._what
         if self.function:
-            place = ", ".join(seen.searched[:3])
-            return say("{what} does not stand in {function} ({place})", what=what, function=self.function, place=place)
-        if len(seen.files) == 1:
-            return say("{what} does not stand in {path}", what=what, path=seen.files[0])
-        count = len(seen.files)
-        return say("{what} stands in none of {count} files that match {path}", what=what, count=count, path=self.file)
+            place = ", ".join(observation.searched[:3])
+            return msg("{what} does not stand in {function} ({place})", what=what, function=self.function, place=place)
+        if len(observation.files) == 1:
+            return msg("{what} does not stand in {path}", what=what, path=observation.files[0])
+        count = len(observation.files)
+        return msg("{what} stands in none of {count} files that match {path}", what=what, count=count, path=self.file)
 
-    def _proof(self, seen: Seen) -> Message:
-        if not seen.places:
-            return say("{what} does not stand in {path}", what=self._what, path=self.file)
-        first = seen.places[0]
+    def _proof(self, observation: Observation) -> Message:
+        if not observation.places:
+            return msg("{what} does not stand in {path}", what=self._what, path=self.file)
+        first = observation.places[0]
         place = f"{first.file}:{first.line}"
-        if seen.count == 1:
-            return say("{place}: {line}", place=place, line=first.text)
-        return say("{place}: {line} (and {count} more)", place=place, line=first.text, count=seen.count - 1)
+        if observation.count == 1:
+            return msg("{place}: {line}", place=place, line=first.text)
+        return msg("{place}: {line} (and {count} more)", place=place, line=first.text, count=observation.count - 1)
 
 
 def _lines(text: str) -> list[str]:
@@ -224,5 +227,5 @@ def _lines(text: str) -> list[str]:
 def _no_function(name: str, path: str, known: tuple[str, ...]) -> Message:
     if known:
         others = ", ".join(get_close_matches(name.rpartition(".")[2], known, n=8, cutoff=0.0))
-        return say("There is no function {name} in {path}, only {others}", name=name, path=path, others=others)
-    return say("There is no function {name} in {path}", name=name, path=path)
+        return msg("There is no function {name} in {path}, only {others}", name=name, path=path, others=others)
+    return msg("There is no function {name} in {path}", name=name, path=path)

@@ -8,30 +8,30 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from gate import http
-from gate.checks.base import CannotObserve, Check, Judgement, TargetName, failed, must_be_there, passed
-from gate.checks.world import World
-from gate.messages import say
-from gate.model import SomeText
-from gate.quantities import duration
+from gate.checks.base import Check, CheckResult, ObservationError, TargetName, failed, must_be_there, passed
+from gate.checks.context import CheckContext
+from gate.core.messages import msg
+from gate.decode.quantities import format_duration
+from gate.http import client
+from gate.model import NonEmptyStr
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """Where the connection was accepted, or why not; seconds."""
 
     place: str
-    took: float
-    failure: http.HttpFailure | None = None
+    duration: float
+    failure: client.HttpError | None = None
 
 
-class Tcp(Check[Seen]):
+class Tcp(Check[Observation]):
     """A port and whether it accepts a connection."""
 
     kind: ClassVar[str] = "tcp"
     summary: ClassVar[str] = "a port accepts a connection"
 
     target: Annotated[TargetName | None, Meta(description="The target whose port is asked.")] = None
-    host: Annotated[SomeText | None, Meta(description="The host to ask, instead of a target.")] = None
+    host: Annotated[NonEmptyStr | None, Meta(description="The host to ask, instead of a target.")] = None
     port: Annotated[
         Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="The port; without it, the target's own.")
     ] = None
@@ -42,46 +42,49 @@ class Tcp(Check[Seen]):
         if self.host is not None and self.port is None:
             raise ValueError("expected a 'port' beside 'host'")
 
-    def asked(self, world: World) -> str:
-        host, port = self._place(world)
+    def describe(self, context: CheckContext) -> str:
+        host, port = self._place(context)
         return f"tcp://{host}:{port}"
 
-    def reproduce(self, world: World) -> str:
-        host, port = self._place(world)
+    def reproduce_command(self, context: CheckContext) -> str:
+        host, port = self._place(context)
         return f"timeout 5 bash -c {shlex.quote(f'</dev/tcp/{host}/{port}')}"
 
-    def observe(self, world: World) -> Seen:
+    def observe(self, context: CheckContext) -> Observation:
         if self.target is not None:
-            must_be_there(world, self.target)
-        host, port = self._place(world)
+            must_be_there(context, self.target)
+        host, port = self._place(context)
         place, began = f"{host}:{port}", time.monotonic()
-        phase: http.Phase = "look-up"
+        phase: client.Phase = "look-up"
         try:
-            addresses = http.look_up(host, port, world.deadline)
+            addresses = client.resolve(host, port, context.deadline)
             phase = "connect"
-            http.connect(addresses, world.deadline).close()
+            client.connect(addresses, context.deadline).close()
         except (OSError, ValueError) as error:
-            return Seen(place, time.monotonic() - began, http.failure_of(phase, error, http.Timings()))
-        return Seen(place, time.monotonic() - began)
+            return Observation(place, time.monotonic() - began, client.to_http_error(phase, error, client.Timings()))
+        return Observation(place, time.monotonic() - began)
 
-    def _place(self, world: World) -> tuple[str, int]:
+    def _place(self, context: CheckContext) -> tuple[str, int]:
         if self.target is None:
             assert self.host is not None
             assert self.port is not None
             return self.host, self.port
-        staged = world.targets[self.target]
+        running = context.targets[self.target]
         port = (
             self.port
-            or next(iter(staged.ports), None)
-            or (http.origin(staged.base_url)[2] if staged.base_url else None)
+            or next(iter(running.ports), None)
+            or (client.origin(running.base_url)[2] if running.base_url else None)
         )
-        if not staged.host or not port:
-            why = staged.why_not or say("the checklist gives it none")
-            raise CannotObserve(say("{target} has no address: {why}", target=self.target, why=why), final=True)
-        return staged.host, port
+        if not running.host or not port:
+            why = running.failure or msg("the checklist gives it none")
+            raise ObservationError(msg("{target} has no address: {why}", target=self.target, why=why), final=True)
+        return running.host, port
 
-    def judge(self, seen: Seen) -> Judgement:
-        took = duration(seen.took)
-        if seen.failure:
-            return failed(say("{place}: {why}", place=seen.place, why=seen.failure.message), answer=f"after {took}")
-        return passed(say("{place} accepted a connection in {took}", place=seen.place, took=took))
+    def judge(self, observation: Observation) -> CheckResult:
+        duration = format_duration(observation.duration)
+        if observation.failure:
+            return failed(
+                msg("{place}: {why}", place=observation.place, why=observation.failure.message),
+                response=f"after {duration}",
+            )
+        return passed(msg("{place} accepted a connection in {took}", place=observation.place, took=duration))

@@ -14,21 +14,31 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
-from gate import git_index, process
-from gate.checks._paths import find, read_bytes, read_text, shell_pattern, shown
-from gate.checks.base import Attachment, CannotObserve, Check, Judgement, failed, passed, unobserved
+from gate.checks._checkout import find_files, read_bytes, read_text, relative_path, shell_pattern
+from gate.checks.base import Attachment, Check, CheckResult, ObservationError, errored, failed, passed
 from gate.checks.command import Arguments, Command
-from gate.checks.world import World
-from gate.evidence import FILE_LIMIT, FILES_EACH, as_bytes
-from gate.forms import as_list
-from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Evidence, ExemptionFile, Location, Natural, Row, SomeText, Status
-from gate.quantities import Duration, Size, duration, size
-from gate.secrets import torn
-from gate.testresults import results as testresults
-from gate.testresults.quarantine import Entry, NoQuarantine, Quarantine, read
-from gate.testresults.results import Case, NotResults, Results, StillTime
-from gate.written import form
+from gate.checks.context import CheckContext
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
+from gate.decode.structs import custom_type
+from gate.decode.types import listify
+from gate.model import (
+    CheckoutPath,
+    CriterionResult,
+    Evidence,
+    ExemptionFile,
+    Location,
+    NonEmptyStr,
+    NonNegativeInt,
+    Status,
+)
+from gate.redaction.secrets import drop_torn_secret
+from gate.runtime import processes
+from gate.runtime.evidence import FILE_LIMIT, FILES_PER_ITEM, as_bytes
+from gate.source import git_index
+from gate.testresults import base as testresults
+from gate.testresults.base import CaseResult, InvalidResultsError, Results, StillTime
+from gate.testresults.quarantine import InvalidQuarantineError, Quarantine, QuarantineEntry, parse_quarantine
 
 _FILE_LIMIT = 32 * 1024 * 1024
 _ROWS = 50
@@ -37,11 +47,11 @@ _CANDIDATES = 2000
 """Names among which one is looked for that is like another."""
 _CODE_LIMIT = 100
 _CODE = re.compile(r"[0-9]{1,3}")
-_ZONES = timedelta(hours=14)
+MAX_UTC_OFFSET = timedelta(hours=14)
 """How far a time without a zone can be from UTC."""
-_SLACK = 2.0
+CLOCK_SKEW = 2.0
 """Seconds by which a file system's clock may be behind, or ahead."""
-_BY_THE_SHELL = 126
+SHELL_EXIT_CODES_FROM = 126
 """Exit codes from this one on say that a command could not be run, or was ended by a signal, and nothing of tests."""
 
 
@@ -49,10 +59,10 @@ if TYPE_CHECKING:
     Paths = list[str]
 else:
     _PATH = {"type": "string", "minLength": 1}
-    Paths = form(
-        as_list,
+    Paths = custom_type(
+        listify,
         {"anyOf": [_PATH, {"type": "array", "items": _PATH, "minItems": 1}]},
-        then=Annotated[list[CheckoutPath], Meta(min_length=1)],
+        target_type=Annotated[list[CheckoutPath], Meta(min_length=1)],
     )
 
 
@@ -61,39 +71,39 @@ class QuarantineFile(ExemptionFile):
 
     file: Annotated[CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.")]
 
-    def entries(self, text: str, still_time: StillTime = lambda: None) -> list[Entry]:
+    def entries(self, text: str, still_time: StillTime = lambda: None) -> list[QuarantineEntry]:
         """Return the entries of the file. Raise NoQuarantine if it is none."""
-        return read(text, self.file, still_time)
+        return parse_quarantine(text, self.file, still_time)
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The results, how the command that made them ended where that is known, the quarantine, the day, raw evidence."""
 
     results: Results
     today: date
-    quarantine: tuple[Entry, ...] = ()
+    quarantine: tuple[QuarantineEntry, ...] = ()
     code: int | None = None
     files: tuple[str, ...] = ()
     kept: tuple[Attachment, ...] = ()
 
 
-class Tests(Check[Seen]):
+class Tests(Check[Observation]):
     """Tests and their results."""
 
     kind: ClassVar[str] = "tests"
     summary: ClassVar[str] = "a test command, or its results; with a quarantine of tests that may fail"
-    expects: ClassVar[tuple[str, ...]] = ("run", "results")
+    expectation_keys: ClassVar[tuple[str, ...]] = ("run", "results")
     time_limit: ClassVar[float | None] = 600.0
-    ends_itself: ClassVar[bool] = True
+    needs_cleanup: ClassVar[bool] = True
 
     run: Annotated[
-        SomeText | Arguments | None,
+        NonEmptyStr | Arguments | None,
         Meta(description="The test command, as in `command`.", examples=[["go", "test", "-json", "./..."]]),
     ] = None
     shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
     cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
     env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
-    image: Annotated[SomeText | None, Meta(description="The image to run it in, as in `command`.")] = None
+    image: Annotated[NonEmptyStr | None, Meta(description="The image to run it in, as in `command`.")] = None
     results: Annotated[
         Paths | None,
         Meta(description="The files with the results, or globs; without it, the output of `run`."),
@@ -106,15 +116,15 @@ class Tests(Check[Seen]):
         Literal["auto", "junit", "gojson", "go", "tap"], Meta(description="The format of the results.")
     ] = "auto"
     quarantine: Annotated[
-        list[Entry] | QuarantineFile, Meta(description="Tests that may fail, here or in a file.")
+        list[QuarantineEntry] | QuarantineFile, Meta(description="Tests that may fail, here or in a file.")
     ] = []
     min_tests: Annotated[int, Meta(ge=1, description="How many tests there have to be, without the skipped ones.")] = 1
-    max_skipped: Annotated[Natural | None, Meta(description="How many may be skipped.")] = None
+    max_skipped: Annotated[NonNegativeInt | None, Meta(description="How many may be skipped.")] = None
     max_failures: Annotated[
-        Natural | None, Meta(description="How many may fail at most, all of them in quarantine.")
+        NonNegativeInt | None, Meta(description="How many may fail at most, all of them in quarantine.")
     ] = None
-    max_age: Annotated[Duration, Meta(description="How old the results of an earlier step may be.")] = 3600.0
-    limit: Annotated[Size, Meta(description="How large an output or a file may be.")] = _FILE_LIMIT
+    max_age: Annotated[DurationSeconds, Meta(description="How old the results of an earlier step may be.")] = 3600.0
+    limit: Annotated[ByteSize, Meta(description="How large an output or a file may be.")] = _FILE_LIMIT
 
     def __post_init__(self) -> None:
         if self.run is None and (self.shell or self.env or self.image or self.cwd != "."):
@@ -138,191 +148,193 @@ class Tests(Check[Seen]):
     def _patterns(self) -> list[str]:
         return self.results or []
 
-    def asked(self, world: World) -> str:
-        return self._command().asked(world) if self.run is not None else ", ".join(self._patterns)
+    def describe(self, context: CheckContext) -> str:
+        return self._command().describe(context) if self.run is not None else ", ".join(self._patterns)
 
-    def reproduce(self, world: World) -> str:
+    def reproduce_command(self, context: CheckContext) -> str:
         if self.run is not None:
-            return self._command().reproduce(world)
+            return self._command().reproduce_command(context)
         return " && ".join(f"ls -l {shell_pattern(pattern)}" for pattern in self._patterns)
 
-    def observe(self, world: World) -> Seen:
-        quarantine = self._quarantine(world)
+    def observe(self, context: CheckContext) -> Observation:
+        quarantine = self._quarantine(context)
         began = time.time()
-        finished = self._command().observe(world) if self.run is not None else None
+        finished = self._command().observe(context) if self.run is not None else None
         kept = [Attachment("output.txt", _raw(finished.output.text()))] if finished else []
-        oldest = began - _SLACK if finished else began - self.max_age
+        oldest = began - CLOCK_SKEW if finished else began - self.max_age
         try:
-            found, files = self._found(world, oldest, finished, kept)
-            code = finished.code if finished else self._code(world, oldest, kept)
-        except CannotObserve as error:
+            found, files = self._found(context, oldest, finished, kept)
+            code = finished.returncode if finished else self._code(context, oldest, kept)
+        except ObservationError as error:
             error.attachments = tuple(kept)
             raise
-        return Seen(found, _today(), quarantine, code, files, tuple(kept))
+        return Observation(found, _today(), quarantine, code, files, tuple(kept))
 
     def _found(
-        self, world: World, oldest: float, finished: process.Finished | None, kept: list[Attachment]
+        self, context: CheckContext, oldest: float, finished: processes.CompletedCommand | None, kept: list[Attachment]
     ) -> tuple[Results, tuple[str, ...]]:
         """The results and the files that they came from; what is read is added to what is kept."""
-        if finished is not None and finished.ended != "exit":
+        if finished is not None and finished.end_reason != "exit":
             raise _not_ended(finished)
         if finished is not None and not self._patterns:
-            return self._of_output(world, finished), ()
-        return self._of_files(world, oldest, finished, kept)
+            return self._of_output(context, finished), ()
+        return self._of_files(context, oldest, finished, kept)
 
-    def _code(self, world: World, oldest: float, kept: list[Attachment]) -> int | None:
+    def _code(self, context: CheckContext, oldest: float, kept: list[Attachment]) -> int | None:
         """What an earlier step wrote of how its command ended."""
         if self.exit_code is None:
             return None
-        paths = find(world, self.exit_code)
+        paths = find_files(context, self.exit_code)
         if not paths:
-            raise CannotObserve(
-                say("The exit code of the tests is not known: {path} does not exist", path=self.exit_code)
+            raise ObservationError(
+                msg("The exit code of the tests is not known: {path} does not exist", path=self.exit_code)
             )
-        text = read_text(paths[0], world.root.resolve(), _CODE_LIMIT)
+        text = read_text(paths[0], context.root.resolve(), _CODE_LIMIT)
         kept.append(Attachment("exit-code.txt", _raw(text)))
-        _check_made_now(paths, world.root.resolve())
+        _check_made_now(paths, context.root.resolve())
         if not _CODE.fullmatch(text.strip()):
-            raise CannotObserve(say("{path} holds no exit code", path=self.exit_code))
+            raise ObservationError(msg("{path} holds no exit code", path=self.exit_code))
         _check_age(self.exit_code, datetime.fromtimestamp(paths[0].stat().st_mtime, UTC), None, oldest)
         return int(text)
 
-    def _quarantine(self, world: World) -> tuple[Entry, ...]:
+    def _quarantine(self, context: CheckContext) -> tuple[QuarantineEntry, ...]:
         if not isinstance(self.quarantine, QuarantineFile):
             return tuple(self.quarantine)
         name = self.quarantine.file
-        paths = find(world, name)
+        paths = find_files(context, name)
         if not paths:
-            raise CannotObserve(say("The quarantine {path} does not exist", path=name))
-        text = read_text(paths[0], world.root.resolve())
+            raise ObservationError(msg("The quarantine {path} does not exist", path=name))
+        text = read_text(paths[0], context.root.resolve())
         try:
-            return tuple(self.quarantine.entries(text, lambda: _check_time(world)))
-        except NoQuarantine as error:
-            raise CannotObserve(say("The quarantine {path}: {why}", path=name, why=str(error))) from None
+            return tuple(self.quarantine.entries(text, lambda: _check_time(context)))
+        except InvalidQuarantineError as error:
+            raise ObservationError(msg("The quarantine {path}: {why}", path=name, why=str(error))) from None
 
-    def _of_output(self, world: World, finished: process.Finished) -> Results:
-        if finished.stdout.cut:
-            raise CannotObserve(say("The tests wrote more than {limit}", limit=size(self.limit)))
+    def _of_output(self, context: CheckContext, finished: processes.CompletedCommand) -> Results:
+        if finished.stdout.dropped_bytes:
+            raise ObservationError(msg("The tests wrote more than {limit}", limit=format_size(self.limit)))
         try:
             text = testresults.decode(finished.stdout.content)
-            return testresults.parse(text, self.format, lambda: _check_time(world))
-        except NotResults as error:
-            message = say("The output of the tests: {why}", why=str(error))
-            raise CannotObserve(message, answer=testresults.ending_of(finished.output.text()), advice=_ADVICE) from None
+            return testresults.parse(text, self.format, lambda: _check_time(context))
+        except InvalidResultsError as error:
+            message = msg("The output of the tests: {why}", why=str(error))
+            raise ObservationError(
+                message, response=testresults.output_tail(finished.output.text()), advice=_ADVICE
+            ) from None
 
     def _of_files(
-        self, world: World, oldest: float, finished: process.Finished | None, kept: list[Attachment]
+        self, context: CheckContext, oldest: float, finished: processes.CompletedCommand | None, kept: list[Attachment]
     ) -> tuple[Results, tuple[str, ...]]:
-        root = world.root.resolve()
-        paths = [path for pattern in self._patterns for path in self._matching(world, pattern, finished)]
+        root = context.root.resolve()
+        paths = [path for pattern in self._patterns for path in self._matching(context, pattern, finished)]
         paths = list(dict.fromkeys(paths))
         if finished is None:
             _check_made_now(paths, root)
-        parts = [self._of_file(path, world, oldest, kept) for path in paths]
-        return testresults.together(parts), tuple(shown(path, root) for path in paths)
+        parts = [self._of_file(path, context, oldest, kept) for path in paths]
+        return testresults.merge_results(parts), tuple(relative_path(path, root) for path in paths)
 
-    def _matching(self, world: World, pattern: str, finished: process.Finished | None) -> list[Path]:
-        paths = find(world, pattern)
+    def _matching(self, context: CheckContext, pattern: str, finished: processes.CompletedCommand | None) -> list[Path]:
+        paths = find_files(context, pattern)
         if not paths:
-            answer = testresults.ending_of(finished.output.text()) if finished else ""
-            raise CannotObserve(say("There are no results: {path} does not exist", path=pattern), answer=answer)
+            response = testresults.output_tail(finished.output.text()) if finished else ""
+            raise ObservationError(msg("There are no results: {path} does not exist", path=pattern), response=response)
         return paths
 
-    def _of_file(self, path: Path, world: World, oldest: float, kept: list[Attachment]) -> Results:
-        root = world.root.resolve()
-        name = shown(path, root)
+    def _of_file(self, path: Path, context: CheckContext, oldest: float, kept: list[Attachment]) -> Results:
+        root = context.root.resolve()
+        name = relative_path(path, root)
         content = read_bytes(path, root, self.limit)
         try:
             text = testresults.decode(content)
             if "\0" in text:
-                raise CannotObserve(say("{path} is no text", path=name))
-            if len(kept) < FILES_EACH:
+                raise ObservationError(msg("{path} is no text", path=name))
+            if len(kept) < FILES_PER_ITEM:
                 kept.append(Attachment(f"results.{name}", _raw(text)))
-            found = testresults.parse(text, self.format, lambda: _check_time(world))
-        except NotResults as error:
-            raise CannotObserve(say("{path}: {why}", path=name, why=str(error))) from None
+            found = testresults.parse(text, self.format, lambda: _check_time(context))
+        except InvalidResultsError as error:
+            raise ObservationError(msg("{path}: {why}", path=name, why=str(error))) from None
         if not found.cases:
-            raise CannotObserve(say("{path}: no test was collected: nothing to check is no pass", path=name))
-        _check_age(name, datetime.fromtimestamp(path.stat().st_mtime, UTC), found.written, oldest)
+            raise ObservationError(msg("{path}: no test was collected: nothing to check is no pass", path=name))
+        _check_age(name, datetime.fromtimestamp(path.stat().st_mtime, UTC), found.timestamp, oldest)
         return found
 
-    def judge(self, seen: Seen) -> Judgement:
-        verdicts = _sorted(seen)
-        evidence = {"answer": _shown(seen), "rows": tuple(verdicts.rows()), "locations": verdicts.locations(),
-                    "attachments": seen.kept}  # fmt: skip
-        error = self._unusable(seen, verdicts)
+    def judge(self, observation: Observation) -> CheckResult:
+        verdicts = _classify_failures(observation)
+        evidence = {"response": _shown(observation), "rows": tuple(verdicts.rows()), "locations": verdicts.locations(),
+                    "attachments": observation.kept}  # fmt: skip
+        error = self._unusable(observation, verdicts)
         if error:
-            return unobserved(error, **evidence)
-        problems = list(self._problems(seen, verdicts))
+            return errored(error, **evidence)
+        problems = list(self._problems(observation, verdicts))
         if problems:
-            return failed(together(problems), **evidence)
-        return passed(_proof(seen.results, verdicts), **evidence)
+            return failed(join_messages(problems), **evidence)
+        return passed(_proof(observation.results, verdicts), **evidence)
 
-    def _unusable(self, seen: Seen, verdicts: Verdicts) -> Message | None:
+    def _unusable(self, observation: Observation, verdicts: QuarantineResult) -> Message | None:
         """Why the results can't be judged."""
-        if not seen.results.cases:
-            return say("No test was collected: nothing to check is no pass")
+        if not observation.results.cases:
+            return msg("No test was collected: nothing to check is no pass")
         if verdicts.unknown and not verdicts.broken:
             name = verdicts.unknown[0].test
-            near = get_close_matches(name, _candidates(name, seen.results.cases), n=1)
+            near = get_close_matches(name, _candidates(name, observation.results.cases), n=1)
             if near:
-                return say("{test} is in quarantine, but does not exist; {near} does", test=name, near=near[0])
-            return say("{test} is in quarantine, but does not exist", test=name)
-        if seen.results.stray and seen.code != 0 and not (verdicts.failing or verdicts.expired):
-            return say("The results have a line that is not theirs, and may be why the tests did not pass: {line}",
-                       line=seen.results.stray)  # fmt: skip
+                return msg("{test} is in quarantine, but does not exist; {near} does", test=name, near=near[0])
+            return msg("{test} is in quarantine, but does not exist", test=name)
+        if observation.results.stray and observation.code != 0 and not (verdicts.failing or verdicts.expired):
+            return msg("The results have a line that is not theirs, and may be why the tests did not pass: {line}",
+                       line=observation.results.stray)  # fmt: skip
         return None
 
-    def _problems(self, seen: Seen, verdicts: Verdicts) -> Iterator[Message]:
+    def _problems(self, observation: Observation, verdicts: QuarantineResult) -> Iterator[Message]:
         failing = len(verdicts.failing) + len(verdicts.tolerated)
         if verdicts.broken:
             yield _broken(verdicts.broken)
         if others := [case for case in verdicts.failing if not case.is_group]:
             yield _names(others)
         for entry, case in verdicts.expired:
-            yield say("the quarantine of {test} ended on {day}", test=case.id, day=entry.expires.isoformat())
-        if seen.code is not None:
-            yield from _exit_problem(seen.code, failing + len(verdicts.expired))
-        ran = seen.results.count("passed") + seen.results.count("failed")
+            yield msg("the quarantine of {test} ended on {day}", test=case.id, day=entry.expires.isoformat())
+        if observation.code is not None:
+            yield from _exit_problem(observation.code, failing + len(verdicts.expired))
+        ran = observation.results.count("passed") + observation.results.count("failed")
         if ran < self.min_tests:
-            yield say("{count} tests ran, expected at least {wish}", count=ran, wish=self.min_tests)
-        skipped = seen.results.count("skipped")
+            yield msg("{count} tests ran, expected at least {wish}", count=ran, wish=self.min_tests)
+        skipped = observation.results.count("skipped")
         if self.max_skipped is not None and skipped > self.max_skipped:
-            yield say("{count} tests were skipped, expected at most {wish}", count=skipped, wish=self.max_skipped)
+            yield msg("{count} tests were skipped, expected at most {wish}", count=skipped, wish=self.max_skipped)
         if self.max_failures is not None and failing > self.max_failures:
-            yield say("{count} tests fail, expected at most {wish}", count=failing, wish=self.max_failures)
+            yield msg("{count} tests fail, expected at most {wish}", count=failing, wish=self.max_failures)
 
 
-class Verdicts(Struct, frozen=True):
+class QuarantineResult(Struct, frozen=True):
     """The failing tests, by what the quarantine says of each; and what it lists without need.
 
     `unseen` are entries of tests in packages that show only what fails: they may have passed, been skipped, or be gone.
     """
 
-    failing: tuple[Case, ...]
-    tolerated: tuple[tuple[Entry, Case], ...]
-    expired: tuple[tuple[Entry, Case], ...]
-    stale: tuple[Entry, ...]
-    unknown: tuple[Entry, ...]
-    unseen: tuple[Entry, ...]
+    failing: tuple[CaseResult, ...]
+    tolerated: tuple[tuple[QuarantineEntry, CaseResult], ...]
+    expired: tuple[tuple[QuarantineEntry, CaseResult], ...]
+    stale: tuple[QuarantineEntry, ...]
+    unknown: tuple[QuarantineEntry, ...]
+    unseen: tuple[QuarantineEntry, ...]
 
     @property
-    def broken(self) -> list[Case]:
+    def broken(self) -> list[CaseResult]:
         """The failing groups: with one of them, nobody knows which tests there are."""
         return [case for case in self.failing if case.is_group]
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[CriterionResult]:
         """A row for each failing test and each entry that is not needed."""
         for case in [*self.failing, *(case for _, case in self.expired)][:_ROWS]:
-            yield _row(case, Status.FAIL, say("fails"))
+            yield _row(case, Status.FAIL, msg("fails"))
         for entry, case in self.tolerated:
             yield _row(case, Status.WAIVED, _excuse(entry), entry.expires)
         for entry in self.stale:
-            message = say("it is in quarantine until {day}, and passes: remove it", day=entry.expires.isoformat())
-            yield Row(title=say("{test}", test=entry.test), status=Status.WAIVED, message=message)
+            message = msg("it is in quarantine until {day}, and passes: remove it", day=entry.expires.isoformat())
+            yield CriterionResult(title=msg("{test}", test=entry.test), status=Status.WAIVED, message=message)
         for entry in self.unseen:
-            message = say("it does not fail; whether it is still there the output of `go test` shows only with `-v`")
-            yield Row(title=say("{test}", test=entry.test), status=Status.WAIVED, message=message)
+            message = msg("it does not fail; whether it is still there the output of `go test` shows only with `-v`")
+            yield CriterionResult(title=msg("{test}", test=entry.test), status=Status.WAIVED, message=message)
 
     def locations(self) -> tuple[Location, ...]:
         """Where the failing tests stand, as far as the results tell."""
@@ -330,26 +342,28 @@ class Verdicts(Struct, frozen=True):
         return tuple(Location(file=case.file, line=case.line, text=case.id) for case in cases if case.file)[:_ROWS]
 
 
-def _sorted(seen: Seen) -> Verdicts:
-    quarantine = Quarantine(seen.quarantine)
-    failing: list[Case] = []
+def _classify_failures(observation: Observation) -> QuarantineResult:
+    quarantine = Quarantine(observation.quarantine)
+    failing: list[CaseResult] = []
     tolerated, expired = [], []
-    for case in testresults.leaves(seen.results.cases):
+    for case in testresults.leaf_failures(observation.results.cases):
         covering = (quarantine.entries[number] for number in quarantine.covering(case))
         entry = max(covering, key=lambda each: each.expires, default=None)
         if entry is None:
             failing.append(case)
-        elif seen.today < entry.expires:
+        elif observation.today < entry.expires:
             tolerated.append((entry, case))
         else:
             expired.append((entry, case))
-    stale, absent = _not_needed(quarantine, seen.results.cases)
-    unseen = tuple(entry for entry in absent if entry.test.partition("::")[0] in seen.results.brief)
-    unknown = tuple(entry for entry in absent if entry.test.partition("::")[0] not in seen.results.brief)
-    return Verdicts(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown, unseen)
+    stale, absent = _not_needed(quarantine, observation.results.cases)
+    unseen = tuple(entry for entry in absent if entry.test.partition("::")[0] in observation.results.hides_passing)
+    unknown = tuple(entry for entry in absent if entry.test.partition("::")[0] not in observation.results.hides_passing)
+    return QuarantineResult(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown, unseen)
 
 
-def _not_needed(quarantine: Quarantine, cases: Sequence[Case]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+def _not_needed(
+    quarantine: Quarantine, cases: Sequence[CaseResult]
+) -> tuple[tuple[QuarantineEntry, ...], tuple[QuarantineEntry, ...]]:
     """Return the entries of which all that they cover has passed, and those of tests that do not exist.
 
     A test that was skipped has not shown that it passes. A test of a group that broke before it came to its tests may
@@ -360,7 +374,7 @@ def _not_needed(quarantine: Quarantine, cases: Sequence[Case]) -> tuple[tuple[En
     for case in cases:
         there.update(quarantine.naming(case))
         for number in quarantine.covering(case):
-            endings.setdefault(number, set()).add(case.ending)
+            endings.setdefault(number, set()).add(case.outcome)
     for group in dict.fromkeys(case.group for case in cases if case.is_group):
         there.update(quarantine.in_group(group))
     numbered = list(enumerate(quarantine.entries))
@@ -368,25 +382,25 @@ def _not_needed(quarantine: Quarantine, cases: Sequence[Case]) -> tuple[tuple[En
     return stale, tuple(entry for number, entry in numbered if number not in there)
 
 
-def _candidates(name: str, cases: Sequence[Case]) -> list[str]:
+def _candidates(name: str, cases: Sequence[CaseResult]) -> list[str]:
     """Return names that may be meant by one that is not there: those of the same group first, and not too many."""
     group, _, own = name.rpartition("::")
     close = (case.id for case in cases if case.group == group or case.name == own)
     return list(dict.fromkeys([*islice(close, _CANDIDATES), *(case.id for case in cases[:_CANDIDATES])]))
 
 
-def _row(case: Case, status: Status, message: Message, expires: date | None = None) -> Row:
-    return Row(
-        title=say("{test}", test=case.id),
+def _row(case: CaseResult, status: Status, message: Message, expires: date | None = None) -> CriterionResult:
+    return CriterionResult(
+        title=msg("{test}", test=case.id),
         status=status,
         message=message,
         expires=expires,
-        evidence=Evidence(answer=case.output, duration=case.took),
+        evidence=Evidence(response=case.output, duration=case.duration),
     )
 
 
-def _excuse(entry: Entry) -> Message:
-    return say(
+def _excuse(entry: QuarantineEntry) -> Message:
+    return msg(
         "fails, and may until {day} ({owner}: {reason})",
         day=entry.expires.isoformat(),
         owner=entry.owner,
@@ -394,72 +408,72 @@ def _excuse(entry: Entry) -> Message:
     )
 
 
-def _broken(groups: Sequence[Case]) -> Message:
+def _broken(groups: Sequence[CaseResult]) -> Message:
     first = groups[0]
     why = " ".join(first.output.strip().rpartition("\n")[2].split())
     if len(groups) > 1:
-        return say("{count} groups broke outside of their tests, {group} first: {why}", count=len(groups),
+        return msg("{count} groups broke outside of their tests, {group} first: {why}", count=len(groups),
                    group=first.id, why=why or "-")  # fmt: skip
     if why:
-        return say("{group} broke outside of its tests: {why}", group=first.id, why=why)
-    return say("{group} broke outside of its tests", group=first.id)
+        return msg("{group} broke outside of its tests: {why}", group=first.id, why=why)
+    return msg("{group} broke outside of its tests", group=first.id)
 
 
-def _names(cases: Sequence[Case]) -> Message:
+def _names(cases: Sequence[CaseResult]) -> Message:
     names = ", ".join(case.id for case in cases[:_NAMED])
     if len(cases) == 1:
-        return say("{test} fails", test=names)
+        return msg("{test} fails", test=names)
     if len(cases) <= _NAMED:
-        return say("{count} tests fail: {tests}", count=len(cases), tests=names)
-    return say("{count} tests fail, among them {tests}", count=len(cases), tests=names)
+        return msg("{count} tests fail: {tests}", count=len(cases), tests=names)
+    return msg("{count} tests fail, among them {tests}", count=len(cases), tests=names)
 
 
 def _exit_problem(code: int, failing: int) -> Iterator[Message]:
     """A command and its results that contradict each other."""
-    signal = process.signal_of(code)
+    signal = processes.signal_of(code)
     if code == 0 and failing:
-        yield say("the command ended with exit code 0 although {count} tests fail", count=failing)
+        yield msg("the command ended with exit code 0 although {count} tests fail", count=failing)
     elif signal:
-        yield say("the command was ended by signal {name}", name=signal)
-    elif code >= _BY_THE_SHELL:
-        yield say("the command ended with exit code {code}: it could not be run, or was ended by a signal", code=code)
+        yield msg("the command was ended by signal {name}", name=signal)
+    elif code >= SHELL_EXIT_CODES_FROM:
+        yield msg("the command ended with exit code {code}: it could not be run, or was ended by a signal", code=code)
     elif code != 0 and not failing:
-        yield say("the command ended with exit code {code} although no test fails", code=code)
+        yield msg("the command ended with exit code {code} although no test fails", code=code)
 
 
-def _proof(found: Results, verdicts: Verdicts) -> Message:
+def _proof(found: Results, verdicts: QuarantineResult) -> Message:
     total, ok, skipped = len(found.cases), found.count("passed"), found.count("skipped")
-    message = say("{passed} of {total} tests passed, {skipped} were skipped", passed=ok, total=total, skipped=skipped)
+    message = msg("{passed} of {total} tests passed, {skipped} were skipped", passed=ok, total=total, skipped=skipped)
     if not verdicts.tolerated:
         return message
     count = len(verdicts.tolerated)
-    return say("{message}, {count} that fail are in quarantine", message=message, count=count)
+    return msg("{message}, {count} that fail are in quarantine", message=message, count=count)
 
 
-def _shown(seen: Seen) -> str:
+def _shown(observation: Observation) -> str:
     """Counts, slowest and what the failing tests said."""
-    found = seen.results
+    found = observation.results
     lines = [f"{found.count('passed')} passed, {found.count('failed')} failed, {found.count('skipped')} skipped"]
-    lines += [f"from {name}" for name in seen.files[:_ROWS]]
-    lines += [f"slowest: {case.id} {duration(case.took)}" for case in found.slowest]
-    for case in [case for case in found.cases if case.ending == "failed"][:_ROWS]:
+    lines += [f"from {name}" for name in observation.files[:_ROWS]]
+    lines += [f"slowest: {case.id} {format_duration(case.duration)}" for case in found.slowest]
+    for case in [case for case in found.cases if case.outcome == "failed"][:_ROWS]:
         lines += ["", f"FAIL {case.id}", *(f"  {line}" for line in case.output.splitlines())]
     return "\n".join(lines)
 
 
 def _check_age(name: str, written: datetime, told: datetime | None, oldest: float) -> None:
     """Refuses a file that is older than `oldest` (seconds since 1970) or from the future, by what it tells, too."""
-    first, last = datetime.fromtimestamp(oldest, UTC), datetime.now(UTC) + timedelta(seconds=_SLACK)
-    for when, zones in ((written, timedelta()), *([(told, _ZONES)] if told else [])):
+    first, last = datetime.fromtimestamp(oldest, UTC), datetime.now(UTC) + timedelta(seconds=CLOCK_SKEW)
+    for when, zones in ((written, timedelta()), *([(told, MAX_UTC_OFFSET)] if told else [])):
         if when + zones < first:
-            raise CannotObserve(
-                say("{path} is older than this run: it was written {when}", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
-                advice=say("Run the tests again before the gate, or raise `max_age`"),
+            raise ObservationError(
+                msg("{path} is older than this run: it was written {when}", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
+                advice=msg("Run the tests again before the gate, or raise `max_age`"),
             )
         if when - zones > last:
-            raise CannotObserve(
-                say("{path} is dated {when}, which is still to come", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
-                advice=say("Set the clock of the machine that ran the tests, and run them again"),
+            raise ObservationError(
+                msg("{path} is dated {when}, which is still to come", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
+                advice=msg("Set the clock of the machine that ran the tests, and run them again"),
             )
 
 
@@ -468,46 +482,46 @@ def _check_made_now(paths: Iterable[Path], root: Path) -> None:
     try:
         found = git_index.unchanged(paths)
     except git_index.GitIndexError as error:
-        message = say("It can't be seen whether the results are part of the commit: git's index: {why}", why=str(error))
-        raise CannotObserve(message) from None
+        message = msg("It can't be seen whether the results are part of the commit: git's index: {why}", why=str(error))
+        raise ObservationError(message) from None
     if found:
-        raise CannotObserve(
-            say(
+        raise ObservationError(
+            msg(
                 "{path} is part of the commit and unchanged: this run's tests did not write it",
-                path=shown(found[0], root),
+                path=relative_path(found[0], root),
             ),
-            advice=say(
+            advice=msg(
                 "Take it out of the commit (`git rm --cached`), and let the tests write it before the gate runs"
             ),
         )
 
 
-def _check_time(world: World) -> None:
+def _check_time(context: CheckContext) -> None:
     """Raise CannotObserve if the time to read results is over."""
-    if world.cancelled.is_set():
-        raise CannotObserve(say("The run ended before this check did"))
-    if world.remaining() <= 0:
-        raise CannotObserve(
-            say("The results could not be read within the time limit"), advice=say("Give it more time with `timeout`")
+    if context.cancelled.is_set():
+        raise ObservationError(msg("The run ended before this check did"))
+    if context.remaining() <= 0:
+        raise ObservationError(
+            msg("The results could not be read within the time limit"), advice=msg("Give it more time with `timeout`")
         )
 
 
 def _raw(text: str) -> bytes:
     """A text as raw evidence, up to the size of a file."""
     content = as_bytes(text)
-    return content if len(content) <= FILE_LIMIT else torn(content[:FILE_LIMIT])
+    return content if len(content) <= FILE_LIMIT else drop_torn_secret(content[:FILE_LIMIT])
 
 
 def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _not_ended(finished: process.Finished) -> CannotObserve:
-    answer = testresults.ending_of(finished.output.text())
-    if finished.ended == "cancelled":
-        return CannotObserve(say("The run ended before the tests did"), answer=answer)
-    message = say("The tests had not ended after {took} and were stopped", took=duration(finished.took))
-    return CannotObserve(message, answer=answer, advice=say("Give them more time with `timeout`"))
+def _not_ended(finished: processes.CompletedCommand) -> ObservationError:
+    response = testresults.output_tail(finished.output.text())
+    if finished.end_reason == "cancelled":
+        return ObservationError(msg("The run ended before the tests did"), response=response)
+    message = msg("The tests had not ended after {took} and were stopped", took=format_duration(finished.duration))
+    return ObservationError(message, response=response, advice=msg("Give them more time with `timeout`"))
 
 
-_ADVICE = say("Name the files that the command leaves in `results`, or let it write `go test -json`, JUnit XML or TAP")
+_ADVICE = msg("Name the files that the command leaves in `results`, or let it write `go test -json`, JUnit XML or TAP")

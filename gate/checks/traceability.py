@@ -14,24 +14,33 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from gate.checks._paths import find, shown
-from gate.checks._prometheus import ANY_FLAGS, Formatted, Presence, ReadFile, Version, asking, no_files, rule_files
-from gate.checks._runbooks import RunbookWish
-from gate.checks.base import Check, Judgement, TargetName, failed, passed
+from gate.checks._checkout import find_files, relative_path
+from gate.checks._runbooks import RunbookRule
+from gate.checks.base import Check, CheckResult, TargetName, failed, passed
+from gate.checks.context import CheckContext
 from gate.checks.document import Document
 from gate.checks.loaded_rules import differences, namesakes
-from gate.checks.world import World
+from gate.checks.prometheus_queries import (
+    ANY_FLAGS,
+    Formatted,
+    Presence,
+    ReadFile,
+    Version,
+    no_match_message,
+    prometheus_client,
+    rule_files,
+)
+from gate.core.messages import Message, join_messages, msg
+from gate.decode.quantities import format_duration
+from gate.decode.structs import custom_type
 from gate.matchers import TextMatcher
-from gate.messages import Message, say, together
-from gate.model import CheckoutPath, Evidence, Link, LinkName, Location, Row, SomeText, Status
-from gate.prometheus.api import Api, LoadedGroup, LoadedRule
+from gate.model import ChainLink, ChainLinkName, CheckoutPath, CriterionResult, Evidence, Location, NonEmptyStr, Status
+from gate.prometheus.client import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
 from gate.prometheus.releases import NEWEST, Release
 from gate.prometheus.rules import Rule
-from gate.quantities import duration
-from gate.written import form
 
-_LINKS: tuple[LinkName, ...] = get_args(LinkName)
+_LINKS: tuple[ChainLinkName, ...] = get_args(ChainLinkName)
 _SHOWN = 20
 _SHORTEST = 60
 
@@ -46,7 +55,7 @@ def _percent(value: Any) -> int:
 if TYPE_CHECKING:
     Percent = int
 else:
-    Percent = form(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
+    Percent = custom_type(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
 
 
 class Chain(Struct, frozen=True):
@@ -55,14 +64,14 @@ class Chain(Struct, frozen=True):
     name: str
     severity: str
     place: Location
-    broken: Mapping[LinkName, Message]
+    broken: Mapping[ChainLinkName, Message]
 
-    def first(self, links: tuple[LinkName, ...]) -> Message | None:
+    def first_broken(self, links: tuple[ChainLinkName, ...]) -> Message | None:
         """The first broken one of some links."""
         return next((self.broken[link] for link in _LINKS if link in links and link in self.broken), None)
 
 
-class Known(Struct, frozen=True):
+class PrometheusFacts(Struct, frozen=True):
     """What Prometheus says, asked once for all alerts.
 
     `missing` are the selectors without series that keep each expression from firing, `fired` the labels of the alerts
@@ -88,7 +97,7 @@ class Known(Struct, frozen=True):
         ]
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """The rule files, what is wrong with them, the chains of all alerts, and runbooks that no alert leads to."""
 
     files: tuple[str, ...]
@@ -97,7 +106,7 @@ class Seen(Struct, frozen=True):
     orphans: tuple[str, ...]
 
 
-class Traceability(Check[Seen]):
+class Traceability(Check[Observation]):
     """From the rule of an alert to its runbook."""
 
     kind: ClassVar[str] = "traceability"
@@ -111,9 +120,9 @@ class Traceability(Check[Seen]):
         Version | None,
         Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
     ] = None
-    links: Annotated[list[LinkName], Meta(min_length=1, description="The links that have to hold for every alert.")] = (
-        msgspec.field(default_factory=lambda: ["loaded", "exposed", "annotation", "runbook", "sections"])
-    )
+    links: Annotated[
+        list[ChainLinkName], Meta(min_length=1, description="The links that have to hold for every alert.")
+    ] = msgspec.field(default_factory=lambda: ["loaded", "exposed", "annotation", "runbook", "sections"])
     fired: Annotated[
         dict[str, Percent],
         Meta(
@@ -122,10 +131,10 @@ class Traceability(Check[Seen]):
             examples=[{"critical": "100%"}],
         ),
     ] = {}
-    severity: Annotated[SomeText, Meta(description="The label that says the severity of an alert.")] = "severity"
-    runbook: Annotated[RunbookWish, Meta(description="How a runbook annotation leads to a file.")] = RunbookWish()
+    severity: Annotated[NonEmptyStr, Meta(description="The label that says the severity of an alert.")] = "severity"
+    runbook: Annotated[RunbookRule, Meta(description="How a runbook annotation leads to a file.")] = RunbookRule()
     sections: Annotated[
-        list[SomeText],
+        list[NonEmptyStr],
         Meta(
             min_length=1,
             description="Headings that a runbook has to have, each with text under it; without it, all that it has.",
@@ -135,105 +144,112 @@ class Traceability(Check[Seen]):
         CheckoutPath | None, Meta(description="A glob of all runbooks: an alert has to lead to each.")
     ] = None
 
-    def asked(self, world: World) -> str:
-        return f"GET {world.url(self.target, '/api/v1/rules?type=alert')}: {self.file}"
+    def describe(self, context: CheckContext) -> str:
+        return f"GET {context.url(self.target, '/api/v1/rules?type=alert')}: {self.file}"
 
-    def reproduce(self, world: World) -> str:
-        return shlex.join(["curl", "-sS", world.url(self.target, "/api/v1/rules?type=alert")])
+    def reproduce_command(self, context: CheckContext) -> str:
+        return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/rules?type=alert")])
 
-    def observe(self, world: World) -> Seen:
-        files = rule_files(world, self.file, Release(self.version or NEWEST, ANY_FLAGS.flags))
-        with asking(world, self.target) as api:
+    def observe(self, context: CheckContext) -> Observation:
+        files = rule_files(context, self.file, Release(self.version or NEWEST, ANY_FLAGS.flags))
+        with prometheus_client(context, self.target) as api:
             groups = tuple(api.rules())
             missing = Presence(api, groups).missing(rule.expr for file in files for rule in _named(file))
             formatted = Formatted.of(api, namesakes((rule for file in files for rule in _named(file)), groups))
-            known = Known(groups, missing, _fired(api, world), formatted)
+            known = PrometheusFacts(groups, missing, _fired(api, context), formatted)
         chains, linked = [], set()
         for file in files:
             for rule in _named(file):
-                chains.append(self._chain(file, rule, dict(self._broken(rule, known, world))))
-                linked |= self._linked(rule, world)
+                chains.append(self._chain(file, rule, dict(self._broken(rule, known, context))))
+                linked |= self._linked(rule, context)
         problems = [(file.at(each.line, each.column), each.reason) for file in files for each in file.content.problems]
         paths = tuple(file.path for file in files)
-        return Seen(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, world)))
+        return Observation(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, context)))
 
-    def _chain(self, file: ReadFile, rule: Rule, broken: dict[LinkName, Message]) -> Chain:
+    def _chain(self, file: ReadFile, rule: Rule, broken: dict[ChainLinkName, Message]) -> Chain:
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
 
-    def _broken(self, rule: Rule, known: Known, world: World) -> Iterator[tuple[LinkName, Message]]:
+    def _broken(
+        self, rule: Rule, known: PrometheusFacts, context: CheckContext
+    ) -> Iterator[tuple[ChainLinkName, Message]]:
         if why := _not_loaded(rule, known):
             yield "loaded", why
         if missing := known.missing[rule.expr]:
-            yield "exposed", say("nobody exposes {metrics}", metrics=", ".join(map(str, missing)))
+            yield "exposed", msg("nobody exposes {metrics}", metrics=", ".join(map(str, missing)))
         if why := _not_fired(rule, known):
             yield "fired", why
-        yield from self._runbook_broken(rule, world)
+        yield from self._runbook_broken(rule, context)
 
-    def _runbook_broken(self, rule: Rule, world: World) -> Iterator[tuple[LinkName, Message]]:
+    def _runbook_broken(self, rule: Rule, context: CheckContext) -> Iterator[tuple[ChainLinkName, Message]]:
         name = self.runbook.annotation_of(rule)
         if name is None:
-            yield "annotation", say("it has no runbook annotation")
+            yield "annotation", msg("it has no runbook annotation")
             return
-        path = self.runbook.file_of(world, rule.annotations[name])
+        path = self.runbook.file_of(context, rule.annotations[name])
         if isinstance(path, Message):
             yield "runbook", path
-        elif why := self._unfilled(shown(path, world.root.resolve()), world):
+        elif why := self._unfilled(relative_path(path, context.root.resolve()), context):
             yield "sections", why
 
-    def _unfilled(self, path: str, world: World) -> Message | None:
+    def _unfilled(self, path: str, context: CheckContext) -> Message | None:
         """Why a runbook is not filled in: one of the sections that are demanded, else one of those that it has."""
         document = Document(file=path, sections=list(map(TextMatcher, self.sections)))
-        seen = document.observe(world)
+        observation = document.observe(context)
         if self.sections:
-            judged = document.judge(seen)
+            judged = document.judge(observation)
             return judged.message if judged.status is not Status.PASS else None
-        sections = [section for one in seen for section in one.sections]
+        sections = [section for one in observation for section in one.sections]
         if not sections:
-            return say("{path} has no section", path=path)
+            return msg("{path} has no section", path=path)
         return next((why for section in sections if (why := document.thin(path, section))), None)
 
-    def _linked(self, rule: Rule, world: World) -> set[str]:
+    def _linked(self, rule: Rule, context: CheckContext) -> set[str]:
         name = self.runbook.annotation_of(rule)
-        path = self.runbook.file_of(world, rule.annotations[name]) if name else None
+        path = self.runbook.file_of(context, rule.annotations[name]) if name else None
         return set() if path is None or isinstance(path, Message) else {str(path)}
 
-    def _orphans(self, linked: set[str], world: World) -> Iterator[str]:
-        for path in find(world, self.runbooks) if self.runbooks else []:
+    def _orphans(self, linked: set[str], context: CheckContext) -> Iterator[str]:
+        for path in find_files(context, self.runbooks) if self.runbooks else []:
             if str(path) not in linked:
-                yield shown(path, world.root.resolve())
+                yield relative_path(path, context.root.resolve())
 
-    def judge(self, seen: Seen) -> Judgement:
+    def judge(self, observation: Observation) -> CheckResult:
         links = tuple(self.links)
-        rows = tuple(_row(chain, links) for chain in seen.chains)
-        evidence: dict[str, Any] = {"rows": rows, "answer": _table(seen)}
-        if not seen.files:
-            return failed(no_files(self.file), final=True, **evidence)
-        if not seen.chains and not seen.problems:
-            nothing = say("There is no alert in {files}", files=", ".join(seen.files[:_SHOWN]))
+        rows = tuple(_row(chain, links) for chain in observation.chains)
+        evidence: dict[str, Any] = {"rows": rows, "response": _table(observation)}
+        if not observation.files:
+            return failed(no_match_message(self.file), final=True, **evidence)
+        if not observation.chains and not observation.problems:
+            nothing = msg("There is no alert in {files}", files=", ".join(observation.files[:_SHOWN]))
             return failed(nothing, final=True, **evidence)
-        broken = [(chain, why) for chain in seen.chains if (why := chain.first(links))]
-        problems = [say("{place}: {reason}", place=str(place), reason=why) for place, why in seen.problems]
-        problems += [say("{alert}: {why}", alert=chain.name, why=why) for chain, why in broken]
-        lasting = [*self._coverage(seen), *(say("no alert leads to {path}", path=path) for path in seen.orphans)]
+        broken = [(chain, why) for chain in observation.chains if (why := chain.first_broken(links))]
+        problems = [msg("{place}: {reason}", place=str(place), reason=why) for place, why in observation.problems]
+        problems += [msg("{alert}: {why}", alert=chain.name, why=why) for chain, why in broken]
+        lasting = [
+            *self._coverage(observation),
+            *(msg("no alert leads to {path}", path=path) for path in observation.orphans),
+        ]
         problems += lasting
         if problems:
-            places = (*(place for place, _ in seen.problems), *(chain.place for chain, _ in broken))
-            final = bool(seen.problems or lasting) or any(chain.first(_lasting(links)) for chain in seen.chains)
-            return failed(together(problems), locations=places[:_SHOWN], final=final, **evidence)
-        message = say(
+            places = (*(place for place, _ in observation.problems), *(chain.place for chain, _ in broken))
+            final = bool(observation.problems or lasting) or any(
+                chain.first_broken(_lasting(links)) for chain in observation.chains
+            )
+            return failed(join_messages(problems), locations=places[:_SHOWN], final=final, **evidence)
+        message = msg(
             "{count} alerts, and of each these links hold: {links}; {fired} seen firing in a drill",
-            count=len(seen.chains),
+            count=len(observation.chains),
             links=", ".join(link for link in _LINKS if link in links),
-            fired=sum("fired" not in chain.broken for chain in seen.chains),
+            fired=sum("fired" not in chain.broken for chain in observation.chains),
         )
         return passed(message, **evidence)
 
-    def _coverage(self, seen: Seen) -> Iterator[Message]:
+    def _coverage(self, observation: Observation) -> Iterator[Message]:
         for severity, least in self.fired.items():
-            mine = [chain for chain in seen.chains if chain.severity == severity]
+            mine = [chain for chain in observation.chains if chain.severity == severity]
             fired = sum("fired" not in chain.broken for chain in mine)
             if not mine or 100 * fired < least * len(mine):
-                yield say(
+                yield msg(
                     "{fired} of {count} {severity} alerts were seen firing, expected {least} %",
                     fired=fired,
                     count=len(mine),
@@ -242,7 +258,7 @@ class Traceability(Check[Seen]):
                 )
 
 
-def _lasting(links: tuple[LinkName, ...]) -> tuple[LinkName, ...]:
+def _lasting(links: tuple[ChainLinkName, ...]) -> tuple[ChainLinkName, ...]:
     """Return the links that nothing can mend once the drills are over; Prometheus may still load and scrape."""
     return tuple(link for link in links if link not in ("loaded", "exposed"))
 
@@ -252,27 +268,27 @@ def _named(file: ReadFile) -> list[Rule]:
     return [rule for rule in file.content.alerts if rule.name]
 
 
-def _not_loaded(rule: Rule, known: Known) -> Message | None:
+def _not_loaded(rule: Rule, known: PrometheusFacts) -> Message | None:
     """Why the rule itself, and no other of its name, is not loaded and healthy."""
     namesakes = known.namesakes(rule)
     same = [each for group, each in namesakes if group == rule.group and known.is_same(rule, each)]
     if not same:
-        return say("another rule of its name is loaded, and not this one") if namesakes else say("it is not loaded")
+        return msg("another rule of its name is loaded, and not this one") if namesakes else msg("it is not loaded")
     if bad := next((each for each in same if each.health != "ok"), None):
-        return say("it is loaded and not healthy: {why}", why=bad.error or bad.health)
+        return msg("it is loaded and not healthy: {why}", why=bad.error or bad.health)
     late = max((each.overdue for each in same if each.overdue is not None), default=None)
-    return None if late is None else say("it was last evaluated {time} ago", time=duration(late))
+    return None if late is None else msg("it was last evaluated {time} ago", time=format_duration(late))
 
 
-def _not_fired(rule: Rule, known: Known) -> Message | None:
+def _not_fired(rule: Rule, known: PrometheusFacts) -> Message | None:
     """Why it was not seen firing: an alert counts for the one rule that can have brought it, by its labels."""
     mine = [labels for labels in known.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
     if not mine:
-        return say("it was not seen firing in a drill")
+        return msg("it was not seen firing in a drill")
     others = [each for _, each in known.namesakes(rule) if not known.is_same(rule, each)]
     if any(not any(_bears(labels, each.labels) for each in others) for labels in mine):
         return None
-    return say("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")
+    return msg("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")
 
 
 def _bears(labels: Mapping[str, str], of_rule: Mapping[str, str]) -> bool:
@@ -280,37 +296,37 @@ def _bears(labels: Mapping[str, str], of_rule: Mapping[str, str]) -> bool:
     return all(labels.get(name, "") == value for name, value in of_rule.items() if "{{" not in value)
 
 
-def _fired(api: Api, world: World) -> tuple[Mapping[str, str], ...]:
+def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:
     """The labels of the alerts that a drill of this run has noticed, and that Prometheus had firing meanwhile."""
-    outcomes = [item.outcome for item in world.results.values() if item.check == "drill"]
-    moments = [moment for outcome in outcomes if outcome.timeline for moment in outcome.timeline.moments]
+    outcomes = [item.outcome for item in context.results.values() if item.check == "drill"]
+    moments = [moment for outcome in outcomes if outcome.timeline for moment in outcome.timeline.events]
     noticed = {str(moment.what.args["alert"]) for moment in moments if "alert" in moment.what.args}
     if not noticed:
         return ()
-    window = max(_SHORTEST, int(time.monotonic() - world.began) + 1)
+    window = max(_SHORTEST, int(time.monotonic() - context.began) + 1)
     fired = api.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{window}s])')
     return tuple(series.labels for series in fired if series.labels.get("alertname") in noticed)
 
 
-def _row(chain: Chain, links: tuple[LinkName, ...]) -> Row:
+def _row(chain: Chain, links: tuple[ChainLinkName, ...]) -> CriterionResult:
     """An alert with all its links; it passes where those that are demanded hold."""
-    why, other = chain.first(links), chain.first(_LINKS)
-    message = why or (say("{why} (not demanded)", why=other) if other else say("no link is broken"))
-    return Row(
-        title=say("{alert}", alert=chain.name),
+    why, other = chain.first_broken(links), chain.first_broken(_LINKS)
+    message = why or (msg("{why} (not demanded)", why=other) if other else msg("no link is broken"))
+    return CriterionResult(
+        title=msg("{alert}", alert=chain.name),
         status=Status.FAIL if why else Status.PASS,
         message=message,
         phase="alert",
         severity=chain.severity,
-        links=tuple(Link(name=link, holds=link not in chain.broken) for link in _LINKS),
+        links=tuple(ChainLink(name=link, holds=link not in chain.broken) for link in _LINKS),
         evidence=Evidence(locations=(chain.place,)),
     )
 
 
-def _table(seen: Seen) -> str:
+def _table(observation: Observation) -> str:
     """A line for each alert, a mark for each link."""
     lines = ["severity   " + " ".join(f"{link:<10}" for link in _LINKS) + " alert"]
-    for chain in seen.chains:
+    for chain in observation.chains:
         marks = " ".join(f"{'no' if link in chain.broken else 'yes':<10}" for link in _LINKS)
         lines.append(f"{chain.severity or '-':<10} {marks} {chain.name}")
-    return "\n".join([*lines, *(f"no alert leads to {path}" for path in seen.orphans)])
+    return "\n".join([*lines, *(f"no alert leads to {path}" for path in observation.orphans)])

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.commands._options import DEFAULT_FILE, add_files
-from gate.language import LANGUAGES
+from gate.commands._arguments import DEFAULT_FILE, add_files
+from gate.i18n.language import LANGUAGES
 
 if TYPE_CHECKING:
-    from gate.language import Language
+    from gate.i18n.language import Language
     from gate.model import ItemResult, Report
 
 SUMMARY = "show an item, its last evidence, and what to do"
@@ -31,13 +31,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """0 where there is such an item; raises ChecklistError where there is none."""
-    from gate.report.document import read
+    from gate.report.serialization import read_report
 
     if options.report or Path(LAST).is_file():
         path = Path(options.report or LAST)
-        report = read(path)
+        report = read_report(path)
         if found := [item for item in report.items if item.id == options.id]:
-            print(explained(report, found[0], options.language or report.language))
+            print(format_item(report, found[0], options.language or report.language))
             return 0
         known = [item.id for item in report.items]
         if options.report:
@@ -67,15 +67,15 @@ def _run(files: Sequence[str], id: str) -> str:
 
 
 def _unknown(id: str, known: list[str], where: str) -> Exception:
-    from gate.checklist.problems import ChecklistError, Place, Problem
-    from gate.written import nearest
+    from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
+    from gate.decode.structs import suggestion
 
-    return ChecklistError([Problem(Place(where), f"no item is called '{id}'{nearest(id, known)}")])
+    return ChecklistError([Diagnostic(SourceLocation(where), f"no item is called '{id}'{suggestion(id, known)}")])
 
 
-def explained(report: Report, item: ItemResult, code: str) -> str:
+def format_item(report: Report, item: ItemResult, code: str) -> str:
     """The item for a terminal: what it is, how it came out, what proves it, what to do."""
-    from gate.language import language
+    from gate.i18n.language import language
 
     words = language(code)
     parts = [_head(report, item, words), _proof(item, words), _to_do(report, item, words)]
@@ -83,13 +83,13 @@ def explained(report: Report, item: ItemResult, code: str) -> str:
 
 
 def _plain(line: str) -> str:
-    from gate.render.markdown import visible
+    from gate.render.escape_markdown import replace_controls
 
-    return visible(line).replace("##[", "## [")
+    return replace_controls(line).replace("##[", "## [")
 
 
 def _head(report: Report, item: ItemResult, words: Language) -> list[str]:
-    from gate.render._view import MARKS, waiver_line
+    from gate.render.presenter import MARKS, waiver_line
 
     lines = [f"{item.id}  {item.title}", f"{MARKS[item.status]}  {words.message(item.outcome.message)}"]
     kind = words("blocking") if item.severity == "blocking" else words("advisory")
@@ -105,18 +105,20 @@ def _head(report: Report, item: ItemResult, words: Language) -> list[str]:
 
 
 def _proof(item: ItemResult, words: Language) -> list[str]:
-    from gate.render._view import MARKS
+    from gate.render.presenter import MARKS
 
     evidence = item.outcome.evidence
-    lines = [words("Asked: {asked}", asked=evidence.asked)] if evidence.asked else []
+    lines = [words("Asked: {asked}", asked=evidence.request)] if evidence.request else []
     if evidence.started:
-        when, took = words.moment(evidence.started), words.duration(evidence.duration)
-        lines.append(words("On {when}, for {duration}, tries: {tries}", when=when, duration=took, tries=evidence.tries))
+        when, duration = words.moment(evidence.started), words.duration(evidence.duration)
+        lines.append(
+            words("On {when}, for {duration}, tries: {tries}", when=when, duration=duration, tries=evidence.attempts)
+        )
     for row in item.outcome.rows:
         lines.append(f"{MARKS[row.status]}  {words.message(row.title)}: {words.message(row.message)}")
     lines += [f"{place}  {place.text}".rstrip() for place in evidence.locations]
     lines += [artifact.path for artifact in evidence.artifacts]
-    return [*lines, "", *evidence.answer.splitlines()] if evidence.answer else lines
+    return [*lines, "", *evidence.response.splitlines()] if evidence.response else lines
 
 
 def _to_do(report: Report, item: ItemResult, words: Language) -> list[str]:
@@ -129,7 +131,7 @@ def _to_do(report: Report, item: ItemResult, words: Language) -> list[str]:
     )
     if others:
         lines.append(words("The same cause: {items}", items=", ".join(others)))
-    if item.outcome.evidence.reproduce:
-        lines.append(words("By hand: {command}", command=item.outcome.evidence.reproduce))
+    if item.outcome.evidence.reproduce_command:
+        lines.append(words("By hand: {command}", command=item.outcome.evidence.reproduce_command))
     lines.append(words("Again: {command}", command=_run(report.files or [DEFAULT_FILE], item.id)))
     return lines

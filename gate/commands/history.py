@@ -22,24 +22,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """0 where there was at least one report; 2 where there was none. A report.json that is none is named."""
-    from gate.report.document import NotAReport, read
+    from gate.report.serialization import InvalidReportError, read_report
 
     reports: list[Report] = []
     for path in sorted(Path(options.folder).rglob("report.json")):
         try:
-            reports.append(read(path))
-        except NotAReport as error:
+            reports.append(read_report(path))
+        except InvalidReportError as error:
             print(f"left out: {error}", file=sys.stderr)
     if not reports:
         print(f"prodgate: no report in {options.folder}, expected report.json files", file=sys.stderr)
         return 2
     reports = sorted(reports, key=lambda report: report.started)[-max(1, options.last) :]
-    for line in trend(reports):
+    for line in format_trend(reports):
         print(line)
     return 0
 
 
-def trend(reports: list[Report]) -> list[str]:
+def format_trend(reports: list[Report]) -> list[str]:
     """The lines of the trend, of reports in order of time."""
     lines = [f"{'started':<20} {'commit':<9} {'verdict':<21} {'rate':>5}  passed/total"]
     for report in reports:
@@ -69,7 +69,9 @@ def _drill(reports: list[Report], name: str) -> list[str]:
 def _time(report: Report, name: str, what: str) -> float | None:
     for item in report.items:
         if item.id == name and item.outcome.timeline:
-            value: float | None = getattr(item.outcome.timeline, what)
+            value: float | None = (
+                item.outcome.timeline.detected_after if what == "detect" else item.outcome.timeline.recovered_after
+            )
             return value
     return None
 

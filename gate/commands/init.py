@@ -18,17 +18,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """0 where both files are there now, written or kept; 2 where the folder cannot be used."""
     from gate.checklist.load import load_text
-    from gate.starting.arrange import arranged
-    from gate.starting.look import look
-    from gate.starting.workflow import workflow
-    from gate.starting.write import checklist
+    from gate.scaffold.checklist import checklist
+    from gate.scaffold.scan import scan
+    from gate.scaffold.wiring import wire
+    from gate.scaffold.workflow import workflow
 
     root = Path(options.root)
     if not root.is_dir():
         print(f"prodgate: {root} is no folder, expected a repository", file=sys.stderr)
         return 2
-    found = look(root)
-    made = arranged(found)
+    found = scan(root)
+    made = wire(found)
     text = checklist(found, made, options.service or root.resolve().name or "service")
     load_text(text, "prodgate.yml", {})
     try:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.commands._options import add_out
-from gate.commands._publishing import add_publishing, announced, noted, wished
+from gate.commands._arguments import add_out
+from gate.publish.session import add_publishing, branch_rule_notes, pending_status, publish_settings_from
 
 if TYPE_CHECKING:
     from gate.model import Report
     from gate.publish.settings import Settings
-    from gate.run.ending import Ending
+    from gate.run.cancellation import CancellationToken
 
 SUMMARY = "make one verdict of the reports of many jobs"
 
@@ -32,48 +32,52 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """The exit code of the verdict; 2 where the reports cannot be merged."""
-    from gate.report.merge import NotOneRun
-    from gate.run.ending import Ending
+    from gate.report.merge import UnmergeableReportsError
+    from gate.run.cancellation import CancellationToken
 
-    wishes, ending = wished(options), Ending()
+    wishes, ending = publish_settings_from(options), CancellationToken()
     try:
-        with announced(wishes, ending):
+        with pending_status(wishes, ending):
             return _merge(options, wishes, ending)
-    except NotOneRun as error:
+    except UnmergeableReportsError as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 2
 
 
-def _merge(options: argparse.Namespace, wishes: Settings, ending: Ending) -> int:
-    from gate.commands._finish import finish, tell_step
-    from gate.masked import masked
+def _merge(options: argparse.Namespace, wishes: Settings, ending: CancellationToken) -> int:
+    from gate.commands._report import try_write_to_runner, write_and_publish
     from gate.publish import outputs
-    from gate.render.folder import clear
-    from gate.report.merge import NotOneRun, merge, nothing
-    from gate.report.source import source
+    from gate.redaction.structs import redact_struct
+    from gate.render.output_folder import remove_reports
+    from gate.report.merge import UnmergeableReportsError, empty_merge, merge_reports
+    from gate.report.provenance import detect_provenance
 
-    tell_step(lambda: outputs.write(outputs.UNDECIDED))
-    notes = noted(wishes)
+    try_write_to_runner(lambda: outputs.write(outputs.NO_VERDICT))
+    notes = branch_rule_notes(wishes)
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
-    files = report_files(map(Path, options.reports), expected=bool(expected))
+    files = collect_report_files(map(Path, options.reports), expected=bool(expected))
     try:
-        clear(Path(options.out), keep=files)
+        remove_reports(Path(options.out), keep=files)
     except OSError as error:
         why = error.strerror or str(error)
-        raise NotOneRun(f"{options.out} can't hold the reports: {why}; nothing was merged") from error
+        raise UnmergeableReportsError(f"{options.out} can't hold the reports: {why}; nothing was merged") from error
     now, parts = datetime.now(UTC), _read(files)
     _check_run(parts)
     none = expected and not parts
-    report = nothing(expected, source(Path.cwd()), now) if none else merge(parts, expected, now.date())
-    if wishes.wished and report.source.commit != wishes.commit:
+    report = (
+        empty_merge(expected, detect_provenance(Path.cwd()), now)
+        if none
+        else merge_reports(parts, expected, now.date())
+    )
+    if wishes.enabled and report.source.commit != wishes.commit:
         here = f"this run judges {wishes.commit or 'no commit'}"
-        raise NotOneRun(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
+        raise UnmergeableReportsError(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
     if options.language:
-        report = report.but(language=options.language)
-    report = report.but(notes=(*report.notes, *notes))
+        report = report.replace(language=options.language)
+    report = report.replace(notes=(*report.notes, *notes))
     if ending.event.is_set():
         raise KeyboardInterrupt
-    return finish(masked(report, wishes.secrets), Path(options.out), wishes)
+    return write_and_publish(redact_struct(report, wishes.secrets), Path(options.out), wishes)
 
 
 def _check_run(parts: Mapping[str, Report]) -> None:
@@ -81,22 +85,22 @@ def _check_run(parts: Mapping[str, Report]) -> None:
 
     A run that follows another one (`workflow_run`) may merge the reports of that.
     """
-    from gate.report.merge import NotOneRun
-    from gate.report.source import event
+    from gate.report.merge import UnmergeableReportsError
+    from gate.report.provenance import event_payload
 
     run = os.environ.get("GITHUB_RUN_ID", "") if os.environ.get("GITHUB_ACTIONS") == "true" else ""
     if not run:
         return
-    followed = event(os.environ)
+    followed = event_payload(os.environ)
     followed = followed.get("workflow_run") if isinstance(followed, dict) else None
     runs = {run, str(followed.get("id")) if isinstance(followed, dict) else run}
     for name, report in parts.items():
         if report.source.run_id not in runs:
             of = f"run {report.source.run_id}" if report.source.run_id else "no run"
-            raise NotOneRun(f"the report of {name} is of {of}, expected one of this run ({run})")
+            raise UnmergeableReportsError(f"the report of {name} is of {of}, expected one of this run ({run})")
 
 
-def report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:
+def collect_report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:
     """The files that some paths stand for.
 
     Where parts are expected, a path at which nothing stands has none of them, and what is missing is told by name.
@@ -107,15 +111,17 @@ def report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:
 
 def _read(files: list[Path]) -> dict[str, Report]:
     """The reports by the name of their part: the folder of a `report.json`, or the file's own name."""
-    from gate.report.document import read
-    from gate.report.merge import NotOneRun
+    from gate.report.merge import UnmergeableReportsError
+    from gate.report.serialization import read_report
 
     found: dict[str, Report] = {}
     for path in files:
         name = path.parent.name if path.name == "report.json" else path.stem
         if name in found:
-            raise NotOneRun(f"two reports are called {name}, expected each part in a folder of its own name")
-        found[name] = read(path)
+            raise UnmergeableReportsError(
+                f"two reports are called {name}, expected each part in a folder of its own name"
+            )
+        found[name] = read_report(path)
     return found
 
 

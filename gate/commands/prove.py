@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gate.commands._options import add_files, add_only, add_workers, chosen
+from gate.commands._arguments import add_files, add_only, add_workers, select_items
 
 SUMMARY = "try each check with nothing there and inverted, and list those that can't fail; commands are run"
 
@@ -20,10 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """0 where every item can fail, 1 where one was not proven."""
     from gate.checklist.load import load
-    from gate.run.prove import prove
+    from gate.run.mutation import check_falsifiability
 
     checklist = load(options.file).checklist
-    proofs = prove(checklist, chosen(checklist, options.only), options.workers)
+    proofs = check_falsifiability(checklist, select_items(checklist, options.only), options.workers)
     unproven = [proof for proof in proofs if not proof.proven]
     for proof in proofs:
         if options.verbose or not proof.proven:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gate.commands._options import seconds
-from gate.commands._publishing import add_context, left, tell, wished
+from gate.commands._arguments import parse_seconds_argument
+from gate.publish.session import add_context, emit_notices, publish_settings_from, saved_end_state
 
 SUMMARY = "undo what a run that was killed has left behind"
 
@@ -15,16 +15,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command: on a runner, of which commit status a leftover `pending` becomes an error."""
     add_context(parser)
     parser.add_argument(
-        "--end", type=seconds, metavar="1m", help="wait so long for runs that are still alive, then end them, too"
+        "--end",
+        type=parse_seconds_argument,
+        metavar="1m",
+        help="wait so long for runs that are still alive, then end them, too",
     )
 
 
 def main(options: argparse.Namespace) -> int:
     """0 where nothing is left but what living runs will undo, 3 where something could not be undone."""
-    from gate.publish.status import leftover
-    from gate.staging.undo import restore
+    from gate.publish.status import fix_stale_pending
+    from gate.staging.revert import recover_dead_runs
 
-    found = restore(patience=options.end)
+    found = recover_dead_runs(patience=options.end)
     for line in found.done:
         print(f"undone: {line}")
     for line in found.failed:
@@ -35,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"prodgate: run {run_id} is still alive: what it has broken was let be", file=sys.stderr)
     if not (found.done or found.failed or found.lost or found.alive):
         print("nothing was left behind")
-    notices = leftover(wished(options), left())
-    tell(notices)
+    notices = fix_stale_pending(publish_settings_from(options), saved_end_state())
+    emit_notices(notices)
     broken = found.failed or (found.alive and options.end is not None)
-    return 3 if broken or any(notice.untold for notice in notices) else 0
+    return 3 if broken or any(notice.not_published for notice in notices) else 0

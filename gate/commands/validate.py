@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gate.commands._options import add_files
+from gate.commands._arguments import add_files
 
 SUMMARY = "read the checklist and say what is wrong with it; run nothing"
 

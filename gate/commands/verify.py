@@ -21,21 +21,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """0 where every byte is as it was, 1 where one is not."""
-    from gate.render.folder import FILES
-    from gate.report import proof
-    from gate.report.document import read
+    from gate.render.formats import FILE_NAMES
+    from gate.report import seal
+    from gate.report.serialization import read_report
 
     folder = Path(options.folder)
-    report = read(folder / proof.REPORT)
-    found = proof.problems(report, folder, list(FILES.values()))
+    report = read_report(folder / seal.REPORT)
+    found = seal.verify_seal(report, folder, list(FILE_NAMES.values()))
     if not found:
-        other = [name for name, file in FILES.items() if not _same(report, name, folder / file)]
-        found = [f"{FILES[name]} is not what {proof.REPORT} makes of it{_told_by(report)}" for name in other]
+        other = [name for name, file in FILE_NAMES.items() if not _same(report, name, folder / file)]
+        found = [f"{FILE_NAMES[name]} is not what {seal.REPORT} makes of it{_told_by(report)}" for name in other]
     if found:
         print("\n".join(f"❌ {problem}" for problem in found))
         print(f"prodgate: {folder} is not as it was written")
         return 1
-    count = len(FILES) + len(proof.artifacts(report)) + 3
+    count = len(FILE_NAMES) + len(seal.artifacts(report)) + 3
     print(f"prodgate: all {count} files are as they were written; the verdict is {report.verdict.decision}")
     print("Whether the statement was signed, and by whom, is for `gh attestation verify` to say.")
     return 0
@@ -49,6 +49,6 @@ def _told_by(report: Report) -> str:
 
 
 def _same(report: Report, name: str, path: Path) -> bool:
-    from gate.render.folder import content
+    from gate.render.formats import render_format
 
-    return path.read_bytes() == content(report, name)
+    return path.read_bytes() == render_format(report, name)

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gate import patterns
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
+from gate.decode import regex
 from gate.prometheus import config_schema, durations, rules
 from gate.prometheus.goyaml import Decoder, Kind, Problem, Values
 from gate.prometheus.relabelling import relabelled
 from gate.prometheus.releases import Release
-from gate.prometheus.tree import FILE_LIMIT, BadYaml, Node, Scalar, parse
+from gate.prometheus.yaml_tree import FILE_LIMIT, Node, Scalar, YamlSyntaxError, parse
 
 DEFAULT_INTERVAL = 60.0
 """Seconds between two scrapes, and between two evaluations, where the file does not say."""
@@ -31,7 +31,7 @@ _FILES = 1000
 """Files that one pattern may name."""
 
 
-class BadConfig(Exception):
+class InvalidConfigError(Exception):
     """A configuration that Prometheus would not load. Lines count from 1. `file` is empty for the file itself."""
 
     def __init__(self, reason: Message, line: int, column: int = 1, file: str = "") -> None:
@@ -147,11 +147,11 @@ def _walk(folders: list[Path], parts: list[str]) -> Iterator[Path]:
     found = folders
     for part in parts:
         found = [entry for folder in found if folder.is_dir() for entry in folder.iterdir()
-                 if patterns.found(part, entry.name)][:_FILES]  # fmt: skip
+                 if regex.search(part, entry.name)][:_FILES]  # fmt: skip
     yield from found
 
 
-def read(raw: bytes, release: Release | None = None, surroundings: Surroundings | None = None) -> Config:
+def parse_config(raw: bytes, release: Release | None = None, surroundings: Surroundings | None = None) -> Config:
     """Read a prometheus.yml, and the files that it names if its surroundings are given. Raises BadConfig."""
     return _Reader(release or Release(), surroundings).read(raw)
 
@@ -170,7 +170,7 @@ class _Reader:
         given = bool(general.node is not top.node and not _is_null(general.node))
         self._paths(top, decoder)
         for name in ("remote_write", "remote_read"):
-            _unique(top[name], "name", say(name), decoder)
+            _unique(top[name], "name", msg(name), decoder)
         checked = self._jobs(top["scrape_configs"], general if given else None, decoder)
         _raise_first(decoder.problems)
         self._strategy(top, general if given else None, decoder)
@@ -190,7 +190,7 @@ class _Reader:
         for key in ("rule_files", "scrape_config_files"):
             for at, name in enumerate(top[key] or ()):
                 if not _PATH.fullmatch(name):
-                    decoder.problem(top[key].nodes[at], say(
+                    decoder.problem(top[key].nodes[at], msg(
                         "{path} is not a path of {key}: only its last part may have an asterisk",
                         path=name, key=key))  # fmt: skip
 
@@ -199,11 +199,11 @@ class _Reader:
         names: dict[str, Node] = {}
         for at, job in enumerate(jobs or ()):
             if job is None:
-                decoder.problem(jobs.nodes[at], say("{key} has an empty entry", key="scrape_configs"))
+                decoder.problem(jobs.nodes[at], msg("{key} has an empty entry", key="scrape_configs"))
                 continue
             self._job(job, general, decoder)
             if job["job_name"] in names:
-                decoder.problem(job.node, say("The job {name} stands in the file before, on line {line}",
+                decoder.problem(job.node, msg("The job {name} stands in the file before, on line {line}",
                                               name=job["job_name"], line=names[job["job_name"]].line))  # fmt: skip
             names[job["job_name"]] = job.node
         return [("", job) for job in jobs or () if job is not None]
@@ -211,7 +211,7 @@ class _Reader:
     def _job(self, job: Values, general: Values | None, decoder: Decoder) -> None:
         interval = job["scrape_interval"] or (general and general["scrape_interval"]) or DEFAULT_INTERVAL
         if job["scrape_timeout"] > interval:
-            decoder.problem(job.at("scrape_timeout"), say("scrape_timeout is longer than the scrape interval"))
+            decoder.problem(job.at("scrape_timeout"), msg("scrape_timeout is longer than the scrape interval"))
         config_schema.job_protocols(job, decoder)
         if self.release.version >= (2, 55):
             self._names(job, general, decoder)
@@ -222,7 +222,7 @@ class _Reader:
         scheme = job["metric_name_validation_scheme"] or inherited
         for place, value in ((general, inherited), (job, scheme)):
             if value not in (_LEGACY, _UTF8):
-                decoder.problem(_at(place, job, "metric_name_validation_scheme"), say(
+                decoder.problem(_at(place, job, "metric_name_validation_scheme"), msg(
                     "metric_name_validation_scheme: {text} is not one of {choices}", text=value,
                     choices=f"{_LEGACY}, {_UTF8}"))  # fmt: skip
                 return
@@ -239,12 +239,12 @@ class _Reader:
             own = _ESCAPINGS[1] if scheme == _LEGACY else _ESCAPINGS[0]
         for place, value in ((general, above), (job, own)):
             if value not in _ESCAPINGS:
-                decoder.problem(_at(place, job, "metric_name_escaping_scheme"), say(
+                decoder.problem(_at(place, job, "metric_name_escaping_scheme"), msg(
                     "metric_name_escaping_scheme: {text} is not one of {choices}", text=value,
                     choices=", ".join(_ESCAPINGS)))  # fmt: skip
                 return
         if own == _ESCAPINGS[0] and scheme != _UTF8:
-            decoder.problem(job.at("metric_name_escaping_scheme", "metric_name_validation_scheme"), say(
+            decoder.problem(job.at("metric_name_escaping_scheme", "metric_name_validation_scheme"), msg(
                 "The escaping scheme {scheme} excludes the validation scheme legacy; set metric_name_escaping_scheme:"
                 " underscores", scheme=own))  # fmt: skip
 
@@ -254,11 +254,11 @@ class _Reader:
         known = (*_STRATEGIES, *(("UnderscoreEscapingWithoutSuffixes",) if self.release.version >= (3, 6) else ()))
         if strategy not in known:
             choices = ", ".join(known[1:])
-            decoder.problem(otlp.at("translation_strategy"), say("{key}: {text} is not one of {choices}",
+            decoder.problem(otlp.at("translation_strategy"), msg("{key}: {text} is not one of {choices}",
                             key="translation_strategy", text=strategy, choices=choices))  # fmt: skip
         legacy = general is not None and general["metric_name_validation_scheme"] == _LEGACY
         if legacy and strategy in _STRATEGIES[2:]:
-            decoder.problem(otlp.at("translation_strategy"), say(
+            decoder.problem(otlp.at("translation_strategy"), msg(
                 "The translation strategy {text} needs UTF-8 names, and metric_name_validation_scheme is legacy",
                 text=strategy))  # fmt: skip
 
@@ -279,7 +279,9 @@ class _Reader:
         try:
             found = self.surroundings.glob(pattern)
         except ValueError:
-            raise BadConfig(say("{path} is not a valid pattern", path=pattern), at.line, at.column, file) from None
+            raise InvalidConfigError(
+                msg("{path} is not a valid pattern", path=pattern), at.line, at.column, file
+            ) from None
         if found is None:
             self.unseen.append(pattern)
         return found
@@ -290,8 +292,15 @@ class _Reader:
             node = top["rule_files"].nodes[at]
             found = self._glob(pattern, node)
             if found is not None and not found and "*" not in pattern:
-                raise BadConfig(say("The rule file {path} does not exist, and Prometheus loads nothing in its place;"
-                                    " correct rule_files", path=pattern), node.line, node.column)  # fmt: skip
+                raise InvalidConfigError(
+                    msg(
+                        "The rule file {path} does not exist, and Prometheus loads nothing in its place;"
+                        " correct rule_files",
+                        path=pattern,
+                    ),
+                    node.line,
+                    node.column,
+                )
             files += found or []
         return files
 
@@ -302,8 +311,11 @@ class _Reader:
                 file = self._shown(path)
                 for job in self._jobs_of(path, file, general):
                     if job["job_name"] in names:
-                        raise BadConfig(say("The job {name} stands in another file, too", name=job["job_name"]),
-                                        job.node.line, file=file)  # fmt: skip
+                        raise InvalidConfigError(
+                            msg("The job {name} stands in another file, too", name=job["job_name"]),
+                            job.node.line,
+                            file=file,
+                        )
                     names.add(job["job_name"])
                     jobs.append((file, job))
         return jobs
@@ -314,8 +326,8 @@ class _Reader:
             top = _decoded(self._raw(path, file), config_schema.JOB_FILE, decoder)
             found = self._jobs(top["scrape_configs"], general, decoder)
             _raise_first(decoder.problems)
-        except BadConfig as bad:
-            raise BadConfig(bad.reason, bad.line, bad.column, file) from None
+        except InvalidConfigError as bad:
+            raise InvalidConfigError(bad.reason, bad.line, bad.column, file) from None
         return [job for _, job in found]
 
     def _job_surroundings(self, job: Values, general: Values | None, file: str) -> None:
@@ -335,7 +347,7 @@ class _Reader:
         """The files of a client certificate come together, and exist."""
         if tls is not None and bool(tls["cert_file"]) != bool(tls["key_file"]):
             at = tls.at("cert_file", "key_file")
-            raise BadConfig(say("cert_file and key_file come together"), at.line, at.column, file)
+            raise InvalidConfigError(msg("cert_file and key_file come together"), at.line, at.column, file)
         self._exists(tls, file, "cert_file", "key_file")
 
     def _exists(self, values: Values | None, file: str, *keys: str) -> None:
@@ -348,7 +360,9 @@ class _Reader:
                 and self._glob(re.sub(r"([*?\[\\])", r"\\\1", name), values.at(key), file) == []
             ):
                 at = values.at(key)
-                raise BadConfig(say("{key}: {path} does not exist", key=key, path=name), at.line, at.column, file)
+                raise InvalidConfigError(
+                    msg("{key}: {path} does not exist", key=key, path=name), at.line, at.column, file
+                )
 
     def _target_files(self, discovery: Values, file: str) -> Iterator[tuple[str, list[Values]]]:
         for at, pattern in enumerate(discovery["files"] or ()):
@@ -365,7 +379,7 @@ class _Reader:
         groups = _decoded(raw, config_schema.TARGET_GROUPS, decoder, name)
         for at, group in enumerate(groups or ()):
             if group is None:
-                raise BadConfig(say("A group of targets is empty"), groups.nodes[at].line, file=name)
+                raise InvalidConfigError(msg("A group of targets is empty"), groups.nodes[at].line, file=name)
         return list(groups or ())
 
     def _targets(self, group: Values, job: Values, general: Values | None, file: str) -> None:
@@ -381,7 +395,7 @@ class _Reader:
             reason = labels is not None and _unscrapable(labels)
             if reason:
                 node = group["targets"].nodes[at]
-                raise BadConfig(reason, node.line, node.column, file)
+                raise InvalidConfigError(reason, node.line, node.column, file)
 
     def _alertmanager(self, values: Values | None) -> None:
         if values is None:
@@ -395,24 +409,24 @@ class _Reader:
                 labels = relabelled(base, values["relabel_configs"] or (), self.release)
                 if labels is not None and "/" in labels.get("__address__", ""):
                     node = group["targets"].nodes[at]
-                    raise BadConfig(_not_an_address(labels["__address__"]), node.line, node.column, file)
+                    raise InvalidConfigError(_not_an_address(labels["__address__"]), node.line, node.column, file)
 
     def _rules_of(self, path: Path) -> None:
         name = self._shown(path)
-        found = rules.read(self._raw(path, name), self.release)
+        found = rules.parse_rule_file(self._raw(path, name), self.release)
         for problem in found.problems:
-            raise BadConfig(problem.reason, problem.line, problem.column, name)
+            raise InvalidConfigError(problem.reason, problem.line, problem.column, name)
 
     def _raw(self, path: Path, name: str) -> bytes:
         try:
             with path.open("rb") as file:
                 raw = file.read(FILE_LIMIT + 1)
         except OSError as error:
-            raise BadConfig(
-                say("{path} can't be read: {why}", path=name, why=error.strerror or ""), 1, file=name
+            raise InvalidConfigError(
+                msg("{path} can't be read: {why}", path=name, why=error.strerror or ""), 1, file=name
             ) from None
         if len(raw) > FILE_LIMIT:
-            raise BadConfig(say("The file is larger than 32 MiB"), 1, file=name)
+            raise InvalidConfigError(msg("The file is larger than 32 MiB"), 1, file=name)
         return raw
 
     def _shown(self, path: Path) -> str:
@@ -429,8 +443,8 @@ def _decoded(raw: bytes, kind: Kind, decoder: Decoder, file: str = "") -> Any:
     """Return the first document of a file as a kind. Raises BadConfig."""
     try:
         found = decoder.decode(parse(raw) or Scalar("", True, 1, 1), kind)
-    except BadYaml as bad:
-        raise BadConfig(bad.reason, bad.line, bad.column, file) from None
+    except YamlSyntaxError as bad:
+        raise InvalidConfigError(bad.reason, bad.line, bad.column, file) from None
     _raise_first(decoder.problems, file)
     return found
 
@@ -438,7 +452,7 @@ def _decoded(raw: bytes, kind: Kind, decoder: Decoder, file: str = "") -> Any:
 def _raise_first(problems: list[Problem], file: str = "") -> None:
     if problems:
         first = min(problems, key=lambda problem: (problem.line, problem.column))
-        raise BadConfig(first.reason, first.line, first.column, file)
+        raise InvalidConfigError(first.reason, first.line, first.column, file)
 
 
 def _is_null(node: Node) -> bool:
@@ -453,9 +467,9 @@ def _unique(entries: Any, key: str, what: Message, decoder: Decoder) -> None:
     names: set[str] = set()
     for at, entry in enumerate(entries or ()):
         if entry is None:
-            decoder.problem(entries.nodes[at], say("{key} has an empty entry", key=what))
+            decoder.problem(entries.nodes[at], msg("{key} has an empty entry", key=what))
         elif entry[key] and entry[key] in names:
-            decoder.problem(entry.at(key), say("{what}: the name {name} stands in the file twice",
+            decoder.problem(entry.at(key), msg("{what}: the name {name} stands in the file twice",
                                                what=what, name=entry[key]))  # fmt: skip
         else:
             names.add(entry[key])
@@ -465,20 +479,20 @@ def _unscrapable(labels: dict[str, str]) -> Message | None:
     """Return why Prometheus would not scrape a target with these labels."""
     address = labels.get("__address__", "")
     if not address:
-        return say("A target has no address")
+        return msg("A target has no address")
     if "/" in address:
         return _not_an_address(address)
     times = []
     for name in ("__scrape_interval__", "__scrape_timeout__"):
         value = durations.seconds(labels.get(name, ""))
         if not value:
-            return say("{key}: {text} is not a duration, such as 30s or 1h30m", key=name, text=labels.get(name, '""'))
+            return msg("{key}: {text} is not a duration, such as 30s or 1h30m", key=name, text=labels.get(name, '""'))
         times.append(value)
-    return say("scrape_timeout is longer than the scrape interval") if times[1] > times[0] else None
+    return msg("scrape_timeout is longer than the scrape interval") if times[1] > times[0] else None
 
 
 def _not_an_address(address: str) -> Message:
-    return say("{address} is no target: a host and a port are expected, without a scheme and a path", address=address)
+    return msg("{address} is no target: a host and a port are expected, without a scheme and a path", address=address)
 
 
 def _json(raw: bytes, name: str) -> bytes:
@@ -486,7 +500,7 @@ def _json(raw: bytes, name: str) -> bytes:
     try:
         return msgspec.json.encode(msgspec.json.decode(raw))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(say("This is not JSON: {why}", why=str(error)), 1, file=name) from None
+        raise InvalidConfigError(msg("This is not JSON: {why}", why=str(error)), 1, file=name) from None
 
 
 def _job(values: Values, interval: float, file: str) -> Job:

@@ -10,9 +10,9 @@ import re
 import uuid
 from typing import Any
 
-from gate import patterns
-from gate.messages import say
-from gate.prometheus.config_values import (
+from gate.core.messages import msg
+from gate.decode import regex
+from gate.prometheus.config_values import (  # fmt: skip
     BOOL,
     DURATION,
     FLOAT,
@@ -36,14 +36,14 @@ from gate.prometheus.config_values import (
     no_gaps,
     one_of,
     text,
-)  # fmt: skip
+)
 from gate.prometheus.goyaml import Anything, Decoder, Field, List, Object, Table, Values
 
 Fields = dict[str, Field]
 
 # HTTP clients (prometheus/common)
 
-_TLS_VERSION = one_of("TLS10", "TLS11", "TLS12", "TLS13", what=say("version of TLS"))
+_TLS_VERSION = one_of("TLS10", "TLS11", "TLS12", "TLS13", what=msg("version of TLS"))
 
 
 def _pairs_of_files(values: Values, decoder: Decoder) -> None:
@@ -52,12 +52,12 @@ def _pairs_of_files(values: Values, decoder: Decoder) -> None:
     key = any(values[key] for key in ("key", "key_file", "key_ref"))
     if certificate != key and decoder.release.version >= (2, 45):
         missing = "key" if certificate else "cert"
-        decoder.problem(values.node, say("A client certificate needs its key: '{key}' or '{key}_file' is missing",
+        decoder.problem(values.node, msg("A client certificate needs its key: '{key}' or '{key}_file' is missing",
                                          key=missing))  # fmt: skip
 
 
 TLS = Object(
-    say("tls_config"),
+    msg("tls_config"),
     {
         **text("ca_file cert_file key_file server_name"),
         "insecure_skip_verify": Field(BOOL),
@@ -83,18 +83,18 @@ def _proxy(values: Values, decoder: Decoder) -> None:
     url, environment = values["proxy_url"], values["proxy_from_environment"]
     has_url = url is not None and url.text != ""
     if values["proxy_connect_header"] and not environment and not has_url:
-        decoder.problem(values.at("proxy_connect_header"), say("proxy_connect_header needs proxy_url"))
+        decoder.problem(values.at("proxy_connect_header"), msg("proxy_connect_header needs proxy_url"))
     elif environment and (has_url or values["no_proxy"]):
         decoder.problem(values.at("proxy_from_environment"),
-                        say("proxy_from_environment excludes proxy_url and no_proxy"))  # fmt: skip
+                        msg("proxy_from_environment excludes proxy_url and no_proxy"))  # fmt: skip
     elif url is None and values["no_proxy"]:
-        decoder.problem(values.at("no_proxy"), say("no_proxy needs proxy_url"))
+        decoder.problem(values.at("no_proxy"), msg("no_proxy needs proxy_url"))
 
 
 _ALGORITHMS = ("", "RS256", "RS384", "RS512")
 _JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 OAUTH2 = Object(
-    say("oauth2"),
+    msg("oauth2"),
     {
         **text("client_id client_secret client_secret_file token_url"),
         "client_secret_ref": Field(TEXT, since=(2, 53)),
@@ -115,7 +115,7 @@ OAUTH2 = Object(
     pointer=True,
 )  # fmt: skip
 BASIC_AUTH = Object(
-    say("basic_auth"),
+    msg("basic_auth"),
     {
         **text("username password password_file"),
         "username_file": Field(TEXT, since=(2, 49)),
@@ -124,11 +124,11 @@ BASIC_AUTH = Object(
     pointer=True,
 )
 AUTHORIZATION = Object(
-    say("authorization"),
+    msg("authorization"),
     {**text("type credentials credentials_file"), "credentials_ref": Field(TEXT, since=(2, 53))},
     pointer=True,
 )
-_HEADER = Object(say("a header"), {key: Field(TEXTS) for key in ("values", "secrets", "files")})
+_HEADER = Object(msg("a header"), {key: Field(TEXTS) for key in ("values", "secrets", "files")})
 _RESERVED = frozenset(
     (
         "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection",
@@ -159,20 +159,20 @@ def http_client(values: Values, decoder: Decoder) -> None:
     ways = ["basic_auth"] * (basic is not None) + ["authorization"] * (authorization is not None)
     ways += ["oauth2"] * (oauth2 is not None) + ["bearer_token"] * bearer
     if len(ways) > 1:
-        decoder.problem(values.at(ways[1]), say("At most one of {keys} can be set", keys=", ".join(ways)))
+        decoder.problem(values.at(ways[1]), msg("At most one of {keys} can be set", keys=", ".join(ways)))
     if basic is not None:
         at_most_one("username", "username_file", "username_ref")(basic, decoder)
         at_most_one("password", "password_file", "password_ref")(basic, decoder)
     if authorization is not None:
         at_most_one("credentials", "credentials_file", "credentials_ref")(authorization, decoder)
         if authorization["type"].strip().lower() == "basic":
-            decoder.problem(authorization.at("type"), say("The type cannot be 'basic'; use basic_auth"))
+            decoder.problem(authorization.at("type"), msg("The type cannot be 'basic'; use basic_auth"))
     if oauth2 is not None:
         _oauth2(oauth2, decoder)
     _proxy(values, decoder)
     for name in values["http_headers"] or ():
         if name.lower() in _RESERVED or name.lower() == _SCRAPE_TIMEOUT:
-            decoder.problem(values["http_headers"].at(name), say("The header {name} cannot be set", name=name))
+            decoder.problem(values["http_headers"].at(name), msg("The header {name} cannot be set", name=name))
 
 
 def _oauth2(values: Values, decoder: Decoder) -> None:
@@ -200,17 +200,17 @@ _WITH_TARGET = ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dr
 def _relabelling(values: Values, decoder: Decoder) -> None:
     action, target = values["action"], values["target_label"]
     if not action:
-        decoder.problem(values.at("action"), say("The action of a relabelling is empty"))
+        decoder.problem(values.at("action"), msg("The action of a relabelling is empty"))
     elif action == "hashmod" and not values["modulus"]:
-        decoder.problem(values.at("modulus"), say("hashmod needs a 'modulus' that is not 0"))
+        decoder.problem(values.at("modulus"), msg("hashmod needs a 'modulus' that is not 0"))
     elif action in _WITH_TARGET and not target:
-        decoder.problem(values.at("target_label"), say("{action} needs a 'target_label'", action=action))
+        decoder.problem(values.at("target_label"), msg("{action} needs a 'target_label'", action=action))
     elif action in _WITH_TARGET and not _is_target(target, action, decoder):
-        decoder.problem(values.at("target_label"), say("{name} is not a name for a label", name=target))
+        decoder.problem(values.at("target_label"), msg("{name} is not a name for a label", name=target))
     elif action == "labelmap" and not _is_target(values["replacement"], action, decoder):
-        decoder.problem(values.at("replacement"), say("{name} is not a name for a label", name=values["replacement"]))
+        decoder.problem(values.at("replacement"), msg("{name} is not a name for a label", name=values["replacement"]))
     elif action in ("lowercase", "uppercase") and values["replacement"] != "$1":
-        decoder.problem(values.at("replacement"), say("{action} takes no 'replacement'", action=action))
+        decoder.problem(values.at("replacement"), msg("{action} takes no 'replacement'", action=action))
     elif action in ("keepequal", "dropequal"):
         _only(values, decoder, action, "regex", "modulus", "separator", "replacement")
     elif action in ("labeldrop", "labelkeep"):
@@ -220,7 +220,7 @@ def _relabelling(values: Values, decoder: Decoder) -> None:
 def _is_target(name: str, action: str, decoder: Decoder) -> bool:
     if decoder.release.utf8 or action not in ("replace", "labelmap") or ("$" not in name and action == "replace"):
         return is_label(name, decoder.release)
-    return patterns.found(_LEGACY_TARGET, name)
+    return regex.search(_LEGACY_TARGET, name)
 
 
 def _only(values: Values, decoder: Decoder, action: str, *refused: str) -> None:
@@ -235,12 +235,12 @@ def _only(values: Values, decoder: Decoder, action: str, *refused: str) -> None:
             else (values[key] != _DEFAULTS[key])
         )
         if given:
-            decoder.problem(values.at(key), say("{action} takes no '{key}'", action=action, key=key))
+            decoder.problem(values.at(key), msg("{action} takes no '{key}'", action=action, key=key))
             return
 
 
 RELABEL = Object(
-    say("a relabelling"),
+    msg("a relabelling"),
     {
         "source_labels": Field(List(LABEL_NAME)),
         "separator": Field(TEXT, ";"),
@@ -248,7 +248,7 @@ RELABEL = Object(
         "modulus": Field(UINT),
         "target_label": Field(TEXT),
         "replacement": Field(TEXT, "$1"),
-        "action": Field(one_of(*_ACTIONS, fold=True, what=say("relabel action")), "replace"),
+        "action": Field(one_of(*_ACTIONS, fold=True, what=msg("relabel action")), "replace"),
     },
     _relabelling,
     pointer=True,
@@ -257,14 +257,14 @@ _RELABELS = List(RELABEL)
 
 # Discovery of targets
 
-TARGETS = Object(say("a group of targets"), {"targets": Field(TEXTS), "labels": Field(LABELS)}, pointer=True)
+TARGETS = Object(msg("a group of targets"), {"targets": Field(TEXTS), "labels": Field(LABELS)}, pointer=True)
 TARGET_GROUPS = List(TARGETS)
 
 
 def _discovery(name: str, fields: Fields, *rules: Any, http: bool = True) -> List:
     every = {**(HTTP if http else {}), "refresh_interval": Field(DURATION, 60.0), **fields}
     client = [_late_client if name in _LATE else http_client] if http else []
-    return List(Object(say("{name}", name=name), every, *rules, *client, pointer=True))
+    return List(Object(msg("{name}", name=name), every, *rules, *client, pointer=True))
 
 
 _LATE = tuple(f"{name}_sd_configs" for name in ("azure", "ec2", "http", "lightsail", "puppetdb", "uyuni"))
@@ -278,7 +278,7 @@ def _late_client(values: Values, decoder: Decoder) -> None:
 
 _PORT: Fields = {"port": Field(INT, 80)}
 _FILTERS: Fields = {
-    "filters": Field(List(Object(say("a filter"), {"name": Field(TEXT), "values": Field(TEXTS)}, pointer=True)))
+    "filters": Field(List(Object(msg("a filter"), {"name": Field(TEXT), "values": Field(TEXTS)}, pointer=True)))
 }
 _AWS: Fields = {
     **text("endpoint region access_key secret_key profile role_arn"),
@@ -290,13 +290,13 @@ _AWS: Fields = {
 def _region(values: Values, decoder: Decoder) -> None:
     """Without a region, Prometheus asks the machine that it runs on."""
     if not values["region"] and decoder.release.version < (3, 10):
-        decoder.problem(values.node, say("'region' is missing; only on a machine of AWS is it found out"))
+        decoder.problem(values.node, msg("'region' is missing; only on a machine of AWS is it found out"))
 
 
 def _filter_values(values: Values, decoder: Decoder) -> None:
     for each in values["filters"] or ():
         if each is not None and not each["values"]:
-            decoder.problem(each.node, say("A filter needs 'values'"))
+            decoder.problem(each.node, msg("A filter needs 'values'"))
 
 
 def _azure(values: Values, decoder: Decoder) -> None:
@@ -308,16 +308,16 @@ def _azure(values: Values, decoder: Decoder) -> None:
 
 def _consul(values: Values, decoder: Decoder) -> None:
     if not values["server"].strip():
-        decoder.problem(values.at("server"), say("'{key}' is missing or empty", key="server"))
+        decoder.problem(values.at("server"), msg("'{key}' is missing or empty", key="server"))
     if (values["username"] or values["password"]) and values["basic_auth"] is not None:
-        decoder.problem(values.at("basic_auth"), say("At most one of {keys} can be set", keys="username, basic_auth"))
+        decoder.problem(values.at("basic_auth"), msg("At most one of {keys} can be set", keys="username, basic_auth"))
     if values["token"] and (values["authorization"] is not None or values["oauth2"] is not None):
-        decoder.problem(values.at("token"), say("At most one of {keys} can be set",
+        decoder.problem(values.at("token"), msg("At most one of {keys} can be set",
                                                 keys="token, authorization, oauth2"))  # fmt: skip
     if (values["username"] or values["password"]) and not decoder.problems:
         merged = values["authorization"], values["oauth2"], values["bearer_token"], values["bearer_token_file"]
         if any(merged):
-            decoder.problem(values.at("username"), say("At most one of {keys} can be set",
+            decoder.problem(values.at("username"), msg("At most one of {keys} can be set",
                                                        keys="username, authorization, oauth2"))  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def _dns(values: Values, decoder: Decoder) -> None:
     records = ("SRV", "A", "AAAA", "MX", *(("NS",) if decoder.release.version >= (2, 49) else ()))
     choice("type", *records, convert=str.upper)(values, decoder)
     if values["type"].upper() != "SRV" and not values["port"]:
-        decoder.problem(values.at("port"), say("'port' is missing: only SRV records have one"))
+        decoder.problem(values.at("port"), msg("'port' is missing: only SRV records have one"))
 
 
 _FILE_NAME = re.compile(r"[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)")
@@ -336,7 +336,7 @@ def _files(values: Values, decoder: Decoder) -> None:
     needs("files")(values, decoder)
     for at, name in enumerate(values["files"] or ()):
         if not _FILE_NAME.fullmatch(name):
-            decoder.problem(values["files"].nodes[at], say(
+            decoder.problem(values["files"].nodes[at], msg(
                 "{path} is no path of target files: it ends in .json, .yml or .yaml, and only its last part may have"
                 " an asterisk", path=name))  # fmt: skip
 
@@ -346,7 +346,7 @@ _SELECTORS = {
     "pod": ("pod",), "service": ("service",), "node": ("node",), "ingress": ("ingress",),
     "endpointslice": ("pod", "service", "endpointslice"), "endpoints": ("pod", "service", "endpoints"),
 }  # fmt: skip
-_KUBERNETES_ROLE = one_of(*_ROLES, what=say("role of Kubernetes"))
+_KUBERNETES_ROLE = one_of(*_ROLES, what=msg("role of Kubernetes"))
 
 
 def _kubernetes(values: Values, decoder: Decoder) -> None:
@@ -355,23 +355,23 @@ def _kubernetes(values: Values, decoder: Decoder) -> None:
     own = bool(values["namespaces"] and values["namespaces"]["own_namespace"])
     custom = [key for key in HTTP if not _is_default(values, key)]
     if api and file:
-        decoder.problem(values.at("kubeconfig_file"), say("At most one of {keys} can be set",
+        decoder.problem(values.at("kubeconfig_file"), msg("At most one of {keys} can be set",
                                                           keys="api_server, kubeconfig_file"))  # fmt: skip
     elif custom and not api:
-        decoder.problem(values.at(custom[0]), say("{key} needs 'api_server'", key=custom[0]))
+        decoder.problem(values.at(custom[0]), msg("{key} needs 'api_server'", key=custom[0]))
     elif own and (api or file):
-        decoder.problem(values.at("namespaces"), say("own_namespace excludes api_server and kubeconfig_file"))
+        decoder.problem(values.at("namespaces"), msg("own_namespace excludes api_server and kubeconfig_file"))
     found = []
     for each in values["selectors"] or ():
         role = each["role"]
         if role in found or role not in _SELECTORS.get(values["role"], ()):
-            decoder.problem(each.node, say("{role} takes one selector each for {roles}, not {given}",
+            decoder.problem(each.node, msg("{role} takes one selector each for {roles}, not {given}",
                                            role=values["role"], roles=", ".join(_SELECTORS.get(values["role"], ())),
                                            given=role or '""'))  # fmt: skip
         found.append(role)
         for key, refused in (("label", _LABEL_SELECTOR), ("field", _FIELD_SELECTOR)):
             if len(each[key]) > _LONGEST_SELECTOR or not refused.fullmatch(each[key]):
-                decoder.problem(each.at(key), say("{text} is not a selector", text=each[key]))
+                decoder.problem(each.at(key), msg("{text} is not a selector", text=each[key]))
 
 
 def _is_default(values: Values, key: str) -> bool:
@@ -401,7 +401,7 @@ def _marathon(values: Values, decoder: Decoder) -> None:
         others = ("basic_auth", "bearer_token", "bearer_token_file", "authorization")
         given = [key for key in others if values[key]]
         if given or values["basic_auth"] is not None or values["authorization"] is not None:
-            decoder.problem(values.at(*others), say("At most one of {keys} can be set",
+            decoder.problem(values.at(*others), msg("At most one of {keys} can be set",
                                                     keys=", ".join(("auth_token", *others))))  # fmt: skip
 
 
@@ -418,7 +418,7 @@ def _oci(values: Values, decoder: Decoder) -> None:
         return
     for key in (*_OCI_KEYS, "key_passphrase", "key_passphrase_file"):
         if values[key]:
-            decoder.problem(values.at(key), say("instance_principal takes no '{key}'", key=key))
+            decoder.problem(values.at(key), msg("instance_principal takes no '{key}'", key=key))
 
 
 def _secret_key(values: Values, decoder: Decoder) -> None:
@@ -446,7 +446,7 @@ def _scaleway_profile(values: Values, decoder: Decoder) -> None:
     """Its own client validates what it is given."""
     for key, pattern in (("access_key", _ACCESS_KEY), ("secret_key", _UUID), ("project_id", _UUID), ("zone", _ZONE)):
         if values[key] and not pattern.fullmatch(values[key]):
-            decoder.problem(values.at(key), say("{key}: {text} is not in the form of Scaleway", key=key,
+            decoder.problem(values.at(key), msg("{key}: {text} is not in the form of Scaleway", key=key,
                                                 text=values[key] if key == "zone" else "***"))  # fmt: skip
 
 
@@ -454,7 +454,7 @@ def _zookeeper(values: Values, decoder: Decoder) -> None:
     needs("servers", "paths")(values, decoder)
     for at, path in enumerate(values["paths"] or ()):
         if not path.startswith("/"):
-            decoder.problem(values["paths"].nodes[at], say("{path} must begin with /", path=path))
+            decoder.problem(values["paths"].nodes[at], msg("{path} must begin with /", path=path))
 
 
 def _triton(values: Values, decoder: Decoder) -> None:
@@ -463,22 +463,22 @@ def _triton(values: Values, decoder: Decoder) -> None:
 
 
 _ZOOKEEPER: Fields = {"servers": Field(TEXTS), "paths": Field(TEXTS), "timeout": Field(DURATION, 10.0)}
-_NAMESPACES = Object(say("namespaces"), {"own_namespace": Field(BOOL), "names": Field(TEXTS)})
+_NAMESPACES = Object(msg("namespaces"), {"own_namespace": Field(BOOL), "names": Field(TEXTS)})
 _ATTACH = Object(
-    say("attach_metadata"),
+    msg("attach_metadata"),
     {
         "node": Field(BOOL),
         "namespace": Field(BOOL, since=(3, 6)),
         **{key: Field(BOOL, since=(3, 11)) for key in ("deployment", "job", "cronjob")},
     },
 )
-_SELECTOR = Object(say("a selector"), {"role": Field(_KUBERNETES_ROLE), **text("label field")})
+_SELECTOR = Object(msg("a selector"), {"role": Field(_KUBERNETES_ROLE), **text("label field")})
 _AWS_ROLES = ("ec2", "ecs", "elasticache", "lightsail", "msk", "rds")
 
 DISCOVERY: Fields = {
     "aws_sd_configs": Field(
         _discovery("aws_sd_configs", {
-            **_AWS, **_FILTERS, "clusters": Field(TEXTS), "role": Field(one_of(*_AWS_ROLES, what=say("role of AWS")))
+            **_AWS, **_FILTERS, "clusters": Field(TEXTS), "role": Field(one_of(*_AWS_ROLES, what=msg("role of AWS")))
         }, needs("role"), _filter_values), since=(3, 8)),
     "azure_sd_configs": Field(_discovery("azure_sd_configs", {
         **text("subscription_id tenant_id client_id client_secret resource_group"), **_PORT,
@@ -492,7 +492,7 @@ DISCOVERY: Fields = {
         "health_filter": Field(TEXT, since=(3, 12)),
     }, _consul)),
     "digitalocean_sd_configs": Field(_discovery("digitalocean_sd_configs", {
-        **_PORT, "role": Field(one_of("droplets", "databases", what=say("role of DigitalOcean")), "droplets",
+        **_PORT, "role": Field(one_of("droplets", "databases", what=msg("role of DigitalOcean")), "droplets",
                                since=(3, 12)),
     })),
     "dns_sd_configs": Field(_discovery("dns_sd_configs", {
@@ -512,14 +512,14 @@ DISCOVERY: Fields = {
         **text("project zone filter"), **_PORT, "tag_separator": Field(TEXT, ","),
     }, needs("project", "zone"), http=False)),
     "hetzner_sd_configs": Field(_discovery("hetzner_sd_configs", {
-        **_PORT, "role": Field(one_of("robot", "hcloud", what=say("role of Hetzner"))),
+        **_PORT, "role": Field(one_of("robot", "hcloud", what=msg("role of Hetzner"))),
         "label_selector": Field(TEXT, since=(3, 5)),
     }, needs("role"))),
     "http_sd_configs": Field(_discovery("http_sd_configs", {**text("url")}, needs("url"),
                                         is_url("url", "http", "https", host=True))),
     "ionos_sd_configs": Field(_discovery("ionos_sd_configs", {**text("datacenter_id"), **_PORT},
                                          needs("datacenter_id"))),
-    "kubernetes_sd_configs": Field(List(Object(say("kubernetes_sd_configs"), {
+    "kubernetes_sd_configs": Field(List(Object(msg("kubernetes_sd_configs"), {
         **HTTP, "api_server": Field(URL), "role": Field(_KUBERNETES_ROLE), **text("kubeconfig_file"),
         "namespaces": Field(_NAMESPACES), "selectors": Field(List(_SELECTOR)), "attach_metadata": Field(_ATTACH),
     }, http_client, _kubernetes, pointer=True))),
@@ -531,7 +531,7 @@ DISCOVERY: Fields = {
         **_PORT, "tag_separator": Field(TEXT, ","), "region": Field(TEXT, since=(2, 52))})),
     "marathon_sd_configs": Field(_discovery("marathon_sd_configs", {
         "servers": Field(TEXTS), **text("auth_token auth_token_file")}, _marathon)),
-    "nerve_sd_configs": Field(List(Object(say("nerve_sd_configs"), _ZOOKEEPER, _zookeeper, pointer=True))),
+    "nerve_sd_configs": Field(List(Object(msg("nerve_sd_configs"), _ZOOKEEPER, _zookeeper, pointer=True))),
     "nomad_sd_configs": Field(_discovery("nomad_sd_configs", {
         "allow_stale": Field(BOOL, True), "namespace": Field(TEXT, "default"), "region": Field(TEXT, "global"),
         "server": Field(TEXT, "http://localhost:4646"), "tag_separator": Field(TEXT, ","),
@@ -543,7 +543,7 @@ DISCOVERY: Fields = {
     "openstack_sd_configs": Field(_discovery("openstack_sd_configs", {
         **text("identity_endpoint username userid password project_name project_id domain_name domain_id region",
                "application_credential_name application_credential_id application_credential_secret"),
-        "role": Field(one_of("hypervisor", "instance", "loadbalancer", what=say("role of OpenStack"))), **_PORT,
+        "role": Field(one_of("hypervisor", "instance", "loadbalancer", what=msg("role of OpenStack"))), **_PORT,
         "all_tenants": Field(BOOL), "tls_config": Field(TLS), "availability": Field(TEXT, "public"),
     }, choice("availability", "public", "internal", "admin"), needs("role", "region"), http=False)),
     "outscale_sd_configs": Field(_discovery("outscale_sd_configs", {
@@ -558,9 +558,9 @@ DISCOVERY: Fields = {
     "scaleway_sd_configs": Field(_discovery("scaleway_sd_configs", {
         **text("project_id access_key secret_key secret_key_file name_filter"), "tags_filter": Field(TEXTS), **_PORT,
         "api_url": Field(TEXT, "https://api.scaleway.com"), "zone": Field(TEXT, "fr-par-1"),
-        "role": Field(one_of("instance", "baremetal", what=say("role of Scaleway"))),
+        "role": Field(one_of("instance", "baremetal", what=msg("role of Scaleway"))),
     }, _scaleway)),
-    "serverset_sd_configs": Field(List(Object(say("serverset_sd_configs"), _ZOOKEEPER, _zookeeper, pointer=True))),
+    "serverset_sd_configs": Field(List(Object(msg("serverset_sd_configs"), _ZOOKEEPER, _zookeeper, pointer=True))),
     "stackit_sd_configs": Field(_discovery("stackit_sd_configs", {
         **text("project endpoint service_account_key private_key service_account_key_path private_key_path",
                "credentials_file_path"), **_PORT, "region": Field(TEXT, "eu01"),
@@ -586,7 +586,7 @@ def _has_targets(values: Values, decoder: Decoder) -> None:
     for group in values["static_configs"] or ():
         for at, address in enumerate((group["targets"] or ()) if group else ()):
             if "/" in address:
-                decoder.problem(group["targets"].nodes[at], say(
+                decoder.problem(group["targets"].nodes[at], msg(
                     "{address} is no target: a host and a port are expected, without a scheme and a path",
                     address=address))  # fmt: skip
 
@@ -603,17 +603,17 @@ def job_protocols(values: Values, decoder: Decoder) -> None:
     known = PROTOCOLS if decoder.release.version >= (3, 0) else _PROTOCOLS_2
     names = values["scrape_protocols"]
     if names is not None and not names:
-        decoder.problem(values.at("scrape_protocols"), say("scrape_protocols is empty"))
+        decoder.problem(values.at("scrape_protocols"), msg("scrape_protocols is empty"))
     for at, name in enumerate(names or ()):
         if name not in known:
-            decoder.problem(names.nodes[at], say("{name} is not a scrape protocol; expected one of {choices}",
+            decoder.problem(names.nodes[at], msg("{name} is not a scrape protocol; expected one of {choices}",
                                                  name=name or '""', choices=", ".join(known)))  # fmt: skip
         elif name in names[:at]:
-            decoder.problem(names.nodes[at], say("The scrape protocol {name} is listed twice", name=name))
+            decoder.problem(names.nodes[at], msg("The scrape protocol {name} is listed twice", name=name))
     fallback = values["fallback_scrape_protocol"]
     if fallback and fallback not in known:
         place = values.at("fallback_scrape_protocol")
-        decoder.problem(place, say("{name} is not a scrape protocol; expected one of {choices}", name=fallback,
+        decoder.problem(place, msg("{name} is not a scrape protocol; expected one of {choices}", name=fallback,
                                 choices=", ".join(known)))  # fmt: skip
 
 
@@ -640,7 +640,7 @@ def _shared(limits_since: tuple[int, int], flags: Any, flags_since: dict[str, tu
 
 def _timeout(values: Values, decoder: Decoder) -> None:
     if values["scrape_timeout"] > (values["scrape_interval"] or 60.0):
-        decoder.problem(values.at("scrape_timeout"), say("scrape_timeout is longer than the scrape interval"))
+        decoder.problem(values.at("scrape_timeout"), msg("scrape_timeout is longer than the scrape interval"))
 
 
 def _validation_scheme(values: Values, decoder: Decoder) -> None:
@@ -653,11 +653,11 @@ def _external_labels(values: Values, decoder: Decoder) -> None:
     labels = values["external_labels"]
     for name in labels or ():
         if not is_label(name, decoder.release):
-            decoder.problem(labels.at(name), say("{name} is not a name for a label", name=name or '""'))
+            decoder.problem(labels.at(name), msg("{name} is not a name for a label", name=name or '""'))
 
 
 GLOBAL = Object(
-    say("global"),
+    msg("global"),
     {
         **_shared((2, 45), BOOL, {"always_scrape_classic_histograms": (3, 5),
                                   "convert_classic_histograms_to_nhcb": (3, 4)}),
@@ -672,7 +672,7 @@ GLOBAL = Object(
     job_protocols,
 )  # fmt: skip
 JOB = Object(
-    say("a scrape configuration"),
+    msg("a scrape configuration"),
     {
         **_shared((0, 0), POINTER_BOOL, {"always_scrape_classic_histograms": (3, 0),
                                          "convert_classic_histograms_to_nhcb": (3, 0)}),
@@ -706,11 +706,11 @@ JOB = Object(
 
 def _key_pair(values: Values, decoder: Decoder) -> None:
     if bool(values["access_key"]) != bool(values["secret_key"]):
-        decoder.problem(values.node, say("access_key and secret_key come together"))
+        decoder.problem(values.node, msg("access_key and secret_key come together"))
 
 
 _SIGV4 = Object(
-    say("sigv4"), {**text("region access_key secret_key profile role_arn"), "external_id": Field(TEXT, since=(3, 12)),
+    msg("sigv4"), {**text("region access_key secret_key profile role_arn"), "external_id": Field(TEXT, since=(3, 12)),
                    "use_fips_sts_endpoint": Field(BOOL, since=(3, 7))}, _key_pair, pointer=True
 )  # fmt: skip
 
@@ -721,25 +721,25 @@ def _ways(*names: str) -> Any:
         # A bearer token becomes an `authorization` when it is loaded
         given += [key for key in ("bearer_token", "bearer_token_file") if values[key]]
         if len(given) > 1:
-            decoder.problem(values.at(given[1]), say("At most one of {keys} can be set", keys=", ".join(names)))
+            decoder.problem(values.at(given[1]), msg("At most one of {keys} can be set", keys=", ".join(names)))
 
     return rule
 
 
 def _api_version(values: Values, decoder: Decoder) -> None:
     if values["api_version"] == "v1" and decoder.release.version >= (3, 0):
-        decoder.problem(values.at("api_version"), say("Prometheus 3 has only version v2 of Alertmanager's API"))
+        decoder.problem(values.at("api_version"), msg("Prometheus 3 has only version v2 of Alertmanager's API"))
 
 
 ALERTMANAGER = Object(
-    say("an Alertmanager"),
+    msg("an Alertmanager"),
     {
         **HTTP,
         **DISCOVERY,
         "scheme": Field(TEXT, "http"),
         "path_prefix": Field(TEXT),
         "timeout": Field(DURATION, 10.0),
-        "api_version": Field(one_of("v2", "v1", what=say("version of Alertmanager's API")), "v2"),
+        "api_version": Field(one_of("v2", "v1", what=msg("version of Alertmanager's API")), "v2"),
         "sigv4": Field(_SIGV4, since=(2, 48)),
         "relabel_configs": Field(_RELABELS),
         "alert_relabel_configs": Field(_RELABELS, since=(2, 51)),
@@ -754,7 +754,7 @@ ALERTMANAGER = Object(
 
 
 ALERTING = Object(
-    say("alerting"),
+    msg("alerting"),
     {"alert_relabel_configs": Field(_RELABELS), "alertmanagers": Field(List(ALERTMANAGER))},
     no_gaps("alert_relabel_configs"),
 )
@@ -763,12 +763,12 @@ ALERTING = Object(
 def _headers(values: Values, decoder: Decoder) -> None:
     for name in values["headers"] or ():
         if name.lower() in _RESERVED:
-            decoder.problem(values["headers"].at(name), say("The header {name} cannot be set", name=name))
+            decoder.problem(values["headers"].at(name), msg("The header {name} cannot be set", name=name))
 
 
 def _url_given(values: Values, decoder: Decoder) -> None:
     if values["url"] is None:
-        decoder.problem(values.at("url"), say("'{key}' is missing or empty", key="url"))
+        decoder.problem(values.at("url"), msg("'{key}' is missing or empty", key="url"))
 
 
 def _queue(values: Values, decoder: Decoder) -> None:
@@ -776,14 +776,14 @@ def _queue(values: Values, decoder: Decoder) -> None:
         return
     for key in ("max_shards", "min_shards", "max_samples_per_send", "capacity"):
         if values[key] <= 0:
-            decoder.problem(values.at(key), say("{key} must be greater than 0", key=key))
+            decoder.problem(values.at(key), msg("{key} must be greater than 0", key=key))
     for small, large in (("min_shards", "max_shards"), ("min_backoff", "max_backoff")):
         if values[small] > values[large]:
-            decoder.problem(values.at(small), say("{small} is greater than {large}", small=small, large=large))
+            decoder.problem(values.at(small), msg("{small} is greater than {large}", small=small, large=large))
 
 
 _QUEUE = Object(
-    say("queue_config"),
+    msg("queue_config"),
     {
         "capacity": Field(INT, 10000), "max_shards": Field(INT, 50), "min_shards": Field(INT, 1),
         "max_samples_per_send": Field(INT, 2000), "batch_send_deadline": Field(DURATION, 5.0),
@@ -800,7 +800,7 @@ def _azure_client(values: Values, decoder: Decoder) -> None:
             if values[key] is not None]  # fmt: skip
     if len(ways) != 1:
         keys = "managed_identity, workload_identity, oauth, sdk, certificate"
-        decoder.problem(values.node, say("azuread needs exactly one of {keys}", keys=keys))
+        decoder.problem(values.node, msg("azuread needs exactly one of {keys}", keys=keys))
         return
     way = values[ways[0]]
     required = {"oauth": ("client_id", "client_secret", "tenant_id"), "workload_identity": ("client_id", "tenant_id"),
@@ -808,7 +808,7 @@ def _azure_client(values: Values, decoder: Decoder) -> None:
     needs(*required.get(ways[0], ()))(way, decoder)
     for key in ("client_id", "tenant_id") if ways[0] == "workload_identity" else ("client_id",):
         if way[key] and not _is_uuid(way[key]):
-            decoder.problem(way.at(key), say("{key}: {text} is not a UUID", key=key, text=way[key]))
+            decoder.problem(way.at(key), msg("{key}: {text} is not a UUID", key=key, text=way[key]))
 
 
 def _is_uuid(text: str) -> bool:
@@ -820,17 +820,17 @@ def _is_uuid(text: str) -> bool:
 
 
 def _keys(name: str, *keys: str) -> Object:
-    return Object(say("{name}", name=name), text(*keys), pointer=True)
+    return Object(msg("{name}", name=name), text(*keys), pointer=True)
 
 
 _AZURE_AD = Object(
-    say("azuread"),
+    msg("azuread"),
     {
         "cloud": Field(TEXT), "managed_identity": Field(_keys("managed_identity", "client_id")),
         "oauth": Field(_keys("oauth", "client_id client_secret tenant_id"), since=(2, 48)),
         "sdk": Field(_keys("sdk", "tenant_id"), since=(2, 52)),
         "workload_identity": Field(_keys("workload_identity", "client_id tenant_id token_file_path"), since=(3, 7)),
-        "certificate": Field(Object(say("certificate"), {
+        "certificate": Field(Object(msg("certificate"), {
             **text("certificate_key_path certificate_password certificate_path client_id tenant_id"),
             "send_certificate_chain": Field(BOOL)}, pointer=True), since=(3, 13)),
         "scope": Field(TEXT, since=(3, 9)),
@@ -840,7 +840,7 @@ _AZURE_AD = Object(
 )  # fmt: skip
 _MESSAGES = ("prometheus.WriteRequest", "io.prometheus.write.v2.Request")
 REMOTE_WRITE = Object(
-    say("remote_write"),
+    msg("remote_write"),
     {
         "url": Field(URL),
         "remote_timeout": Field(DURATION, 30.0),
@@ -854,7 +854,7 @@ REMOTE_WRITE = Object(
         **HTTP,
         "queue_config": Field(_QUEUE),
         "metadata_config": Field(
-            Object(say("metadata_config"), {"send": Field(BOOL, True), "send_interval": Field(DURATION, 60.0),
+            Object(msg("metadata_config"), {"send": Field(BOOL, True), "send_interval": Field(DURATION, 60.0),
                                             "max_samples_per_send": Field(INT, 2000)})
         ),
         "sigv4": Field(_SIGV4),
@@ -870,7 +870,7 @@ REMOTE_WRITE = Object(
     pointer=True,
 )  # fmt: skip
 REMOTE_READ = Object(
-    say("remote_read"),
+    msg("remote_read"),
     {
         "url": Field(URL),
         "remote_timeout": Field(DURATION, 60.0),
@@ -891,9 +891,9 @@ REMOTE_READ = Object(
 
 def _retention(values: Values, decoder: Decoder) -> None:
     if not 0 <= values["percentage"] <= 100:
-        decoder.problem(values.at("percentage"), say("percentage must be between 0 and 100"))
+        decoder.problem(values.at("percentage"), msg("percentage must be between 0 and 100"))
     if values["size"] < 0 and decoder.release.version >= (3, 11):
-        decoder.problem(values.at("size"), say("size must not be negative"))
+        decoder.problem(values.at("size"), msg("size must not be negative"))
 
 
 def _chunk_encoding(values: Values, decoder: Decoder) -> None:
@@ -903,17 +903,17 @@ def _chunk_encoding(values: Values, decoder: Decoder) -> None:
 
 
 _TSDB = Object(
-    say("tsdb"),
+    msg("tsdb"),
     {
         "out_of_order_time_window": Field(DURATION),
         "retention": Field(
-            Object(say("retention"), {"time": Field(DURATION), "size": Field(SIZE),
+            Object(msg("retention"), {"time": Field(DURATION), "size": Field(SIZE),
                                       "percentage": Field(FLOAT, since=(3, 11))}, _retention, pointer=True),
             since=(3, 8),
         ),
         "stale_series_compaction_threshold": Field(FLOAT, since=(3, 10)),
         "chunk_encoding": Field(
-            Object(say("chunk_encoding"), {"floats": Field(TEXT)}), since=(3, 13)),
+            Object(msg("chunk_encoding"), {"floats": Field(TEXT)}), since=(3, 13)),
     },
     _chunk_encoding,
     pointer=True,
@@ -921,16 +921,16 @@ _TSDB = Object(
 
 
 STORAGE = Object(
-    say("storage"),
+    msg("storage"),
     {
         "tsdb": Field(_TSDB),
-        "exemplars": Field(Object(say("exemplars"), {"max_exemplars": Field(INT)}, pointer=True)),
+        "exemplars": Field(Object(msg("exemplars"), {"max_exemplars": Field(INT)}, pointer=True)),
     },
 )
 TRACING = Object(
-    say("tracing"),
+    msg("tracing"),
     {
-        "client_type": Field(one_of("http", "grpc", what=say("tracing client")), "grpc"),
+        "client_type": Field(one_of("http", "grpc", what=msg("tracing client")), "grpc"),
         **text("endpoint"),
         "sampling_fraction": Field(FLOAT),
         "insecure": Field(BOOL),
@@ -949,22 +949,22 @@ def _attributes(values: Values, decoder: Decoder) -> None:
     key = "promote_resource_attributes"
     if values["promote_all_resource_attributes"]:
         if values[key]:
-            decoder.problem(values.at(key), say("At most one of {keys} can be set",
+            decoder.problem(values.at(key), msg("At most one of {keys} can be set",
                                                 keys=f"promote_all_resource_attributes, {key}"))  # fmt: skip
         key = "ignore_resource_attributes"
     elif values["ignore_resource_attributes"]:
         decoder.problem(values.at("ignore_resource_attributes"),
-                        say("ignore_resource_attributes needs promote_all_resource_attributes"))  # fmt: skip
+                        msg("ignore_resource_attributes needs promote_all_resource_attributes"))  # fmt: skip
     names = [name.strip() for name in values[key] or ()]
     for at, name in enumerate(names):
         if not name:
-            decoder.problem(values[key].nodes[at], say("{key} has an empty entry", key=key))
+            decoder.problem(values[key].nodes[at], msg("{key} has an empty entry", key=key))
         elif name in names[:at]:
-            decoder.problem(values[key].nodes[at], say("{name} is listed twice", name=name))
+            decoder.problem(values[key].nodes[at], msg("{name} is listed twice", name=name))
 
 
 OTLP = Object(
-    say("otlp"),
+    msg("otlp"),
     {
         "promote_resource_attributes": Field(TEXTS),
         "translation_strategy": Field(TEXT, "UnderscoreEscapingWithSuffixes", since=(3, 0)),
@@ -979,12 +979,12 @@ OTLP = Object(
     _attributes,
 )
 JOBS = List(JOB)
-JOB_FILE = Object(say("a file of scrape configurations"), {"scrape_configs": Field(JOBS)})
+JOB_FILE = Object(msg("a file of scrape configurations"), {"scrape_configs": Field(JOBS)})
 FILE = Object(
-    say("a prometheus.yml"),
+    msg("a prometheus.yml"),
     {
         "global": Field(GLOBAL),
-        "runtime": Field(Object(say("runtime"), {"gogc": Field(INT)}), since=(2, 53)),
+        "runtime": Field(Object(msg("runtime"), {"gogc": Field(INT)}), since=(2, 53)),
         "alerting": Field(ALERTING),
         "rule_files": Field(TEXTS),
         "scrape_config_files": Field(TEXTS, since=(2, 43)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from gate.messages import Message, say
-from gate.prometheus import durations, golang
+from gate.core.messages import Message, msg
+from gate.prometheus import durations, go_literals
 from gate.prometheus.goyaml import Bool, Bytes, Decoder, Field, Kind, List, Number, Refused, Rule, Table, Text, Values
 from gate.prometheus.releases import Release
 
@@ -16,7 +16,7 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 def _duration(text: str, _: Release) -> float:
     found = durations.seconds(text)
     if found is None:
-        raise Refused(say("{text} is not a duration, such as 30s or 1h30m", text=text or '""'))
+        raise Refused(msg("{text} is not a duration, such as 30s or 1h30m", text=text or '""'))
     return found
 
 
@@ -29,28 +29,28 @@ def is_label(name: str, release: Release) -> bool:
 
 def _label_name(text: str, release: Release) -> str:
     if not is_label(text, release):
-        raise Refused(say("{name} is not a name for a label", name=text or '""'))
+        raise Refused(msg("{name} is not a name for a label", name=text or '""'))
     return text
 
 
 def _regex(text: str, _: Release) -> str:
     try:
-        golang.check_regex(text)
+        go_literals.check_regex(text)
     except ValueError as bad:
-        raise Refused(say("{text} is not a regular expression: {why}", text=text, why=str(bad))) from None
+        raise Refused(msg("{text} is not a regular expression: {why}", text=text, why=str(bad))) from None
     return text
 
 
-def _url(text: str, _: Release) -> golang.Url:
+def _url(text: str, _: Release) -> go_literals.Url:
     return parsed_url(text)
 
 
-def parsed_url(text: str) -> golang.Url:
+def parsed_url(text: str) -> go_literals.Url:
     """Return the parts of a URL. Raises Refused."""
     try:
-        return golang.url(text)
+        return go_literals.url(text)
     except ValueError as error:
-        raise Refused(say("{text} is not a URL: {why}", text=text, why=str(error))) from None
+        raise Refused(msg("{text} is not a URL: {why}", text=text, why=str(error))) from None
 
 
 def one_of(*choices: str, fold: bool = False, what: Message) -> Kind:
@@ -59,7 +59,7 @@ def one_of(*choices: str, fold: bool = False, what: Message) -> Kind:
     def parse(text: str, _: Release) -> str:
         word = text.lower() if fold else text
         if word not in choices:
-            raise Refused(say("{text} is not a {what}; expected one of {choices}", text=text or '""', what=what,
+            raise Refused(msg("{text} is not a {what}; expected one of {choices}", text=text or '""', what=what,
                               choices=", ".join(choices)))  # fmt: skip
         return word
 
@@ -91,7 +91,7 @@ def at_most_one(*keys: str) -> Rule:
     def rule(values: Values, decoder: Decoder) -> None:
         given = [key for key in keys if values[key]]
         if len(given) > 1:
-            decoder.problem(values.at(given[1]), say("At most one of {keys} can be set", keys=", ".join(keys)))
+            decoder.problem(values.at(given[1]), msg("At most one of {keys} can be set", keys=", ".join(keys)))
 
     return rule
 
@@ -102,7 +102,7 @@ def needs(*keys: str) -> Rule:
     def rule(values: Values, decoder: Decoder) -> None:
         for key in keys:
             if not values[key]:
-                decoder.problem(values.at(key), say("'{key}' is missing or empty", key=key))
+                decoder.problem(values.at(key), msg("'{key}' is missing or empty", key=key))
                 return
 
     return rule
@@ -113,7 +113,7 @@ def any_of(*keys: str) -> Rule:
 
     def rule(values: Values, decoder: Decoder) -> None:
         if not any(values[key] for key in keys):
-            decoder.problem(values.node, say("One of {keys} must be set", keys=", ".join(keys)))
+            decoder.problem(values.node, msg("One of {keys} must be set", keys=", ".join(keys)))
 
     return rule
 
@@ -123,7 +123,7 @@ def choice(key: str, *choices: str, convert: Callable[[str], str] = str) -> Rule
 
     def rule(values: Values, decoder: Decoder) -> None:
         if convert(values[key]) not in choices:
-            decoder.problem(values.at(key), say("{key}: {text} is not one of {choices}", key=key,
+            decoder.problem(values.at(key), msg("{key}: {text} is not one of {choices}", key=key,
                                                 text=values[key] or '""', choices=", ".join(choices)))  # fmt: skip
 
     return rule
@@ -137,7 +137,7 @@ def no_gaps(*keys: str) -> Rule:
             entries = values[key]
             for at, entry in enumerate(entries or ()):
                 if entry is None:
-                    decoder.problem(entries.nodes[at], say("{key} has an empty entry", key=key))
+                    decoder.problem(entries.nodes[at], msg("{key} has an empty entry", key=key))
 
     return rule
 
@@ -152,7 +152,7 @@ def is_url(key: str, *schemes: str, host: bool) -> Rule:
             decoder.problem(values.at(key), refused.reason)
             return
         if host and (not url.host or not url.scheme or (schemes and url.scheme not in schemes)):
-            decoder.problem(values.at(key), say("{key}: {text} needs a scheme and a host, as http://host/ has",
+            decoder.problem(values.at(key), msg("{key}: {text} needs a scheme and a host, as http://host/ has",
                                                 key=key, text=values[key]))  # fmt: skip
 
     return rule

@@ -21,22 +21,22 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct, field
 
-from gate.messages import Message, say
-from gate.prometheus.lines import (
+from gate.core.messages import Message, msg
+from gate.prometheus.duplicate_series import DuplicateDetector
+from gate.prometheus.exposition_lines import (
     LABEL,
     NAME,
     PAIRS,
     QUOTED,
     VALUE,
+    LineError,
     Meta,
-    Wrong,
     openmetrics_line,
     shown,
     text_line,
     unquote,
 )
-from gate.prometheus.lines import Sample as SampleLine
-from gate.prometheus.series import SeriesSeen
+from gate.prometheus.exposition_lines import Sample as SampleLine
 
 LINE_LIMIT = 1024 * 1024
 """Bytes of one line."""
@@ -78,7 +78,7 @@ _SUFFIXES: dict[bool, dict[str, tuple[str, ...]]] = {
 _HELP_KEPT = 200
 
 
-class TooMuch(Exception):
+class LimitExceededError(Exception):
     """The exposition is beyond what this reader holds. `message` says which limit."""
 
     def __init__(self, message: Message) -> None:
@@ -138,7 +138,7 @@ class Exposition(Struct):
         """Whether Prometheus would take it."""
         return not self.problems
 
-    def named(self, name: str) -> Family | None:
+    def find_family(self, name: str) -> Family | None:
         """The family with samples that has this name, or has samples of this name (`latency_bucket`)."""
         candidates = [name, *(name.removesuffix(suffix) for suffix in _SUFFIXES[True] if name.endswith(suffix))]
         for candidate in candidates:
@@ -147,21 +147,21 @@ class Exposition(Struct):
                 return found
         return None
 
-    def start_of(self, family: Family) -> tuple[int, int]:
+    def offset_of(self, family: Family) -> tuple[int, int]:
         """(line, byte) from which all samples of the family can be read again."""
         return self.blocks[bisect_right(self.blocks, (family.first, self.size)) - 1]
 
 
-def read(chunks: Iterable[bytes], *, openmetrics: bool = False) -> Exposition:
+def parse_exposition(chunks: Iterable[bytes], *, openmetrics: bool = False) -> Exposition:
     """Reads a whole exposition. Raises `TooMuch` beyond this reader's limits, and whatever `chunks` raises."""
     reader = _Reader(openmetrics)
     try:
         return reader.read(chunks)
     finally:
-        reader.seen.close()
+        reader.observation.close()
 
 
-def samples_again(
+def reread_samples(
     chunks: Iterable[bytes], line: int, last: int, wanted: Callable[[str], bool], *, openmetrics: bool = False
 ) -> Iterator[Sample]:
     """The samples with a wanted name in lines that were read once: `chunks` starts at `line`, `last` is included."""
@@ -180,7 +180,7 @@ def samples_again(
 def _unusual_sample(parse: Callable[[bytes], SampleLine | Meta | None], line: bytes) -> tuple[bytes, bytes, bytes]:
     try:
         found = parse(line)
-    except Wrong:
+    except LineError:
         return b"", b"", b""
     return (found.name, found.labels, found.value) if isinstance(found, SampleLine) else (b"", b"", b"")
 
@@ -201,7 +201,7 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
             end = block.rfind(b"\n") + 1
             carry = block[end:]
             if len(carry) > LINE_LIMIT:
-                raise TooMuch(say("A line of the exposition is longer than 1 MiB"))
+                raise LimitExceededError(msg("A line of the exposition is longer than 1 MiB"))
             if end:
                 yield block[:end]
     if carry:
@@ -222,7 +222,7 @@ class _Reader:
     def __init__(self, openmetrics: bool) -> None:
         self.exposition = Exposition(openmetrics=openmetrics)
         self.families = self.exposition.families
-        self.seen = SeriesSeen()
+        self.observation = DuplicateDetector()
         self.parse = openmetrics_line if openmetrics else text_line
         self.homes: dict[bytes, tuple[Family, str]] = {}
         """The family of each sample name."""
@@ -249,10 +249,10 @@ class _Reader:
         return exposition
 
     def _end(self) -> None:
-        for line, before in self.seen.again():
-            self._problem(line, b"", say("The series of this line was given before, on line {line}", line=before))
+        for line, before in self.observation.duplicates():
+            self._problem(line, b"", msg("The series of this line was given before, on line {line}", line=before))
         if self.exposition.openmetrics and not self.ended:
-            self._problem(self.exposition.lines, b"", say('The exposition does not end with "# EOF": it was cut short'))
+            self._problem(self.exposition.lines, b"", msg('The exposition does not end with "# EOF": it was cut short'))
 
     def _problem(self, line: int, text: bytes, reason: Message) -> None:
         if len(self.exposition.problems) < PROBLEM_LIMIT:
@@ -269,8 +269,8 @@ class _Reader:
         self._lines(whole + feed)
         if rest:
             self.exposition.lines += 1
-            cut = say("The last line does not end with a line feed: the exposition was cut short")
-            reason = say('There is something after "# EOF"') if self.ended else cut
+            cut = msg("The last line does not end with a line feed: the exposition was cut short")
+            reason = msg('There is something after "# EOF"') if self.ended else cut
             self._problem(self.exposition.lines, rest, reason)
 
     def _lines(self, block: bytes) -> None:
@@ -278,7 +278,7 @@ class _Reader:
         ordinary = _is_utf8(block) and b"\0" not in block
         line = self.exposition.lines
         counted = 0
-        homes, shapes, before = self.homes, self.shapes, self.seen.before
+        homes, shapes, before = self.homes, self.shapes, self.observation.first_line
         for name, labels, value, other in _LINES[self.exposition.openmetrics].findall(block):
             line += 1
             try:
@@ -299,15 +299,15 @@ class _Reader:
                 if family.type in _FLOAT_LABELS:
                     self._check_float_label(family, labels)
                 if float(value) in _INFINITE and b"n" not in value.lower():
-                    raise Wrong(say("The value {value} is out of range", value=shown(value)))
+                    raise LineError(msg("The value {value} is out of range", value=shown(value)))
                 known = before(hash((name, labels)), line)
                 if known is not None:
-                    raise Wrong(say("The series of this line was given before, on line {line}", line=known))
+                    raise LineError(msg("The series of this line was given before, on line {line}", line=known))
                 counted += 1
                 family.names[text] += 1
                 family.samples += 1
                 family.last = line
-            except Wrong as wrong:
+            except LineError as wrong:
                 self._problem(line, other or _whole(name, labels, value), wrong.reason)
         self.exposition.lines = line
         self.exposition.samples += counted
@@ -331,7 +331,7 @@ class _Reader:
             if family and family.type in types:
                 return family
         if len(self.families) >= FAMILY_LIMIT:
-            raise TooMuch(say("The exposition has more than {limit} metric families", limit=FAMILY_LIMIT))
+            raise LimitExceededError(msg("The exposition has more than {limit} metric families", limit=FAMILY_LIMIT))
         self.families[name] = family = Family(name)
         return family
 
@@ -339,25 +339,27 @@ class _Reader:
         """Count names that stay in memory. Raises TooMuch."""
         self.names_kept += len(names)
         if self.names_kept > NAMES_LIMIT:
-            raise TooMuch(say("The exposition has more than 8 MiB of different names"))
+            raise LimitExceededError(msg("The exposition has more than 8 MiB of different names"))
 
     def _enter(self, family: Family) -> None:
         """Another family begins. In OpenMetrics that ends the one before for good."""
         self.open = family
         if self.exposition.openmetrics:
-            self.seen.forget()
+            self.observation.reset()
             if family.samples:
-                raise Wrong(say("The samples of {name} are not all in one place", name=family.name))
+                raise LineError(msg("The samples of {name} are not all in one place", name=family.name))
 
     def _learn(self, shape: bytes, labels: bytes) -> tuple[bytes, ...] | None:
         """The order for label names that were not seen in this order before."""
         names = tuple(name for name, _ in PAIRS.findall(labels))
         if len(set(names)) != len(names):
-            raise Wrong(say("A label name is given twice"))
+            raise LineError(msg("A label name is given twice"))
         if b"__name__" in names:
-            raise Wrong(say("The label name __name__ is reserved"))
+            raise LineError(msg("The label name __name__ is reserved"))
         if len(self.shapes) >= SHAPE_LIMIT:
-            raise TooMuch(say("The exposition has more than {limit} different sets of labels", limit=SHAPE_LIMIT))
+            raise LimitExceededError(
+                msg("The exposition has more than {limit} different sets of labels", limit=SHAPE_LIMIT)
+            )
         self._keep(shape)
         order = self.orders.setdefault(frozenset(names), names)
         self.shapes[shape] = None if order == names else order
@@ -368,7 +370,7 @@ class _Reader:
         if not found or found[1] in self.floats:
             return
         if not re.fullmatch(VALUE, found[1]):
-            raise Wrong(say("{name} is a {type}, and {value} is not a number",
+            raise LineError(msg("{name} is a {type}, and {value} is not a number",
                             name=family.name, type=family.type, value=shown(found[0].lstrip(b","))))  # fmt: skip
         if len(self.floats) < SHAPE_LIMIT:
             self.floats.add(found[1])
@@ -376,7 +378,7 @@ class _Reader:
     def _unusual(self, line: bytes) -> SampleLine | None:
         """Takes in a line that is no ordinary sample, or returns the sample that it is after all."""
         if self.ended:
-            raise Wrong(say('There is something after "# EOF"'))
+            raise LineError(msg('There is something after "# EOF"'))
         found = self.parse(line)
         if isinstance(found, Meta):
             self._meta(found)
@@ -398,7 +400,7 @@ class _Reader:
         if not family.samples:
             self._keep(meta.name.encode())
         if self.exposition.openmetrics and family.samples:
-            raise Wrong(say("{keyword} of {name} comes after its samples", keyword=meta.keyword, name=family.name))
+            raise LineError(msg("{keyword} of {name} comes after its samples", keyword=meta.keyword, name=family.name))
         if meta.keyword == "HELP":
             _refuse_second(meta, family.help)
             family.help = meta.text[:_HELP_KEPT]
@@ -408,15 +410,15 @@ class _Reader:
         else:
             _refuse_second(meta, family.type or None)
             if family.samples:
-                raise Wrong(say("TYPE of {name} comes after its samples", name=family.name))
+                raise LineError(msg("TYPE of {name} comes after its samples", name=family.name))
             if meta.text not in _TYPES[self.exposition.openmetrics]:
-                raise Wrong(say("{type} is not a metric type", type=shown(meta.text.encode()) or '""'))
+                raise LineError(msg("{type} is not a metric type", type=shown(meta.text.encode()) or '""'))
             family.type = meta.text
 
 
 def _refuse_second(meta: Meta, known: str | None) -> None:
     if known is not None:
-        raise Wrong(say("A second {keyword} of {name}", keyword=meta.keyword, name=meta.name))
+        raise LineError(msg("A second {keyword} of {name}", keyword=meta.keyword, name=meta.name))
 
 
 def _whole(name: bytes, labels: bytes, value: bytes) -> bytes:

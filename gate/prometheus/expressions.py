@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
 from gate.prometheus.promql import parser
 from gate.prometheus.promql.lexer import BadExpression
 from gate.prometheus.releases import Release
@@ -34,14 +34,14 @@ _AGGREGATES = frozenset(("(", "by", "without"))
 """What makes the name before it a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
 
 
-def problem(text: str, release: Release | None = None) -> Message | None:
+def find_syntax_error(text: str, release: Release | None = None) -> Message | None:
     """Return why a release of Prometheus does not parse an expression, None if it does."""
     if len(text) > TERM_LIMIT and _too_long(text):
-        return say("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
+        return msg("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
     try:
         parser.check(text, release or Release())
     except BadExpression as bad:
-        return say("The expression does not parse at character {place}: {why}", place=bad.position + 1, why=bad.reason)
+        return msg("The expression does not parse at character {place}: {why}", place=bad.position + 1, why=bad.reason)
     return None
 
 
@@ -80,7 +80,7 @@ def _too_long(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def normal(text: str) -> str:
+def normalize(text: str) -> str:
     """The expression in one way of writing, so that two can be compared; with plain blanks where it does not parse."""
     import promql_parser
 
@@ -93,7 +93,7 @@ def normal(text: str) -> str:
         return plain
 
 
-def compared(text: str) -> str | None:
+def compared_operand(text: str) -> str | None:
     """What a good expression compares with a number, such as `up{job="api"}` of `up{job="api"} == 0`, or None.
 
     Of several comparisons that are joined by `and`, `or` and `unless` it is the first.

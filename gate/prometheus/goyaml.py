@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
 from gate.prometheus.releases import Release
-from gate.prometheus.tree import Alias, BadYaml, Mapping, Node, Scalar, Sequence
+from gate.prometheus.yaml_tree import Alias, Mapping, Node, Scalar, Sequence, YamlSyntaxError
 
 _DEPTH = 60
 """How deeply `<<` may nest; the kinds themselves are flat."""
@@ -90,7 +90,7 @@ class Decoder:
     def name_last(self, key: str) -> None:
         """Put a key before the reason of the last problem, which is its value's."""
         last = self.problems[-1]
-        self.problems[-1] = Problem(last.line, last.column, say("{key}: {reason}", key=key, reason=last.reason))
+        self.problems[-1] = Problem(last.line, last.column, msg("{key}: {reason}", key=key, reason=last.reason))
 
     def decode(self, node: Node, kind: Kind) -> Any:
         """Return the value of a node, `FAILED` after a problem, `ABSENT` for a null that changes nothing.
@@ -100,7 +100,7 @@ class Decoder:
         self._steps += 1
         self._aliased += self._alias_depth > 0
         if self._aliased > _FREE_ALIASES and self._steps > _FREE_STEPS and self._aliased > self._steps * self._ratio():
-            raise BadYaml(say("The file consists of too many aliases"), node.line, node.column)
+            raise YamlSyntaxError(msg("The file consists of too many aliases"), node.line, node.column)
         if isinstance(node, Alias):
             return self._aliased_value(node, kind)
         if self.two:
@@ -121,7 +121,7 @@ class Decoder:
             self._aliased += known[1]
             return known[0]
         if id(node) in self._open or self._depth > _DEPTH:
-            return self.problem(node, say("The alias stands inside of what it stands for"))
+            return self.problem(node, msg("The alias stands inside of what it stands for"))
         before = self._steps
         self._open.add(id(node))
         self._alias_depth += 1
@@ -144,7 +144,7 @@ class Decoder:
             try:
                 return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode("utf-8", "surrogateescape")
             except (binascii.Error, ValueError):
-                raise Refused(say("This is not base64")) from None
+                raise Refused(msg("This is not base64")) from None
         if tag and tag not in ("!!bool", "!!int", "!!float", "!!null", "!!timestamp"):
             return text
         value = _plain(text, self.two, dates=tag in ("", "!!timestamp"))
@@ -152,16 +152,16 @@ class Decoder:
         if tag == "!!float" and found == "!!int":
             return float(value)
         if tag and tag != found and not (tag == "!!timestamp" and _DATE.fullmatch(text)):
-            raise Refused(say("{value} is not a value of the type {tag}", value=text, tag=tag))
+            raise Refused(msg("{value} is not a value of the type {tag}", value=text, tag=tag))
         return value
 
     def mismatch(self, node: Node, expected: Message) -> _Failed:
         """Note that a node is of another type."""
         if isinstance(node, Scalar):
-            return self.problem(node, say("{expected} is expected here, not {value}", expected=expected,
+            return self.problem(node, msg("{expected} is expected here, not {value}", expected=expected,
                                           value=f'"{node.value[:50]}"'))  # fmt: skip
-        found = say("a list") if isinstance(node, Sequence) else say("a mapping")
-        return self.problem(node, say("{expected} is expected here, not {value}", expected=expected, value=found))
+        found = msg("a list") if isinstance(node, Sequence) else msg("a mapping")
+        return self.problem(node, msg("{expected} is expected here, not {value}", expected=expected, value=found))
 
     def pairs(self, node: Mapping, keys: Callable[[Node], Any]) -> Iterator[tuple[Any, Node, Node, bool]]:
         """Yield each key of a mapping as (decoded, key, value, merged), in the order in which they take effect.
@@ -174,15 +174,15 @@ class Decoder:
             yield from self._pairs_3(node, keys, None)
 
     def _unique(self, node: Mapping) -> bool:
-        seen: dict[str, Node] = {}
+        observation: dict[str, Node] = {}
         unique = True
         for key, _ in node.entries:
             if not isinstance(key, Scalar):
                 continue
-            if key.value in seen:
-                self.problem(key, say("The key '{key}' stands here twice", key=key.value))
+            if key.value in observation:
+                self.problem(key, msg("The key '{key}' stands here twice", key=key.value))
                 unique = False
-            seen[key.value] = key
+            observation[key.value] = key
         return unique
 
     def _pairs_2(
@@ -218,7 +218,7 @@ class Decoder:
         found: list[Node] = node.entries if isinstance(node, Sequence) else [node]
         for each in found:
             if not isinstance(each.target if isinstance(each, Alias) else each, Mapping):
-                self.problem(each, say("'<<' takes a mapping, or a list of mappings"))
+                self.problem(each, msg("'<<' takes a mapping, or a list of mappings"))
                 return []
         return found
 
@@ -228,7 +228,7 @@ class Decoder:
         self._steps += 1
         target = source.target if isinstance(source, Alias) else source
         if self._depth > _DEPTH or id(target) in self._open:
-            self.problem(source, say("'<<' is nested too deeply"))
+            self.problem(source, msg("'<<' is nested too deeply"))
             return
         self._depth += 1
         self._open.add(id(target))
@@ -299,12 +299,12 @@ class Text(Kind):
 
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if not isinstance(node, Scalar):
-            return decoder.mismatch(node, say("Text"))
+            return decoder.mismatch(node, msg("Text"))
         try:
             text = _text(node, decoder)
             if not custom or self.parse is None:
                 if text is not None and not isinstance(self.zero, str):
-                    return decoder.mismatch(node, say("Another value"))
+                    return decoder.mismatch(node, msg("Another value"))
                 return self.zero if text is None else text
             return self.parse(text or "", decoder.release)
         except Refused as refused:
@@ -328,7 +328,7 @@ class Bytes(Kind):
 
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if not isinstance(node, Scalar):
-            return decoder.mismatch(node, say("A number of bytes such as 10MB"))
+            return decoder.mismatch(node, msg("A number of bytes such as 10MB"))
         if node.null:
             return 0
         try:
@@ -354,9 +354,9 @@ def _bytes(text: str) -> int:
         if body and at == len(body):
             # alecthomas/units compares as a float, which takes 2^63 itself
             if total > 2**63:
-                raise Refused(say("{text} is too large", text=text))
+                raise Refused(msg("{text} is too large", text=text))
             return int(total) * (-1 if text.startswith("-") else 1)
-    raise Refused(say("{text} is not a number of bytes such as 512KB, 10MB or 1GiB", text=text or '""'))
+    raise Refused(msg("{text} is not a number of bytes such as 512KB, 10MB or 1GiB", text=text or '""'))
 
 
 class Bool(Kind):
@@ -377,7 +377,7 @@ class Bool(Kind):
                 return value
             if not decoder.two and value in _TRUE | _FALSE:
                 return value in _TRUE
-        return decoder.mismatch(node, say("true or false"))
+        return decoder.mismatch(node, msg("true or false"))
 
 
 class Number(Kind):
@@ -398,7 +398,7 @@ class Number(Kind):
                 return 0
             if not isinstance(value, bool | str) and self._fits(value):
                 return value
-        wanted = {"int": say("A whole number"), "uint": say("A whole number of 0 or more"), "float": say("A number")}
+        wanted = {"int": msg("A whole number"), "uint": msg("A whole number of 0 or more"), "float": msg("A number")}
         return decoder.mismatch(node, wanted[self.kind])
 
     def _fits(self, value: float) -> bool:
@@ -430,7 +430,7 @@ class List(Kind):
         if isinstance(node, Scalar) and node.null:
             return None
         if not isinstance(node, Sequence):
-            return decoder.mismatch(node, say("A list"))
+            return decoder.mismatch(node, msg("A list"))
         values = ((entry, decoder.decode(entry, self.of)) for entry in node.entries)
         return Entries((value, entry) for entry, value in values if not isinstance(value, _Failed))
 
@@ -456,7 +456,7 @@ class Table(Kind):
         if isinstance(node, Scalar) and node.null:
             return None
         if not isinstance(node, Mapping):
-            return decoder.mismatch(node, say("A mapping"))
+            return decoder.mismatch(node, msg("A mapping"))
         found = Values(node)
         for name, key, value, _ in decoder.pairs(node, lambda key: decoder.decode(key, self.keys)):
             made = decoder.decode(value, self.of)
@@ -465,7 +465,7 @@ class Table(Kind):
                     decoder.name_last(str(name))
                 continue
             if decoder.two and name in found:
-                decoder.problem(key, say("The key '{key}' stands here twice", key=str(name)))
+                decoder.problem(key, msg("The key '{key}' stands here twice", key=str(name)))
                 continue
             found[name] = self.of.zero if made is ABSENT else made
             found.keys_at[name], found.values_at[name] = key, value
@@ -522,7 +522,7 @@ class Object(Kind):
             # `Null` and `NULL` reach the type's own decoding, which sees an empty object
             return self._checked(Values(node, _zeros(self.fields)), decoder)
         if not isinstance(node, Mapping):
-            return decoder.mismatch(node, say("A mapping"))
+            return decoder.mismatch(node, msg("A mapping"))
         before = len(decoder.problems)
         values = Values(node, self.defaults)
         own: set[str] = set()
@@ -544,7 +544,7 @@ class Object(Kind):
             decoder.problem(key, self._unknown(name, field, decoder.release))
             return
         if own is not None and name in own:
-            decoder.problem(key, say("The key '{key}' stands here twice", key=name))
+            decoder.problem(key, msg("The key '{key}' stands here twice", key=name))
             return
         if own is not None:
             own.add(name)
@@ -559,18 +559,18 @@ class Object(Kind):
         if field is not None:
             if release.version < field.since:
                 since = ".".join(map(str, field.since))
-                return say("Prometheus knows '{key}' in {what} since {since}, not in {release}",
+                return msg("Prometheus knows '{key}' in {what} since {since}, not in {release}",
                            key=name, what=self.name, since=since, release=str(release))  # fmt: skip
             until = ".".join(map(str, field.until))
-            return say("Prometheus has no '{key}' in {what} since {until}", key=name, what=self.name, until=until)
+            return msg("Prometheus has no '{key}' in {what} since {until}", key=name, what=self.name, until=until)
         known = [key for key, each in self.fields.items() if each.known(release)]
         near = difflib.get_close_matches(name, known, n=1)
         if near:
-            return say("'{key}' is no key of {what}; did you mean '{near}'?", key=name, what=self.name, near=near[0])
+            return msg("'{key}' is no key of {what}; did you mean '{near}'?", key=name, what=self.name, near=near[0])
         if len(known) <= 12:
-            return say("'{key}' is no key of {what}, which has {known}", key=name, what=self.name,
+            return msg("'{key}' is no key of {what}, which has {known}", key=name, what=self.name,
                        known=", ".join(known))  # fmt: skip
-        return say("'{key}' is no key of {what}", key=name, what=self.name)
+        return msg("'{key}' is no key of {what}", key=name, what=self.name)
 
 
 _KEY = Text()

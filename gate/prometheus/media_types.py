@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from gate.messages import Message, say
-from gate.secrets import beginning_of
+from gate.core.messages import Message, msg
+from gate.redaction.secrets import redacted_head
 
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -59,13 +59,13 @@ def choose_parser(content_type: str, fallback: Callable[[], str]) -> tuple[str, 
     known = PROTOCOLS.get(fallback())
     if known is not None:
         return known, None
-    shown = beginning_of(content_type, 100)
+    shown = redacted_head(content_type, 100)
     if not content_type:
-        why = say("The response has no Content-Type")
+        why = msg("The response has no Content-Type")
     elif media_type is None:
-        why = say("The Content-Type is {type}, which is not valid", type=shown)
+        why = msg("The Content-Type is {type}, which is not valid", type=shown)
     else:
-        why = say(
+        why = msg(
             "The Content-Type is {type}: Prometheus takes text/plain and application/openmetrics-text", type=shown
         )
     return TEXT, why

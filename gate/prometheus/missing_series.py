@@ -18,8 +18,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from gate import patterns
-from gate.prometheus import durations, expressions, golang
+from gate.decode import regex
+from gate.prometheus import durations, expressions, go_literals
 
 _DEPTH = 100
 """Brackets inside each other; no rule that a person wrote comes near."""
@@ -79,8 +79,8 @@ class Matcher(Struct, frozen=True):
         if self.operator in ("=", "!="):
             return (value == self.value) == (self.operator == "=")
         try:
-            found = patterns.found(f"^(?s:{self.value})$", value)
-        except patterns.BadPattern:
+            found = regex.search(f"^(?s:{self.value})$", value)
+        except regex.InvalidPatternError:
             # Prometheus has loaded it, so it is only unknown here: it may match.
             return True
         return bool(found) == (self.operator == "=~")
@@ -147,7 +147,7 @@ def _constants(*values: float, always: bool = False, scalar: bool = False) -> _V
     return _Values(frozenset(math.nan if math.isnan(value) else value for value in values), always, scalar)
 
 
-Has = Callable[[Selector], bool]
+HasSeries = Callable[[Selector], bool]
 
 
 @lru_cache(maxsize=4096)
@@ -170,7 +170,7 @@ def selectors(text: str) -> tuple[Selector, ...]:
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> tuple[Selector, ...]:
+def parse_selectors(text: str) -> tuple[Selector, ...]:
     """Return all selectors of an expression, in order, whether they have to have series or not."""
     evaluation = _Evaluation(text, lambda _: True)
     try:
@@ -180,7 +180,7 @@ def read(text: str) -> tuple[Selector, ...]:
     return tuple(evaluation.read)
 
 
-def missing(text: str, has: Has) -> tuple[Selector, ...]:
+def missing_selectors(text: str, has: HasSeries) -> tuple[Selector, ...]:
     """Return the selectors without series that keep an expression from returning a sample; none if it can.
 
     An expression that is not understood needs all its metrics.
@@ -209,7 +209,7 @@ def _named(metrics: Sequence[str]) -> Iterator[Selector]:
 class _Evaluation:
     """One pass over an expression, by precedence. `has` is asked for each selector that may have to have series."""
 
-    def __init__(self, text: str, has: Has) -> None:
+    def __init__(self, text: str, has: HasSeries) -> None:
         self.text = text
         self.tokens = expressions.tokens(text)
         self.has = has
@@ -391,7 +391,7 @@ class _Evaluation:
         token = self.tokens[self.at]
         self.at += 1
         try:
-            return golang.unquote(token[0]) if token.lastgroup == "text" else token[0]
+            return go_literals.unquote(token[0]) if token.lastgroup == "text" else token[0]
         except ValueError:
             raise UnreadableError from None
 

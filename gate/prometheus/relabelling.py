@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from gate.prometheus import golang
+from gate.prometheus import go_literals
 from gate.prometheus.config_values import is_label
 from gate.prometheus.goyaml import Values
 from gate.prometheus.releases import Release
@@ -74,7 +74,7 @@ def _match(step: Values, text: str) -> Any:
 def _compiled(pattern: str) -> Any:
     import re2
 
-    return re2.compile(golang.check_regex(pattern))
+    return re2.compile(go_literals.check_regex(pattern))
 
 
 def _expanded(template: str, found: Any) -> str:

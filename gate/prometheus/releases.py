@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from gate.messages import say
+from gate.core.messages import msg
 
 NEWEST = (3, 14)
 """The newest version whose rules are known: the default."""
@@ -50,9 +50,9 @@ def version(text: str) -> tuple[int, int]:
     """Return major and minor of a version such as `3.5` or `v2.53.1`. Raises ValueError with a Message's text."""
     found = _VERSION.fullmatch(text)
     if not found:
-        raise ValueError(str(say("expected a version of Prometheus such as 3.5")))
+        raise ValueError(str(msg("expected a version of Prometheus such as 3.5")))
     parsed = (int(found[1]), int(found[2]))
     if parsed < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise ValueError(str(say("expected Prometheus {oldest} or newer", oldest=oldest)))
+        raise ValueError(str(msg("expected Prometheus {oldest} or newer", oldest=oldest)))
     return parsed

@@ -11,19 +11,19 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gate.messages import say
-from gate.prometheus import expressions, templates
+from gate.core.messages import msg
+from gate.prometheus import expressions, go_templates
 from gate.prometheus.config_values import DURATION, INT, TEXT_TABLE, is_label, text
 from gate.prometheus.goyaml import Decoder, Field, List, Object, Problem, Values
 from gate.prometheus.releases import Release
-from gate.prometheus.tree import FILE_LIMIT, BadYaml, Node, Scalar, parse
+from gate.prometheus.yaml_tree import FILE_LIMIT, Node, Scalar, YamlSyntaxError, parse
 
 RULE_LIMIT = 100_000
 """Rules of one file: aliases could make them endless."""
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 _RULE = Object(
-    say("a rule"),
+    msg("a rule"),
     {
         **text("record alert expr"),
         "for": Field(DURATION),
@@ -33,7 +33,7 @@ _RULE = Object(
     },
 )
 _GROUP = Object(
-    say("a group"),
+    msg("a group"),
     {
         **text("name"),
         "interval": Field(DURATION),
@@ -43,7 +43,7 @@ _GROUP = Object(
         "rules": Field(List(_RULE)),
     },
 )
-_FILE = Object(say("a rule file"), {"groups": Field(List(_GROUP))})
+_FILE = Object(msg("a rule file"), {"groups": Field(List(_GROUP))})
 
 
 class Rule(Struct):
@@ -53,7 +53,7 @@ class Rule(Struct):
     alerting: bool
     expr: str
     line: int
-    wait: float = 0.0
+    for_seconds: float = 0.0
     """Its `for`."""
     keep_firing_for: float = 0.0
     labels: dict[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class RuleFile(Struct):
         return [rule for rule in self.rules if rule.alerting]
 
 
-def read(raw: bytes, release: Release | None = None) -> RuleFile:
+def parse_rule_file(raw: bytes, release: Release | None = None) -> RuleFile:
     """Read the text of a rule file. Never raises: what is wrong is in `problems`."""
     return _Reader(release or Release()).read(raw)
 
@@ -113,11 +113,11 @@ class _Reader:
 
     def read(self, raw: bytes) -> RuleFile:
         if len(raw) > FILE_LIMIT:
-            return RuleFile([], [Problem(1, 1, say("The file is larger than 32 MiB"))])
+            return RuleFile([], [Problem(1, 1, msg("The file is larger than 32 MiB"))])
         try:
             root = parse(raw)
             found = self.decoder.decode(root, _FILE) if root is not None else None
-        except BadYaml as bad:
+        except YamlSyntaxError as bad:
             return RuleFile([], [Problem(bad.line, bad.column, bad.reason)])
         groups = self._groups(found["groups"] or ()) if isinstance(found, Values) else []
         problems = sorted(self.decoder.problems, key=lambda problem: (problem.line, problem.column))
@@ -129,7 +129,7 @@ class _Reader:
         for values in entries:
             group = self._group(values)
             if group.name in names:
-                self.decoder.problem(values.node, say("The group {name} stands in the file before, on line {line}",
+                self.decoder.problem(values.node, msg("The group {name} stands in the file before, on line {line}",
                                                       name=group.name, line=names[group.name]))  # fmt: skip
             names.setdefault(group.name, group.line)
             groups.append(group)
@@ -140,12 +140,12 @@ class _Reader:
             values["name"], values.node.line, values.get("interval"), values["limit"], values.get("query_offset")
         )
         if not group.name:
-            self.decoder.problem(values.node, say("The group has no name"))
+            self.decoder.problem(values.node, msg("The group has no name"))
         labels = self._labels(values)
         for entry in values["rules"] or ():
             self.count += 1
             if self.count > RULE_LIMIT:
-                self.decoder.problem(values.node, say("The file has more than {limit} rules", limit=RULE_LIMIT))
+                self.decoder.problem(values.node, msg("The file has more than {limit} rules", limit=RULE_LIMIT))
                 break
             rule = self._rule(entry, group.name)
             rule.labels = {**labels, **rule.labels}
@@ -156,11 +156,11 @@ class _Reader:
         alert, record = values["alert"], values["record"]
         rule = Rule(alert or record, not record, values["expr"], values.node.line, group=group)
         if alert and record:
-            self.decoder.problem(values.node, say("A rule has either 'alert' or 'record', this one has both"))
+            self.decoder.problem(values.node, msg("A rule has either 'alert' or 'record', this one has both"))
         if not rule.name:
-            self.decoder.problem(values.node, say("A rule has either 'alert' or 'record', this one has neither"))
+            self.decoder.problem(values.node, msg("A rule has either 'alert' or 'record', this one has neither"))
         self._expression(values, rule)
-        rule.wait, rule.keep_firing_for = values["for"], values["keep_firing_for"]
+        rule.for_seconds, rule.keep_firing_for = values["for"], values["keep_firing_for"]
         rule.labels = self._labels(values)
         self._annotations(values, rule)
         if record:
@@ -172,36 +172,36 @@ class _Reader:
     def _expression(self, values: Values, rule: Rule) -> None:
         if not rule.expr:
             self.decoder.problem(
-                values.at("expr"), say("{name} has no expression 'expr'", name=rule.name or "The rule")
+                values.at("expr"), msg("{name} has no expression 'expr'", name=rule.name or "The rule")
             )
             return
         if rule.expr in self.good:
             return
-        reason = expressions.problem(rule.expr, self.release)
+        reason = expressions.find_syntax_error(rule.expr, self.release)
         if reason:
             at = values.values_at.get("expr", values.node)
-            self.decoder.problem(at, say("{name}: {reason}", name=rule.name, reason=reason))
+            self.decoder.problem(at, msg("{name}: {reason}", name=rule.name, reason=reason))
         else:
             self.good.add(rule.expr)
 
     def _recording(self, values: Values, rule: Rule) -> None:
-        for key, given in (("annotations", bool(rule.annotations)), ("for", rule.wait > 0),
+        for key, given in (("annotations", bool(rule.annotations)), ("for", rule.for_seconds > 0),
                            ("keep_firing_for", rule.keep_firing_for > 0)):  # fmt: skip
             if given:
-                self.decoder.problem(values.at(key), say("The recording rule {name} cannot have '{key}'",
+                self.decoder.problem(values.at(key), msg("The recording rule {name} cannot have '{key}'",
                                                          name=rule.name, key=key))  # fmt: skip
         valid = is_label(rule.name, self.release) if self.release.utf8 else _METRIC.fullmatch(rule.name)
         if not valid:
-            self.decoder.problem(values.at("record"), say("{name} is not a metric name", name=rule.name))
+            self.decoder.problem(values.at("record"), msg("{name} is not a metric name", name=rule.name))
         elif self.release.version >= (3, 2) and ("{" in rule.name or "}" in rule.name):
-            self.decoder.problem(values.at("record"), say("{name} has braces: 'record' takes the name of a metric, and"
+            self.decoder.problem(values.at("record"), msg("{name} has braces: 'record' takes the name of a metric, and"
                                                           " 'expr' the selector", name=rule.name))  # fmt: skip
 
     def _annotations(self, values: Values, rule: Rule) -> None:
         annotations = values["annotations"]
         for name, value in (annotations or {}).items():
             if not is_label(name, self.release):
-                self.decoder.problem(annotations.at(name), say("{name} is not a name for an annotation",
+                self.decoder.problem(annotations.at(name), msg("{name} is not a name for an annotation",
                                                                name=name or '""'))  # fmt: skip
             rule.annotations[name] = value
             rule.annotation_lines[name] = annotations.values_at[name].line
@@ -210,17 +210,17 @@ class _Reader:
         labels = values["labels"]
         for name in labels or ():
             if not is_label(name, self.release) or name == "__name__":
-                self.decoder.problem(labels.at(name), say("{name} is not a name for a label", name=name or '""'))
+                self.decoder.problem(labels.at(name), msg("{name} is not a name for a label", name=name or '""'))
         return dict(labels or {})
 
     def _templates(self, values: Values, rule: Rule) -> None:
         for part in ("labels", "annotations"):
             table: Any = values[part]
             for name, template in (table or {}).items():
-                found = templates.problem(template, self.release) if "{{" in template else None
+                found = go_templates.find_syntax_error(template, self.release) if "{{" in template else None
                 if found:
                     reason, offset = found
-                    self.decoder.problem(_place(table.values_at[name], offset), say(
+                    self.decoder.problem(_place(table.values_at[name], offset), msg(
                         "{alert}, {name}: {reason}", alert=rule.name, name=name, reason=reason))  # fmt: skip
 
 

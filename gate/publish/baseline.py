@@ -19,13 +19,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from msgspec import Struct
 
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
+from gate.decode.quantities import format_size
 from gate.model import Commit, Report
 from gate.publish.github import GitHub, GitHubError
 from gate.publish.settings import Settings, at
-from gate.quantities import size
-from gate.report.changes import COMMITS
-from gate.report.document import NotAReport, from_json
+from gate.report.diff import COMMITS
+from gate.report.serialization import InvalidReportError, from_json
 
 ZIP_LIMIT = 32 * 2**20
 """Bytes of an artifact."""
@@ -41,7 +41,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError, OverflowError)
 
 
-class NoBaseline(Exception):
+class BaselineUnavailableError(Exception):
     """There is no report to compare with: why, and what to do about it."""
 
     def __init__(self, why: Message, advice: Message | None = None) -> None:
@@ -50,20 +50,20 @@ class NoBaseline(Exception):
 
 
 def _note(why: Message, advice: Message) -> Message:
-    return say("Nothing was compared with the base branch's last run: {why}. {advice}", why=why, advice=advice)
+    return msg("Nothing was compared with the base branch's last run: {why}. {advice}", why=why, advice=advice)
 
 
-_UPLOAD = say(
+_UPLOAD = msg(
     "The workflow has to run on pushes to that branch, and to upload the folder of the reports with "
     "`actions/upload-artifact` and `if: always()`"
 )
-_EXPIRED = say("Run the workflow on that branch again, or give its upload more `retention-days`")
-_RIGHTS = say("Give the job the right `actions: read`")
-_BY_FILE = say("Name an earlier report.json instead")
-_LATER = say("The next run may find it")
+_EXPIRED = msg("Run the workflow on that branch again, or give its upload more `retention-days`")
+_RIGHTS = msg("Give the job the right `actions: read`")
+_BY_FILE = msg("Name an earlier report.json instead")
+_LATER = msg("The next run may find it")
 
 
-class Wanted(Struct, frozen=True):
+class BaselineQuery(Struct, frozen=True):
     """Which report is looked for: of the same service under the same context, with the most of these items."""
 
     service: str
@@ -71,26 +71,26 @@ class Wanted(Struct, frozen=True):
     items: Collection[str]
 
 
-def found(settings: Settings, wanted: Wanted) -> Report:
+def find_baseline(settings: Settings, wanted: BaselineQuery) -> Report:
     """The report of the base branch's last run that left one; of the last five runs at most. Raises NoBaseline."""
     if not (settings.repository and settings.workflow):
-        raise NoBaseline(say("this is no run of a workflow"), _BY_FILE)
+        raise BaselineUnavailableError(msg("this is no run of a workflow"), _BY_FILE)
     if not settings.token:
-        raise NoBaseline(say("there is no token"), _RIGHTS)
+        raise BaselineUnavailableError(msg("there is no token"), _RIGHTS)
     if not settings.branch:
-        raise NoBaseline(say("the event does not say which branch is the base"), _BY_FILE)
+        raise BaselineUnavailableError(msg("the event does not say which branch is the base"), _BY_FILE)
     github = GitHub(settings, _AT_MOST, optional=True)
-    first: NoBaseline | None = None
+    first: BaselineUnavailableError | None = None
     try:
         for run in _runs(github):
             try:
                 return _of_run(github, run, wanted)
-            except NoBaseline as why:
+            except BaselineUnavailableError as why:
                 first = first or why
     except GitHubError as error:
         if error.status != 404:
-            raise first or NoBaseline(error.message, _RIGHTS if error.rights else _LATER) from error
-    raise first or NoBaseline(say("there is none of {workflow} on {branch}", **_names(settings)))
+            raise first or BaselineUnavailableError(error.message, _RIGHTS if error.rights else _LATER) from error
+    raise first or BaselineUnavailableError(msg("there is none of {workflow} on {branch}", **_names(settings)))
 
 
 def _names(settings: Settings) -> dict[str, str]:
@@ -112,9 +112,9 @@ def _judged_the_branch(run: Any, settings: Settings) -> bool:
     return own and at(run, "event") in _OF_THE_BRANCH and at(run, "conclusion") in ("success", "failure")
 
 
-def _of_run(github: GitHub, run: dict[str, Any], wanted: Wanted) -> Report:
+def _of_run(github: GitHub, run: dict[str, Any], wanted: BaselineQuery) -> Report:
     """The report of one run that is wanted most. Raises NoBaseline; GitHubError where the artifacts can't be listed."""
-    problems: list[NoBaseline] = []
+    problems: list[BaselineUnavailableError] = []
     reports = [
         report
         for artifact in _artifacts(github, run)
@@ -125,8 +125,8 @@ def _of_run(github: GitHub, run: dict[str, Any], wanted: Wanted) -> Report:
         return max(reports, key=lambda report: sum(item.id in wanted.items for item in report.items))
     if problems:
         raise problems[0]
-    raise NoBaseline(
-        say(
+    raise BaselineUnavailableError(
+        msg(
             "the artifacts of the run {url} have no report of {service} under `{context}`",
             url=str(at(run, "html_url") or ""),
             service=wanted.service,
@@ -135,7 +135,7 @@ def _of_run(github: GitHub, run: dict[str, Any], wanted: Wanted) -> Report:
     )
 
 
-def _is(report: Report, run: dict[str, Any], wanted: Wanted) -> bool:
+def _is(report: Report, run: dict[str, Any], wanted: BaselineQuery) -> bool:
     same = (report.service, report.source.context) == (wanted.service, wanted.context)
     return same and report.source.commit == at(run, "head_sha")
 
@@ -147,27 +147,27 @@ def _artifacts(github: GitHub, run: dict[str, Any]) -> list[dict[str, Any]]:
     artifacts = [artifact for artifact in (listed if isinstance(listed, list) else []) if at(artifact, "id")]
     url = str(at(run, "html_url") or "")
     if not artifacts:
-        raise NoBaseline(say("the run {url} has left no artifact", url=url))
+        raise BaselineUnavailableError(msg("the run {url} has left no artifact", url=url))
     kept = [artifact for artifact in artifacts if not at(artifact, "expired")]
     if not kept:
-        raise NoBaseline(say("the artifacts of the run {url} have expired", url=url), _EXPIRED)
+        raise BaselineUnavailableError(msg("the artifacts of the run {url} have expired", url=url), _EXPIRED)
     return sorted(kept, key=lambda artifact: "prodgate" not in str(at(artifact, "name")))[:_ARTIFACTS]
 
 
-def _of_artifact(github: GitHub, artifact: dict[str, Any], problems: list[NoBaseline]) -> list[Report]:
+def _of_artifact(github: GitHub, artifact: dict[str, Any], problems: list[BaselineUnavailableError]) -> list[Report]:
     """The reports in one artifact. What is wrong with it is added to `problems`."""
     name, told = str(at(artifact, "name")), at(artifact, "size_in_bytes")
     try:
         if (isinstance(told, int) and told > ZIP_LIMIT) or len(content := _downloaded(github, artifact)) > ZIP_LIMIT:
-            problems.append(_unread(name, say("it is larger than the limit of {limit}", limit=size(ZIP_LIMIT))))
+            problems.append(_unread(name, msg("it is larger than the limit of {limit}", limit=format_size(ZIP_LIMIT))))
             return []
         return list(_reports(content, name))
     except GitHubError as error:
-        problems.append(NoBaseline(error.message, _advice(error)))
-    except NotAReport as error:
+        problems.append(BaselineUnavailableError(error.message, _advice(error)))
+    except InvalidReportError as error:
         problems.append(_unread(name, str(error)))
     except _BROKEN as error:
-        problems.append(_unread(name, say("it is a broken zip: {why}", why=str(error)[:200] or type(error).__name__)))
+        problems.append(_unread(name, msg("it is a broken zip: {why}", why=str(error)[:200] or type(error).__name__)))
     return []
 
 
@@ -177,8 +177,8 @@ def _advice(error: GitHubError) -> Message:
     return _RIGHTS if error.rights else _LATER
 
 
-def _unread(name: str, why: Message | str) -> NoBaseline:
-    return NoBaseline(say("the artifact {name} can't be read: {why}", name=name, why=why))
+def _unread(name: str, why: Message | str) -> BaselineUnavailableError:
+    return BaselineUnavailableError(msg("the artifact {name} can't be read: {why}", name=name, why=why))
 
 
 def _reports(content: bytes, name: str) -> Iterator[Report]:
@@ -193,46 +193,48 @@ def _reports(content: bytes, name: str) -> Iterator[Report]:
             with archive.open(member) as file:
                 text = file.read(REPORT_LIMIT + 1)
             if len(text) > REPORT_LIMIT:
-                raise zipfile.BadZipFile(f"a report larger than {size(REPORT_LIMIT)}")
+                raise zipfile.BadZipFile(f"a report larger than {format_size(REPORT_LIMIT)}")
             yield from_json(text.decode(), f"{name}: report.json")
 
 
 def _downloaded(github: GitHub, artifact: dict[str, Any]) -> bytes:
     """An artifact's content, from where GitHub says it lies; in a thread, as a slow answer has no end of its own."""
-    url = github.leads_to(f"{github.root}/actions/artifacts/{quote(str(at(artifact, 'id')))}/zip")
+    url = github.redirect_target(f"{github.root}/actions/artifacts/{quote(str(at(artifact, 'id')))}/zip")
     if urlsplit(url).scheme not in {"https", urlsplit(github.settings.api_url).scheme}:
-        raise GitHubError(say("GitHub does not say where the artifact {name} lies", name=str(at(artifact, "name"))))
+        raise GitHubError(msg("GitHub does not say where the artifact {name} lies", name=str(at(artifact, "name"))))
     box: list[bytes | GitHubError] = []
     there = threading.Event()
 
     def get() -> None:
-        box.append(_got(url, _AT_MOST))
+        box.append(_download(url, _AT_MOST))
         there.set()
 
     threading.Thread(target=get, daemon=True).start()
     if not github.share.wait(_AT_MOST, there):
-        raise _lost(url, say("it took too long"))
+        raise _download_error(url, msg("it took too long"))
     if isinstance(box[0], GitHubError):
         raise box[0]
     return box[0]
 
 
-def _got(url: str, timeout: float) -> bytes | GitHubError:
+def _download(url: str, timeout: float) -> bytes | GitHubError:
     """What an address answers, asked without the token: it is another server's, and has its own right in itself."""
     import requests
 
     try:
         with requests.Session() as session:
-            session.auth = _unchanged  # else `.netrc` would be asked
-            with session.get(url, stream=True, allow_redirects=False, timeout=timeout) as answer:
-                if answer.status_code != 200:
-                    return _lost(url, say("it answered with {status}", status=answer.status_code), answer.status_code)
-                return _beginning(answer.iter_content(64 * 1024))
+            session.auth = _no_auth  # else `.netrc` would be asked
+            with session.get(url, stream=True, allow_redirects=False, timeout=timeout) as response:
+                if response.status_code != 200:
+                    return _download_error(
+                        url, msg("it answered with {status}", status=response.status_code), response.status_code
+                    )
+                return _beginning(response.iter_content(64 * 1024))
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the verdict stands
-        return _lost(url, type(error).__name__)
+        return _download_error(url, type(error).__name__)
 
 
-def _unchanged(request: Any) -> Any:
+def _no_auth(request: Any) -> Any:
     return request
 
 
@@ -246,10 +248,10 @@ def _beginning(chunks: Iterator[bytes]) -> bytes:
     return bytes(content)
 
 
-def _lost(url: str, why: Message | str, status: int = 0) -> GitHubError:
+def _download_error(url: str, why: Message | str, status: int = 0) -> GitHubError:
     """The address itself is a secret: whoever has it may read the artifact."""
     return GitHubError(
-        say("the artifact could not be had from {host}: {why}", host=str(urlsplit(url).hostname), why=why),
+        msg("the artifact could not be had from {host}: {why}", host=str(urlsplit(url).hostname), why=why),
         status=status,
     )
 

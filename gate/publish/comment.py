@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
 from gate.model import Decision, Report
 from gate.publish import status
-from gate.publish.github import GitHub, GitHubError, missing_rights, strange
+from gate.publish.github import GitHub, GitHubError, permission_message, unexpected_response_error
 from gate.publish.settings import Notice, Settings, at
 from gate.render import comment as page
-from gate.report.memory import Memory, pack, remember, since, unpack
+from gate.report.snapshot import Snapshot, decode, diff_since, encode, take_snapshot
 
 _MEMORY = 16_384
 """Characters that are spent on remembering a report."""
@@ -33,16 +33,16 @@ _ACTIONS = "github-actions[bot]"
 """Who a workflow's own token stands for."""
 _AT_MOST = 20.0
 """Seconds for all requests of a comment."""
-_NOT_MADE = say("The comment on the pull request was not made")
+_NOT_MADE = msg("The comment on the pull request was not made")
 
 
-class Ours(Struct, frozen=True):
+class GateComment(Struct, frozen=True):
     """A comment that an earlier run of this gate made."""
 
     id: int
     run: tuple[int, int]
     said: str
-    memory: Memory | None
+    memory: Snapshot | None
     body: str
 
 
@@ -51,28 +51,28 @@ def publish(report: Report, settings: Settings) -> list[Notice]:
     if settings.comment == "off" or settings.pull is None or not settings.repository:
         return []
     if not settings.token:
-        return [Notice(missing_rights(_NOT_MADE, GitHubError(say("there is no token"))))]
+        return [Notice(permission_message(_NOT_MADE, GitHubError(msg("there is no token"))))]
     try:
         return _published(GitHub(settings, _AT_MOST, optional=True), report)
     except GitHubError as error:
         text = (
-            missing_rights(_NOT_MADE, error)
+            permission_message(_NOT_MADE, error)
             if error.rights
-            else say("{what}: {why}", what=_NOT_MADE, why=error.message)
+            else msg("{what}: {why}", what=_NOT_MADE, why=error.message)
         )
         return [Notice(text)]
 
 
 def _published(github: GitHub, report: Report) -> list[Notice]:
     settings = github.settings
-    before = _sole(github, _login(github))
+    before = _deduplicate(github, _login(github))
     if before is None:
         return _first(github, report)
     if before.run > settings.run:
         return [Notice(_newer(before.run), "notice")]
     if _wanted(report, before, settings):
-        return _updated(github, before, written(report, settings, before.memory))
-    return _updated(github, before, _passed_on(before, settings.run))
+        return _updated(github, before, comment_body(report, settings, before.memory))
+    return _updated(github, before, _rebrand(before, settings.run))
 
 
 def _first(github: GitHub, report: Report) -> list[Notice]:
@@ -83,7 +83,7 @@ def _first(github: GitHub, report: Report) -> list[Notice]:
             return []
         if (run := _last_run(github)) > settings.run:
             return [Notice(_newer(run), "notice")]
-    _sole(github, _made(github, written(report, settings, None)))
+    _deduplicate(github, _made(github, comment_body(report, settings, None)))
     return []
 
 
@@ -91,7 +91,7 @@ def _last_run(github: GitHub) -> tuple[int, int]:
     """The newest run that has set our status on the pull request; (0, 0) where that is not to be seen."""
     path = f"{github.root}/pulls/{github.settings.pull}"
     try:
-        last = status.latest(github, str(at(github.get(path), "head", "sha")))
+        last = status.latest_status(github, str(at(github.get(path), "head", "sha")))
     except GitHubError as error:
         if error.rights:
             return 0, 0
@@ -100,35 +100,35 @@ def _last_run(github: GitHub) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _passed_on(before: Ours, run: tuple[int, int]) -> str:
+def _rebrand(before: GateComment, run: tuple[int, int]) -> str:
     """The comment as it is, in the name of a newer run that has nothing to add: an older one must not overwrite it."""
     return before.body.replace(f" {before.run[0]}.{before.run[1]} ", f" {run[0]}.{run[1]} ", 1)
 
 
 def _newer(run: tuple[int, int]) -> Message:
-    return say(
+    return msg(
         "The comment on the pull request is that of a newer run ({run}), and stays as it is", run=f"{run[0]}.{run[1]}"
     )
 
 
-def _updated(github: GitHub, before: Ours, text: str) -> list[Notice]:
+def _updated(github: GitHub, before: GateComment, text: str) -> list[Notice]:
     """Looks once more, right before writing, whether a newer run was faster."""
     path = f"{github.root}/issues/comments/{before.id}"
-    now = _ours(github.get(path), github.settings)
+    now = _parse_comment(github.get(path), github.settings)
     if now and now.run > github.settings.run:
         return [Notice(_newer(now.run), "notice")]
     github.patch(path, {"body": text})
     return []
 
 
-def _wanted(report: Report, before: Ours, settings: Settings) -> bool:
+def _wanted(report: Report, before: GateComment, settings: Settings) -> bool:
     """Whether the mode wants the comment to be written anew."""
     if settings.comment == "changes" and before.memory is not None:
-        return bool(since(before.memory, report)) or _said(report) != before.said
+        return bool(diff_since(before.memory, report)) or _fingerprint(report) != before.said
     return True
 
 
-def _said(report: Report) -> str:
+def _fingerprint(report: Report) -> str:
     """A fingerprint of what a comment says of a verdict: how long something took makes no difference."""
     verdict = report.verdict
     told = [verdict.decision.value, *(str(reason.message) for reason in (*verdict.reasons, *verdict.reservations))]
@@ -136,19 +136,20 @@ def _said(report: Report) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def written(report: Report, settings: Settings, memory: Memory | None) -> str:
+def comment_body(report: Report, settings: Settings, memory: Snapshot | None) -> str:
     """The text of the comment, its hidden mark first; nothing in it is secret."""
-    mark = mark_of(report, settings)
-    changed = since(memory, report) if memory else None
+    mark = hidden_marker(report, settings)
+    changed = diff_since(memory, report) if memory else None
     room = page.LIMIT - len(mark) - 1
     body = page.render(report, report.language, changes=changed, limit=room, link=settings.run_url)
-    return f"{mark}\n{settings.secrets.hide(body)}"[: page.LIMIT]
+    return f"{mark}\n{settings.secrets.redact(body)}"[: page.LIMIT]
 
 
-def mark_of(report: Report, settings: Settings) -> str:
+def hidden_marker(report: Report, settings: Settings) -> str:
     """The hidden line."""
     run = ".".join(map(str, settings.run))
-    return f"<!-- prodgate {_name(settings.context)} {run} {_said(report)} {pack(remember(report), _MEMORY)} -->"
+    snapshot = encode(take_snapshot(report), _MEMORY)
+    return f"<!-- prodgate {_name(settings.context)} {run} {_fingerprint(report)} {snapshot} -->"
 
 
 def _name(context: str) -> str:
@@ -156,10 +157,10 @@ def _name(context: str) -> str:
     return quote(context, safe="/").replace("-", "%2D")
 
 
-def _sole(github: GitHub, login: str) -> Ours | None:
+def _deduplicate(github: GitHub, login: str) -> GateComment | None:
     """Our comment: the newest run's where two runs at once made several, of which the others are removed."""
     path = f"{github.root}/issues/{github.settings.pull}/comments"
-    ours = [_ours(one, github.settings) for one in github.pages(path) if at(one, "user", "login") == login]
+    ours = [_parse_comment(one, github.settings) for one in github.paginate(path) if at(one, "user", "login") == login]
     found = [one for one in ours if one]
     if not found:
         return None
@@ -170,7 +171,7 @@ def _sole(github: GitHub, login: str) -> Ours | None:
     return newest
 
 
-def _removed(github: GitHub, ours: Ours) -> None:
+def _removed(github: GitHub, ours: GateComment) -> None:
     try:
         github.delete(f"{github.root}/issues/comments/{ours.id}")
     except GitHubError as error:
@@ -192,7 +193,7 @@ def _setter(github: GitHub) -> str:
     """Who has set this run's status; empty where it has none."""
     settings = github.settings
     try:
-        last = status.latest(github, settings.commit) if settings.status and settings.run_url else None
+        last = status.latest_status(github, settings.commit) if settings.status and settings.run_url else None
     except GitHubError as error:
         if error.rights:
             return ""
@@ -200,29 +201,29 @@ def _setter(github: GitHub) -> str:
     return str(at(last, "creator", "login") or "") if at(last, "target_url") == settings.run_url else ""
 
 
-def _text(path: str, answer: dict[str, Any], *keys: str) -> str:
+def _text(path: str, response: dict[str, Any], *keys: str) -> str:
     """A text that stands in an answer. Raises GitHubError where it does not."""
-    found = at(answer, *keys)
+    found = at(response, *keys)
     if not isinstance(found, str) or not found:
-        raise strange("GET", path)
+        raise unexpected_response_error("GET", path)
     return found
 
 
-def _ours(comment: dict[str, Any], settings: Settings) -> Ours | None:
+def _parse_comment(comment: dict[str, Any], settings: Settings) -> GateComment | None:
     """What the mark of a comment says, where it is this gate's."""
     number, body = comment.get("id"), str(comment.get("body") or "")
     found = _MARK.fullmatch(body.partition("\n")[0].strip())
     if not found or found[1].lower() != _name(settings.context).lower() or type(number) is not int:
         return None
-    return Ours(number, (int(found[2]), int(found[3])), found[4], unpack(found[5]), body)
+    return GateComment(number, (int(found[2]), int(found[3])), found[4], decode(found[5]), body)
 
 
 def _made(github: GitHub, text: str) -> str:
     """Makes the comment. Returns by whom it is."""
     path = f"{github.root}/issues/{github.settings.pull}/comments"
-    made = github.post(path, {"body": text}, lambda: _last_like(github.pages(path), text))
+    made = github.post(path, {"body": text}, lambda: _find_identical(github.paginate(path), text))
     return _text(path, made, "user", "login")
 
 
-def _last_like(comments: Iterable[Any], text: str) -> Any:
+def _find_identical(comments: Iterable[Any], text: str) -> Any:
     return next((one for one in comments if one.get("body") == text), None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from gate.model import Report
 from gate.verdict import exit_code
 
-UNDECIDED = {"verdict": "", "go": "false"}
+NO_VERDICT = {"verdict": "", "go": "false"}
 """What a later step reads where the gate could not run at all."""
 _FILES = {"report": "md", "junit": "junit", "json": "json"}
 
@@ -39,7 +39,7 @@ def write(values: Mapping[str, str], environment: Mapping[str, str] = os.environ
     _append(environment.get("GITHUB_OUTPUT"), values)
 
 
-def keep(values: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> None:
+def save_state(values: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> None:
     """Keeps values for the action's post step, likewise."""
     _append(environment.get("GITHUB_STATE"), values)
 
@@ -47,10 +47,10 @@ def keep(values: Mapping[str, str], environment: Mapping[str, str] = os.environ)
 def _append(path: str | None, values: Mapping[str, str]) -> None:
     if path:
         with open(path, "a", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write("".join(entry(name, value) for name, value in values.items()))
+            file.write("".join(format_output_entry(name, value) for name, value in values.items()))
 
 
-def entry(name: str, value: str) -> str:
+def format_output_entry(name: str, value: str) -> str:
     """One output. Its end mark is random, so that no value can hold it and add an output of its own."""
     mark = f"prodgate-{secrets.token_hex(16)}"
     return f"{name}<<{mark}\n{value}\n{mark}\n"

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from gate.messages import Message
-from gate.publish.budget import Budget
-from gate.report.source import event, judged_commit
-from gate.secrets import Secrets
-from gate.secrets import known as known_secrets
+from gate.core.messages import Message
+from gate.publish.time_budget import TimeBudget
+from gate.redaction.secrets import Redactor
+from gate.redaction.secrets import default_redactor as known_secrets
+from gate.report.provenance import event_payload, judged_commit
 
 CONTEXT = "prodgate"
 MODES = ("always", "changes", "problems", "off")
@@ -30,15 +30,15 @@ class Notice(Struct, frozen=True):
 
     message: Message
     level: Literal["notice", "warning", "error"] = "warning"
-    untold: bool = False
+    not_published: bool = False
 
 
-class Patience(Struct, frozen=True):
+class RetryPolicy(Struct, frozen=True):
     """How long GitHub is waited for, in seconds: at a request, the first pause, between writes."""
 
-    request: float = 15.0
-    pause: float = 1.0
-    between_writes: float = 1.0
+    timeout: float = 15.0
+    initial_delay: float = 1.0
+    write_interval: float = 1.0
 
 
 class Settings(Struct, frozen=True):
@@ -63,21 +63,21 @@ class Settings(Struct, frozen=True):
     context: str = CONTEXT
     status: bool = False
     comment: Mode = "off"
-    patience: Patience = Patience()
-    budget: Budget = field(default_factory=Budget)
-    secrets: Secrets = field(default_factory=Secrets)
+    retry_policy: RetryPolicy = RetryPolicy()
+    budget: TimeBudget = field(default_factory=TimeBudget)
+    secrets: Redactor = field(default_factory=Redactor)
 
     def __repr__(self) -> str:
         """What may be shown: not the token."""
         return f"Settings({self.repository!r}, {self.commit!r}, {self.context!r})"
 
     @property
-    def wished(self) -> bool:
+    def enabled(self) -> bool:
         """Whether anything is to be published."""
         return self.status or self.comment != "off"
 
 
-def settings(
+def publish_settings(
     environment: Mapping[str, str] | None = None,
     *,
     status: bool = False,
@@ -86,11 +86,11 @@ def settings(
 ) -> Settings:
     """The settings of a run. `branch` is where the commit is to go, or stands; `pull` is None where there is none."""
     known = os.environ if environment is None else environment
-    payload, repository = event(known), known.get("GITHUB_REPOSITORY", "")
+    payload, repository = event_payload(known), known.get("GITHUB_REPOSITORY", "")
     run = (_number(known.get("GITHUB_RUN_ID")), _number(known.get("GITHUB_RUN_ATTEMPT")) or 1)
     server = known.get("GITHUB_SERVER_URL") or "https://github.com"
     token = token_of(known)
-    secrets = known_secrets() if environment is None else Secrets.from_environment(known)
+    secrets = known_secrets() if environment is None else Redactor.from_environment(known)
     secrets.add(token)
     return Settings(
         token=token,

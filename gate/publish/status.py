@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gate.language import language
-from gate.messages import Message, say
+from gate.core.messages import Message, msg
+from gate.i18n.language import language
 from gate.model import Decision, Report
-from gate.publish.github import GitHub, GitHubError, missing_rights, strange
+from gate.publish.github import GitHub, GitHubError, permission_message, unexpected_response_error
 from gate.publish.settings import Notice, Settings
-from gate.render import _view, markdown
+from gate.render import escape_markdown, presenter
 
 LONGEST = 140
 """Characters of a description; GitHub refuses a longer one, and those of more than three bytes."""
@@ -29,17 +29,17 @@ _LEFT = {
 """What a leftover `pending` becomes, by what the main step has kept of its end."""
 
 
-def pending(settings: Settings) -> list[Notice]:
+def set_pending(settings: Settings) -> list[Notice]:
     """Says that the gate is at work."""
     return _told(settings, "pending", "prodgate: running", _FIRST)
 
 
-def finished(report: Report, settings: Settings) -> list[Notice]:
+def set_verdict(report: Report, settings: Settings) -> list[Notice]:
     """Says the verdict."""
     return _told(settings, state(report), description(report))
 
 
-def broken(settings: Settings, why: str) -> list[Notice]:
+def set_error(settings: Settings, why: str) -> list[Notice]:
     """Says that there is no verdict, because the checklist is wrong or the gate broke."""
     return _told(settings, "error", why)
 
@@ -51,7 +51,7 @@ def end(report: Report | None) -> str:
     return report.ended if report.ended in ("cancelled", "broken") else report.verdict.decision.value
 
 
-def leftover(settings: Settings, ended: str = "") -> list[Notice]:
+def fix_stale_pending(settings: Settings, ended: str = "") -> list[Notice]:
     """Turns a `pending` of this very run into an `error`, with how it `ended`. Another run's stays as it is.
 
     Never into a success, whatever the main step has kept: the code under test may have written that.
@@ -61,13 +61,13 @@ def leftover(settings: Settings, ended: str = "") -> list[Notice]:
         return []
     try:
         github = GitHub(settings)
-        last = latest(github, settings.commit)
+        last = latest_status(github, settings.commit)
         if last is None or last.get("state") != "pending" or last.get("target_url") != (settings.run_url or None):
             return []
         _post(github, "error", why)
     except GitHubError as error:
-        return [Notice(_failure(error), "warning", untold=not error.rights)]
-    return [Notice(say("The status was still pending, and is an error now. {why}", why=why), "notice")]
+        return [Notice(_failure(error), "warning", not_published=not error.rights)]
+    return [Notice(msg("The status was still pending, and is an error now. {why}", why=why), "notice")]
 
 
 def state(report: Report) -> str:
@@ -80,27 +80,27 @@ def state(report: Report) -> str:
 def description(report: Report) -> str:
     """The most useful thing, in at most 140 characters: `NO-GO: database drill not noticed; 2 more`."""
     words = language(report.language)
-    head = words.message(_view.DECISIONS[report.verdict.decision])
+    head = words.message(presenter.DECISIONS[report.verdict.decision])
     if report.ended in ("cancelled", "broken"):
-        return fitted(words.message(_view.ENDINGS[report.ended]))
+        return truncate_description(words.message(presenter.ENDINGS[report.ended]))
     reasons = report.verdict.reasons
     if not reasons:
-        return fitted(f"{head}: {words.message(_passed(report))}")
+        return truncate_description(f"{head}: {words.message(_passed(report))}")
     more = words("; {count} more", count=len(reasons) - 1) if len(reasons) > 1 else ""
-    return fitted(f"{head}: {words.message(reasons[0].message)}", more)
+    return truncate_description(f"{head}: {words.message(reasons[0].message)}", more)
 
 
 def _passed(report: Report) -> Message:
     counts, verdict = report.counts, report.verdict
-    passed = say("{passed} of {total} passed", passed=counts.passed, total=counts.total)
+    passed = msg("{passed} of {total} passed", passed=counts.passed, total=counts.total)
     if verdict.until is not None:
-        return say("{passed}; becomes NO-GO on {day}", passed=passed, day=verdict.until.isoformat())
+        return msg("{passed}; becomes NO-GO on {day}", passed=passed, day=verdict.until.isoformat())
     if verdict.reservations:
-        return say("{passed}; first reservation: {why}", passed=passed, why=verdict.reservations[0].message)
+        return msg("{passed}; first reservation: {why}", passed=passed, why=verdict.reservations[0].message)
     return passed
 
 
-def fitted(text: str, end: str = "") -> str:
+def truncate_description(text: str, end: str = "") -> str:
     """One line of at most 140 characters, none of which takes four bytes; `end` is never cut."""
     line, end = _plain(text), _plain(end)
     room = LONGEST - len(end)
@@ -108,7 +108,7 @@ def fitted(text: str, end: str = "") -> str:
 
 
 def _plain(text: str) -> str:
-    line = " ".join(markdown.visible(text).split()) if text.strip() else ""
+    line = " ".join(escape_markdown.replace_controls(text).split()) if text.strip() else ""
     line = f" {line}" if text.startswith(" ") else line
     return "".join(character if ord(character) <= 0xFFFF else "\N{REPLACEMENT CHARACTER}" for character in line)
 
@@ -118,44 +118,46 @@ def _told(settings: Settings, state: str, text: str, at_most: float | None = Non
     if not settings.status:
         return []
     if not (settings.repository and settings.commit):
-        nowhere = say("it is not known which commit of which repository is judged")
-        return [Notice(say("{what}: {why}", what=_NOT_SET, why=nowhere), "error", untold=True)]
+        nowhere = msg("it is not known which commit of which repository is judged")
+        return [Notice(msg("{what}: {why}", what=_NOT_SET, why=nowhere), "error", not_published=True)]
     if not settings.token:
-        return [Notice(missing_rights(_NOT_SET, GitHubError(say("there is no token"))))]
+        return [Notice(permission_message(_NOT_SET, GitHubError(msg("there is no token"))))]
     try:
-        _post(GitHub(settings, at_most), state, settings.secrets.hide(text))
+        _post(GitHub(settings, at_most), state, settings.secrets.redact(text))
     except GitHubError as error:
-        return [Notice(_failure(error), "warning" if error.rights else "error", untold=not error.rights)]
+        return [Notice(_failure(error), "warning" if error.rights else "error", not_published=not error.rights)]
     return []
 
 
-_NOT_SET = say("The commit status was not set")
+_NOT_SET = msg("The commit status was not set")
 
 
 def _failure(error: GitHubError) -> Message:
-    return missing_rights(_NOT_SET, error) if error.rights else say("{what}: {why}", what=_NOT_SET, why=error.message)
+    return (
+        permission_message(_NOT_SET, error) if error.rights else msg("{what}: {why}", what=_NOT_SET, why=error.message)
+    )
 
 
 def _post(github: GitHub, state: str, text: str) -> None:
     settings = github.settings
-    body = {"state": state, "context": settings.context, "description": fitted(text)}
+    body = {"state": state, "context": settings.context, "description": truncate_description(text)}
     if settings.run_url:
         body["target_url"] = settings.run_url
 
     def done() -> Any:
-        last = latest(github, settings.commit)
+        last = latest_status(github, settings.commit)
         return last if last and all(last.get(name) == value for name, value in body.items()) else None
 
     path = f"{github.root}/statuses/{settings.commit}"
     made = github.post(path, body, done)
     if any(made.get(name) != body[name] for name in ("state", "context", "description")):
-        raise strange("POST", path)
+        raise unexpected_response_error("POST", path)
 
 
-def latest(github: GitHub, commit: str) -> dict[str, Any] | None:
+def latest_status(github: GitHub, commit: str) -> dict[str, Any] | None:
     """The newest status of our context on a commit: GitHub lists them newest first."""
     context = github.settings.context.lower()
-    for status in github.pages(f"{github.root}/commits/{commit}/statuses"):
+    for status in github.paginate(f"{github.root}/commits/{commit}/statuses"):
         if str(status.get("context", "")).lower() == context:
             return status
     return None

@@ -1,5 +1,9 @@
 """The formats: one module each, with `render(report, language) -> str`. A format never changes a verdict."""
 
-from gate.registry import Registry
+from gate.core.plugins import Registry
 
-FORMATS = Registry("gate.render", word="format", apart=frozenset({"beside", "folder", "markdown"}))
+FORMATS = Registry(
+    "gate.render",
+    excluded=frozenset({"escape_markdown", "formats", "output_folder", "presenter", "worker"}),
+    modules={"md": "gate.render.markdown_report"},
+)

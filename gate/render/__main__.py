@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import gate
-from gate.language import LANGUAGES
+from gate.i18n.language import LANGUAGES
 from gate.model import Decision, Report, Verdict
 from gate.render import FORMATS
 
@@ -16,8 +16,8 @@ def main() -> None:
     verdict = Verdict(decision=Decision.NO_GO)
     report = Report(gate=gate.__version__, service="", environment="", started=now, finished=now, verdict=verdict)
     for language in LANGUAGES:
-        for name in FORMATS.names():
-            FORMATS.module(name).render(report, language)
+        for name in FORMATS.kinds():
+            FORMATS.import_module(name).render(report, language)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from html import escape
 
 from msgspec import Struct
 
-from gate.language import Language
-from gate.model import Curve, Moment, Timeline
-from gate.render import _view
-from gate.render.markdown import visible
+from gate.i18n.language import Language
+from gate.model import MetricSeries, Timeline, TimelineEvent
+from gate.render import presenter
+from gate.render.escape_markdown import replace_controls
 
 WIDTH = 960
 _LEFT, _RIGHT = 16, 896
@@ -37,7 +37,7 @@ class _Scale(Struct, frozen=True):
 
 def svg(timeline: Timeline, title: str, words: Language) -> str:
     """The picture; its words for those who do not see it are in its title, and in the table beneath it."""
-    moments = _view.moments(timeline, _MOMENTS)
+    moments = presenter.moments(timeline, _MOMENTS)
     curves = [curve for curve in timeline.curves if _finite(curve)][:_CURVES]
     scale = _scale(moments, curves)
     lanes = _lanes(moments, scale, words)
@@ -60,17 +60,17 @@ def svg(timeline: Timeline, title: str, words: Language) -> str:
 
 
 def _safe(text: str, limit: int) -> str:
-    line = visible(text).replace("\n", " ")
+    line = replace_controls(text).replace("\n", " ")
     return escape(line if len(line) <= limit else line[: limit - 1] + "…")
 
 
-def _finite(curve: Curve) -> list[tuple[float, float]]:
+def _finite(curve: MetricSeries) -> list[tuple[float, float]]:
     found = [(at, value) for at, value in curve.points if math.isfinite(at) and math.isfinite(value)]
     step = -(-len(found) // _POINTS) or 1
     return found[::step]
 
 
-def _scale(moments: Sequence[Moment], curves: Sequence[Curve]) -> _Scale:
+def _scale(moments: Sequence[TimelineEvent], curves: Sequence[MetricSeries]) -> _Scale:
     """From the first to the last moment, with a little air: curves are cut to what happened."""
     times = [moment.at for moment in moments] or [at for curve in curves for at, _ in _finite(curve)] or [0.0]
     first, last = min(0.0, *times), max(1.0, *times)
@@ -78,12 +78,12 @@ def _scale(moments: Sequence[Moment], curves: Sequence[Curve]) -> _Scale:
     return _Scale(first - air, last + air)
 
 
-def _label(moment: Moment, words: Language) -> str:
+def _label(moment: TimelineEvent, words: Language) -> str:
     """Without the marks of code, which a drawing has no other letters for."""
     return f"{words.seconds(moment.at)}  {words.message(moment.what).replace('`', '')}"[:_LABEL]
 
 
-def _lanes(moments: Sequence[Moment], scale: _Scale, words: Language) -> list[int]:
+def _lanes(moments: Sequence[TimelineEvent], scale: _Scale, words: Language) -> list[int]:
     """A lane for each label, as low as may be, so that no label lies on another, or under the line of a mark."""
     placed: list[tuple[int, float, tuple[float, float]]] = []
     for moment in reversed(moments):
@@ -106,13 +106,13 @@ def _crosses(
     return other_span[0] < at < other_span[1]
 
 
-def _span(moment: Moment, scale: _Scale, words: Language) -> tuple[float, float]:
+def _span(moment: TimelineEvent, scale: _Scale, words: Language) -> tuple[float, float]:
     width = len(_label(moment, words)) * _LETTER + 18
     at = scale(moment.at)
     return (at - width, at + 6) if at + width > WIDTH else (at, at + width)
 
 
-def _band(moments: Sequence[Moment], scale: _Scale, axis: int, height: int) -> Iterator[str]:
+def _band(moments: Sequence[TimelineEvent], scale: _Scale, axis: int, height: int) -> Iterator[str]:
     """Where the fault was in: from 0 until it was taken back."""
     if not moments:
         return
@@ -135,7 +135,7 @@ def _axis(scale: _Scale, axis: int, height: int, words: Language) -> Iterator[st
         tick += step
 
 
-def _mark(moment: Moment, lane: int, scale: _Scale, axis: int, words: Language) -> Iterator[str]:
+def _mark(moment: TimelineEvent, lane: int, scale: _Scale, axis: int, words: Language) -> Iterator[str]:
     at = scale(moment.at)
     y = axis - 14 - lane * _LANE
     kind = moment.kind if moment.kind in _KINDS else "other"
@@ -147,7 +147,7 @@ def _mark(moment: Moment, lane: int, scale: _Scale, axis: int, words: Language) 
     yield f'<text {text} y="{y + 4}">{_safe(_label(moment, words), _LABEL)}</text></g>'
 
 
-def _drawn(curve: Curve, number: int, scale: _Scale, axis: int, words: Language) -> Iterator[str]:
+def _drawn(curve: MetricSeries, number: int, scale: _Scale, axis: int, words: Language) -> Iterator[str]:
     """One metric's course, as steps: a sample holds until the next one."""
     points = _finite(curve)
     top = axis + 56 + number * (_CURVE + 30)

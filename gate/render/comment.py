@@ -9,11 +9,11 @@ import re
 
 from markupsafe import Markup
 
-from gate.language import language
+from gate.i18n.language import language
 from gate.model import Report
-from gate.render._templates import markdown_page
-from gate.render.summary import fitted
-from gate.report.memory import Since
+from gate.render._jinja import markdown_page
+from gate.render.summary import fit_blocks
+from gate.report.snapshot import SnapshotDiff
 
 LIMIT = 65_536
 """Characters of a comment. Bytes are counted here: there are never fewer of them."""
@@ -21,7 +21,9 @@ _CUT = Markup("\x1e")
 _LINK = re.compile(r"https?://[\w.:-]+(?:/[\w.-]+)*", re.ASCII)
 
 
-def render(report: Report, code: str, *, changes: Since | None = None, limit: int = LIMIT, link: str = "") -> str:
+def render(
+    report: Report, code: str, *, changes: SnapshotDiff | None = None, limit: int = LIMIT, link: str = ""
+) -> str:
     """The comment in at most `limit` bytes. `changes` is what changed since the last run, where that is known."""
     words = language(code)
     url = link or report.source.url
@@ -29,8 +31,8 @@ def render(report: Report, code: str, *, changes: Since | None = None, limit: in
         "comment.md.j2",
         report,
         words,
-        changes=changes or Since(),
+        changes=changes or SnapshotDiff(),
         link=Markup(url) if _LINK.fullmatch(url) else "",  # noqa: S704 - of harmless characters only
         cut=_CUT,
     )
-    return fitted([block.strip("\n") for block in text.split(_CUT)], words, limit)
+    return fit_blocks([block.strip("\n") for block in text.split(_CUT)], words, limit)

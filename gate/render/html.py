@@ -12,12 +12,12 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from gate.language import Language, language
+from gate.i18n.language import Language, language
 from gate.model import ItemResult, Report
-from gate.render import _view
-from gate.render._templates import FOLDER, environment, rich, said
+from gate.render import presenter
+from gate.render._jinja import FOLDER, environment, localize, render_inline_code
 from gate.render._timeline import svg
-from gate.render.markdown import visible
+from gate.render.escape_markdown import replace_controls
 
 _LINK = re.compile(r"https?://[^\s\"'<>\\]+")
 _FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.@+/-]*")
@@ -35,7 +35,7 @@ def render(report: Report, code: str) -> str:
             style=Markup(style),  # noqa: S704 - our own files
             script_text=Markup(script),  # noqa: S704
             policy=_policy(style, script),
-            drills=[item for item in _view.drills(report) if item.outcome.timeline],
+            drills=[item for item in presenter.drills(report) if item.outcome.timeline],
             picture=partial(_picture, words),
             **_parts(report),
         )
@@ -45,7 +45,7 @@ def render(report: Report, code: str) -> str:
 @cache
 def _environment(words: Language) -> Environment:
     made = environment(words, escaped)
-    made.filters["rich"] = lambda value: Markup(rich(said(value, words), outside=escaped, code=_code))  # noqa: S704
+    made.filters["rich"] = lambda value: Markup(render_inline_code(localize(value, words), outside=escaped, code=_code))  # noqa: S704
     made.filters["link"] = lambda url: url if _LINK.fullmatch(url) else ""
     made.filters["file"] = lambda path: path if _FILE.fullmatch(path) else ""
     return made
@@ -67,7 +67,7 @@ def _parts(report: Report) -> dict[str, Any]:
 
 def escaped(text: str) -> str:
     """A text for HTML, in an element or in a quoted attribute."""
-    return html.escape(visible(text))
+    return html.escape(replace_controls(text))
 
 
 def _code(text: str) -> str:

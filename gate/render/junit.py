@@ -10,9 +10,9 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from gate.language import Language, language
+from gate.i18n.language import Language, language
 from gate.model import Decision, ItemResult, Report, SectionResult, Status
-from gate.render._view import DECISIONS, main_reason, until, waivers
+from gate.render.presenter import DECISIONS, expiry_note, main_reason, waivers
 
 if TYPE_CHECKING:
     from junit_xml import TestCase, TestSuite
@@ -103,38 +103,38 @@ def _detail(item: ItemResult, words: Language) -> str:
     if item.outcome.advice:
         parts.append(words.message(item.outcome.advice))
     parts += [str(place) for place in item.outcome.evidence.locations]
-    if item.outcome.evidence.reproduce:
-        parts.append("$ " + item.outcome.evidence.reproduce)
+    if item.outcome.evidence.reproduce_command:
+        parts.append("$ " + item.outcome.evidence.reproduce_command)
     return "\n".join(parts)
 
 
 def _output(item: ItemResult, words: Language) -> str:
     evidence = item.outcome.evidence
     lines = [item.title, f"{item.status.value.upper()}: {words.message(item.outcome.message)}"]
-    if evidence.asked:
-        lines.append(words("Asked: {asked}", asked=evidence.asked))
+    if evidence.request:
+        lines.append(words("Asked: {asked}", asked=evidence.request))
     if evidence.started:
         lines.append(
             words(
                 "On {when}, for {duration}, tries: {tries}",
                 when=words.moment(evidence.started),
                 duration=words.duration(evidence.duration),
-                tries=evidence.tries,
+                tries=evidence.attempts,
             )
         )
     for row in item.outcome.rows:
         lines.append(f"{row.status.value.upper()} {words.message(row.title)}: {words.message(row.message)}")
     lines += [f"{place}: {place.text}" for place in evidence.locations]
-    if evidence.reproduce:
-        lines.append("$ " + evidence.reproduce)
-    return "\n".join([*lines, evidence.answer])
+    if evidence.reproduce_command:
+        lines.append("$ " + evidence.reproduce_command)
+    return "\n".join([*lines, evidence.response])
 
 
 def _verdict_suite(report: Report, words: Language) -> TestSuite:
     from junit_xml import TestCase, TestSuite
 
-    took = max((report.finished - report.started).total_seconds(), _NEVER_NOTHING)
-    case = TestCase("verdict", classname="verdict", elapsed_sec=took, stdout=clean(_verdict_text(report, words)))
+    duration = max((report.finished - report.started).total_seconds(), _NEVER_NOTHING)
+    case = TestCase("verdict", classname="verdict", elapsed_sec=duration, stdout=clean(_verdict_text(report, words)))
     if report.verdict.decision is Decision.NO_GO:
         reasons = "\n".join(words.message(reason.message) for reason in report.verdict.reasons)
         message = clean(f"NO-GO: {words.message(main_reason(report))}", _MESSAGE_LIMIT)
@@ -147,7 +147,7 @@ def _verdict_suite(report: Report, words: Language) -> TestSuite:
 def _verdict_text(report: Report, words: Language) -> str:
     lines = [words.message(DECISIONS[report.verdict.decision])]
     lines += [words.message(reason.message) for reason in (*report.verdict.reasons, *report.verdict.reservations)]
-    end = until(report)
+    end = expiry_note(report)
     lines += [words.message(end)] if end else []
     lines += [words("Waiver: {waiver}", waiver=waiver) for waiver in waivers(report)]
     return "\n".join(lines)

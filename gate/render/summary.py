@@ -10,10 +10,10 @@ import re
 
 from markupsafe import Markup
 
-from gate.language import Language, language
-from gate.model import ItemResult, Moment, Report
-from gate.render import _view
-from gate.render._templates import markdown_page
+from gate.i18n.language import Language, language
+from gate.model import ItemResult, Report, TimelineEvent
+from gate.render import presenter
+from gate.render._jinja import markdown_page
 
 LIMIT = 1024 * 1024 - 1024
 """Bytes of a summary, with some room for what a step has written itself."""
@@ -29,14 +29,14 @@ def render(report: Report, code: str, limit: int = LIMIT) -> str:
         "summary.md.j2",
         report,
         words,
-        drills=[item for item in _view.drills(report) if item.outcome.timeline],
+        drills=[item for item in presenter.drills(report) if item.outcome.timeline],
         chart=lambda item: gantt(item, words),
         cut=_CUT,
     )
-    return fitted([block.strip("\n") for block in text.split(_CUT)], words, limit)
+    return fit_blocks([block.strip("\n") for block in text.split(_CUT)], words, limit)
 
 
-def fitted(blocks: list[str], words: Language, limit: int) -> str:
+def fit_blocks(blocks: list[str], words: Language, limit: int) -> str:
     """The blocks, in order, that fit into so many bytes; the last line says how many did not."""
     kept: list[str] = []
     left_out = 0
@@ -58,10 +58,10 @@ def _note(words: Language, count: int) -> str:
 def gantt(item: ItemResult, words: Language) -> str:
     """A drill's timeline as a Mermaid chart, in milliseconds: https://mermaid.js.org/syntax/gantt.html."""
     assert item.outcome.timeline is not None
-    moments = _view.moments(item.outcome.timeline, _MOMENTS)
+    moments = presenter.moments(item.outcome.timeline, _MOMENTS)
     start = min([0.0, *(moment.at for moment in moments)])
     lines = ["gantt", f"    title {_label(item.title)}", "    dateFormat x", "    axisFormat %M:%S"]
-    lines += _fault(_view.moments(item.outcome.timeline, 10**6), start, words)
+    lines += _fault(presenter.moments(item.outcome.timeline, 10**6), start, words)
     for moment in moments:
         at = round((moment.at - start) * 1000)
         label = _label(f"{words.seconds(moment.at)} {words.message(moment.what)}")
@@ -69,7 +69,7 @@ def gantt(item: ItemResult, words: Language) -> str:
     return "\n".join(lines)
 
 
-def _fault(moments: list[Moment], start: float, words: Language) -> list[str]:
+def _fault(moments: list[TimelineEvent], start: float, words: Language) -> list[str]:
     """How long the fault was in, as a bar."""
     ends = [moment.at for moment in moments if moment.kind == "restored" and moment.at > 0]
     if not ends:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import textwrap
 
-from gate.language import Language, language
-from gate.model import Counts, Decision, ItemResult, Reason, Report, SectionResult, Status
-from gate.render import _view, markdown
+from gate.i18n.language import Language, language
+from gate.model import Counts, Decision, ItemResult, Report, SectionResult, Status, VerdictReason
+from gate.render import escape_markdown, presenter
 
 _COLOURS = {
     Status.PASS: "32",
@@ -49,7 +49,7 @@ class _Page:
 
     def plain(self, text: str) -> str:
         """One line, with nothing in it that a terminal or the log of a runner would obey."""
-        line = _SPACE.sub(" ", markdown.visible(text)).replace("##[", "## [")
+        line = _SPACE.sub(" ", escape_markdown.replace_controls(text)).replace("##[", "## [")
         return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
     def wrapped(self, text: str, indent: int) -> list[str]:
@@ -61,13 +61,13 @@ class _Page:
         return [lines[0], *(" " * indent + line for line in lines[1:])]
 
     def section(self, number: int, section: SectionResult) -> list[str]:
-        counts = _view.section_counts(section)
+        counts = presenter.section_counts(section)
         title = self.plain(f"{number}. {section.title}")
         head = self.paint(title, "1") + f"  {counts.passed}/{counts.total} ({self.words.percent(counts.rate)})"
         lines = [head]
-        for item in _view.unfolded(section):
+        for item in presenter.expanded_items(section):
             lines += self.item(item)
-        for cause in _view.folded(section):
+        for cause in presenter.collapsed_items(section):
             lines += self.folded(cause)
         return lines
 
@@ -78,7 +78,7 @@ class _Page:
             text += f" ({until})"
         return self.marked(item.status, text)
 
-    def folded(self, cause: _view.Cause) -> list[str]:
+    def folded(self, cause: presenter.Cause) -> list[str]:
         """Items that were skipped for one reason, under it."""
         names = ", ".join(item.id for item in cause.items[:_SHOWN])
         rest = len(cause.items) - _SHOWN
@@ -99,36 +99,38 @@ class _Page:
         first = self.words("Section").ljust(room)
         lines = [self.paint("  ".join([first, *(f"{name:>6}" for name in head), last]), "1")]
         for title, section in zip(titles, report.sections, strict=True):
-            lines.append(self.counts(title, _view.section_counts(section), room))
+            lines.append(self.counts(title, presenter.section_counts(section), room))
         return [*lines, self.paint(self.counts("TOTAL", report.counts, room), "1")]
 
     def counts(self, title: str, counts: Counts, room: int) -> str:
         short = title if len(title) <= room else title[: room - 1] + "…"
         numbers = (counts.total, counts.passed, counts.failed, counts.errors, counts.skipped, counts.waived)
         rate = f"{self.words.percent(counts.rate):>7}"
-        return "  ".join([short.ljust(room), *(f"{number:>6}" for number in numbers), rate, _view.bar(counts.rate)])
+        return "  ".join(
+            [short.ljust(room), *(f"{number:>6}" for number in numbers), rate, presenter.progress_bar(counts.rate)]
+        )
 
     def verdict(self, report: Report) -> list[str]:
         decision = report.verdict.decision
-        name = self.words.message(_view.DECISIONS[decision])
+        name = self.words.message(presenter.DECISIONS[decision])
         lines = [f"{self.words('Verdict')}{self.words.colon} {self.paint(name, _VERDICTS[decision])}"]
         if report.ended != "complete":
-            lines.append(self.words.message(_view.ENDINGS[report.ended]))
+            lines.append(self.words.message(presenter.ENDINGS[report.ended]))
         lines += self.reasons(self.words("Reasons"), report.verdict.reasons)
         lines += self.reasons(self.words("Reservations"), report.verdict.reservations)
-        until = _view.until(report)
+        until = presenter.expiry_note(report)
         lines += [self.plain(self.words.message(until))] if until else []
         lines += [self.plain(self.words.message(note)) for note in report.notes]
         return lines + self.waivers(report)
 
     def waivers(self, report: Report) -> list[str]:
         lines = []
-        for waiver in _view.waivers(report):
+        for waiver in presenter.waivers(report):
             first, *rest = self.wrapped(self.plain(self.words.message(waiver)), 5)
             lines += [f"   - {first}", *rest]
         return ["", self.paint(self.words("Waivers"), "1"), *lines] if lines else []
 
-    def reasons(self, title: str, reasons: tuple[Reason, ...]) -> list[str]:
+    def reasons(self, title: str, reasons: tuple[VerdictReason, ...]) -> list[str]:
         if not reasons:
             return []
         lines = ["", self.paint(title, "1")]

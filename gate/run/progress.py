@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from gate.decode.quantities import format_duration
 from gate.model import ItemResult, Status, TargetResult
-from gate.quantities import duration
 
 MARKS = {Status.PASS: "✅", Status.FAIL: "❌", Status.ERROR: "💥", Status.SKIP: "⏭️ ", Status.WAIVED: "🟡"}
 _COLOURS = {Status.PASS: "32", Status.FAIL: "31", Status.ERROR: "31;1", Status.SKIP: "33", Status.WAIVED: "33"}
@@ -47,14 +47,16 @@ class Progress:
     def target(self, target: TargetResult) -> None:
         """A target came up, or did not."""
         mark = "✅" if target.ready else "❌"
-        self._line(self._shown(f"{mark} {target.name}: {self._said(target.message)} ({duration(target.duration)})"))
+        self._line(
+            self._shown(f"{mark} {target.name}: {self._said(target.message)} ({format_duration(target.duration)})")
+        )
 
     def item(self, result: ItemResult) -> None:
         """An item has its outcome."""
         self.done += 1
-        took = duration(result.outcome.evidence.duration)
+        duration = format_duration(result.outcome.evidence.duration)
         head = f"{MARKS[result.status]} {result.status.upper():<6} {result.id}"
-        self._line(self._shown(f"{head}: {self._said(result.outcome.message)} ({took})"), result.status)
+        self._line(self._shown(f"{head}: {self._said(result.outcome.message)} ({duration})"), result.status)
 
     def end(self) -> None:
         """The run is over."""
@@ -67,8 +69,8 @@ class Progress:
         return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in safe)
 
     def _said(self, message: object) -> str:
-        from gate.language import translate
-        from gate.messages import Message
+        from gate.core.messages import Message
+        from gate.i18n.language import translate
 
         text = translate(message, self.language) if isinstance(message, Message) else str(message)
         return " ".join(text.split())[:400]
@@ -114,7 +116,7 @@ class LiveProgress(Progress):
         if self.over.is_set():
             return
         width = shutil.get_terminal_size().columns
-        text = f"{self.done}/{self.total}  {duration(time.monotonic() - self.began)}"
+        text = f"{self.done}/{self.total}  {format_duration(time.monotonic() - self.began)}"
         self.stream.write(f"\r\x1b[K\x1b[2m{text[: width - 1]}\x1b[0m")
         self.stream.flush()
 

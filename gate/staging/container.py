@@ -8,9 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gate.messages import say
-from gate.secrets import beginning_of, end_of
-from gate.staging.engine import RUN_LABEL, NoEngine, client, job_network, job_services, own_container
+from gate.core.messages import msg
+from gate.redaction.secrets import redacted_head, redacted_tail
+from gate.staging.docker_client import (
+    RUN_LABEL,
+    DockerUnavailableError,
+    docker_client,
+    gate_container,
+    job_network,
+    job_services,
+)
 from gate.staging.spec import Start
 
 _TAIL = 40
@@ -44,7 +51,7 @@ class Container:
         return int(self.handle.attrs["State"]["ExitCode"]) if self.state in ("exited", "dead") else None
 
     @property
-    def endpoint(self) -> dict[str, Any]:
+    def network_endpoint(self) -> dict[str, Any]:
         """Its place on the shared network, asked anew; empty where it is not on it."""
         self.handle.reload()
         networks = self.handle.attrs["NetworkSettings"]["Networks"]
@@ -53,15 +60,15 @@ class Container:
     @property
     def host(self) -> str:
         """The name or address under which the gate reaches it: its alias where the gate is on its network."""
-        if own_container() is not None and self.network == job_network():
+        if gate_container() is not None and self.network == job_network():
             return self.alias
-        if self.network == "host" and own_container() is None:
+        if self.network == "host" and gate_container() is None:
             return "127.0.0.1"
-        return str(self.endpoint.get("IPAddress") or self.alias)
+        return str(self.network_endpoint.get("IPAddress") or self.alias)
 
     @property
     def places(self) -> list[dict[str, Any]]:
-        """Return its place on each of its networks, asked anew, as `gate.staging.undo.connect_container` wants it."""
+        """Return its place on each of its networks, asked anew, as `gate.staging.revert.connect_container` wants it."""
         self.handle.reload()
         return [
             {
@@ -89,7 +96,7 @@ class Container:
 
     def twins(self) -> list[str]:
         """Return the running containers that are found under one of its names, too."""
-        engine, found = client(), set[str]()
+        engine, found = docker_client(), set[str]()
         for place in self.places:
             names = {*place["aliases"], self.alias}
             found |= {
@@ -102,7 +109,7 @@ class Container:
     def sharing(self) -> list[str]:
         """Return the running containers that use its network interfaces: to them it is `localhost`."""
         mode = f"container:{self.id}"
-        rows = client().api.containers()
+        rows = docker_client().api.containers()
         return sorted(row["Names"][0].lstrip("/") for row in rows if row["HostConfig"].get("NetworkMode") == mode)
 
     def remove(self) -> None:
@@ -113,27 +120,27 @@ class Container:
             self.handle.remove(force=True, v=True)
 
     @property
-    def hold(self) -> str:
+    def lock_name(self) -> str:
         """The name of the container by which one run holds this one for itself: an engine gives a name once."""
         return f"prodgate-drills-{self.id[:12]}"
 
     @property
-    def log(self) -> str:
+    def tail(self) -> str:
         """The last lines of what it wrote."""
         try:
             raw = self.handle.logs(tail=_TAIL)
         except Exception as error:  # noqa: BLE001 - a log that can't be read must not change an outcome
             return f"(its log cannot be read: {error})"
-        return end_of(bytes(raw).decode("utf-8", "replace"), 8192)
+        return redacted_tail(bytes(raw).decode("utf-8", "replace"), 8192)
 
 
-def find(name: str) -> Container:
+def find_service_container(name: str) -> Container:
     """Return the container of that name: a service of the job, an alias on the gate's network, or its own name or id.
 
     Raise NoEngine with the reason if there is none, or more than one. A container on a network that the gate does not
     share may be somebody else's: it is found by its own name or id only.
     """
-    engine, network = client(), job_network()
+    engine, network = docker_client(), job_network()
     known = job_services().get(name)
     if known:
         return Container(engine.containers.get(known), name, network)
@@ -141,18 +148,20 @@ def find(name: str) -> Container:
     found = found or _of_its_own_name(engine, name)
     if len(found) > 1:
         names = ", ".join(sorted(handle.name for handle in found))
-        raise NoEngine(
-            say("several containers are called {name}: {names}", name=name, names=names),
-            advice=say("Choose one: write its own name under `container`"),
+        raise DockerUnavailableError(
+            msg("several containers are called {name}: {names}", name=name, names=names),
+            advice=msg("Choose one: write its own name under `container`"),
         )
     if found:
         networks = list(found[0].attrs["NetworkSettings"]["Networks"])
         return Container(found[0], name, network if network in networks else next(iter(networks), None))
     if network:
-        raise NoEngine(say("no container is called {name} on the network {network}", name=name, network=network))
-    raise NoEngine(
-        say("no container of this machine has the own name {name}", name=name),
-        advice=say("Write its own name, or set `PRODGATE_NETWORK` to the network where {name} is an alias", name=name),
+        raise DockerUnavailableError(
+            msg("no container is called {name} on the network {network}", name=name, network=network)
+        )
+    raise DockerUnavailableError(
+        msg("no container of this machine has the own name {name}", name=name),
+        advice=msg("Write its own name, or set `PRODGATE_NETWORK` to the network where {name} is an alias", name=name),
     )
 
 
@@ -181,30 +190,32 @@ def names_on(handle: Any, network: str) -> set[str]:
     return {handle.name, *(place.get("Aliases") or []), *(place.get("DNSNames") or [])}
 
 
-def hold(container: Container, run_id: str) -> None:
+def acquire_lock(container: Container, run_id: str) -> None:
     """Makes the container, never started, by which a run holds another for itself. Raises NoEngine where one does."""
     from docker.errors import APIError, DockerException
 
     image, labels = container.handle.attrs["Image"], {RUN_LABEL: run_id}
     try:
-        client().containers.create(image, ["never"], name=container.hold, labels=labels, network_mode="none")
+        docker_client().containers.create(
+            image, ["never"], name=container.lock_name, labels=labels, network_mode="none"
+        )
     except (DockerException, OSError) as error:
         if not isinstance(error, APIError) or error.status_code != 409:
-            why = beginning_of(str(error), 500)
-            raise NoEngine(
-                say("{target} cannot be held for this run: {why}", target=container.alias, why=why)
+            why = redacted_head(str(error), 500)
+            raise DockerUnavailableError(
+                msg("{target} cannot be held for this run: {why}", target=container.alias, why=why)
             ) from error
-        raise NoEngine(
-            say(
+        raise DockerUnavailableError(
+            msg(
                 "another run drills {target} just now; where that one is dead, `prodgate restore` on its machine frees "
                 "it, or `docker rm {name}` once it is as it should be",
                 target=container.alias,
-                name=container.hold,
+                name=container.lock_name,
             )
         ) from error
 
 
-def launch(
+def start_container(
     name: str,
     start: Start,
     *,
@@ -217,13 +228,13 @@ def launch(
     """Starts a container on the network under the target's name, labelled with the run. Raises NoEngine."""
     from docker.errors import DockerException
 
-    engine = client()
+    engine = docker_client()
     try:
         image = start.image or _build(name, start, root, run_id, note)
         if start.image:
-            pulled(engine, image, note)
+            pull_image(engine, image, note)
         if cancelled.is_set():
-            raise NoEngine(say("the run ended before it was started"))
+            raise DockerUnavailableError(msg("the run ended before it was started"))
         handle = engine.containers.create(
             image,
             command=start.command,
@@ -235,7 +246,7 @@ def launch(
         )
         handle.start()
     except (DockerException, OSError) as error:
-        raise NoEngine(say("it cannot be started: {why}", why=beginning_of(str(error), 2000))) from error
+        raise DockerUnavailableError(msg("it cannot be started: {why}", why=redacted_head(str(error), 2000))) from error
     return Container(handle, name, network, started=True)
 
 
@@ -243,7 +254,7 @@ def _alias(engine: Any, name: str) -> Any:
     return engine.api.create_endpoint_config(aliases=[name])
 
 
-def pulled(engine: Any, image: str, note: Callable[[str], None]) -> None:
+def pull_image(engine: Any, image: str, note: Callable[[str], None]) -> None:
     """Pulls an image that is not there yet. Raises DockerException where that can't be done."""
     from docker.errors import ImageNotFound
 
@@ -258,9 +269,9 @@ def _build(name: str, start: Start, root: Path, run_id: str, note: Callable[[str
     """Builds an image, with its progress; the image carries the run's label and goes with it."""
     folder = root / (start.build or ".")
     if not folder.is_dir():
-        raise NoEngine(say("{path} is no folder of the checkout", path=start.build or ""))
+        raise DockerUnavailableError(msg("{path} is no folder of the checkout", path=start.build or ""))
     tag = f"prodgate-{run_id}-{name}".lower()
-    steps = client().api.build(
+    steps = docker_client().api.build(
         path=str(folder),
         dockerfile=start.dockerfile,
         tag=tag,
@@ -279,5 +290,5 @@ def _build(name: str, start: Start, root: Path, run_id: str, note: Callable[[str
         if text.startswith("Step "):
             note(f"{name}: {text}")
         if "error" in step:
-            raise NoEngine(say("its image cannot be built: {why}", why="\n".join(last)))
+            raise DockerUnavailableError(msg("its image cannot be built: {why}", why="\n".join(last)))
     return tag

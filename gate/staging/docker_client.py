@@ -1,65 +1,105 @@
-"""A Docker client whose responses are bounded in size and time, whatever answers on the engine's socket."""
+"""The container engine: reached through its socket, if there is one, with the SDK."""
 
 from __future__ import annotations
 
-import threading
-import time
-from typing import Any
+import json
+import os
+import socket
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import docker
-import requests
-from docker.api import APIClient
+from gate.core.messages import Message, msg
+from gate.redaction.secrets import redacted_head
 
-_LIMIT = 16 * 2**20
-"""Bytes of one response. The largest that is asked for are the lists of an engine with thousands of containers."""
-_CHUNK = 64 * 1024
+if TYPE_CHECKING:
+    from docker import DockerClient
 
-
-class BoundedAPIClient(APIClient):
-    """Reads at most 16 MiB of a response that is not streamed, and not for longer than twice the request's timeout.
-
-    The timeout of `requests` bounds the wait for the next byte only.
-    """
-
-    def send(self, request: Any, **options: Any) -> Any:
-        """Send a request and read its response. Raise requests.RequestException if that is not over in time."""
-        if options.get("stream"):
-            return super().send(request, **options)
-        timeout = options.get("timeout") or self.timeout
-        seconds = 2 * (timeout[1] if isinstance(timeout, tuple) else timeout)
-        done: list[Any] = []
-
-        def work() -> None:
-            try:
-                done.append(self._whole(request, options, time.monotonic() + seconds))
-            except Exception as error:  # noqa: BLE001 - raised to whoever waits
-                done.append(error)
-
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        worker.join(seconds)
-        if not done:
-            raise requests.Timeout(f"no complete response within {seconds:g} s")
-        if isinstance(done[0], Exception):
-            raise done[0]
-        return done[0]
-
-    def _whole(self, request: Any, options: dict[str, Any], deadline: float) -> Any:
-        response = super().send(request, **{**options, "stream": True})
-        body = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            body += chunk
-            if len(body) > _LIMIT or time.monotonic() > deadline:
-                response.close()
-                raise requests.exceptions.ContentDecodingError(
-                    f"the response is larger than {_LIMIT // 2**20} MiB or does not end"
-                )
-        response._content = bytes(body)  # where `requests` keeps what it has read itself
-        return response
+RUN_LABEL = "prodgate.run"
+"""The label of everything that a run started, with the run's id."""
+ENGINE_SETTLE_TIMEOUT = 2.0
+"""Seconds that an engine takes at most for something that it does at once."""
+_TIMEOUT = 30
 
 
-class BoundedDockerClient(docker.DockerClient):
-    """A DockerClient on a BoundedAPIClient."""
+class DockerUnavailableError(Exception):
+    """There is no engine to ask, or it refused. `message` says why, and `advice` what to do, for a report."""
 
-    def __init__(self, **options: Any) -> None:
-        self.api = BoundedAPIClient(**options)
+    def __init__(self, message: Message, *, advice: Message | None = None) -> None:
+        super().__init__(str(message))
+        self.message = message
+        self.advice = advice
+
+
+@cache
+def docker_client() -> DockerClient:
+    """The engine. Raises NoEngine where there is none."""
+    from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
+
+    from gate.staging.bounded_docker import BoundedDockerClient
+
+    try:
+        found = BoundedDockerClient(version="auto", timeout=_TIMEOUT, **kwargs_from_env())
+        found.ping()
+    except (DockerException, OSError, ValueError) as error:  # ValueError: a DOCKER_HOST that is no address
+        raise DockerUnavailableError(
+            msg("there is no container engine here: {why}", why=_short(error)),
+            advice=msg("Run the gate where it can reach the engine's socket, or give the target a `url`"),
+        ) from error
+    return found
+
+
+def _short(error: Exception) -> str:
+    return redacted_head(str(error).split("\n", 1)[0], 200)
+
+
+def hostname() -> str | None:
+    """The name by which an engine knows the container that the gate runs in; None where it runs in none."""
+    return socket.gethostname() if Path("/.dockerenv").exists() else None
+
+
+@cache
+def gate_container() -> Any | None:
+    """The container that the gate itself runs in, or None: a container's hostname is its short id."""
+    from docker.errors import APIError, NotFound
+
+    name = hostname()
+    if name is None:
+        return None
+    try:
+        return docker_client().containers.get(name)
+    except (NotFound, APIError):
+        return None
+
+
+def job_network() -> str | None:
+    """The network that the gate shares with the service containers: the job's, or the one it was started on."""
+    own = gate_container()
+    if own is None:
+        return os.environ.get("PRODGATE_NETWORK") or None
+    names: list[str] = list(own.attrs["NetworkSettings"]["Networks"])
+    ours = [name for name in names if name.startswith("github_network_")]
+    others = [name for name in names if name not in ("bridge", "host", "none")]
+    return next(iter(ours + others), None)
+
+
+def gate_image() -> str | None:
+    """The image that the gate itself runs from: what its proxies and stubs are started from."""
+    own = gate_container()
+    return os.environ.get("PRODGATE_IMAGE") or (str(own.attrs["Image"]) if own is not None else None)
+
+
+def job_services() -> dict[str, str]:
+    """The ids of the service containers by their name in the workflow, as the runner says (`job.services`)."""
+    try:
+        data = json.loads(os.environ.get("INPUT_SERVICES") or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(data, dict):
+        return {}
+    return {
+        str(name): str(service["id"])
+        for name, service in data.items()
+        if isinstance(service, dict) and isinstance(service.get("id"), str)
+    }

@@ -19,8 +19,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from gate.process_tree import MARK, Group, group_of
-from gate.staging.engine import hostname
+from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessGroup, process_group
+from gate.staging.docker_client import hostname
 
 _SUFFIX = ".journal"
 
@@ -34,13 +34,13 @@ def folder() -> Path:
     return Path(state) / "prodgate"
 
 
-class Act(Struct, frozen=True):
+class FaultAction(Struct, frozen=True):
     """One act and how it is undone: `undo` names the way, `what` its arguments."""
 
     number: int
-    undo: str
-    what: dict[str, Any]
-    settles: float = 0.0
+    revert: str
+    arguments: dict[str, Any]
+    settle_timeout: float = 0.0
     """Seconds after which the engine has surely done what it was asked to do, where nobody saw it done."""
 
 
@@ -57,45 +57,45 @@ class Journal:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._lock = threading.Lock()
         self._number = 0
-        self._open: dict[int, Act] = {}
-        self._write({"run": run_id, "container": hostname(), "gate": group_of(os.getpid())})
+        self._open: dict[int, FaultAction] = {}
+        self._write({"run": run_id, "container": hostname(), "gate": process_group(os.getpid())})
         begun.rename(self.path)  # nobody may find it before it is locked
 
     @property
-    def mark(self) -> dict[str, str]:
+    def env_marker(self) -> dict[str, str]:
         """The environment variable by which a process of this run is known."""
-        return {MARK: self.run_id}
+        return {RUN_ID_VARIABLE: self.run_id}
 
-    def before(self, undo: str, *, settles: float = 0.0, **what: Any) -> Act:
+    def record_intent(self, undo: str, *, settles: float = 0.0, **what: Any) -> FaultAction:
         """Writes down an act that is about to be done. Returns when it is on the disk.
 
         An engine does what it was asked even when who asked is gone. `settles` is how many seconds that may take.
         """
         with self._lock:
             self._number += 1
-            act = Act(self._number, undo, what, settles)
+            act = FaultAction(self._number, undo, what, settles)
             self._open[act.number] = act
             self._write({"act": act.number, "undo": undo, "what": what, "settles": settles, "at": time.time()})
         return act
 
-    def born(self, pid: int) -> Callable[[], None]:
-        """Writes down a process group that is about to begin (`gate.process.Born`)."""
-        act = self.before("end_group", **group_of(pid))
-        return lambda: self.undone(act)
+    def record_process(self, pid: int) -> Callable[[], None]:
+        """Writes down a process group that is about to begin (`gate.runtime.processes.Born`)."""
+        act = self.record_intent("end_group", **process_group(pid))
+        return lambda: self.record_reverted(act)
 
-    def done(self, act: Act) -> None:
+    def record_done(self, act: FaultAction) -> None:
         """Writes down that an act has been done: nothing of it is under way any more."""
         with self._lock:
             self._write({"done": act.number})
 
-    def undone(self, act: Act) -> None:
+    def record_reverted(self, act: FaultAction) -> None:
         """Writes down that an act has been undone."""
         with self._lock:
             self._write({"undone": act.number})
             self._open.pop(act.number, None)
 
     @property
-    def open_acts(self) -> tuple[Act, ...]:
+    def open_acts(self) -> tuple[FaultAction, ...]:
         """The acts that were not undone, the latest first."""
         with self._lock:
             return tuple(reversed(self._open.values()))
@@ -116,26 +116,26 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-class Left(Struct, frozen=True):
+class DeadRun(Struct, frozen=True):
     """What a dead run left: its id, and the acts that nobody has undone, the latest first."""
 
     run_id: str
     path: Path
-    acts: tuple[Act, ...]
+    actions: tuple[FaultAction, ...]
     settled: float = 0.0
     """The time (seconds since the epoch) from which on nothing that it asked for is under way any more."""
 
 
-class Alive(Struct, frozen=True):
+class LiveRun(Struct, frozen=True):
     """A run that still goes on: the container that it is in, or None, and the gate's own process."""
 
     run_id: str
     container: str | None
-    gate: Group
+    gate: ProcessGroup
 
 
 @contextmanager
-def runs(where: Path | None = None) -> Iterator[tuple[list[Left], list[Alive]]]:
+def scan_journals(where: Path | None = None) -> Iterator[tuple[list[DeadRun], list[LiveRun]]]:
     """The runs that are dead, locked for as long as the context lasts, so that two cannot restore the same; and those
     that are alive."""
     base = where or folder()
@@ -151,7 +151,7 @@ def runs(where: Path | None = None) -> Iterator[tuple[list[Left], list[Alive]]]:
         files.append(file)
         if path.exists():
             acts, settled = _open_acts(file.read())
-            dead.append(Left(path.name.removesuffix(_SUFFIX), path, acts, settled))
+            dead.append(DeadRun(path.name.removesuffix(_SUFFIX), path, acts, settled))
     try:
         yield dead, alive
     finally:
@@ -159,21 +159,21 @@ def runs(where: Path | None = None) -> Iterator[tuple[list[Left], list[Alive]]]:
             file.close()
 
 
-def _alive(line: bytes) -> list[Alive]:
+def _alive(line: bytes) -> list[LiveRun]:
     """Who goes on, by the first line of a journal; none where it has not been written yet."""
     try:
         first = json.loads(line)
     except ValueError:
         return []
-    return [Alive(first["run"], first["container"], first["gate"])]
+    return [LiveRun(first["run"], first["container"], first["gate"])]
 
 
-def _open_acts(raw: bytes) -> tuple[tuple[Act, ...], float]:
+def _open_acts(raw: bytes) -> tuple[tuple[FaultAction, ...], float]:
     """The acts that were not undone, the latest first, and when the last of them has settled.
 
     A last line that was cut off by a crash was never acted upon.
     """
-    acts: dict[int, Act] = {}
+    acts: dict[int, FaultAction] = {}
     settled: dict[int, float] = {}
     for line in raw.splitlines():
         try:
@@ -181,7 +181,7 @@ def _open_acts(raw: bytes) -> tuple[tuple[Act, ...], float]:
         except ValueError:
             continue
         if "act" in entry:
-            acts[entry["act"]] = Act(entry["act"], entry["undo"], entry["what"], entry["settles"])
+            acts[entry["act"]] = FaultAction(entry["act"], entry["undo"], entry["what"], entry["settles"])
             settled[entry["act"]] = entry["at"] + entry["settles"]
         settled.pop(entry.get("done", entry.get("undone", 0)), None)
         acts.pop(entry.get("undone", 0), None)

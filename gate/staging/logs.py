@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gate.secrets import beginning_of
+from gate.redaction.secrets import redacted_head
 
 _LIMIT = 300
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -38,5 +38,5 @@ def error_line(log: str, *, ended: bool = False) -> str:
     for pattern in (_ERROR, _SUSPECT):
         found = next((line for line in reversed(told) if pattern.search(line)), "")
         if found:
-            return beginning_of(found, _LIMIT)
-    return beginning_of(lines[-1], _LIMIT) if ended and lines else ""
+            return redacted_head(found, _LIMIT)
+    return redacted_head(lines[-1], _LIMIT) if ended and lines else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from gate.messages import Message, say
-from gate.staging.engine import NoEngine, client
+from gate.core.messages import Message, msg
+from gate.staging.docker_client import DockerUnavailableError, docker_client
 
 
 def resolves(host: str) -> bool:
@@ -24,13 +24,15 @@ def elsewhere(target: str, host: str) -> Message | None:
     from docker.errors import DockerException
 
     try:
-        found = [(handle, network) for handle in client().containers.list() for network in _networks(handle, host)]
-    except (NoEngine, DockerException, OSError):
+        found = [
+            (handle, network) for handle in docker_client().containers.list() for network in _networks(handle, host)
+        ]
+    except (DockerUnavailableError, DockerException, OSError):
         return None
     if not found:
         return None
     handle, network = found[0]
-    return say(
+    return msg(
         "Give {target} a `container: {name}` instead of its address: the container {name} is on the network {network}, "
         "which the gate does not share; or give a `url` to a port that it publishes",
         target=target,

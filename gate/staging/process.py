@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from gate import process_tree
-from gate.process import Born, Spawned, spawn
-from gate.process_tree import MARK, Group, Seen
-from gate.secrets import REACH, end_of_bytes, known
+from gate.redaction.secrets import OVERLAP, default_redactor, redacted_tail_bytes
+from gate.runtime import process_tree
+from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessGroup, ProcessInfo
+from gate.runtime.processes import ProcessGroupHook, Spawned, spawn
 
 _TAIL = 4096
 _CHUNK = 64 * 1024
@@ -37,13 +37,13 @@ class Process:
         environment: Mapping[str, str],
         root: Path,
         run_id: str,
-        born: Born,
+        born: ProcessGroupHook,
         stop_signal: int = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.command = command
         self.root = root
-        self.environment = {**_clean(os.environ), **environment, MARK: run_id, "PRODGATE_TARGET": name}
+        self.environment = {**_clean(os.environ), **environment, RUN_ID_VARIABLE: run_id, "PRODGATE_TARGET": name}
         self.stop_signal = stop_signal
         self._born = born
         self._tail = bytearray()
@@ -60,12 +60,12 @@ class Process:
                 return
             self._started = time.monotonic()
             self._spawned = spawn(
-                self.command, cwd=self.root, env=self.environment, stderr=subprocess.STDOUT, born=self._born
+                self.command, cwd=self.root, env=self.environment, stderr=subprocess.STDOUT, on_group_created=self._born
             )
             self._reader = threading.Thread(target=self._read, args=(self._spawned.process.stdout,), daemon=True)
             self._reader.start()
 
-    def revive(self) -> None:
+    def restart_if_dead(self) -> None:
         """Starts it once more where it did not stay up, at most once a second."""
         with self._lock:
             if not self.running and time.monotonic() - self._started > _AGAIN:
@@ -76,7 +76,7 @@ class Process:
         with stream:
             while data := os.read(stream.fileno(), _CHUNK):
                 self._tail += data
-                del self._tail[: -_TAIL - REACH]
+                del self._tail[: -_TAIL - OVERLAP]
 
     @property
     def exit_code(self) -> int | None:
@@ -89,7 +89,7 @@ class Process:
         return self._spawned is not None and self._spawned.process.poll() is None
 
     @property
-    def members(self) -> list[Seen]:
+    def members(self) -> list[ProcessInfo]:
         """The process and everything that it started, as far as it is alive."""
         return self._spawned.tree.members() if self._spawned else []
 
@@ -131,9 +131,9 @@ class Process:
         """The last 4 KiB of what it wrote, standard output and error together."""
         if self._reader is not None and not self.running:
             self._reader.join(_AGAIN)
-        return known().beginning(end_of_bytes(self._tail, _TAIL))
+        return default_redactor().redact_head(redacted_tail_bytes(self._tail, _TAIL))
 
-    def close(self) -> None:
+    def terminate(self) -> None:
         """Ends it for good."""
         with self._lock:
             self._ended = True
@@ -153,17 +153,17 @@ def _signal_group(group: int, number: int) -> None:
         return
 
 
-def end_run(run_id: str) -> list[Seen]:
+def end_run(run_id: str) -> list[ProcessInfo]:
     """End every process of a run: SIGTERM, then SIGKILL. Return those that are left."""
-    return process_tree.end(lambda: process_tree.members_of_run(run_id), _END)
+    return process_tree.kill_processes(lambda: process_tree.members_of_run(run_id), _END)
 
 
-def end_group(group: Group) -> list[Seen]:
+def kill_process_group(group: ProcessGroup) -> list[ProcessInfo]:
     """End what is left of a group: SIGTERM, then SIGKILL. Return those that are left."""
-    return process_tree.end(lambda: process_tree.members(group), _END)
+    return process_tree.kill_processes(lambda: process_tree.members(group), _END)
 
 
-def kill(group: Group) -> None:
+def kill_leader(group: ProcessGroup) -> None:
     """End the leader of a group at once."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(group["group"], signal.SIGKILL)

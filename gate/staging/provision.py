@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gate.http import HttpFailure
-from gate.messages import Message, say
-from gate.staging.asking import status
-from gate.staging.engine import NoEngine
+from gate.core.messages import Message, msg
+from gate.http.client import HttpError
+from gate.staging.asking import probe_status
+from gate.staging.docker_client import DockerUnavailableError
 from gate.staging.spec import Provision
-from gate.staging.staged import Staged
+from gate.staging.target import RunningTarget
 
 if TYPE_CHECKING:
     from tarfile import TarInfo
@@ -23,14 +23,16 @@ _AGAIN = 0.2
 _CLOSE = 0.02
 
 
-def provision(entry: Provision, staged: Staged, root: Path, patience: float, cancelled: threading.Event) -> None:
+def provision(
+    entry: Provision, running: RunningTarget, root: Path, patience: float, cancelled: threading.Event
+) -> None:
     """Copies and reloads. Raises NoEngine with the reason where that can't be done.
 
     A container that was just started does not answer yet: for `patience` seconds it is asked again.
     """
     from docker.errors import DockerException
 
-    container = staged.container
+    container = running.container
     assert container is not None
     try:
         container.handle.put_archive(entry.to, _archive(entry.source, root))
@@ -39,18 +41,20 @@ def provision(entry: Provision, staged: Staged, root: Path, patience: float, can
         if entry.restart:
             container.handle.restart()
     except (DockerException, OSError) as error:
-        raise NoEngine(say("{source} cannot be put into it: {why}", source=entry.source, why=str(error))) from error
+        raise DockerUnavailableError(
+            msg("{source} cannot be put into it: {why}", source=entry.source, why=str(error))
+        ) from error
     if entry.post:
-        _post(staged.base_url, entry.post, patience, cancelled)
+        _post(running.base_url, entry.post, patience, cancelled)
 
 
 def _archive(name: str, root: Path) -> bytes:
     """A file, or what is in a folder, as a tar archive; owned by root, readable by all."""
     source = root / name
     if not source.resolve().is_relative_to(root.resolve()):
-        raise NoEngine(say("{path} leads out of the checkout", path=name))
+        raise DockerUnavailableError(msg("{path} leads out of the checkout", path=name))
     if not source.exists():
-        raise NoEngine(say("{source} does not exist in the checkout", source=name))
+        raise DockerUnavailableError(msg("{source} does not exist in the checkout", source=name))
     import tarfile
 
     buffer = io.BytesIO()
@@ -59,7 +63,7 @@ def _archive(name: str, root: Path) -> bytes:
         for path in entries:
             archive.add(path, arcname=path.name, filter=_plain)
             if buffer.tell() > _LIMIT:
-                raise NoEngine(say("{source} is larger than 64 MiB", source=name))
+                raise DockerUnavailableError(msg("{source} is larger than 64 MiB", source=name))
     return buffer.getvalue()
 
 
@@ -77,15 +81,15 @@ def _post(url: str, path: str, patience: float, cancelled: threading.Event) -> N
     while True:
         final = False
         try:
-            code = status("POST", url.rstrip("/") + path, end)
+            code = probe_status("POST", url.rstrip("/") + path, end)
             if code < 300:
                 return
-            why = say("{path} answered the reload with {status}", path=path, status=code)
+            why = msg("{path} answered the reload with {status}", path=path, status=code)
             final = code < 500
-        except HttpFailure as error:
+        except HttpError as error:
             if (
                 why is None or time.monotonic() < end - _CLOSE
             ):  # cut short by the end, it says less than what came before
-                why = say("{path} cannot be asked to reload: {why}", path=path, why=error.message)
+                why = msg("{path} cannot be asked to reload: {why}", path=path, why=error.message)
         if final or time.monotonic() + _AGAIN > end or cancelled.wait(_AGAIN):
-            raise NoEngine(why)
+            raise DockerUnavailableError(why)

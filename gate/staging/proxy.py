@@ -27,7 +27,7 @@ _SIOCGIFADDR = 0x8915
 _SIOCSIFADDR = 0x8916
 
 
-class Mode(Struct, frozen=True):
+class ProxyBehaviour(Struct, frozen=True):
     """What the proxy does to connections. All durations are in seconds.
 
     `latency` with up to `jitter` more or less delays every piece of data each way; `cut` ends a connection after so
@@ -55,12 +55,12 @@ class Proxy:
     def __init__(self, upstream: tuple[str, int], *, logs: bool = False) -> None:
         self.upstream = upstream
         self.logs = logs
-        self.mode = Mode()
+        self.mode = ProxyBehaviour()
         self.served = 0
         self.broken = 0
         self._open: set[asyncio.StreamWriter] = set()
 
-    def change(self, mode: Mode) -> None:
+    def set_behaviour(self, mode: ProxyBehaviour) -> None:
         """Takes another mode, and breaks what is open, so that pools come back through it."""
         self.mode = mode
         for writer in list(self._open):
@@ -89,7 +89,9 @@ class Proxy:
         else:
             await self._until_cut(mode, reader, writer)
 
-    async def _until_cut(self, mode: Mode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _until_cut(
+        self, mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             async with asyncio.timeout(mode.cut) as limit:
                 await self._forward(mode, reader, writer)
@@ -107,7 +109,7 @@ class Proxy:
         if self.logs:
             _say(json.dumps(count))
 
-    async def _forward(self, mode: Mode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = b""
         if mode.latency:
             with suppress(TimeoutError):
@@ -128,11 +130,13 @@ class Proxy:
             back.close()
 
 
-def _wait(mode: Mode) -> float:
+def _wait(mode: ProxyBehaviour) -> float:
     return max(0.0, mode.latency + random.uniform(-mode.jitter, mode.jitter))  # noqa: S311 - no secret
 
 
-async def _pump(mode: Mode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
+async def _pump(
+    mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b""
+) -> None:
     """Carries one direction: every piece arrives as late as the mode says, in order, and none waits for another."""
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_QUEUE)
@@ -158,7 +162,7 @@ async def _pump(mode: Mode, reader: asyncio.StreamReader, writer: asyncio.Stream
     await asyncio.gather(read(), write())
 
 
-async def _stub(mode: Mode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _stub(mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     if mode.close:
         return
     with suppress(TimeoutError):
@@ -208,12 +212,12 @@ class ProxyThread:
         finally:
             server.close()
 
-    def change(self, mode: Mode) -> None:
+    def set_behaviour(self, mode: ProxyBehaviour) -> None:
         """Takes another mode; returns when it holds."""
         done = threading.Event()
 
         def change() -> None:
-            self.proxy.change(mode)
+            self.proxy.set_behaviour(mode)
             done.set()
 
         self._loop.call_soon_threadsafe(change)
@@ -231,9 +235,9 @@ def main(arguments: list[str]) -> int:
     `claim ADDRESS OWN`: has this container answer for another address, too, on the interface that has its `OWN` one.
     """
     if arguments[0] == "claim":
-        claim(arguments[1], arguments[2])
+        claim_ip(arguments[1], arguments[2])
         return 0
-    host, ports, mode = arguments[0], arguments[1].split(","), Mode(**json.loads(arguments[2]))
+    host, ports, mode = arguments[0], arguments[1].split(","), ProxyBehaviour(**json.loads(arguments[2]))
 
     async def run() -> None:
         for port in ports:
@@ -247,7 +251,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def claim(address: str, own: str) -> None:
+def claim_ip(address: str, own: str) -> None:
     """Give the interface that has `own` another address besides it (netdevice(7)). Needs CAP_NET_ADMIN."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         interface = next(name for _, name in socket.if_nameindex() if _address(any_socket, name) == own)

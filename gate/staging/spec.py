@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
+from gate.core.messages import Message, msg
+from gate.decode.quantities import DurationSeconds, format_duration
+from gate.decode.structs import custom_type, fields_by_key
 from gate.matchers import StatusMatcher
-from gate.messages import Message, say
-from gate.model import CheckoutPath, Model, SomeText, TargetName
-from gate.quantities import Duration, duration
-from gate.written import fields, form
+from gate.model import CheckoutPath, FrozenStruct, NonEmptyStr, TargetName
 
 
 def _http_url(value: str) -> str:
@@ -45,41 +45,41 @@ def _variable(value: Any) -> str:
 
 if TYPE_CHECKING:
     HttpUrl = str
-    Words = list[str]
-    Variable = str
+    CommandLine = list[str]
+    EnvValue = str
 else:
-    HttpUrl = form(_http_url, {"type": "string"}, of=str)
-    Words = form(
+    HttpUrl = custom_type(_http_url, {"type": "string"}, raw_type=str)
+    CommandLine = custom_type(
         _words,
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
-        then=Annotated[list[str], Meta(min_length=1)],
+        target_type=Annotated[list[str], Meta(min_length=1)],
     )
-    Variable = form(_variable, {"type": ["string", "number"]})
+    EnvValue = custom_type(_variable, {"type": ["string", "number"]})
 """A command, as a list of words or as one text."""
 Port = Annotated[int, Meta(ge=1, le=65535)]
 StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
-REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
+ADDRESS_REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
 """Another target's address in an environment variable."""
 
 
-class Ready(Model):
+class Ready(FrozenStruct):
     """When a target counts as ready: a request is answered as expected, or a port accepts a connection."""
 
     path: Annotated[
-        SomeText | None, Meta(description="A path of the target's URL that has to answer.", examples=["/live"])
+        NonEmptyStr | None, Meta(description="A path of the target's URL that has to answer.", examples=["/live"])
     ] = None
     status: Annotated[StatusMatcher, Meta(description="The status that `path` has to answer with.")] = field(
         default_factory=lambda: StatusMatcher([200, 204])
     )
     tcp: Annotated[Port | None, Meta(description="A port that has to accept a connection.")] = None
-    within: Annotated[Duration, Meta(description="How long to wait for it.")] = 60.0
+    within: Annotated[DurationSeconds, Meta(description="How long to wait for it.")] = 60.0
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.tcp is None):
             raise ValueError("expected exactly one of 'path' and 'tcp'")
 
 
-class Start(Model):
+class Start(FrozenStruct):
     """How the gate starts a target itself: a process, a container of an image, or of an image that it builds."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
@@ -94,17 +94,19 @@ class Start(Model):
     }
 
     command: Annotated[
-        Words | None, Meta(description="The process, or what the container runs instead of its own.")
+        CommandLine | None, Meta(description="The process, or what the container runs instead of its own.")
     ] = None
-    image: Annotated[SomeText | None, Meta(description="An image to run as a container on the job's network.")] = None
-    build: Annotated[SomeText | None, Meta(description="A folder to build the image from.")] = None
-    dockerfile: Annotated[SomeText, Meta(description="The Dockerfile, relative to `build`.")] = "Dockerfile"
+    image: Annotated[NonEmptyStr | None, Meta(description="An image to run as a container on the job's network.")] = (
+        None
+    )
+    build: Annotated[NonEmptyStr | None, Meta(description="A folder to build the image from.")] = None
+    dockerfile: Annotated[NonEmptyStr, Meta(description="The Dockerfile, relative to `build`.")] = "Dockerfile"
     args: Annotated[dict[str, str], Meta(description="Build arguments.")] = {}
     build_network: Annotated[
-        SomeText | None, Meta(description="The network of the build's steps.", examples=["host"])
+        NonEmptyStr | None, Meta(description="The network of the build's steps.", examples=["host"])
     ] = None
     environment: Annotated[
-        dict[str, Variable],
+        dict[str, EnvValue],
         Meta(
             description="Environment variables. `{NAME.host}`, `{NAME.port}`, `{NAME.address}` stand for other targets."
         ),
@@ -125,7 +127,7 @@ class Start(Model):
         return "image" if self.image else "build" if self.build else "command"
 
 
-class Provision(Model):
+class Provision(FrozenStruct):
     """Files of the checkout that a container gets, and how it is told to read them again."""
 
     source: Annotated[
@@ -133,10 +135,10 @@ class Provision(Model):
     ] = field(name="copy")
     to: Annotated[str, Meta(pattern="^/", description="The folder in the container where it goes.")]
     signal: Annotated[
-        SomeText | None, Meta(description="A signal sent to the container afterwards.", examples=["HUP"])
+        NonEmptyStr | None, Meta(description="A signal sent to the container afterwards.", examples=["HUP"])
     ] = None
     post: Annotated[
-        SomeText | None, Meta(description="A path of the target's URL that is asked with POST afterwards.")
+        NonEmptyStr | None, Meta(description="A path of the target's URL that is asked with POST afterwards.")
     ] = None
     restart: Annotated[bool, Meta(description="Whether the container is restarted afterwards.")] = False
 
@@ -145,11 +147,11 @@ class Provision(Model):
             raise ValueError("expected at most one of 'signal', 'post' and 'restart'")
 
 
-class Target(Model):
+class Target(FrozenStruct):
     """Something the gate talks to: by its address, found as a service container, or started by the gate."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
-        **{key: f"'{key}' under 'start:'" for key in fields(Start)},
+        **{key: f"'{key}' under 'start:'" for key in fields_by_key(Start)},
         "env": "'environment' under 'start:'",
         "ports": "'port'",
         "depends_on": "'after'",
@@ -157,7 +159,7 @@ class Target(Model):
     }
 
     url: Annotated[HttpUrl | None, Meta(description="Its address.", examples=["http://api:8080"])] = None
-    container: Annotated[SomeText | None, Meta(description="The service container's name in the workflow.")] = None
+    container: Annotated[NonEmptyStr | None, Meta(description="The service container's name in the workflow.")] = None
     start: Annotated[Start | None, Meta(description="How the gate starts it.")] = None
     port: Annotated[Port | None, Meta(description="Its port, where it has no URL. Faults prove themselves on it.")] = (
         None
@@ -181,10 +183,10 @@ class Target(Model):
             raise ValueError("expected a container beside 'provision'")
 
     @property
-    def awaits(self) -> list[str]:
+    def depends_on(self) -> list[str]:
         """The targets that must be ready before this one is started: `after`, and those whose address it gets."""
         values = self.start.environment.values() if self.start else ()
-        named = [found[1] for value in values for found in REFERENCE.finditer(str(value))]
+        named = [found[1] for value in values for found in ADDRESS_REFERENCE.finditer(str(value))]
         return list(dict.fromkeys([*self.after, *named]))
 
     @property
@@ -198,50 +200,50 @@ class Target(Model):
     @property
     def needs_engine(self) -> bool:
         """Whether it can't be had without a container engine."""
-        return bool(self.container) or self.is_fetched
+        return bool(self.container) or self.needs_pull_or_build
 
     @property
-    def patience(self) -> float:
+    def ready_timeout(self) -> float:
         """Seconds that it may take to answer, as a whole service or to a reload."""
         return self.ready.within if self.ready else Ready(path="/").within
 
     @property
-    def takes(self) -> float:
+    def max_start_duration(self) -> float:
         """Seconds from its start until it is ready at most. Pulling and building have no end of their own."""
         reloads = sum(entry.post is not None for entry in self.provision)
-        return reloads * self.patience + (self.ready.within if self.ready else 0.0)
+        return reloads * self.ready_timeout + (self.ready.within if self.ready else 0.0)
 
     @property
-    def is_fetched(self) -> bool:
+    def needs_pull_or_build(self) -> bool:
         """Whether an image is pulled or built for it."""
         return self.start is not None and self.start.kind != "command"
 
-    def plan(self) -> list[Message]:
+    def planned_steps(self) -> list[Message]:
         """What a run will do for it, and undo, in order."""
         found = [self._begins()]
         for entry in self.provision:
-            found.append(say("{source} is copied into it, to {folder}", source=entry.source, folder=entry.to))
+            found.append(msg("{source} is copied into it, to {folder}", source=entry.source, folder=entry.to))
             found += _reload(entry)
         if self.ready:
-            found.append(say("it is awaited, at most {within}", within=duration(self.ready.within)))
+            found.append(msg("it is awaited, at most {within}", within=format_duration(self.ready.within)))
         return found
 
     def _begins(self) -> Message:
         start = self.start
         if start is None and self.container:
-            return say("the service container {name} is looked for", name=self.container)
+            return msg("the service container {name} is looked for", name=self.container)
         if start is None:
-            return say("it is asked at {url}", url=self.url or "")
+            return msg("it is asked at {url}", url=self.url or "")
         if start.kind == "command":
-            return say("`{command}` is started, and ended at the end", command=shlex.join(start.command or []))
+            return msg("`{command}` is started, and ended at the end", command=shlex.join(start.command or []))
         if start.kind == "image":
-            return say("a container of {image} is started, and removed at the end", image=start.image or "")
-        return say("an image is built from {folder} and started; both are removed at the end", folder=start.build or "")
+            return msg("a container of {image} is started, and removed at the end", image=start.image or "")
+        return msg("an image is built from {folder} and started; both are removed at the end", folder=start.build or "")
 
 
 def _reload(entry: Provision) -> list[Message]:
     if entry.signal:
-        return [say("it gets the signal {signal}", signal=entry.signal)]
+        return [msg("it gets the signal {signal}", signal=entry.signal)]
     if entry.post:
-        return [say("{path} is asked with POST", path=entry.post)]
-    return [say("it is restarted")] if entry.restart else []
+        return [msg("{path} is asked with POST", path=entry.post)]
+    return [msg("it is restarted")] if entry.restart else []

@@ -1,5 +1,5 @@
 """What test programs leave behind, one module per format: `parse(text) -> Results`, `looks_like(text) -> bool`."""
 
-from gate.registry import Registry
+from gate.core.plugins import Registry
 
-FORMATS = Registry("gate.testresults", word="format", apart=frozenset({"results", "quarantine"}))
+FORMATS = Registry("gate.testresults", excluded=frozenset({"base", "quarantine"}))

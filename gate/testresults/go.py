@@ -9,8 +9,16 @@ import re
 
 from msgspec import Struct, structs
 
-from gate.secrets import beginning_of
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
+from gate.redaction.secrets import redacted_head
+from gate.testresults.base import (
+    OUTPUT_LIMIT,
+    CaseOutcome,
+    CaseResult,
+    InvalidResultsError,
+    Results,
+    StillTime,
+    output_tail,
+)
 
 _TEST = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)(?:s| seconds)\)")
 """How a test ended. It may come in the middle of a line: behind what the test printed without a line break."""
@@ -25,7 +33,7 @@ _LATE_PACKAGE = re.compile(
 )
 """A package that ends in the middle of a line, as Go before 1.18 lets it."""
 _TOOK = re.compile(r"^([0-9.]+)s\b")
-_ENDINGS: dict[str, Ending] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
+_ENDINGS: dict[str, CaseOutcome] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
 _TROUBLE = re.compile(
     r"^(?:panic: |fatal error: |signal: |exec: |\*\*\* Test |exit status (?:[2-9]|\d\d)|Found \d+ data race)"
 )
@@ -43,17 +51,17 @@ class End(Struct):
     before: then nobody knows which tests did not run.
     """
 
-    seen: bool = False
+    observation: bool = False
     at_end: bool = False
     trouble: str = ""
     crash: str = ""
 
     def add(self, line: str) -> None:
         """Take in a line of its output."""
-        if _RACE_OUTSIDE in line or ((self.seen or self.at_end) and _TROUBLE.match(line)):
+        if _RACE_OUTSIDE in line or ((self.observation or self.at_end) and _TROUBLE.match(line)):
             self.trouble = self.trouble or line
         elif line in ("FAIL", "PASS"):
-            self.seen = True
+            self.observation = True
         elif not _AFTER_THE_END.match(line):
             # Behind what was printed without a line break it counts only where it can be that line: at the end.
             self.at_end = line.endswith(("FAIL", "PASS"))
@@ -62,7 +70,7 @@ class End(Struct):
     @property
     def problem(self) -> str:
         """Return why its tests alone do not explain that it failed; nothing if they do."""
-        if self.trouble or self.seen or self.at_end:
+        if self.trouble or self.observation or self.at_end:
             return self.trouble
         return f"it ended before all of its tests had run: {self.crash}".removesuffix(": ")
 
@@ -72,15 +80,15 @@ def looks_like(text: str) -> bool:
     return any(of_package(line) or _TEST.search(line) for line in text.split("\n"))
 
 
-def endings(line: str) -> list[tuple[str, Ending, float]]:
+def endings(line: str) -> list[tuple[str, CaseOutcome, float]]:
     """Return the tests that end in a line: name, ending and seconds."""
     return [(found[2], _ENDINGS[found[1]], _number(found[3])) for found in _TEST.finditer(line)]
 
 
 def parse(text: str, still_time: StillTime = lambda: None) -> Results:
     """Return the cases of all packages. Raise NotResults if none ends, or another begins after the last that does."""
-    cases: list[Case] = []
-    waiting: list[Case] = []
+    cases: list[CaseResult] = []
+    waiting: list[CaseResult] = []
     said: list[str] = []
     brief: set[str] = set()
     end = End()
@@ -90,10 +98,10 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
             still_time()
         package = of_package(line)
         before = line[: package.start()] if package else line
-        for name, ending, took in endings(before):
-            waiting.append(Case("", name, ending, took, subtest="/" in name))
+        for name, ending, duration in endings(before):
+            waiting.append(CaseResult("", name, ending, duration, subtest="/" in name))
         if before.strip():
-            said.append(beginning_of(before, OUTPUT_LIMIT))
+            said.append(redacted_head(before, OUTPUT_LIMIT))
             end.add(before)
         if package:
             if not any(_BEGINS.match(before) for before in said):
@@ -101,12 +109,12 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
             cases += _package(package, waiting, said, end)
             waiting, said, end = [], [], End()
     if waiting or _ONLY_BEFORE_AN_END.search("\n".join(said)):
-        raise NotResults("its last package never ended: the output is cut off")
-    if "FAIL" in lines and not any(case.ending == "failed" for case in cases):
-        raise NotResults("it says FAIL, but shows nothing that fails: the output is cut off")
+        raise InvalidResultsError("its last package never ended: the output is cut off")
+    if "FAIL" in lines and not any(case.outcome == "failed" for case in cases):
+        raise InvalidResultsError("it says FAIL, but shows nothing that fails: the output is cut off")
     if not cases and not looks_like(text):
-        raise NotResults("no package ends in it: it is no output of `go test`")
-    return Results(tuple(cases), brief=frozenset(brief))
+        raise InvalidResultsError("no package ends in it: it is no output of `go test`")
+    return Results(tuple(cases), hides_passing=frozenset(brief))
 
 
 def of_package(line: str) -> re.Match[str] | None:
@@ -126,18 +134,18 @@ def _number(text: str) -> float:
         return 0.0
 
 
-def _package(found: re.Match[str], tests: list[Case], lines: list[str], end: End) -> list[Case]:
+def _package(found: re.Match[str], tests: list[CaseResult], lines: list[str], end: End) -> list[CaseResult]:
     """Return the cases of a package that ends: its tests; and itself if it shows none, or failed for another reason."""
-    name, rest, said = found[2], found[3] or "", ending_of("\n".join(lines))
-    took = _TOOK.match(rest)
-    cases = [structs.replace(case, group=name, output=said if case.ending == "failed" else "") for case in tests]
-    whole = Case(name, "", "passed", _number(took[1]) if took else 0.0)
+    name, rest, said = found[2], found[3] or "", output_tail("\n".join(lines))
+    duration = _TOOK.match(rest)
+    cases = [structs.replace(case, group=name, output=said if case.outcome == "failed" else "") for case in tests]
+    whole = CaseResult(name, "", "passed", _number(duration[1]) if duration else 0.0)
     if found[1] == "FAIL":
-        explained = any(case.ending == "failed" for case in cases)
+        explained = any(case.outcome == "failed" for case in cases)
         if explained and not end.problem:
             return cases
         why = end.problem if explained else rest
-        return [*cases, structs.replace(whole, ending="failed", output=f"{said}\n{why}".strip())]
+        return [*cases, structs.replace(whole, outcome="failed", output=f"{said}\n{why}".strip())]
     if not cases and found[1] == "ok" and "[no tests to run]" not in rest:
         return [whole]
     return cases

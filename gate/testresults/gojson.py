@@ -10,15 +10,23 @@ import re
 from datetime import datetime
 from typing import Any
 
-from gate.secrets import REACH, beginning_of
+from gate.redaction.secrets import OVERLAP, redacted_head
 from gate.testresults import go
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
+from gate.testresults.base import (
+    OUTPUT_LIMIT,
+    CaseOutcome,
+    CaseResult,
+    InvalidResultsError,
+    Results,
+    StillTime,
+    output_tail,
+)
 
-_ENDINGS: dict[str, Ending] = {"pass": "passed", "bench": "passed", "fail": "failed", "skip": "skipped"}
+_ENDINGS: dict[str, CaseOutcome] = {"pass": "passed", "bench": "passed", "fail": "failed", "skip": "skipped"}
 _ACTIONS = frozenset(
     (*_ENDINGS, "start", "run", "pause", "cont", "output", "attr", "artifacts", "build-output", "build-fail")
 )
-_WORST: tuple[Ending, ...] = ("failed", "passed", "skipped")
+_WORST: tuple[CaseOutcome, ...] = ("failed", "passed", "skipped")
 """Of a test that ran more than once (`-count`), the ending that counts is the first of these."""
 _EVENT = re.compile(r'\{"(?:Time|Action|ImportPath|Package)"')
 _STARTS = re.compile(r"=== RUN   (\S+)$", re.MULTILINE)
@@ -51,7 +59,7 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
             count += 1
             reader.add(event)
     if not count:
-        raise NotResults("there is no event of `go test -json` in it")
+        raise InvalidResultsError("there is no event of `go test -json` in it")
     return reader.results()
 
 
@@ -64,10 +72,10 @@ def _parts(line: str, number: int) -> tuple[str, dict[str, Any] | None]:
     value = _json(line[at:])
     if isinstance(value, dict) and isinstance(value.get("Action"), str):
         if value["Action"] not in _ACTIONS:
-            raise NotResults(f"line {number}: the action '{beginning_of(value['Action'], 50)}' is not known")
+            raise InvalidResultsError(f"line {number}: the action '{redacted_head(value['Action'], 50)}' is not known")
         return line[:at], value
     if value is None and line[at : at + 1] == "{":
-        raise NotResults(f"line {number}: an event is cut off, or is no JSON")
+        raise InvalidResultsError(f"line {number}: an event is cut off, or is no JSON")
     return line, None
 
 
@@ -89,10 +97,10 @@ class _Reader:
 
     def __init__(self) -> None:
         self.said: dict[tuple[str, str], str] = {}
-        self.ended: dict[tuple[str, str], tuple[Ending, float]] = {}
+        self.ended: dict[tuple[str, str], tuple[CaseOutcome, float]] = {}
         self.begun: dict[tuple[str, str], None] = {}
         self.open: set[tuple[str, str]] = set()
-        self.printed: dict[tuple[str, str], Ending] = {}
+        self.printed: dict[tuple[str, str], CaseOutcome] = {}
         self.ends: dict[str, go.End] = {}
         self.cut_short: dict[str, str] = {}
         self.unbuilt: dict[str, None] = {}
@@ -123,11 +131,11 @@ class _Reader:
         elif build:
             self.building = build[1]
         elif self.building:
-            self.compiler[self.building] = ending_of(f"{self.compiler.get(self.building, '')}{line}\n") + "\n"
+            self.compiler[self.building] = output_tail(f"{self.compiler.get(self.building, '')}{line}\n") + "\n"
             if _MISTAKE.match(line):
                 self.mistaken[self.building] = None
         elif not _HARMLESS.match(line):
-            self.stray = self.stray or beginning_of(line.strip(), 200)
+            self.stray = self.stray or redacted_head(line.strip(), 200)
         self.says_fail |= line == "FAIL"
 
     def _build(self, event: dict[str, Any], group: str) -> None:
@@ -171,12 +179,12 @@ class _Reader:
             end.add(line)
 
     def _say(self, key: tuple[str, str], text: str) -> None:
-        self.said[key] = (self.said.get(key, "") + text)[-OUTPUT_LIMIT - 2 * REACH :]
+        self.said[key] = (self.said.get(key, "") + text)[-OUTPUT_LIMIT - 2 * OVERLAP :]
 
-    def _end(self, key: tuple[str, str], ending: Ending, elapsed: Any) -> None:
-        before, took = self.ended.get(key, (ending, 0.0))
-        took += float(elapsed) if isinstance(elapsed, int | float) else 0.0
-        self.ended[key] = min(before, ending, key=_WORST.index), took
+    def _end(self, key: tuple[str, str], ending: CaseOutcome, elapsed: Any) -> None:
+        before, duration = self.ended.get(key, (ending, 0.0))
+        duration += float(elapsed) if isinstance(elapsed, int | float) else 0.0
+        self.ended[key] = min(before, ending, key=_WORST.index), duration
         self.open.discard(key)
 
     def _time(self, value: Any) -> None:
@@ -191,9 +199,9 @@ class _Reader:
         groups = dict.fromkeys(group for group, _ in [*self.begun, *sorted(self.open)])
         never = [group for group in groups if (group, "") in self.open or (group, "") not in self.ended]
         if never:
-            raise NotResults(f"package {never[0]} never ended: the results are cut off")
+            raise InvalidResultsError(f"package {never[0]} never ended: the results are cut off")
         tests = [self._case(key) for key in self.begun if key[1]]
-        broken = {case.group for case in tests if case.ending == "failed"}
+        broken = {case.group for case in tests if case.outcome == "failed"}
         failed = [group for (group, test), (ending, _) in self.ended.items() if not test and ending == "failed"]
         self.cut_short = {group: why for group, why in self.cut_short.items() if group in broken}
         alone = dict.fromkeys(group for group in failed if group not in broken or self.cut_short.get(group))
@@ -201,17 +209,17 @@ class _Reader:
         if not self.unbuilt:  # else what the compiler says is why those were not built
             alone |= {group: None for group in self.mistaken if (group, "") not in self.ended}
         cases = (*tests, *(self._case((group, "")) for group in alone))
-        if self.says_fail and not any(case.ending == "failed" for case in cases):
-            raise NotResults("it says FAIL, but shows nothing that fails: the output is cut off")
+        if self.says_fail and not any(case.outcome == "failed" for case in cases):
+            raise InvalidResultsError("it says FAIL, but shows nothing that fails: the output is cut off")
         return Results(cases, self.written, stray=self.stray)
 
-    def _case(self, key: tuple[str, str]) -> Case:
+    def _case(self, key: tuple[str, str]) -> CaseResult:
         """Return a test or a package as a case.
 
         A test without an end has passed if its package has, and so has a benchmark, of which no end is told. Else it
         ended as it is printed, or has failed.
         """
-        ending, took = self.ended.get(key) or ("failed", 0.0)
+        ending, duration = self.ended.get(key) or ("failed", 0.0)
         never = key in self.open or key not in self.ended
         if never and key[1]:
             package = self.ended[key[0], ""][0]
@@ -228,5 +236,5 @@ class _Reader:
             said += self.cut_short.get(key[0], "")
         said += "(it never ended)" if never else ""
         failed = never or ending == "failed"
-        return Case(key[0], key[1], "failed" if failed else ending, took, ending_of(said) if failed else "",
+        return CaseResult(key[0], key[1], "failed" if failed else ending, duration, output_tail(said) if failed else "",
                     subtest="/" in key[1])  # fmt: skip

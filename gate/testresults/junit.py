@@ -12,15 +12,23 @@ from xml.parsers import expat
 
 from msgspec import Struct, field
 
-from gate.secrets import beginning_of, known
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
+from gate.redaction.secrets import default_redactor, redacted_head
+from gate.testresults.base import (
+    OUTPUT_LIMIT,
+    CaseOutcome,
+    CaseResult,
+    InvalidResultsError,
+    Results,
+    StillTime,
+    output_tail,
+)
 
-_SEVERITY: tuple[Ending, ...] = ("passed", "skipped", "failed")
+_SEVERITY: tuple[CaseOutcome, ...] = ("passed", "skipped", "failed")
 _SUITES = ("testsuite", "testsuites")
 _BROKEN = ("failure", "error")
 _RERUNS = frozenset({"flakyfailure", "flakyerror", "rerunfailure", "rerunerror", "rerun"})
 """Attempts beside the one that counts: Surefire and Gradle may count them in `failures`, too."""
-_WORDS: dict[str, Ending] = {
+_WORDS: dict[str, CaseOutcome] = {
     **dict.fromkeys((
         "", "run", "ran", "executed", "completed", "complete", "finished", "done", "pass", "passed", "passing", "ok",
         "success", "successful", "succeeded", "true", "yes", "fixed", "flaky", "bpass",
@@ -48,7 +56,7 @@ GoogleTest's `run` and `completed` say only that it ran; the elements inside say
 _BAD_STEMS = re.compile(r"fail|error|abort|time[d]?out|crash|panic|interrupt|exception|broken|cancel|kill")
 _VERDICTS = ("status", "result", "outcome", "state")
 """Attributes that hold one of these words."""
-_FLAGS: dict[str, Ending] = {
+_FLAGS: dict[str, CaseOutcome] = {
     **dict.fromkeys(("success", "successful", "passed", "failed", "errored", "broken", "aborted", "crashed", "timedout",
                      "interrupted", "cancelled", "canceled"), "failed"),
     **dict.fromkeys(("executed", "skipped", "ignored", "disabled"), "skipped"),
@@ -95,26 +103,26 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
             parser.Parse(text[start : start + _CHUNK].encode("utf-8", "replace"), False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise NotResults(f"line {error.lineno}: it is no XML: {expat.ErrorString(error.code)}") from None
+        raise InvalidResultsError(f"line {error.lineno}: it is no XML: {expat.ErrorString(error.code)}") from None
     if not reader.is_junit:
-        raise NotResults("it is XML, but no JUnit report: there is no <testsuite>")
+        raise InvalidResultsError("it is XML, but no JUnit report: there is no <testsuite>")
     return Results(tuple(reader.cases), reader.written)
 
 
 def _refuse_document_type(*declared: Any) -> NoReturn:
-    raise NotResults("it has a document type with declarations, which no JUnit report needs")
+    raise InvalidResultsError("it has a document type with declarations, which no JUnit report needs")
 
 
-def _verdict(attributes: dict[str, str], subject: str, *, counts: bool) -> Ending:
+def _verdict(attributes: dict[str, str], subject: str, *, counts: bool) -> CaseOutcome:
     """Return how a case or a suite ended by its attributes. Raise NotResults for an unknown word.
 
     `counts`: a number in a flag says how often, as in a case. In a suite it counts cases.
     """
-    found: list[Ending] = ["passed"]
+    found: list[CaseOutcome] = ["passed"]
     for name, value in attributes.items():
         key = _word(name.rpartition(":")[2])
         if key in _VERDICTS:
-            found.append(_ending_of_word(value, f"{subject} has {name}='{beginning_of(value, 50)}'"))
+            found.append(_ending_of_word(value, f"{subject} has {name}='{redacted_head(value, 50)}'"))
         elif key in _FLAGS and _is_against(key, _word(value), counts=counts):
             found.append(_FLAGS[key])
     return max(found, key=_SEVERITY.index)
@@ -128,13 +136,13 @@ def _is_against(key: str, value: str, *, counts: bool) -> bool:
     return value in _YES or bool(count)
 
 
-def _ending_of_word(value: str, what: str) -> Ending:
+def _ending_of_word(value: str, what: str) -> CaseOutcome:
     word = _word(value)
     if word in _WORDS:
         return _WORDS[word]
     if _BAD_STEMS.search(word):
         return "failed"
-    raise NotResults(f"{what}, which says neither that it passed nor that it did not")
+    raise InvalidResultsError(f"{what}, which says neither that it passed nor that it did not")
 
 
 def _word(text: str) -> str:
@@ -148,7 +156,7 @@ class _Open(Struct):
     """
 
     attributes: dict[str, str]
-    ending: Ending = "passed"
+    ending: CaseOutcome = "passed"
     error: bool = False
     broken: int = 0
     said: list[str] = field(default_factory=list)
@@ -164,9 +172,9 @@ class _Open(Struct):
     def output(self) -> str:
         """Its output; if that was cut, without the part of a secret at its end."""
         said = "".join(self.said)
-        return known().beginning(said) if self.size >= _SAID_LIMIT else said
+        return default_redactor().redact_head(said) if self.size >= _SAID_LIMIT else said
 
-    def ends(self, ending: Ending) -> None:
+    def ends(self, ending: CaseOutcome) -> None:
         """Take in what an element or an attribute says of its end: the worst counts."""
         self.ending = max(self.ending, ending, key=_SEVERITY.index)
 
@@ -193,7 +201,7 @@ class _Suite(Struct):
         text = self.attributes.get(key, "").strip()
         found = _NUMBER.fullmatch(text)
         if not found and text and text.lower() not in (*_YES, *_NO):
-            raise NotResults(f"suite '{self.title}' has {key}='{beginning_of(text, 50)}', expected a number")
+            raise InvalidResultsError(f"suite '{self.title}' has {key}='{redacted_head(text, 50)}', expected a number")
         return int(found[1]) if found else int(text.lower() in _YES)
 
 
@@ -201,7 +209,7 @@ class _Reader:
     """Makes cases of elements."""
 
     def __init__(self) -> None:
-        self.cases: list[Case] = []
+        self.cases: list[CaseResult] = []
         self.failed = 0
         self.reruns = 0
         self.is_junit = False
@@ -214,7 +222,7 @@ class _Reader:
         name = name.rpartition(":")[2]
         self.path.append(name)
         if len(self.path) > _DEPTH:
-            raise NotResults("its elements are nested too deeply")
+            raise InvalidResultsError("its elements are nested too deeply")
         if name in _SUITES:
             self.is_junit = True
             self._suite(attributes)
@@ -259,13 +267,13 @@ class _Reader:
         explained = shown + self.reruns - suite.reruns_before
         told = f"suite '{suite.title}' says that {suite.failed} tests failed, but shows {shown}"
         if suite.failed and not explained:
-            raise NotResults(told)
+            raise InvalidResultsError(told)
         if suite.broke and not shown:
-            raise NotResults(f"suite '{suite.title}' says that it failed, but shows nothing that does")
+            raise InvalidResultsError(f"suite '{suite.title}' says that it failed, but shows nothing that does")
         if (tests := suite.count("tests")) and len(self.cases) == suite.before:
-            raise NotResults(f"suite '{suite.title}' says that it has {tests} tests, but shows none")
+            raise InvalidResultsError(f"suite '{suite.title}' says that it has {tests} tests, but shows none")
         if suite.failed > explained:
-            self.cases.append(Case(suite.title or "testsuite", "", "failed", output=told))
+            self.cases.append(CaseResult(suite.title or "testsuite", "", "failed", output=told))
             self.failed += suite.failed - explained
 
     def _case(self, attributes: dict[str, str]) -> None:
@@ -273,12 +281,12 @@ class _Reader:
         if not attributes.get("name") and not attributes.get("classname"):
             title = next((suite.title for suite in reversed(self.suites) if suite.title), "")
             if not title:
-                raise NotResults("a <testcase> has no name")
+                raise InvalidResultsError("a <testcase> has no name")
             attributes = {**attributes, "classname": title}
         name = attributes.get("name") or attributes["classname"]
-        self.open.append(_Open(attributes, _verdict(attributes, f"test '{beginning_of(name, 100)}'", counts=True)))
+        self.open.append(_Open(attributes, _verdict(attributes, f"test '{redacted_head(name, 100)}'", counts=True)))
 
-    def _says(self, name: str) -> Ending | None:
+    def _says(self, name: str) -> CaseOutcome | None:
         """Return how a case ends that has such an element; None if the element says nothing of that."""
         word = _word(name)
         if name in (*_BROKEN, "skipped"):
@@ -308,12 +316,12 @@ class _Reader:
             group, name = name, ""
         self.failed += max(case.broken, case.ending == "failed")
         self.cases.append(
-            Case(
+            CaseResult(
                 group=group,
                 name=name,
-                ending=case.ending,
-                took=_seconds(case.attributes.get("time", "")),
-                output=ending_of(case.output) if case.ending == "failed" else "",
+                outcome=case.ending,
+                duration=_seconds(case.attributes.get("time", "")),
+                output=output_tail(case.output) if case.ending == "failed" else "",
                 file=case.attributes.get("file", ""),
                 line=_line(case.attributes.get("line", "")),
             )

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from gate import markdown, written
-from gate.forms import Day, Text
-from gate.model import Model
-from gate.secrets import beginning_of
-from gate.testresults.results import Case, StillTime
+from gate.decode import structs
+from gate.decode.types import Date, DisplayText
+from gate.model import FrozenStruct
+from gate.redaction.secrets import redacted_head
+from gate.source import markdown
+from gate.testresults.base import CaseResult, StillTime
 
 _COLUMNS = {
     "test": "test", "test id": "test", "id": "test",
@@ -27,18 +28,18 @@ _COLUMNS = {
 _NEEDED = ("test", "owner", "reason", "expires")
 
 
-class NoQuarantine(ValueError):
+class InvalidQuarantineError(ValueError):
     """A file that is no quarantine: what is wrong, with the line where it is known."""
 
 
-class Entry(Model):
+class QuarantineEntry(FrozenStruct):
     """A test that may fail."""
 
-    test: Annotated[Text, Meta(description="Its id, or the name of its group.")]
-    owner: Annotated[Text, Meta(description="Who answers for it.")]
-    reason: Annotated[Text, Meta(description="Why it may fail.")]
-    expires: Annotated[Day, Meta(description="The first day on which it may not any more.")]
-    issue: Annotated[Text | None, Meta(description="Where it is worked on.")] = None
+    test: Annotated[DisplayText, Meta(description="Its id, or the name of its group.")]
+    owner: Annotated[DisplayText, Meta(description="Who answers for it.")]
+    reason: Annotated[DisplayText, Meta(description="Why it may fail.")]
+    expires: Annotated[Date, Meta(description="The first day on which it may not any more.")]
+    issue: Annotated[DisplayText | None, Meta(description="Where it is worked on.")] = None
 
 
 class Quarantine:
@@ -47,7 +48,7 @@ class Quarantine:
     `tree` has the names by the parts between slashes: a subtest is found on the way to its own name.
     """
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[QuarantineEntry]) -> None:
         self.entries = tuple(entries)
         self._by_test: dict[str, list[int]] = {}
         self._tree = _Node()
@@ -60,11 +61,11 @@ class Quarantine:
                 node.entries.append(number)
         self._sorted = sorted(self._by_test)
 
-    def naming(self, case: Case) -> list[int]:
+    def naming(self, case: CaseResult) -> list[int]:
         """Return the numbers of the entries that are this test, or its group."""
         return [number for test in {case.group, case.id} for number in self._by_test.get(test, ())]
 
-    def covering(self, case: Case) -> list[int]:
+    def covering(self, case: CaseResult) -> list[int]:
         """Return those that name a case, or the test of which it is a part (`p::TestA` for `p::TestA/sub`)."""
         return [*self.naming(case), *(self._above(case.id) if case.subtest else ())]
 
@@ -96,21 +97,21 @@ class _Node:
         self.inside: dict[str, _Node] = {}
 
 
-def read(text: str, name: str, still_time: StillTime = lambda: None) -> list[Entry]:
+def parse_quarantine(text: str, name: str, still_time: StillTime = lambda: None) -> list[QuarantineEntry]:
     """Return the entries of a file. Raise NoQuarantine."""
     entries = _table(text) if name.lower().endswith((".md", ".markdown")) else _yaml(text)
-    found, seen = [], set()
+    found, observation = [], set()
     for where, entry in entries:
         still_time()
         try:
-            made = written.read(entry, Entry)
-        except written.Mistaken as error:
-            first = error.mistakes[0]
-            key = f"{first.path[0]}: " if first.path and first.about == "value" else ""
-            raise NoQuarantine(f"{where}: {key}{first.text}") from None
-        if made.test in seen:
-            raise NoQuarantine(f"{where}: {made.test} stands twice")
-        seen.add(made.test)
+            made = structs.decode_all_errors(entry, QuarantineEntry)
+        except structs.ValidationErrors as error:
+            first = error.issues[0]
+            key = f"{first.path[0]}: " if first.path and first.scope == "value" else ""
+            raise InvalidQuarantineError(f"{where}: {key}{first.text}") from None
+        if made.test in observation:
+            raise InvalidQuarantineError(f"{where}: {made.test} stands twice")
+        observation.add(made.test)
         found.append(made)
     return found
 
@@ -122,15 +123,15 @@ def _yaml(text: str) -> list[tuple[str, Any]]:
     try:
         root, data = yaml.compose(text, Loader=loader), yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise NoQuarantine(f"it is no YAML: {beginning_of(' '.join(str(error).split()), 200)}") from None
+        raise InvalidQuarantineError(f"it is no YAML: {redacted_head(' '.join(str(error).split()), 200)}") from None
     _check_keys(root)
     if isinstance(data, dict) and list(data) != ["quarantine"]:
-        raise NoQuarantine(f"expected the key 'quarantine' alone, got {', '.join(map(str, data)) or 'none'}")
+        raise InvalidQuarantineError(f"expected the key 'quarantine' alone, got {', '.join(map(str, data)) or 'none'}")
     entries = data["quarantine"] if isinstance(data, dict) else data
     if entries is None:
         return []
     if not isinstance(entries, list):
-        raise NoQuarantine("expected a list of entries, each with test, owner, reason and expires")
+        raise InvalidQuarantineError("expected a list of entries, each with test, owner, reason and expires")
     return [(f"entry {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
@@ -147,7 +148,7 @@ def _check_keys(root: Any) -> None:
             key, parts = (child[0], child) if isinstance(child, tuple) else (None, (child,))
             if key is not None and isinstance(key.value, str):
                 if key.value in names:
-                    raise NoQuarantine(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice")
+                    raise InvalidQuarantineError(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice")
                 names.add(key.value)
             waiting += parts
 
@@ -158,7 +159,7 @@ def _table(text: str) -> list[tuple[str, Any]]:
     tables = markdown.tables(text)
     chosen = [(table, columns) for table in tables if (columns := _columns(table))]
     if tables and not chosen:
-        raise NoQuarantine(f"line {tables[0].line}: no table has the columns {', '.join(_NEEDED)}")
+        raise InvalidQuarantineError(f"line {tables[0].line}: no table has the columns {', '.join(_NEEDED)}")
     for table, columns in chosen:
         for line, cells in table.rows:
             entry = {name: _plain(cell) for name, cell in zip(columns, cells, strict=True) if name and cell}
@@ -173,7 +174,7 @@ def _columns(table: markdown.Table) -> list[str | None]:
     if "test" not in known and len(known) < 2:
         return []
     if missing := [name for name in _NEEDED if name not in known]:
-        raise NoQuarantine(f"line {table.line}: the table has no column '{missing[0]}'")
+        raise InvalidQuarantineError(f"line {table.line}: the table has no column '{missing[0]}'")
     return columns
 
 

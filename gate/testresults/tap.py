@@ -9,8 +9,16 @@ import re
 
 from msgspec import Struct, field
 
-from gate.secrets import beginning_of
-from gate.testresults.results import OUTPUT_LIMIT, Case, Ending, NotResults, Results, StillTime, ending_of
+from gate.redaction.secrets import redacted_head
+from gate.testresults.base import (
+    OUTPUT_LIMIT,
+    CaseOutcome,
+    CaseResult,
+    InvalidResultsError,
+    Results,
+    StillTime,
+    output_tail,
+)
 
 _PLAN = re.compile(r"^1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
 _POINT = re.compile(r"^(not )?ok\b(?:[ \t]+(\d{1,9}))?[ \t]*(?:-[ \t]*)?(.*)$")
@@ -29,7 +37,7 @@ class _Point(Struct):
     """A test point whose output may go on."""
 
     title: str
-    ending: Ending
+    ending: CaseOutcome
     has_directive: bool
     said: list[str] = field(default_factory=list)
     size: int = 0
@@ -43,7 +51,7 @@ class _Point(Struct):
     @property
     def output(self) -> str:
         """Its output, if it failed."""
-        return ending_of("\n".join(self.said)) if self.ending == "failed" else ""
+        return output_tail("\n".join(self.said)) if self.ending == "failed" else ""
 
 
 class _Level(Struct):
@@ -132,9 +140,9 @@ class _Reader:
         """Take in what is neither a plan nor a test point: a comment, the end of subtests, or output."""
         in_yaml = self.yaml >= 0
         if not in_yaml and _BAILS.search(text) and not text.startswith("#"):
-            raise NotResults(f"the tests gave up: {beginning_of(text.strip(), 200)}")
+            raise InvalidResultsError(f"the tests gave up: {redacted_head(text.strip(), 200)}")
         if not in_yaml and _DIED.match(text):
-            raise NotResults(beginning_of(text.removeprefix("# "), 200))
+            raise InvalidResultsError(redacted_head(text.removeprefix("# "), 200))
         if footer := _FOOTER.match(line):
             self.told += int(footer[1])
         elif text == "}" and not in_yaml:
@@ -156,14 +164,14 @@ class _Reader:
     def _level(self, indent: int) -> _Level:
         if indent > self.levels[-1].indent:
             if len(self.levels) > _DEEP:
-                raise NotResults("its subtests are nested too deeply")
+                raise InvalidResultsError("its subtests are nested too deeply")
             self.levels.append(_Level(indent))
         return self.levels[-1]
 
     def _plan(self, indent: int, planned: int) -> None:
         level = self._level(indent)
         if level.planned is not None:
-            raise NotResults("it has two plans")
+            raise InvalidResultsError("it has two plans")
         level.planned = planned
 
     def _point(self, indent: int, found: re.Match[str]) -> None:
@@ -182,24 +190,24 @@ class _Reader:
                 point.ending = "failed"
         level.inside = ""
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[CaseResult]:
         """Return all points as cases. Raise NotResults if they are not what was planned, or not all that failed."""
         self._leave(0)
         whole = self.levels[0]
         if whole.problem:
-            raise NotResults(whole.problem)
+            raise InvalidResultsError(whole.problem)
         if whole.inside:
-            raise NotResults(f"it is cut off behind subtests: {beginning_of(whole.inside, 200)}")
+            raise InvalidResultsError(f"it is cut off behind subtests: {redacted_head(whole.inside, 200)}")
         if self.told and not whole.failed:
-            raise NotResults(f"it says that {self.told} tests failed, but shows none")
-        return [Case("", point.title, point.ending, output=point.output) for point in whole.points]
+            raise InvalidResultsError(f"it says that {self.told} tests failed, but shows none")
+        return [CaseResult("", point.title, point.ending, output=point.output) for point in whole.points]
 
 
 def _made(found: re.Match[str], number: int) -> _Point:
     directive = _DIRECTIVE.search(" " + found[3])
     title = (" " + found[3])[: directive.start()].strip() if directive else found[3].strip()
     title = title.removesuffix("{").rstrip()  # its subtests follow, in braces
-    ending: Ending = "failed" if found[1] else "passed"
+    ending: CaseOutcome = "failed" if found[1] else "passed"
     if directive and (directive[1].lower().startswith("skip") or found[1]):
         ending = "skipped"
     return _Point(title or f"test {number}", ending, directive is not None)

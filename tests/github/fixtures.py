@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gate.publish.budget import Budget
-from gate.publish.settings import Patience, Settings
-from gate.secrets import Secrets
+from gate.publish.settings import RetryPolicy, Settings
+from gate.publish.time_budget import TimeBudget
+from gate.redaction.secrets import Redactor
 from tests.github import server
 
-QUICK = Patience(request=1.0, pause=0.05, between_writes=0)
+QUICK = RetryPolicy(timeout=1.0, initial_delay=0.05, write_interval=0)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def settings(github: server.GitHub, **more: Any) -> Settings:
         "branch": "main",
         "status": True,
         "comment": "always",
-        "patience": QUICK,
-        "budget": Budget(6.0),
-        "secrets": Secrets([server.TOKEN]),
+        "retry_policy": QUICK,
+        "budget": TimeBudget(6.0),
+        "secrets": Redactor([server.TOKEN]),
     }
     return Settings(**{**given, **more})

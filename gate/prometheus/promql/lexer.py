@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from gate.messages import Message, say
-from gate.prometheus import golang
+from gate.core.messages import Message, msg
+from gate.prometheus import go_literals
 from gate.prometheus.releases import Release
 
 
@@ -99,9 +99,9 @@ class _Lexer:
 
     def _ended(self) -> list[Token]:
         if self.depth:
-            raise self._bad(say("a left parenthesis is not closed"))
+            raise self._bad(msg("a left parenthesis is not closed"))
         if self.bracket:
-            raise self._bad(say("a left bracket is not closed"))
+            raise self._bad(msg("a left bracket is not closed"))
         self._emit(END, 0)
         return self.found
 
@@ -110,8 +110,8 @@ class _Lexer:
 
     def _unexpected(self) -> BadExpression:
         if self.at >= len(self.text):
-            return self._bad(say("unexpected end of the expression"))
-        return self._bad(say("unexpected character {text}", text=repr(self.text[self.at])))
+            return self._bad(msg("unexpected end of the expression"))
+        return self._bad(msg("unexpected character {text}", text=repr(self.text[self.at])))
 
     def _emit(self, kind: str, length: int) -> None:
         self.found.append(Token(kind, self.text[self.at : self.at + length], self.at))
@@ -183,13 +183,13 @@ class _Lexer:
     def _string(self) -> None:
         found = _STRING.match(self.text, self.at)
         if not found:
-            raise self._bad(say("unterminated quoted string"))
+            raise self._bad(msg("unterminated quoted string"))
         if "\ufffd" in found[0]:
-            raise self._bad(say("a string has a character that is not valid UTF-8"))
+            raise self._bad(msg("a string has a character that is not valid UTF-8"))
         try:
-            golang.unquote(found[0])
+            go_literals.unquote(found[0])
         except ValueError as error:
-            raise self._bad(say("unknown escape sequence {text}", text=str(error))) from None
+            raise self._bad(msg("unknown escape sequence {text}", text=str(error))) from None
         self._emit(STRING, len(found[0]))
 
     def _in_braces(self) -> None:
@@ -264,7 +264,7 @@ class _Lexer:
             return
         found = _DURATION.match(self.text, end)
         if not found or good:
-            raise self._bad(say("bad number or duration {text}", text=self.text[start : max(end, start + 1)]))
+            raise self._bad(msg("bad number or duration {text}", text=self.text[start : max(end, start + 1)]))
         self._emit(DURATION, found.end() - start)
 
     def _scan(self, at: int) -> tuple[int, bool]:

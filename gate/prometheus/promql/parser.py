@@ -11,11 +11,11 @@ import re
 
 from msgspec import Struct
 
-from gate import patterns
-from gate.messages import say
-from gate.prometheus import durations, golang, releases
+from gate.core.messages import msg
+from gate.decode import regex
+from gate.prometheus import durations, go_literals, releases
 from gate.prometheus.promql.functions import FUNCTIONS, Type
-from gate.prometheus.promql.lexer import (
+from gate.prometheus.promql.lexer import (  # fmt: skip
     AGGREGATIONS,
     DURATION,
     END,
@@ -25,7 +25,7 @@ from gate.prometheus.promql.lexer import (
     BadExpression,
     Token,
     tokens,
-)  # fmt: skip
+)
 from gate.prometheus.releases import Release
 
 DEPTH_LIMIT = 100
@@ -82,7 +82,7 @@ class _Parser:
 
     def parse(self) -> None:
         if self.tokens[0].kind == END:
-            raise BadExpression(say("there is no expression"), 0)
+            raise BadExpression(msg("there is no expression"), 0)
         found = self._expression(0)
         self._selects(found)
         if self._kind != END:
@@ -112,17 +112,17 @@ class _Parser:
 
     def _unexpected(self, expected: str = "") -> BadExpression:
         token = self.tokens[self.at]
-        found = token.text or say("the end of the expression")
+        found = token.text or msg("the end of the expression")
         if expected:
             return BadExpression(
-                say("unexpected {text}, expected {expected}", text=found, expected=expected), token.position
+                msg("unexpected {text}, expected {expected}", text=found, expected=expected), token.position
             )
-        return BadExpression(say("unexpected {text}", text=found), token.position)
+        return BadExpression(msg("unexpected {text}", text=found), token.position)
 
     def _deeper(self) -> None:
         self.depth += 1
         if self.depth > DEPTH_LIMIT:
-            raise BadExpression(say("the expression is nested more than {limit} times", limit=DEPTH_LIMIT),
+            raise BadExpression(msg("the expression is nested more than {limit} times", limit=DEPTH_LIMIT),
                                 self.tokens[self.at].position)  # fmt: skip
 
     # Operators
@@ -147,7 +147,7 @@ class _Parser:
             operand.number *= -1 if sign.kind == "-" else 1
             return operand
         if operand.type not in ("scalar", "vector"):
-            raise BadExpression(say("a sign is only allowed before a scalar or an instant vector, not before a {type}",
+            raise BadExpression(msg("a sign is only allowed before a scalar or an instant vector, not before a {type}",
                                     type=operand.type), sign.position)  # fmt: skip
         return Expression(self._selects(operand).type, sign.position)
 
@@ -157,23 +157,23 @@ class _Parser:
         if modifiers.fill and releases.FILL not in self.release.flags:
             raise self._needs_flag("fill", releases.FILL, operator)
         if modifiers.to_bool and name not in _COMPARISONS:
-            raise BadExpression(say("'bool' can only be used with comparisons"), operator.position)
+            raise BadExpression(msg("'bool' can only be used with comparisons"), operator.position)
         if name in _COMPARISONS and not modifiers.to_bool and kinds == ("scalar", "scalar"):
-            raise BadExpression(say("comparisons between scalars need 'bool'"), operator.position)
+            raise BadExpression(msg("comparisons between scalars need 'bool'"), operator.position)
         if modifiers.on and (both := [label for label in modifiers.labels if label in modifiers.include]):
-            raise BadExpression(say("the label {label} must not be in 'on' and 'group' at once", label=both[0]),
+            raise BadExpression(msg("the label {label} must not be in 'on' and 'group' at once", label=both[0]),
                                 operator.position)  # fmt: skip
         if not set(kinds) <= {"scalar", "vector"}:
             raise BadExpression(
-                say("{operator} takes only scalars and instant vectors", operator=name), operator.position
+                msg("{operator} takes only scalars and instant vectors", operator=name), operator.position
             )
         if kinds != ("vector", "vector"):
             if modifiers.labels or modifiers.fill:
-                raise BadExpression(say("vector matching is only allowed between instant vectors"), operator.position)
+                raise BadExpression(msg("vector matching is only allowed between instant vectors"), operator.position)
             if name in _SETS:
-                raise BadExpression(say("{operator} is not allowed with a scalar", operator=name), operator.position)
+                raise BadExpression(msg("{operator} is not allowed with a scalar", operator=name), operator.position)
         elif name in _SETS and (modifiers.group or modifiers.fill):
-            raise BadExpression(say("{operator} takes no grouping", operator=name), operator.position)
+            raise BadExpression(msg("{operator} takes no grouping", operator=name), operator.position)
         return Expression("vector" if "vector" in kinds else "scalar", left.position)
 
     def _modifiers(self) -> _Modifiers:
@@ -217,16 +217,16 @@ class _Parser:
     def _label(self) -> str:
         token = self.tokens[self.at]
         if token.kind == STRING and self.version >= (2, 55):
-            name = golang.unquote(token.text)
+            name = go_literals.unquote(token.text)
         elif token.kind in (NUMBER, DURATION, STRING, END) or (
             not token.text[:1].isidentifier() and token.text[:1] != ":"
         ):
-            raise self._unexpected(str(say("a label")))
+            raise self._unexpected(str(msg("a label")))
         else:
             name = token.text
         valid = bool(name) and _is_utf8(name) if self.release.utf8 else _LEGACY_LABEL.fullmatch(name)
         if not valid:
-            raise BadExpression(say("{name} is not a name for a label", name=name or '""'), token.position)
+            raise BadExpression(msg("{name} is not a name for a label", name=name or '""'), token.position)
         self.at += 1
         return name
 
@@ -274,16 +274,16 @@ class _Parser:
             return self._duration(token)
         if token.kind != NUMBER:
             self.at -= 1
-            raise self._unexpected(str(say("a number")))
+            raise self._unexpected(str(msg("a number")))
         value = _number(token.text)
         if value is None:
-            raise BadExpression(say("{text} is not a number", text=token.text), token.position)
+            raise BadExpression(msg("{text} is not a number", text=token.text), token.position)
         return value
 
     def _duration(self, token: Token) -> float:
         seconds = durations.seconds(token.text)
         if seconds is None or (not seconds and self.version < (3, 4)):
-            raise BadExpression(say("{text} is not a duration", text=token.text), token.position)
+            raise BadExpression(msg("{text} is not a duration", text=token.text), token.position)
         return seconds
 
     def _selector(self, name: str, start: Token) -> Expression:
@@ -293,7 +293,7 @@ class _Parser:
         while self._kind != "}":
             label, matches_nothing = self._matcher()
             if label == "__name__" and name:
-                raise BadExpression(say("the name of the metric is set twice"), start.position)
+                raise BadExpression(msg("the name of the metric is set twice"), start.position)
             found.selects_something |= not matches_nothing
             if not self._taken(","):
                 break
@@ -304,18 +304,18 @@ class _Parser:
         """Return the label of a matcher, and whether it matches an empty value."""
         token = self._next()
         if token.kind == STRING and self.version >= (2, 51):
-            label = golang.unquote(token.text)
+            label = go_literals.unquote(token.text)
             if self._kind in (",", "}"):
                 return "__name__", not label
         elif token.kind == IDENTIFIER:
             label = token.text
         else:
             self.at -= 1
-            raise self._unexpected(str(say("a label")))
+            raise self._unexpected(str(msg("a label")))
         if self._kind not in ("=", "!=", "=~", "!~"):
             raise self._unexpected("=")
         operator = self._next().kind
-        value = golang.unquote(self._take(STRING).text)
+        value = go_literals.unquote(self._take(STRING).text)
         matches = self._matches_nothing(value, token) if operator in ("=~", "!~") else not value
         return label, matches == (operator in ("=", "=~"))
 
@@ -325,16 +325,16 @@ class _Parser:
         if self.version >= (2, 48) and not any(_META.search(word) for word in words):
             return "" in words  # Compared as texts, without a regular expression: any bytes are good
         try:
-            return patterns.found(golang.check_regex(pattern), "")
+            return regex.search(go_literals.check_regex(pattern), "")
         except ValueError as bad:
-            reason = say("{text} is not a regular expression: {why}", text=repr(pattern[:100]), why=str(bad))
+            reason = msg("{text} is not a regular expression: {why}", text=repr(pattern[:100]), why=str(bad))
             raise BadExpression(reason, token.position) from None
 
     def _selects(self, expression: Expression) -> Expression:
         """Return an operand. Raise BadExpression if it is a selector of everything."""
         selector = expression.inner or expression
         if selector.selector and not selector.selects_something:
-            raise BadExpression(say("a selector must have at least one matcher that does not match an empty value"),
+            raise BadExpression(msg("a selector must have at least one matcher that does not match an empty value"),
                                 selector.position)  # fmt: skip
         return expression
 
@@ -349,7 +349,7 @@ class _Parser:
         if name in ("limitk", "limit_ratio") and releases.FUNCTIONS not in self.release.flags:
             raise self._needs_flag(name, releases.FUNCTIONS, operator)
         if len(arguments) != 1 + parameter:
-            raise BadExpression(say("{name} takes {count} arguments, not {given}", name=name, count=1 + parameter,
+            raise BadExpression(msg("{name} takes {count} arguments, not {given}", name=name, count=1 + parameter,
                                     given=len(arguments)), operator.position)  # fmt: skip
         self._expect(arguments[-1], "vector", name)
         if parameter:
@@ -379,7 +379,7 @@ class _Parser:
         token = self._next()
         function = FUNCTIONS.get(token.text)
         if function is None or not function.known(self.release):
-            raise BadExpression(say("Prometheus {release} has no function {name}", release=str(self.release),
+            raise BadExpression(msg("Prometheus {release} has no function {name}", release=str(self.release),
                                     name=token.text), token.position)  # fmt: skip
         if function.experimental(self.release) and releases.FUNCTIONS not in self.release.flags:
             raise self._needs_flag(token.text, releases.FUNCTIONS, token)
@@ -388,7 +388,7 @@ class _Parser:
         least = wanted - (function.optional != 0)
         most = 10**9 if function.optional < 0 else least + function.optional
         if not least <= given <= most:
-            raise BadExpression(say("{name} takes {count} arguments, not {given}", name=token.text, given=given,
+            raise BadExpression(msg("{name} takes {count} arguments, not {given}", name=token.text, given=given,
                                     count=wanted if least == most else f"{least}..."), token.position)  # fmt: skip
         if token.text == "info" and given > 1:
             self._info(arguments[1])
@@ -399,17 +399,17 @@ class _Parser:
     def _info(self, argument: Expression) -> None:
         """Its second argument selects labels only, and may select everything."""
         if not argument.selector or argument.name:
-            raise BadExpression(say("info takes a selector of labels without a metric"), argument.position)
+            raise BadExpression(msg("info takes a selector of labels without a metric"), argument.position)
         argument.selects_something = True
 
     def _expect(self, argument: Expression, wanted: Type, where: str) -> None:
         found = self._selects(argument).type
         if found != wanted:
-            raise BadExpression(say("{name} takes a {wanted}, not a {type}", name=where, wanted=wanted, type=found),
+            raise BadExpression(msg("{name} takes a {wanted}, not a {type}", name=where, wanted=wanted, type=found),
                                 argument.position)  # fmt: skip
 
     def _needs_flag(self, name: str, flag: str, token: Token) -> BadExpression:
-        return BadExpression(say("{name} needs the feature flag {flag}", name=name, flag=flag), token.position)
+        return BadExpression(msg("{name} needs the feature flag {flag}", name=name, flag=flag), token.position)
 
     # What follows an operand
 
@@ -435,13 +435,13 @@ class _Parser:
                 self._positive()
             self._take("]")
             if self._selects(operand).type != "vector":
-                raise BadExpression(say("a subquery is only allowed on an instant vector"), bracket.position)
+                raise BadExpression(msg("a subquery is only allowed on an instant vector"), bracket.position)
             return Expression("matrix", operand.position, subquery=True)
         self._take("]")
         if not operand.selector:
-            raise BadExpression(say("a range is only allowed on a selector"), bracket.position)
+            raise BadExpression(msg("a range is only allowed on a selector"), bracket.position)
         if operand.offset or operand.timestamp:
-            raise BadExpression(say("a range stands before 'offset' and '@'"), bracket.position)
+            raise BadExpression(msg("a range stands before 'offset' and '@'"), bracket.position)
         return Expression("matrix", operand.position, inner=operand)
 
     def _offset(self, operand: Expression) -> None:
@@ -449,7 +449,7 @@ class _Parser:
         value = self._offset_duration()
         target = self._modified(operand, "offset", offset)
         if target.offset:
-            raise BadExpression(say("'offset' is set twice"), offset.position)
+            raise BadExpression(msg("'offset' is set twice"), offset.position)
         target.offset = value
 
     def _at_modifier(self, operand: Expression) -> None:
@@ -465,20 +465,20 @@ class _Parser:
         sign = self._next().kind if self._kind in ("+", "-") else "+"
         value = self._literal() * (-1 if sign == "-" else 1)
         if not math.isfinite(value) or abs(value) >= 2**63:
-            raise BadExpression(say("the timestamp of '@' is out of range"), at.position)
+            raise BadExpression(msg("the timestamp of '@' is out of range"), at.position)
         target = self._modified(operand, "@", at)
         self._at_once(target, at)
         target.timestamp = True
 
     def _at_once(self, target: Expression, at: Token) -> None:
         if target.timestamp or target.start_or_end:
-            raise BadExpression(say("'@' is set twice"), at.position)
+            raise BadExpression(msg("'@' is set twice"), at.position)
 
     def _modified(self, operand: Expression, modifier: str, token: Token) -> Expression:
         """Return what a modifier acts on: a selector, also that of a range, or a subquery."""
         target = operand.inner or operand
         if not target.selector and not target.subquery:
-            raise BadExpression(say("{modifier} stands only after a selector or a subquery", modifier=f"'{modifier}'"),
+            raise BadExpression(msg("{modifier} stands only after a selector or a subquery", modifier=f"'{modifier}'"),
                                 token.position)  # fmt: skip
         return target
 
@@ -492,7 +492,7 @@ class _Parser:
             or (target.anchored and modifier.kind == "smoothed")
             or (target.smoothed and modifier.kind == "anchored")
         ):
-            raise BadExpression(say("{modifier} cannot be used here", modifier=modifier.kind), modifier.position)
+            raise BadExpression(msg("{modifier} cannot be used here", modifier=modifier.kind), modifier.position)
         target.anchored |= modifier.kind == "anchored"
         target.smoothed |= modifier.kind == "smoothed"
 
@@ -505,7 +505,7 @@ class _Parser:
             return
         value = self._literal() if self.version < (3, 4) else self._duration_expression(0)
         if value is not None and value <= 0 and self.version >= (3, 4):
-            raise BadExpression(say("a duration must be greater than 0"), token.position)
+            raise BadExpression(msg("a duration must be greater than 0"), token.position)
 
     def _offset_duration(self) -> float | None:
         """Return the seconds of an offset, 1 if they are not known beforehand."""
@@ -518,7 +518,7 @@ class _Parser:
         elif self._kind in (NUMBER, DURATION):
             return self._in_range(self._offset_literal())
         if self.version < (3, 4):
-            raise self._unexpected(str(say("a duration")))
+            raise self._unexpected(str(msg("a duration")))
         value = self._duration_expression(0)
         return 1.0 if value is None else value
 
@@ -527,7 +527,7 @@ class _Parser:
 
     def _in_range(self, value: float) -> float:
         if abs(value) > _FARTHEST and self.version >= (3, 4):
-            raise BadExpression(say("a duration is out of range"), self.tokens[self.at - 1].position)
+            raise BadExpression(msg("a duration is out of range"), self.tokens[self.at - 1].position)
         return value
 
     def _duration_expression(self, least: int) -> float | None:
@@ -539,7 +539,7 @@ class _Parser:
             right = self._duration_expression(precedence - (operator.kind == "^"))
             self._experimental(operator)
             if operator.kind in ("/", "%") and right == 0:
-                raise BadExpression(say("division by zero"), operator.position)
+                raise BadExpression(msg("division by zero"), operator.position)
             left = None
         self.depth -= 1
         return left
@@ -579,7 +579,7 @@ class _Parser:
 
     def _experimental(self, token: Token) -> None:
         if releases.DURATIONS not in self.release.flags:
-            raise self._needs_flag(str(say("arithmetic of durations")), releases.DURATIONS, token)
+            raise self._needs_flag(str(msg("arithmetic of durations")), releases.DURATIONS, token)
 
 
 class _Modifiers(Struct):
@@ -606,7 +606,7 @@ def _number(text: str) -> float | None:
     plain = text.lower()
     if plain in ("inf", "nan"):
         return float(plain)
-    return golang.number(text)
+    return go_literals.number(text)
 
 
 def _is_utf8(text: str) -> bool:

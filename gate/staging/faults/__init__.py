@@ -1,5 +1,5 @@
 """The faults: one module each. `gate.staging.faults.base` is what each of them satisfies."""
 
-from gate.registry import Registry
+from gate.core.plugins import Registry
 
-FAULTS = Registry("gate.staging.faults", word="fault", apart=frozenset({"base", "behind"}))
+FAULTS = Registry("gate.staging.faults", excluded=frozenset({"base"}))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gate.messages import Message
-from gate.staging.faults.base import Site, TargetFault
-from gate.staging.faults.stop import down, runs_again, stays
+from gate.core.messages import Message
+from gate.staging.faults.base import FaultSite, TargetFault
+from gate.staging.faults.stop import reject_auto_remove, runs_again, verify_down
 
 
 class Kill(TargetFault):
@@ -15,21 +15,21 @@ class Kill(TargetFault):
     kind: ClassVar[str] = "kill"
     summary: ClassVar[str] = "the dependency dies at once"
 
-    def inject(self, site: Site) -> None:
+    def inject(self, site: FaultSite) -> None:
         if site.process:
             site.process.kill()
             return
-        stays(site)
-        with site.act("start_container", container=site.container.id):
+        reject_auto_remove(site)
+        with site.journaled("start_container", container=site.container.id):
             site.container.handle.kill()
 
-    def holds(self, site: Site) -> Message | None:
-        return down(site)
+    def verify_injected(self, site: FaultSite) -> Message | None:
+        return verify_down(site)
 
-    def undo(self, site: Site) -> None:
+    def revert(self, site: FaultSite) -> None:
         if site.process:
             site.process.start()
-        site.take_back()
+        site.revert_all()
 
-    def gone(self, site: Site) -> Message | None:
+    def verify_reverted(self, site: FaultSite) -> Message | None:
         return runs_again(site)

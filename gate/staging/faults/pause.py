@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from gate.messages import Message, say
-from gate.staging.engine import SETTLES
-from gate.staging.faults.base import Site, TargetFault
+from gate.core.messages import Message, msg
+from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
+from gate.staging.faults.base import FaultSite, TargetFault
 from gate.staging.faults.stop import runs
 
 _PATIENCE = 5.0
@@ -21,32 +21,34 @@ class Pause(TargetFault):
     summary: ClassVar[str] = "the dependency hangs"
     needs_port: ClassVar[bool] = False
 
-    def inject(self, site: Site) -> None:
+    def inject(self, site: FaultSite) -> None:
         if site.process:
             site.process.pause()
             return
-        with site.act("unpause_container", settles=_PATIENCE + SETTLES, container=site.container.id):
+        with site.journaled(
+            "unpause_container", settles=_PATIENCE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
+        ):
             _freeze(site)
 
-    def holds(self, site: Site) -> Message | None:
+    def verify_injected(self, site: FaultSite) -> Message | None:
         if site.process:
             stopped, count = site.process.paused()
-            all_stopped = say(
+            all_stopped = msg(
                 "{target} is paused: all its {count} processes are stopped", target=self.target, count=count
             )
             return all_stopped if count and stopped == count else None
-        return say("{target} is paused", target=self.target) if site.container.state == "paused" else None
+        return msg("{target} is paused", target=self.target) if site.container.state == "paused" else None
 
-    def undo(self, site: Site) -> None:
+    def revert(self, site: FaultSite) -> None:
         if site.process:
             site.process.resume()
-        site.take_back()
+        site.revert_all()
 
-    def gone(self, site: Site) -> Message | None:
+    def verify_reverted(self, site: FaultSite) -> Message | None:
         return runs(site)
 
 
-def _freeze(site: Site) -> None:
+def _freeze(site: FaultSite) -> None:
     """Under load, processes may not be frozen in the time that runc gives them (cgroup v1): it is asked again."""
     from docker.errors import APIError
 

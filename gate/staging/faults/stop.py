@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gate.messages import Message, say
-from gate.staging.engine import SETTLES
-from gate.staging.faults.base import NoFault, Site, TargetFault, open_port, ports
+from gate.core.messages import Message, msg
+from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
+from gate.staging.faults.base import FaultError, FaultSite, TargetFault, first_open_port, port_list
 
 _GRACE = 5
 
@@ -17,65 +17,65 @@ class Stop(TargetFault):
     kind: ClassVar[str] = "stop"
     summary: ClassVar[str] = "the dependency is shut down"
 
-    def inject(self, site: Site) -> None:
+    def inject(self, site: FaultSite) -> None:
         if site.process:
             site.process.stop(patience=_GRACE)
             return
-        stays(site)
-        with site.act("start_container", settles=_GRACE + SETTLES, container=site.container.id):
+        reject_auto_remove(site)
+        with site.journaled("start_container", settles=_GRACE + ENGINE_SETTLE_TIMEOUT, container=site.container.id):
             site.container.handle.stop(timeout=_GRACE)
 
-    def holds(self, site: Site) -> Message | None:
-        return down(site)
+    def verify_injected(self, site: FaultSite) -> Message | None:
+        return verify_down(site)
 
-    def undo(self, site: Site) -> None:
+    def revert(self, site: FaultSite) -> None:
         if site.process:
             site.process.start()
-        site.take_back()
+        site.revert_all()
 
-    def gone(self, site: Site) -> Message | None:
+    def verify_reverted(self, site: FaultSite) -> Message | None:
         return runs_again(site)
 
 
-def stays(site: Site) -> None:
+def reject_auto_remove(site: FaultSite) -> None:
     """Raises NoFault for a container that the engine removes as soon as it stops: nothing could bring it back."""
     if site.container.handle.attrs["HostConfig"].get("AutoRemove"):
-        raise NoFault(
-            say("{target} is removed when it stops (--rm): it could not be put back", target=site.staged.name)
+        raise FaultError(
+            msg("{target} is removed when it stops (--rm): it could not be put back", target=site.running.name)
         )
 
 
-def down(site: Site) -> Message | None:
+def verify_down(site: FaultSite) -> Message | None:
     """Return the proof that it has ended, with everything that it started, and that its ports refuse."""
     running = bool(site.process.members) if site.process else site.container.state == "running"
-    if running or open_port(site) is not None:
+    if running or first_open_port(site) is not None:
         return None
-    return say("{target} has exited and its port {port} refuses", target=site.staged.name, port=ports(site))
+    return msg("{target} has exited and its port {port} refuses", target=site.running.name, port=port_list(site))
 
 
-def runs(site: Site) -> Message | None:
+def runs(site: FaultSite) -> Message | None:
     """Return the proof that it runs and is not paused. Whether it answers yet is another matter."""
     process = site.process
     running = process.running and not process.paused()[0] if process else site.container.state == "running"
-    return say("{target} runs", target=site.staged.name) if running else None
+    return msg("{target} runs", target=site.running.name) if running else None
 
 
-def runs_again(site: Site) -> Message | None:
+def runs_again(site: FaultSite) -> Message | None:
     """Return `runs`. A process that did not stay up, as after a crash, is started once more."""
     if site.process:
-        site.process.revive()
+        site.process.restart_if_dead()
     return runs(site)
 
 
-def up(site: Site) -> Message | None:
+def verify_up(site: FaultSite) -> Message | None:
     """Return the proof that it runs and is not paused, and that one of its ports, if any is known, accepts."""
     running = runs(site)
-    if running is None or not site.staged.ports:
+    if running is None or not site.running.ports:
         return running
-    port = open_port(site)
-    return say("{target} runs and port {port} accepts", target=site.staged.name, port=port) if port else None
+    port = first_open_port(site)
+    return msg("{target} runs and port {port} accepts", target=site.running.name, port=port) if port else None
 
 
-def up_again(site: Site) -> Message | None:
+def verify_restarted(site: FaultSite) -> Message | None:
     """Return `up`. A process that did not stay up is started once more."""
-    return up(site) if runs_again(site) else None
+    return verify_up(site) if runs_again(site) else None

@@ -1,0 +1,1 @@
+"""Translate the inputs of the GitHub Action into command-line arguments."""

@@ -1,0 +1,26 @@
+"""Values of metrics against matchers: NaN is no data, and no data is never healthy unless the matcher asks for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gate.core.messages import Message, msg
+from gate.matchers import Matcher, describe
+
+
+def mismatch_of_number(wish: Matcher | None, value: float, at: str) -> Message | None:
+    """The mismatch of a metric's value, None where it is as expected or nothing was."""
+    if wish is None:
+        return None
+    if math.isnan(value) and not _asks_for_nan(wish.spec):
+        return msg("{place}: expected {wanted}, got NaN, which is no data", place=at, wanted=describe(wish.spec))
+    return wish.mismatch(value, at)
+
+
+def _asks_for_nan(spec: Any) -> bool:
+    if isinstance(spec, list):
+        return any(map(_asks_for_nan, spec))
+    if isinstance(spec, dict):
+        return "equals" in spec and _asks_for_nan(spec["equals"])
+    return isinstance(spec, float) and math.isnan(spec)

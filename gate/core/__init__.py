@@ -1,0 +1,1 @@
+"""Messages, the plugin registry and the base exception: what every other package builds on."""

@@ -1,0 +1,1 @@
+"""Decode untrusted YAML and text into typed values and collect every validation error."""

@@ -1,0 +1,113 @@
+"""Durations and sizes, which carry their unit in a checklist: `500ms`, `30s`, `1m30s`, `8KiB`.
+
+Units: Go durations as Prometheus writes them (https://prometheus.io/docs/prometheus/latest/querying/basics/), and
+IEC 80000-13 binary or SI decimal sizes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from gate.decode.structs import custom_type
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+"
+_SIZE = r"[0-9]+(?:\.[0-9]+)?\s*(?:B|KB|MB|GB|KiB|MiB|GiB)"
+
+MAX_DURATION = 3650 * _SECONDS["d"]
+"""Seconds: a longer duration is a slip of the pen, and no timer could hold it."""
+MAX_SIZE = 2**60
+"""Bytes, likewise."""
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds from `500ms`, `30s`, `1m30s`. Raises ValueError for anything else, a bare number included."""
+    if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
+        raise ValueError("expected a duration with its unit, such as 500ms, 30s or 2m")
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h|d|w)", value)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > MAX_DURATION:
+        raise ValueError("expected a duration of at most 3650d")
+    return seconds
+
+
+def parse_size(value: Any) -> int:
+    """Bytes from `512B`, `8KiB`, `10MB`. Raises ValueError for anything else, a bare number included."""
+    found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+    if not found or not re.fullmatch(_SIZE, str(value)):
+        raise ValueError("expected a size with its unit, such as 512B, 8KiB or 64MiB")
+    count = float(found[1]) * _BYTES[found[2]]
+    if count > MAX_SIZE:
+        raise ValueError(f"expected a size of at most {MAX_SIZE // 2**30}GiB")
+    return int(count)
+
+
+def _more_than_nothing(value: Any) -> float:
+    seconds = parse_duration(value)
+    if not seconds:
+        raise ValueError("expected a duration of more than 0s")
+    return seconds
+
+
+def _some_bytes(value: Any) -> int:
+    count = parse_size(value)
+    if not count:
+        raise ValueError("expected a size of more than 0B")
+    return count
+
+
+DURATION_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "pattern": f"^{_DURATION}$",
+    "examples": ["500ms", "30s", "2m"],
+}
+SIZE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]}
+
+
+if TYPE_CHECKING:
+    DurationSeconds = float
+    PositiveDurationSeconds = float
+    ByteSize = int
+else:
+    DurationSeconds = custom_type(parse_duration, DURATION_SCHEMA)
+    """A duration, in seconds once loaded."""
+    PositiveDurationSeconds = custom_type(_more_than_nothing, DURATION_SCHEMA)
+    """A duration that is more than none, in seconds once loaded."""
+    ByteSize = custom_type(_some_bytes, SIZE_SCHEMA)
+    """A size of more than nothing, in bytes once loaded."""
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for people: `3 ms`, `2.1 s`, `1 min 30 s`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole >= 2 * 86400:
+        return f"{whole // 86400} d"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def format_size(count: int) -> str:
+    """A size for people: `512 B`, `8.0 KiB`."""
+    number = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
+class Quantity(float):
+    """A number that people read with its unit."""
+
+    display: str
+
+    def __new__(cls, value: float, shown: str) -> Quantity:
+        made = super().__new__(cls, value)
+        made.display = shown
+        return made

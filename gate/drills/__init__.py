@@ -1,0 +1,1 @@
+"""Inject a fault, observe how the system reacts, revert the fault and judge the recovery."""

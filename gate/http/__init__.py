@@ -1,0 +1,1 @@
+"""Send HTTP requests with one deadline per request and a bounded response."""

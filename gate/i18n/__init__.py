@@ -1,0 +1,1 @@
+"""Translate messages, numbers and dates into the language of a report."""

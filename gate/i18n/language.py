@@ -1,0 +1,130 @@
+"""Puts messages, dates, numbers and durations into the language of a report, from the gettext catalogues.
+
+English is the language of the templates themselves; `gate/i18n/locale/` has the others. Arguments of a message are
+what was observed and stay as they are, except that dates, numbers, durations and sizes take the language's form.
+"""
+
+from __future__ import annotations
+
+import gettext
+import re
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+
+from gate.core.messages import Message, format_template
+from gate.decode.quantities import format_duration
+
+LOCALES = Path(__file__).parent / "locale"
+DOMAIN = "prodgate"
+LANGUAGES = ("en", "fr")
+"""The languages of the reports. The first is the one of the templates."""
+
+_LOCALES = {"en": "en_GB", "fr": "fr_FR"}
+_MOMENTS = {"en": "d MMMM y 'at' HH:mm:ss 'UTC'", "fr": "d MMMM y 'à' HH:mm:ss 'UTC'"}
+_QUANTITY = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)? (?:ms|s|min|B|KiB|MiB|GiB)|[0-9]+ min [0-9]+ s")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UNITS = {"fr": {"B": "o", "KiB": "Kio", "MiB": "Mio", "GiB": "Gio"}}
+_LONG = 1e9
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+class Language:
+    """One language: its catalogue and its forms."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self._catalogue = _catalogue(code)
+
+    def __call__(self, text: str, /, **args: str | int | float | Message) -> str:
+        """A text of our own templates, in this language."""
+        return self._filled(text, args)
+
+    def message(self, message: Message) -> str:
+        """A message in this language, with the messages in it. Never raises, whatever stands in it."""
+        return self._filled(message.text, message.args)
+
+    def _filled(self, text: str, args: dict[str, str | int | float | Message]) -> str:
+        return format_template(self._catalogue.gettext(text) if text else "", args, self._argument)
+
+    def _argument(self, value: str | int | float | Message) -> str:
+        if isinstance(value, Message):
+            return self.message(value)
+        if not isinstance(value, str):
+            return self.number(value)
+        if self.code == "en":
+            return value
+        if _DAY.fullmatch(value):
+            return self._iso_day(value)
+        return self._quantity(value) if _QUANTITY.fullmatch(value) else value
+
+    def _iso_day(self, text: str) -> str:
+        try:
+            return self.day(date.fromisoformat(text))
+        except ValueError:
+            return text
+
+    def _quantity(self, text: str) -> str:
+        if self.code == "en":
+            return text
+        units = _UNITS.get(self.code, {})
+        return NO_BREAK.join(units.get(word, word.replace(".", ",")) for word in text.split(" "))
+
+    def number(self, value: float) -> str:
+        """A number without grouping, because it may be a port or a line: `2.1`, in French `2,1`."""
+        return str(value) if self.code == "en" else str(value).replace(".", ",")
+
+    def percent(self, whole: int) -> str:
+        """Whole percent: `17%`, in French `17 %` with a no-break space."""
+        return f"{whole}%" if self.code == "en" else f"{whole}{NO_BREAK}%"
+
+    def duration(self, seconds: float) -> str:
+        """A duration for people: `2.1 s`, in French `2,1 s`."""
+        return self._quantity(format_duration(seconds))
+
+    @property
+    def colon(self) -> str:
+        """A colon with the space before it that the language wants."""
+        return ":" if self.code == "en" else f"{NO_BREAK}:"
+
+    def seconds(self, at: float) -> str:
+        """Seconds from a fault: `+0.9 s`, in French `+0,9 s`."""
+        return self._quantity(f"{at:+.1f} s") if abs(at) < _LONG else "?"
+
+    def moment(self, when: datetime) -> str:
+        """A date with its time, in UTC: `15 December 2025 at 09:36:54 UTC`."""
+        return _moment(when.astimezone(UTC).replace(microsecond=0), self.code)
+
+    def day(self, day: date) -> str:
+        """A date: `31 March 2026`."""
+        from babel.dates import format_date
+
+        return str(format_date(day, "long", locale=_LOCALES[self.code]))
+
+
+@lru_cache(maxsize=4096)
+def _moment(when: datetime, code: str) -> str:
+    """Many items begin in the same second."""
+    from babel.dates import format_datetime
+
+    return str(format_datetime(when, _MOMENTS[code], locale=_LOCALES[code]))
+
+
+def _catalogue(code: str) -> gettext.NullTranslations:
+    path = LOCALES / code / "LC_MESSAGES" / f"{DOMAIN}.mo"
+    if not path.is_file():
+        return gettext.NullTranslations()
+    with path.open("rb") as file:
+        return gettext.GNUTranslations(file)
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of that code, `fr-CA` being `fr`; English where there is no catalogue for it."""
+    short = code.replace("_", "-").split("-")[0].lower()
+    return Language(short if short in LANGUAGES else LANGUAGES[0])
+
+
+def translate(message: Message, code: str) -> str:
+    """The message in a language."""
+    return language(code).message(message)

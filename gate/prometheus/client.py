@@ -1,0 +1,446 @@
+"""A client of the HTTP API of a running Prometheus (https://prometheus.io/docs/prometheus/latest/querying/api/).
+
+Whatever comes back that is not what the API promises (HTML, half an answer, an endless one) is a `PrometheusError`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gate.core.messages import Message, msg
+from gate.http import client
+from gate.prometheus import durations
+from gate.redaction.secrets import OVERLAP, redacted_head
+
+Data = TypeVar("Data")
+Made = TypeVar("Made")
+
+ANSWER_LIMIT = 32 * 2**20
+"""Bytes of an answer."""
+_WEIGHT = 20
+"""How many times its size an answer needs in memory. Labels of two characters need the most."""
+_REMARKS_LIMIT = 64 * 1024
+_MOST_OPENINGS = 2_000_000
+_SHOWN = 2000
+# What the API writes. float() reads more, such as "1_000", " 1", "infinity" and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Inf)|NaN")
+_DEFAULT_INTERVAL = 60.0
+_LATE = 10.0
+"""Seconds by which a scrape or an evaluation may miss its time on a busy machine."""
+
+
+class PrometheusError(Exception):
+    """Prometheus gave no answer that can be used. `answer` is what came back instead, cut.
+
+    `bad_query`: the query itself was refused, and will be when it is asked again.
+    """
+
+    def __init__(self, message: Message, response: str = "", *, bad_query: bool = False) -> None:
+        super().__init__(str(message))
+        self.message = message
+        self.response = response
+        self.bad_query = bad_query
+
+
+class _Envelope(Struct):
+    """What every answer has. `data` is not decoded: each question knows what to make of it."""
+
+    status: Literal["success", "error"]
+    data: Raw = Raw(b"null")
+    error: str = ""
+    errorType: str = ""
+    warnings: Raw = Raw(b"null")
+    infos: Raw = Raw(b"null")
+
+
+class _Result(Struct):
+    """The data of a query."""
+
+    resultType: str
+    result: Raw
+
+
+class _Histogram(Struct):
+    count: str
+    sum: str
+
+
+class _Entry(Struct):
+    """A series of a query's result: with `value` or `histogram` at one time, or with `values` in the course of time."""
+
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    values: list[tuple[float, str]] | None = None
+    histogram: tuple[float, _Histogram] | None = None
+
+
+class Series(Struct, frozen=True):
+    """A series of a query's result. A scalar has no labels. `value` is None for a native histogram."""
+
+    labels: Mapping[str, str]
+    value: float | None
+    histogram: str = ""
+    """Count and sum of a native histogram, for evidence."""
+
+    def __str__(self) -> str:
+        inner = ", ".join(f'{name}="{value}"' for name, value in sorted(self.labels.items()) if name != "__name__")
+        shown = self.histogram if self.value is None else repr(self.value)
+        return f"{self.labels.get('__name__', '')}{{{inner}}} {shown}"
+
+
+class RangeSeries(Struct, frozen=True):
+    """A series in time: points of (Unix time, value)."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class ActiveTarget(Struct, frozen=True):
+    """A target that Prometheus scrapes. `health` is `up`, `down` or `unknown` (not scraped yet).
+
+    `pool` is the `job_name` of its scrape configuration.
+    """
+
+    pool: str
+    url: str
+    health: str
+    error: str
+    labels: Mapping[str, str]
+    overdue: float | None = None
+    """Seconds since the last scrape, if that is too long ago for its interval."""
+
+
+class ActiveAlert(Struct, frozen=True):
+    """A pending or firing alert."""
+
+    name: str
+    state: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    active_at: str = ""
+
+
+class LoadedRule(Struct, frozen=True):
+    """A rule as Prometheus has it. `health` is `ok`, `err` or `unknown` (not evaluated yet). Durations are in seconds.
+
+    `wait` is its `for`.
+    """
+
+    name: str
+    alerting: bool
+    expr: str
+    for_seconds: float
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    health: str
+    error: str
+    state: str
+    alerts: tuple[ActiveAlert, ...] = ()
+    keep_firing_for: float = 0.0
+    overdue: float | None = None
+    """Seconds since the last evaluation, if that is too long ago for the group's interval."""
+
+
+class LoadedGroup(Struct, frozen=True):
+    """A group of rules as Prometheus has it. `interval` in seconds."""
+
+    name: str
+    file: str
+    interval: float
+    rules: tuple[LoadedRule, ...]
+    limit: float = 0.0
+
+
+class Api:
+    """Asks one Prometheus, until a deadline in `time.monotonic()` seconds. Every method may raise PrometheusError."""
+
+    def __init__(self, base_url: str, deadline: float) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.deadline = deadline
+        self.infos: list[str] = []
+        """Hints of the responses so far, such as "metric might not be a counter". They make no result incomplete."""
+
+    def query(self, query: str) -> list[Series]:
+        """The instant vector (or scalar, as one series) of a query."""
+        found = _typed(self._get_raw("query", query=query)[0], _Result)
+        if found.resultType == "scalar":
+            return [Series({}, _sample(_typed(found.result, tuple[float, str])))]
+        if found.resultType != "vector":
+            raise PrometheusError(msg("The result of the query is a {kind}, not a vector or scalar",
+                                      kind=redacted_head(found.resultType, 40)), bad_query=True)  # fmt: skip
+        return _replaced(_typed(found.result, list[_Entry]), _series)
+
+    def query_range(self, query: str, start: float, end: float, step: float) -> list[RangeSeries]:
+        """The course of each series of a query between two Unix times, a point every `step` seconds."""
+        bounds = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        found = _typed(self._get_raw("query_range", query=query, **bounds)[0], _Result)
+        return _replaced(_typed(found.result, list[_Entry]), _course)
+
+    def targets(self) -> list[ActiveTarget]:
+        """What Prometheus scrapes now."""
+        data, now = self._get_at("targets", state="active")
+        return [_target(_mapping(entry), now) for entry in _list(_mapping(data).get("activeTargets"))]
+
+    def rules(self) -> list[LoadedGroup]:
+        """The groups of rules that are loaded."""
+        data, now = self._get_at("rules")
+        return [_group(_mapping(entry), now) for entry in _list(_mapping(data).get("groups"))]
+
+    def alerts(self) -> list[ActiveAlert]:
+        """The alerts that are pending or firing."""
+        data = _mapping(self._get("alerts"))
+        return [_alert(_mapping(entry)) for entry in _list(data.get("alerts"))]
+
+    def config(self) -> str:
+        """The configuration as it is loaded, YAML."""
+        return _text(_mapping(self._get("status/config")).get("yaml"))
+
+    def formatted(self, query: str) -> str | None:
+        """Return the expression as Prometheus formats it; None if this server cannot format."""
+        try:
+            return _text(self._get("format_query", query=query))
+        except PrometheusError:
+            return None
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        return self._get_at(path, **parameters)[0]
+
+    def _get_at(self, path: str, **parameters: str) -> tuple[Any, float]:
+        """Return the data of a response and the server's time in Unix seconds."""
+        raw, now = self._get_raw(path, **parameters)
+        if _openings(raw) > _MOST_OPENINGS:
+            raise PrometheusError(msg("The answer of Prometheus has more than {count} lists and objects",
+                                      count=_MOST_OPENINGS))  # fmt: skip
+        return _typed(raw, object), now
+
+    def _get_raw(self, path: str, **parameters: str) -> tuple[Raw, float]:
+        """Return the data of a response as JSON, and the server's time in Unix seconds."""
+        url = f"{self.base_url}/api/v1/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
+        request = client.Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+                               limit=ANSWER_LIMIT, weight=_WEIGHT)  # fmt: skip
+        try:
+            response = client.send(request, self.deadline)
+        except client.HttpError as failure:
+            raise PrometheusError(msg("Prometheus did not answer: {why}", why=failure.message)) from None
+        return self._data(response), _server_time(response)
+
+    def _data(self, response: client.Response) -> Raw:
+        begun = client.decode_text(response.body[: 4 * _SHOWN + OVERLAP], response.header("content-type") or "")
+        shown = f"HTTP {response.status}\n\n{redacted_head(begun, _SHOWN)}"
+        if response.truncated:
+            raise PrometheusError(msg("The answer of Prometheus is larger than 32 MiB"), shown)
+        try:
+            body = msgspec.json.decode(response.body, type=_Envelope)
+        except msgspec.ValidationError:
+            raise PrometheusError(msg("What answered is not Prometheus's API: HTTP {status}, other JSON",
+                                      status=response.status), shown) from None  # fmt: skip
+        except (ValueError, RecursionError, msgspec.DecodeError) as error:
+            what = msg("What answered is not Prometheus's API: HTTP {status}, and no JSON: {why}",
+                       status=response.status, why=redacted_head(str(error), 100))  # fmt: skip
+            raise PrometheusError(what, shown) from None
+        if body.status == "success" and response.status != 200:
+            raise PrometheusError(msg("What answered is not Prometheus's API: HTTP {status}, other JSON",
+                                      status=response.status), shown)  # fmt: skip
+        if body.status == "error":
+            raise PrometheusError(
+                msg("Prometheus refused: {error}", error=redacted_head(str(body.error), 500)),
+                shown,
+                bad_query=body.errorType == "bad_data",
+            )
+        if warnings := _remarks(body.warnings):
+            # A warning says that something is missing: a store that did not answer, samples that were dropped.
+            shown = redacted_head("; ".join(warnings), 500)
+            raise PrometheusError(msg("The response of Prometheus may be incomplete; it warns: {warning}",
+                                      warning=shown), shown)  # fmt: skip
+        self.infos += [info for info in _remarks(body.infos) if info not in self.infos]
+        return body.data
+
+
+def _remarks(raw: Raw) -> list[str]:
+    """Return the warnings or hints of a response, whatever their form."""
+    text = bytes(raw)
+    if len(text) > _REMARKS_LIMIT:
+        return [text[:_REMARKS_LIMIT].decode(errors="replace")]
+    found = _typed(raw, object)
+    return [str(each) for each in (found if isinstance(found, list) else [found]) if each]
+
+
+def _typed(raw: Raw, wanted: type[Data]) -> Data:
+    """Decode a part of a response."""
+    try:
+        return msgspec.json.decode(raw, type=wanted)
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
+        raise PrometheusError(msg("What answered is not Prometheus's API: {why}",
+                                  why=redacted_head(str(error), 200))) from None  # fmt: skip
+
+
+def _openings(raw: Raw) -> int:
+    """Count the characters that may open a list or an object, which are what JSON makes large in memory."""
+    text = bytes(raw)
+    return text.count(b"{") + text.count(b"[")
+
+
+def _replaced(entries: list[Any], make: Callable[[Any], Made]) -> list[Made]:
+    """Replace each entry by what is made of it: memory never holds all of both."""
+    for number, entry in enumerate(entries):
+        entries[number] = make(entry)
+    return entries
+
+
+def _server_time(response: client.Response) -> float:
+    """Return the server's clock, so that its timestamps are not compared with another machine's."""
+    try:
+        return parsedate_to_datetime(response.header("date") or "").timestamp()
+    except (ValueError, OverflowError):
+        return time.time()
+
+
+def _bad(what: str) -> PrometheusError:
+    return PrometheusError(msg("What answered is not Prometheus's API: {what} is missing", what=what))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _bad("an object")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise _bad("a list")
+    return value
+
+
+def _pair(value: Any) -> list[Any]:
+    if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], bool) or not _is_number(value[0]):
+        raise _bad("a sample")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _bad("a text")
+    return value
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return {name: _text(text) for name, text in _mapping(value if value is not None else {}).items()}
+
+
+def _series(entry: _Entry) -> Series:
+    if entry.histogram is not None:
+        count, total = entry.histogram[1].count, entry.histogram[1].sum
+        return Series(entry.metric, None, f"{{count:{redacted_head(count, 40)}, sum:{redacted_head(total, 40)}}}")
+    if entry.value is None:
+        raise _bad("a sample")
+    return Series(entry.metric, _sample(entry.value))
+
+
+def _course(entry: _Entry) -> RangeSeries:
+    return RangeSeries(entry.metric, tuple(_replaced(entry.values or [], lambda point: (point[0], _sample(point)))))
+
+
+def _sample(point: tuple[float, str]) -> float:
+    if not _NUMBER.fullmatch(point[1]):
+        raise _bad("a number")
+    return float(point[1])
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not _is_number(value):
+        raise _bad("a duration")
+    return _number(value)
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise _bad("a number") from None
+
+
+def _overdue(last: Any, interval: float, now: float) -> float | None:
+    """Return how long ago something last happened that happens every `interval` seconds; None if that is in time.
+
+    None, too, if the server does not give the time, as Prometheus did not before 2.17.
+    """
+    if last is None:
+        return None
+    try:
+        # Prometheus writes nanoseconds, of which Python keeps the microseconds.
+        moment = datetime.fromisoformat(_text(last))
+        if moment.tzinfo is None:
+            raise ValueError
+        age = now - moment.timestamp()
+    except (ValueError, OverflowError):
+        raise _bad("a time") from None
+    return age if age > 2 * interval + _LATE else None
+
+
+def _target(entry: Mapping[str, Any], now: float) -> ActiveTarget:
+    labels = _texts(entry.get("labels"))
+    interval = durations.seconds(str(entry.get("scrapeInterval", ""))) or _DEFAULT_INTERVAL
+    health = str(entry.get("health", ""))
+    return ActiveTarget(
+        pool=str(entry.get("scrapePool", "")),
+        url=str(entry.get("scrapeUrl", "")),
+        health=health,
+        error=str(entry.get("lastError", "")),
+        labels=labels,
+        overdue=None if health == "unknown" else _overdue(entry.get("lastScrape"), interval, now),
+    )
+
+
+def _alert(entry: Mapping[str, Any]) -> ActiveAlert:
+    labels = _texts(entry.get("labels"))
+    return ActiveAlert(
+        name=labels.get("alertname", ""),
+        state=str(entry.get("state", "")),
+        labels=labels,
+        annotations=_texts(entry.get("annotations")),
+        active_at=str(entry.get("activeAt", "")),
+    )
+
+
+def _group(entry: Mapping[str, Any], now: float) -> LoadedGroup:
+    interval = _seconds(entry.get("interval", 0))
+    # A group that takes longer than its interval is evaluated as often as it can be.
+    period = (interval or _DEFAULT_INTERVAL) + _seconds(entry.get("evaluationTime", 0))
+    return LoadedGroup(
+        name=_text(entry.get("name")),
+        file=str(entry.get("file", "")),
+        interval=interval,
+        rules=tuple(_rule(_mapping(rule), period, now) for rule in _list(entry.get("rules"))),
+        limit=_seconds(entry.get("limit", 0)),
+    )
+
+
+def _rule(entry: Mapping[str, Any], period: float, now: float) -> LoadedRule:
+    health = str(entry.get("health", ""))
+    return LoadedRule(
+        name=_text(entry.get("name")),
+        alerting=entry.get("type") == "alerting",
+        expr=_text(entry.get("query")),
+        for_seconds=_seconds(entry.get("duration", 0)),
+        labels=_texts(entry.get("labels")),
+        annotations=_texts(entry.get("annotations")),
+        health=health,
+        error=str(entry.get("lastError", "")),
+        state=str(entry.get("state", "")),
+        alerts=tuple(_alert(_mapping(alert)) for alert in _list(entry.get("alerts") or [])),
+        keep_firing_for=_seconds(entry.get("keepFiringFor", 0)),
+        overdue=None if health == "unknown" else _overdue(entry.get("lastEvaluation"), period, now),
+    )

@@ -1,0 +1,1 @@
+"""Remove secrets from text, report data and the standard streams."""

@@ -1,0 +1,115 @@
+"""What a run will do, and for how long at worst: read from the checklist alone, touching nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
+
+from msgspec import Struct
+
+from gate.checklist.cross_references import required_targets
+from gate.checklist.dependencies import DependencyQueue, group_by_phase
+from gate.checklist.models import Checklist, Item
+from gate.checks.base import DRILL_PRECHECK_TIMEOUT
+from gate.core.messages import Message, msg
+from gate.staging.docker_client import DockerUnavailableError, docker_client, gate_image
+from gate.staging.spec import Target
+
+
+class Step(Struct, frozen=True):
+    """A part of the run. `worst` is in seconds."""
+
+    title: Message
+    lines: tuple[Message, ...]
+    max_duration: float
+
+
+class Plan(Struct, frozen=True):
+    """The parts of a run, in order."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def max_duration(self) -> float:
+        """Seconds that the run takes at most, without the publishing."""
+        return sum(step.max_duration for step in self.steps)
+
+
+def plan(checklist: Checklist, items: list[Item], workers: int) -> Plan:
+    """The plan of a run of some items of a checklist, `workers` at a time."""
+    steps = [_requirements(checklist, items), _targets(checklist, items)]
+    steps += [_phase(name, group, workers) for name, group in group_by_phase(items).items() if group]
+    return Plan(tuple(steps))
+
+
+def _targets(checklist: Checklist, items: list[Item]) -> Step:
+    """The targets that the items need. They come up side by side, but for those that others come after."""
+    targets = {name: checklist.targets[name] for name in required_targets(items, checklist.targets)}
+    lines = [
+        msg("{target}: {effect}", target=name, effect=line)
+        for name in targets
+        for line in targets[name].planned_steps()
+    ]
+    if any(target.needs_pull_or_build for target in targets.values()) or any(item.check.needs_engine for item in items):
+        lines.append(msg("pulling and building images is not counted: how long it takes is not known"))
+    return Step(msg("Targets"), tuple(lines), _until_ready(targets))
+
+
+def _until_ready(targets: Mapping[str, Target]) -> float:
+    """Seconds until all targets are ready at the latest, each after those that come before it."""
+    until: dict[str, float] = {}
+    for name in TopologicalSorter({name: target.depends_on for name, target in targets.items()}).static_order():
+        until[name] = targets[name].max_start_duration + max(
+            (until[other] for other in targets[name].depends_on), default=0.0
+        )
+    return max(until.values(), default=0.0)
+
+
+def _requirements(checklist: Checklist, items: list[Item]) -> Step:
+    """The rights that it takes, and what can't be had here. Asks the engine for its version, and nothing else."""
+    needing = [name for name in required_targets(items, checklist.targets) if checklist.targets[name].needs_engine]
+    needing += [item.id for item in items if item.check.needs_engine]
+    if not needing:
+        return Step(msg("Rights"), (msg("none: no container engine is needed"),), 0.0)
+    names = ", ".join(needing)
+    lines = [msg("{targets}: the right to use the container engine (/var/run/docker.sock)", targets=names)]
+    try:
+        docker_client()
+    except DockerUnavailableError as error:
+        lines.append(msg("not here: {targets}: {why}", targets=names, why=error.message))
+        return Step(msg("Rights"), tuple(lines), 0.0)
+    if gate_image() is None and any(_needs_proxy(item, checklist.targets) for item in items):
+        lines.append(msg("not here: a proxy or stub in the place of a container: set PRODGATE_IMAGE"))
+    return Step(msg("Rights"), tuple(lines), 0.0)
+
+
+def _needs_proxy(item: Item, targets: Mapping[str, Target]) -> bool:
+    """Whether something of ours takes a container's place."""
+    fault = item.check.fault.fault if item.kind == "drill" and item.check.fault else None
+    return fault is not None and fault.kind in ("slow", "impersonate") and targets[fault.target].needs_engine
+
+
+def _phase(name: str, items: list[Item], workers: int) -> Step:
+    drills = sum(item.check.phase == "drill" for item in items)
+    title = {
+        "main": msg("{count} items, {workers} at a time", count=len(items), workers=workers),
+        "drill": msg("{count} drills, one at a time", count=drills),
+        "after": msg("{count} items after the drills", count=len(items)),
+    }[name]
+    if name == "drill" and len(items) > drills:
+        title = msg("{drills}, and {count} items that need one", drills=title, count=len(items) - drills)
+    lines = [msg("{item}: {effect}", item=item.id, effect=effect) for item in items for effect in item.check.effects()]
+    at_once = 1 if name == "drill" else workers
+    looking = DRILL_PRECHECK_TIMEOUT if drills else 0.0
+    return Step(title, tuple(lines), looking + _max_duration(items, at_once))
+
+
+def _max_duration(items: list[Item], workers: int) -> float:
+    """Seconds that items take at most: their share of the work, and what has to come one after the other."""
+    worst: dict[str, float] = {item.id: item.check.max_duration(item) for item in items}
+    if workers == 1:
+        return sum(worst.values())
+    until: dict[str, float] = {}
+    for item in DependencyQueue(items):
+        until[item.id] = worst[item.id] + max((until[name] for name in item.needs if name in until), default=0.0)
+    return sum(worst.values()) / workers + max(until.values())

@@ -1,0 +1,1 @@
+"""Run processes and threads with a time limit, and store raw evidence."""

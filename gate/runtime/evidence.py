@@ -1,0 +1,154 @@
+"""Keeps raw evidence as files beside the report: requests, responses, logs, one file each, within limits.
+
+Nothing here can fail a run: what cannot be kept is left out, and `problem` says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from gate.core.messages import Message, msg
+from gate.decode import charsets
+from gate.decode.quantities import format_size
+from gate.model import Artifact
+from gate.redaction.secrets import Redactor
+
+FOLDER = "evidence"
+CHECKSUMS = "SHA256SUMS"
+"""Is empty while a run makes the folder of evidence, and after one that was killed: the next run may empty it."""
+FILE_LIMIT = 4 * 2**20
+"""Bytes of one file; of a longer one both ends are kept."""
+TOTAL_LIMIT = 256 * 2**20
+"""Bytes of all files of a run."""
+FILES_PER_ITEM = 200
+"""Files of one item."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class EvidenceStore:
+    """The folder `evidence` of one run. Safe to use from several threads."""
+
+    def __init__(self, out: Path, secrets: Redactor) -> None:
+        self.out = out
+        self.secrets = secrets
+        self.problem: Message | None = None
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+        self._room = TOTAL_LIMIT
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Makes the folder; an older run's evidence goes, because it proves nothing about this one."""
+        folder, sums = self.out / FOLDER, self.out / CHECKSUMS
+        try:
+            if folder.is_dir() and not folder.is_symlink() and is_unsealed(self.out):
+                shutil.rmtree(folder)
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                sums.write_bytes(b"")
+        except OSError as error:
+            self._fails(error)
+
+    def for_owner(self, owner: str) -> ItemEvidence:
+        """Where one item, or one target, keeps its files."""
+        return ItemEvidence(self, owner)
+
+    def save(self, name: str, content: bytes) -> Artifact | None:
+        """Writes a file under a name of its own, without secrets in it. None where it could not be kept."""
+        shown, name = cut_bytes(self._hidden(content)), self.secrets.redact(name)
+        with self._lock:
+            if self.problem or not self._has_room(len(shown)):
+                return None
+            path = f"{FOLDER}/{self._free(name)}"
+        try:
+            descriptor = os.open(f"{self.out}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            try:
+                _write(descriptor, shown)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self._fails(error)
+            return None
+        return Artifact(path=path, size=len(shown), sha256=hashlib.sha256(shown).hexdigest())
+
+    def _hidden(self, content: bytes) -> bytes:
+        # Decoded, not byte by byte: a value in UTF-16 or EBCDIC is found only in the text.
+        return as_bytes(self.secrets.redact(charsets.readable(content, "")))
+
+    def _has_room(self, wanted: int) -> bool:
+        if wanted > self._room:
+            self.problem = msg(
+                "The evidence has more than {limit}: the rest was not kept", limit=format_size(TOTAL_LIMIT)
+            )
+            return False
+        self._room -= wanted
+        return True
+
+    def _free(self, name: str) -> str:
+        stem, dot, end = _UNSAFE.sub("_", name).strip("._")[-120:].rpartition(".")
+        plain = stem + dot + end or "file"
+        found, number = plain, 1
+        while found.lower() in self._names:
+            number += 1
+            found = f"{stem}-{number}.{end}" if stem else f"{plain}-{number}"
+        self._names.add(found.lower())
+        return found
+
+    def _fails(self, error: OSError) -> None:
+        self.problem = msg("The evidence files could not be written: {why}", why=error.strerror or str(error))
+
+
+class ItemEvidence:
+    """The files of one owner: their names begin with its own, and their number is bounded."""
+
+    def __init__(self, store: EvidenceStore, owner: str) -> None:
+        self._store = store
+        self._owner = owner
+        self._left = FILES_PER_ITEM
+        self._lock = threading.Lock()
+
+    def save(self, name: str, content: bytes) -> Artifact | None:
+        """A file of this owner. None for nothing, and for one file too many."""
+        if not content:
+            return None
+        with self._lock:
+            if not self._left:
+                return None
+            self._left -= 1
+        return self._store.save(f"{self._owner}.{name}", content)
+
+    def save_all(self, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
+        """Several files; those that could not be kept are missing."""
+        kept = (self.save(name, content) for name, content in files.items())
+        return tuple(artifact for artifact in kept if artifact)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def is_unsealed(out: Path) -> bool:
+    """Whether a folder of reports is one that a run has begun and not sealed."""
+    sums = out / CHECKSUMS
+    return sums.is_file() and sums.stat().st_size == 0
+
+
+def cut_bytes(content: bytes, limit: int = FILE_LIMIT) -> bytes:
+    """Both ends of what is longer than `limit` bytes, with a line between them that says so."""
+    if len(content) <= limit:
+        return content
+    half = limit // 2
+    return content[:half] + f"\n[... {len(content) - 2 * half} bytes cut ...]\n".encode() + content[-half:]
+
+
+def as_bytes(text: str) -> bytes:
+    """A text as the bytes of a file, whatever is in it."""
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,360 @@
+"""Runs a command within a time limit and a memory limit, and leaves no process of it behind.
+
+The command gets a session of its own and no input. When its time is over, or the run is, its process group is asked to
+end (SIGTERM), and then everything that it started is made to (SIGKILL), daemons included. A descendant that keeps the
+output open is not waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+from msgspec import Struct
+
+from gate.redaction.secrets import OVERLAP, default_redactor, redacted_tail_bytes
+from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessTree, tree_of
+
+OUTPUT_LIMIT = 256 * 1024
+"""Bytes of each output that are kept, half from each end."""
+GRACE = 1.0
+"""Seconds between SIGTERM and SIGKILL."""
+_DRAIN = 0.3
+_POLL = 0.02
+_CHUNK = 64 * 1024
+_PRIVATE_PREFIXES = ("ACTIONS_", "INPUT_", "PRODGATE_")
+_PRIVATE_NAMES = frozenset(
+    ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
+)
+
+_EXEC_TRAMPOLINE = 'read -r go && exec "$@" </dev/null'
+"""What a shell does before it becomes the command: it waits for a word, and ends where that never comes."""
+
+Ended = Literal["exit", "timeout", "cancelled"]
+ProcessGroupHook = Callable[[int], Callable[[], None]]
+"""Is told the number of a command's group before the command begins. What it returns is called when the group is gone.
+"""
+
+
+class BoundedOutput:
+    """The two ends of an output, however long it was."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(1, limit // 2)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self.total = 0
+        self.broken_off = False
+        """Whether it ended where nobody wanted it to: in the middle of a word, maybe."""
+
+    def add(self, data: bytes) -> None:
+        """More of it."""
+        self.total += len(data)
+        room = self._half - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:] if room < len(data) else b""
+        if len(self._tail) > 2 * (self._half + OVERLAP):
+            del self._tail[: -self._half - OVERLAP]
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes that were not kept."""
+        return max(0, self.total - 2 * self._half)
+
+    @property
+    def content(self) -> bytes:
+        """Return the bytes that were kept."""
+        return bytes(self._head + self._tail)
+
+    def text(self) -> str:
+        """What was kept, as UTF-8, with a line where something is missing."""
+        if not self.dropped_bytes:
+            whole = (self._head + self._tail).decode("utf-8", "replace")
+            return default_redactor().redact_head(whole) if self.broken_off else whole
+        first = default_redactor().redact_head(self._head.decode("utf-8", "replace"))
+        last = redacted_tail_bytes((self._head + self._tail)[-self._half - OVERLAP :], self._half)
+        last = default_redactor().redact_head(last) if self.broken_off else last
+        return f"{first}\n[... {self.dropped_bytes} bytes cut ...]\n{last}"
+
+
+class CompletedCommand(Struct, frozen=True):
+    """What became of a command. `code` is negative where a signal ended it, as in `subprocess`."""
+
+    returncode: int
+    end_reason: Ended
+    stdout: BoundedOutput
+    stderr: BoundedOutput
+    output: BoundedOutput
+    """Both outputs, in the order in which they came."""
+    duration: float
+
+    def __post_init__(self) -> None:
+        for kept in (self.stdout, self.stderr, self.output):
+            kept.broken_off = self.end_reason != "exit" or self.returncode < 0
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it, if one did."""
+        return signal_of(self.returncode)
+
+
+def signal_of(code: int) -> str | None:
+    """The name of the signal that ended a command with such a code, if one did."""
+    if code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return str(-code)
+
+
+def environment(more: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a command: the gate's, without its tokens, inputs and the files that speak to the runner."""
+    kept = {
+        name: value
+        for name, value in (os.environ if known is None else known).items()
+        if name not in _PRIVATE_NAMES and not name.startswith(_PRIVATE_PREFIXES)
+    }
+    return {**kept, **more}
+
+
+def run(
+    command: Sequence[str],
+    *,
+    deadline: float,
+    cwd: Path,
+    env: Mapping[str, str],
+    cancelled: threading.Event | None = None,
+    limit: int = OUTPUT_LIMIT,
+    on_group_created: ProcessGroupHook | None = None,
+) -> CompletedCommand:
+    """Starts a command and waits for it. Returns at most 1.5 s after the deadline."""
+    return start(
+        command,
+        deadline=deadline,
+        cwd=cwd,
+        env=env,
+        cancelled=cancelled,
+        limit=limit,
+        on_group_created=on_group_created,
+    ).wait()
+
+
+def start(
+    command: Sequence[str],
+    *,
+    deadline: float,
+    cwd: Path,
+    env: Mapping[str, str],
+    cancelled: threading.Event | None = None,
+    limit: int = OUTPUT_LIMIT,
+    on_group_created: ProcessGroupHook | None = None,
+    keep_background_processes: bool = False,
+) -> RunningCommand:
+    """Starts a command that runs until it ends, `deadline` (`time.monotonic()` seconds) comes, or `cancelled` is set.
+
+    `leaves` lets one that ends by itself leave processes behind. Raises OSError when it can't be started.
+    """
+    spawned = spawn(command, cwd=cwd, env=env, stderr=subprocess.PIPE, on_group_created=on_group_created)
+    watch = _OutputPump(spawned, limit, keep_background_processes)
+    try:
+        return RunningCommand(watch, deadline, cancelled or threading.Event(), spawned.gone)
+    except RuntimeError as error:  # no thread can be started: nobody would watch it
+        watch.end()
+        spawned.gone()
+        raise OSError(errno.EAGAIN, str(error)) from error
+
+
+class Spawned(Struct, frozen=True):
+    """A command that has begun, with all that it starts. `gone` has to be called when nothing of it is left."""
+
+    process: subprocess.Popen[bytes]
+    tree: ProcessTree
+    gone: Callable[[], None]
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stderr: int,
+    on_group_created: ProcessGroupHook | None = None,
+) -> Spawned:
+    """Start a command in a session of its own, without input. Raise OSError if that cannot be done.
+
+    The command does not begin before `born` has returned, and never if the gate is dead by then.
+    """
+    _check_executable(command[0], cwd, env)
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", _EXEC_TRAMPOLINE, "sh", *command],
+        bufsize=0,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        tree = tree_of(process.pid, env.get(RUN_ID_VARIABLE))
+        gone = on_group_created(process.pid) if on_group_created else lambda: None
+        process.stdin.write(b"go\n")
+    except BaseException:
+        with process:
+            process.kill()
+        raise
+    process.stdin.close()
+    return Spawned(process, tree, gone)
+
+
+def _check_executable(program: str, cwd: Path, env: Mapping[str, str]) -> None:
+    """Raises what `subprocess` would where a program is not there, or may not be run."""
+    if "/" not in program:
+        path = Path(shutil.which(program, path=env.get("PATH", os.defpath)) or program)
+    else:
+        path = cwd / program
+    if not path.is_file() or not os.access(path, os.X_OK):
+        code = errno.EACCES if path.exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), program)
+
+
+class RunningCommand:
+    """A command that was started. It is watched, and its outputs are read, whether somebody waits for it or not."""
+
+    def __init__(
+        self, watch: _OutputPump, deadline: float, cancelled: threading.Event, gone: Callable[[], None]
+    ) -> None:
+        self._watch = watch
+        self._deadline = deadline
+        self._cancelled = cancelled
+        self._stopped = threading.Event()
+        self._gone = gone
+        from concurrent.futures import Future
+
+        self._finished: Future[CompletedCommand] = Future()
+        try:
+            threading.Thread(target=self._follow, daemon=True).start()
+        except (RuntimeError, MemoryError):  # nobody would watch it: it must not go on
+            self._stopped.set()
+            self._until_gone()
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Whether it, or something of its group, is still to end."""
+        return not self._finished.done()
+
+    def stop(self) -> None:
+        """Ends it before its time, as when the run is cancelled."""
+        self._stopped.set()
+
+    def wait(self) -> CompletedCommand:
+        """What became of it, as soon as nothing of its group is left. May be called more than once."""
+        return self._finished.result()
+
+    def _follow(self) -> None:
+        try:
+            self._finished.set_result(self._until_gone())
+        except BaseException as error:  # noqa: BLE001 - who waits for it must be told
+            self._finished.set_exception(error)
+
+    def _until_gone(self) -> CompletedCommand:
+        began, watch = time.monotonic(), self._watch
+        with watch.process as process:
+            try:
+                ended = watch.until(self._deadline, lambda: self._cancelled.is_set() or self._stopped.is_set())
+            finally:
+                watch.end()
+        self._gone()
+        duration = time.monotonic() - began
+        return CompletedCommand(process.returncode, ended, watch.stdout, watch.stderr, watch.output, duration)
+
+
+class _OutputPump:
+    """Reads both outputs of a process as they come, and sees when it ends. It is not reaped before its group is gone:
+    until then no other group can have its number."""
+
+    def __init__(self, spawned: Spawned, limit: int, leaves: bool) -> None:
+        self.process = process = spawned.process
+        self.tree = spawned.tree
+        self.leaves = leaves
+        self.stdout, self.stderr, self.output = BoundedOutput(limit), BoundedOutput(limit), BoundedOutput(limit)
+        self.selector = selectors.DefaultSelector()
+        self._watch(process.stdout, self.stdout)
+        self._watch(process.stderr, self.stderr)
+
+    def _watch(self, stream: IO[bytes] | None, kept: BoundedOutput) -> None:
+        assert stream is not None
+        os.set_blocking(stream.fileno(), False)
+        self.selector.register(stream, selectors.EVENT_READ, kept)
+
+    def until(self, deadline: float, cancelled: Callable[[], bool]) -> Ended:
+        """Reads until the process has ended, or has to."""
+        while not self._has_ended():
+            if cancelled():
+                return "cancelled"
+            if time.monotonic() >= deadline:
+                return "timeout"
+            self._read(min(_POLL, max(0.0, deadline - time.monotonic())))
+        return "exit"
+
+    def end(self) -> None:
+        """End whatever it started and has not ended, and read what is still in the pipes."""
+        spared = self.leaves and self._has_ended()
+        if not self._has_ended():
+            self._signal(signal.SIGTERM)
+            self._read_while(lambda: not self._has_ended(), GRACE)
+        self._read_while(self._has_data, _DRAIN)
+        if not spared:
+            self._signal(signal.SIGKILL)
+            self.tree.end(signal.SIGKILL, patience=GRACE)
+            self._read_while(self._is_open, _DRAIN)
+        self.selector.close()
+        self.process.wait()
+
+    def _read_while(self, wanted: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and wanted():
+            self._read(_POLL)
+
+    def _is_open(self) -> bool:
+        return bool(self.selector.get_map())
+
+    def _has_data(self) -> bool:
+        return self._is_open() and bool(self.selector.select(0))
+
+    def _has_ended(self) -> bool:
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self.process.poll() is not None
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+    def _read(self, wait: float) -> None:
+        if not self._is_open():
+            time.sleep(min(wait, _POLL / 4))
+            return
+        for key, _ in self.selector.select(wait):
+            try:
+                data = os.read(key.fd, _CHUNK)
+            except BlockingIOError:
+                continue
+            if data:
+                key.data.add(data)
+                self.output.add(data)
+            else:
+                self.selector.unregister(key.fileobj)

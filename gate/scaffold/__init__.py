@@ -1,0 +1,1 @@
+"""Scan a repository and write its first checklist and workflow (`prodgate init`)."""

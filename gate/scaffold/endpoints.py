@@ -1,0 +1,250 @@
+"""Health and metrics endpoints in source code, as the common frameworks declare them.
+
+A router that is mounted elsewhere counts with the prefix that it has there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct, field
+
+from gate.scaffold.files import Endpoint, RepoFiles, folder_of, is_test
+
+_CODE = (".go", ".py", ".js", ".mjs", ".cjs", ".ts", ".java", ".kt", ".rb", ".rs", ".cs", ".php", ".ex", ".scala")
+_PATH = (
+    r"/(?:[A-Za-z0-9_.~-]+/){0,4}(?:_?health(?:z|check|[-_]check)?|livez?|liveness|alive|readyz?|readiness|ping|metrics)"
+    r"(?:/(?:live|liveness|ready|readiness|startup))?/?"
+)
+_LITERAL = re.compile(rf"""["'`](?:(?:GET|HEAD) )?({_PATH})["'`]""")
+_WHOLE = re.compile(_PATH)
+_NO_ROUTE = re.compile(
+    r"^\s*(?://|#(?!\[)|\*|/\*)|requests\.|\b[cC]lient\.|httpx|fetch\(|axios|urlopen|[Hh]ttp\.(?:Get|Head|NewRequest)|"
+    r"RestTemplate|WebClient|HttpClient|curl|wget|supertest|(?i:skip|exclude|ignore|permitAll|matchers|whitelist|allowlist|startsWith)"
+)
+_CALL = re.compile(
+    r"(?:\b(?i:get|head|any|all|handle|handlefunc|handlerfunc|route|path|url|resource|use|match|mount|service|endpoint|at|"
+    r"add_?(?:api_)?(?:route|url_rule|view)|map\w*|\w*mapping|register\w*|serve\w*)\s*\(\s*|MethodGet\s*,\s*|"
+    r"[\"']GET[\"']\s*,\s*|\b(?:path|url)\s*:\s*|\bself\.path\s*==\s*|\bcase\s+|\((?:value|path)\s*=\s*\{?\s*)$"
+)
+_RECEIVER = re.compile(r"\b(\w{1,64})\.\w+\(\s*$")
+_GROUPS = re.compile(r"""\b(\w{1,64})\s*:?=\s*\b(\w{1,64})\.(?:Group|PathPrefix|group)\(\s*["'`]([^"'`]*)["'`]""")
+_ROUTERS = re.compile(
+    r"\b(\w{1,64})\s*(?::[^=\n]{1,80})?=\s*(?:APIRouter|Blueprint|express\.Router|Router|new Router)\(([^)]{0,500})\)"
+)
+_PREFIX = re.compile(r"""(?:url_)?prefix\s*=\s*["']([^"']*)["']""")
+_GIVEN = re.compile(r"\b(\w{1,64})\s+(?:\*gin\.RouterGroup|\*echo\.Group|fiber\.Router|chi\.Router)\b")
+_MOUNTS = re.compile(
+    r"\b(\w{1,64})\.(?:include_router|register_blueprint)\(\s*\b([\w.]{1,200})([^)]{0,500})\)|"
+    r"""\b(\w{1,64})\.use\(\s*(?:["'](/[^"']*)["']\s*,\s*)?(?:require\(\s*["']([^"']+)["']\s*\)|\b(\w{1,64}))\s*\)"""
+)
+_IMPORTS = re.compile(
+    r"""from\s+\b([\w.]{1,200})\s+import\s+(?:\w+\s+as\s+)?\b(\w{1,64})|"""
+    r"""(?:const|let|var|import)\s+\{?\s*\b(\w{1,64})\s*\}?\s*(?:=\s*require\(|from)\s*["']([^"']+)["']"""
+)
+_INDEX = re.compile(r"""\b(\w{1,64})\.get\(\s*["'`]/?["'`]""")
+_DEPTH = 5
+_CALLED = 120
+"""Characters around a path in which the call that declares it stands, also on the line before."""
+_SPRING = ("spring-boot-starter-actuator", "micrometer-registry-prometheus")
+
+
+class _Mount(Struct, frozen=True):
+    """Where the router of a file hangs: under a prefix, None where it can't be read, of a file's router or an app."""
+
+    prefix: str | None
+    on: str = ""
+
+
+class _Mounts(Struct):
+    """Where routers hang, by the name of their file; Django's includes by file; the prefix of a Nest application."""
+
+    routers: dict[str, _Mount] = field(default_factory=dict)
+    django: dict[str, str] = field(default_factory=dict)
+    nest: str = ""
+
+    def prefix(self, stem: str, depth: int = _DEPTH) -> str | None:
+        """The whole prefix of a file's router; None where it can't be known."""
+        mount = self.routers.get(stem)
+        if mount is None or mount.prefix is None or not depth:
+            return None
+        outer = self.prefix(mount.on, depth - 1) if mount.on else ""
+        return None if outer is None else outer.rstrip("/") + mount.prefix
+
+
+def endpoints(files: RepoFiles) -> list[Endpoint]:
+    """All endpoints in the order of the files, each path once in each folder."""
+    sources = {name: files.text(name) for name in files.names if name.endswith(_CODE) and not is_test(name)}
+    mounts = _mounts(sources)
+    found: dict[tuple[str, str], Endpoint] = {}
+    for each in [*(each for name, text in sources.items() for each in _of_file(name, text, mounts)), *_actuator(files)]:
+        found.setdefault((each.path, folder_of(each.file)), each)
+    return list(found.values())
+
+
+def _of_file(name: str, text: str, mounts: _Mounts) -> Iterator[Endpoint]:
+    for offset, path in _declared(name, text, mounts):
+        yield Endpoint(path, name, text.count("\n", 0, offset) + 1)
+
+
+def _declared(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
+    if "@Controller(" in text:
+        yield from _nest(text, mounts)
+    elif _is_urls(name):
+        yield from _django(name, text, mounts)
+    else:
+        yield from _routes(name, text, mounts)
+        yield from _built_in(name, text)
+
+
+def _routes(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
+    """String literals that are a path, under the prefix of what they are registered with."""
+    if not (_LITERAL.search(text) or _INDEX.search(text)):
+        return
+    prefixes = _prefixes(name, text, mounts)
+    annotated = _class_prefix(text)
+    for match in _LITERAL.finditer(text):
+        before = text[max(0, match.start() - _CALLED) : match.start()]
+        line = before.rpartition("\n")[2] + text[match.start() : match.end() + _CALLED].partition("\n")[0]
+        if not _CALL.search(before) or _NO_ROUTE.search(line) or "@RequestMapping(" in line:
+            continue
+        receiver = _RECEIVER.search(before)
+        prefix = prefixes.get(receiver[1], "") if receiver else annotated if "Mapping(" in line else ""
+        if receiver and any(each[1] == receiver[1] for each in _GIVEN.finditer(text, 0, match.start())):
+            prefix = None  # a router that a function is given hangs where its caller says
+        yield match.start(), ("…" if prefix is None else prefix.rstrip("/")) + match[1]
+    for match in _INDEX.finditer(text):
+        if _WHOLE.fullmatch(prefix := prefixes.get(match[1]) or ""):
+            yield match.start(), prefix
+
+
+def _class_prefix(text: str) -> str:
+    """The path that a Spring controller's class puts in front of those of its methods."""
+    found = re.search(r"""@RequestMapping\(\s*(?:value\s*=\s*|path\s*=\s*)?\{?\s*["'](/[^"']*)["']""", text)
+    return found[1].rstrip("/") if found and found.start() < text.find("class ") else ""
+
+
+def _prefixes(name: str, text: str, mounts: _Mounts) -> dict[str, str | None]:
+    """The prefix of each router and group that a file knows; None where it can't be known here."""
+    found: dict[str, str | None] = {}
+    for router in _ROUTERS.finditer(text):
+        own = _PREFIX.search(router[2])
+        outer = "" if _mounted_here(text, router[1]) else mounts.prefix(_stem(name))
+        found[router[1]] = None if outer is None else outer.rstrip("/") + (own[1] if own else "")
+    for group in _GROUPS.finditer(text):
+        outer = found.get(group[2], "")
+        found[group[1]] = None if outer is None else outer.rstrip("/") + group[3]
+    return found
+
+
+def _mounted_here(text: str, router: str) -> bool:
+    """Whether a router hangs, without a prefix, in the file that makes it, or is the application itself."""
+    return bool(re.search(rf"(?:include_router|register_blueprint|\.use)\(\s*{router}\s*\)", text))
+
+
+def _mounts(sources: dict[str, str]) -> _Mounts:
+    found = _Mounts()
+    for name, text in sources.items():
+        if _is_urls(name):
+            for match in re.finditer(r"""path\(\s*r?["']([^"']*)["']\s*,\s*include\(\s*\(?["']([\w.]+)["']""", text):
+                found.django[match[2].replace(".", "/") + ".py"] = match[1]
+        imported = {(match[2] or match[3]): (match[1] or match[4]) for match in _IMPORTS.finditer(text)}
+        for match in _MOUNTS.finditer(text):
+            stem, prefix = _mount(match, imported)
+            on = _stem(name) if (match[1] or match[4]) in {router[1] for router in _ROUTERS.finditer(text)} else ""
+            if stem != _stem(name):
+                found.routers[stem] = _Mount(None if stem in found.routers else prefix, on)
+        if nest := re.search(r"""setGlobalPrefix\(\s*["']/?([^"']+?)/?["']""", text):
+            found.nest = f"/{nest[1]}"
+    return found
+
+
+def _mount(match: re.Match[str], imported: dict[str, str]) -> tuple[str, str | None]:
+    """The name of the file whose router is mounted, and its prefix; None where that is no literal."""
+    if match[2]:
+        first, _, last = match[2].partition(".")
+        literal = _PREFIX.search(match[3])
+        stem = first if last else imported.get(first, first).rpartition(".")[2]
+        return stem, literal[1] if literal else None if "prefix" in match[3] else ""
+    return _stem(match[6] or imported.get(match[7], match[7])), match[5] or ""
+
+
+def _stem(name: str) -> str:
+    """What a module is known by: its file's name, or its folder's where that is an index."""
+    path = re.sub(r"\.(?:py|[cm]?[jt]s)$", "", name)
+    base = posixpath.basename(path)
+    return posixpath.basename(posixpath.dirname(path)) if base in ("index", "__init__") else base
+
+
+def _is_urls(name: str) -> bool:
+    return name.endswith(("urls.py", "config/routes.rb"))
+
+
+def _django(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
+    """Django's URL configurations, and the routes of Rails: paths without a slash in front."""
+    prefix = next((prefix for module, prefix in mounts.django.items() if name.endswith(module)), "")
+    known = {"health_check.urls": "", "django_prometheus.urls": "metrics"}
+    for match in re.finditer(
+        r"""(?:path|url)\(\s*r?["']\^?([^"'$]*)\$?["']\s*,\s*include\(\s*["']([\w.]+)["']""", text
+    ):
+        if match[2] in known:
+            yield match.start(), "/" + prefix + match[1] + known[match[2]]
+    for match in re.finditer(r"""\b(?:re_path|path|url|get)\(?\s*r?["']\^?([^"']*?)/?(/?)\??\$?["']""", text):
+        path = "/" + prefix + match[1].lstrip("/") + match[2]
+        rails = name.endswith(".rb") and path.rstrip("/") == "/up"
+        if _WHOLE.fullmatch(path) or rails:
+            yield match.start(), _django_slash(text[match.start() : match.end()], path)
+
+
+def _django_slash(declared: str, path: str) -> str:
+    """A path with the slash at its end that its declaration has."""
+    ends = re.search(r"/\$?[\"']$", declared) is not None
+    return path.rstrip("/") + ("/" if ends else "")
+
+
+def _nest(text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
+    """Nest's controllers: the controller's path and the method's, under the application's prefix."""
+    controller = re.search(r"""@Controller\(\s*(?:\{\s*path:\s*)?(?:["'`]/?([^"'`]*?)/?["'`])?""", text)
+    for match in re.finditer(r"""@Get\(\s*(?:["'`]/?([^"'`]*?)/?["'`])?\s*\)""", text):
+        parts = [part for part in (controller[1] if controller else "", match[1]) if part]
+        path = "/" + "/".join(parts)
+        if _WHOLE.fullmatch(path):
+            yield match.start(), mounts.nest + path
+
+
+def _built_in(name: str, text: str) -> Iterator[tuple[int, str]]:
+    """What a library answers although no path of it stands in the code."""
+    known = (
+        (".py", r"Instrumentator\([^)]{0,500}\)[\s\S]{0,200}?\.expose\(\s*\w+\s*\)", "/metrics"),
+        (".py", r"\b(?:GunicornPrometheusMetrics|PrometheusMetrics)\(\s*app\b", "/metrics"),
+        (".cs", r"\.MapMetrics\(\s*\)", "/metrics"),
+        (".php", r"health:\s*'/up'", "/up"),
+    )
+    for suffix, pattern, path in known:
+        match = re.search(pattern, text) if name.endswith(suffix) else None
+        if match:
+            yield match.start(), path
+
+
+def _actuator(files: RepoFiles) -> Iterator[Endpoint]:
+    """Spring Boot's actuator: health by default, Prometheus where it is among the dependencies and exposed."""
+    for name in files.names:
+        if not name.endswith(("pom.xml", "build.gradle", "build.gradle.kts")):
+            continue
+        text = files.text(name)
+        folder = posixpath.dirname(name)
+        settings = "\n".join(
+            files.text(each)
+            for each in files.names
+            if each.startswith(folder)
+            and re.search(r"src/main/resources/application[^/]*\.(?:properties|ya?ml)$", each)
+        )
+        base = re.search(r"(?m)base-path\s*[:=]\s*[\"']?(/[\w/-]*)", settings)
+        root = base[1].rstrip("/") if base else "/actuator"
+        shown = re.search(r"(?m)^.*\binclude\s*[:=].*$", settings)
+        for library, path in zip(_SPRING, ("health", "prometheus"), strict=True):
+            at = text.find(library)
+            if at >= 0 and (path == "health" or (shown and re.search(r"prometheus|\*", shown[0]))):
+                yield Endpoint(f"{root}/{path}", name, text.count("\n", 0, at) + 1)

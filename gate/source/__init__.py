@@ -1,0 +1,1 @@
+"""Locate functions in source code and sections in Markdown documents."""

@@ -1,0 +1,172 @@
+"""Where functions begin and end in source code, in Python and Go. Code that does not run still has functions."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from msgspec import Struct
+
+from gate.core.messages import Message, msg
+
+
+class UnsupportedSourceError(ValueError):
+    """A file whose functions can't be told: another language, or code that is broken."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Function(Struct, frozen=True):
+    """A function: its names from the shortest to the fullest, and its lines, both from 1 and both included."""
+
+    names: tuple[str, ...]
+    first: int
+    last: int
+
+
+def find_functions(path: str, text: str) -> list[Function]:
+    """The functions of a file, in order. Raises NotCode with the reason."""
+    suffix = PurePath(path).suffix
+    if suffix in (".py", ".pyi"):
+        return list(_python(text))
+    if suffix == ".go":
+        return list(_go(text))
+    what = msg("{ending}", ending=suffix) if suffix else msg("a file without an ending")
+    raise UnsupportedSourceError(msg("functions are known in Python (.py) and Go (.go), not in {what}", what=what))
+
+
+def _python(text: str) -> Iterator[Function]:
+    """By Python's own parser; decorators belong to a function. A method is `handle` as well as `Server.handle`."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UnsupportedSourceError(msg("it is no Python: {why}", why=str(error))) from None
+    waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(tree, ())]
+    found = []
+    while waiting:
+        node, path = waiting.pop()
+        inner = path
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = (*path, node.name)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            names = tuple(".".join(inner[start:]) for start in range(len(inner) - 1, -1, -1))
+            found.append(Function(names, first, node.end_lineno or node.lineno))
+        waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
+    yield from sorted(found, key=lambda function: (function.first, -function.last))
+
+
+_GO_TOKEN = re.compile(
+    r"""//[^\n]* | /\*.*?(?:\*/|\Z) | `[^`]*(?:`|\Z) | "(?:\\.|[^"\\\n])*(?:"|$) | '(?:\\.|[^'\\\n])*(?:'|$)
+        | [A-Za-z_\u0080-\uffff][\w\u0080-\uffff]* | [{}()\[\]\n;*.,]""",
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+"""Comments, strings, runes, names and the marks that matter (https://go.dev/ref/spec#Lexical_elements)."""
+
+
+_GO_TYPES = ("map", "chan", "func", "interface", "struct")
+"""What may follow `func (...)` in the type of a function, and is no name."""
+
+
+class _Token(Struct, frozen=True):
+    text: str
+    line: int
+
+    @property
+    def is_name(self) -> bool:
+        return self.text[0].isalpha() or self.text[0] == "_"
+
+
+def _go_tokens(text: str) -> list[_Token]:
+    made, line, at = [], 1, 0
+    for match in _GO_TOKEN.finditer(text):
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        if match[0][0] not in "/`\"'\n":
+            made.append(_Token(match[0], line))
+    return made
+
+
+def _go(text: str) -> Iterator[Function]:
+    """By braces, outside strings, runes and comments. A method is `Ready`, `Handler.Ready` and `(*Handler).Ready`."""
+    tokens = _go_tokens(text)
+    at = depth = 0
+    while at < len(tokens):
+        token = tokens[at]
+        if token.text == "func" and depth == 0 and _starts_line(tokens, at):
+            function, at = _go_function(tokens, at)
+            if function:
+                yield function
+            continue
+        depth += {"{": 1, "(": 1, "[": 1, "}": -1, ")": -1, "]": -1}.get(token.text, 0)
+        depth = max(0, depth)
+        at += 1
+
+
+def _starts_line(tokens: list[_Token], at: int) -> bool:
+    """Whether a declaration may begin here: on a line of its own."""
+    return at == 0 or tokens[at - 1].line < tokens[at].line or tokens[at - 1].text == ";"
+
+
+def _go_function(tokens: list[_Token], at: int) -> tuple[Function | None, int]:
+    """The function that begins at a `func`, and where to go on. One without a body is none."""
+    start = tokens[at]
+    receiver: list[_Token] = []
+    at += 1
+    if at < len(tokens) and tokens[at].text == "(":
+        end = _matching_bracket(tokens, at)
+        receiver, at = tokens[at + 1 : end], end + 1
+    if at + 1 >= len(tokens) or not tokens[at].is_name or tokens[at + 1].text not in ("(", "["):
+        return None, at
+    name = tokens[at].text
+    if name in _GO_TYPES:
+        return None, at
+    opening = _body_start(tokens, at + 1)
+    if opening is None:
+        return None, at + 1
+    end = _matching_bracket(tokens, opening)
+    last = tokens[min(end, len(tokens) - 1)].line
+    return Function(_go_names(name, receiver), start.line, last), end + 1
+
+
+def _go_names(name: str, receiver: list[_Token]) -> tuple[str, ...]:
+    """`(h *Handler[T]) Ready`: the type is the first name that is the last before a bracket or the end."""
+    words = [token.text for token in receiver]
+    if "[" in words:
+        words = words[: words.index("[")]
+    kinds = [word for word in words if word[0].isalpha() or word[0] == "_"]
+    if not kinds:
+        return (name,)
+    pointer = f"(*{kinds[-1]}).{name}" if "*" in words else f"({kinds[-1]}).{name}"
+    return name, f"{kinds[-1]}.{name}", pointer
+
+
+def _body_start(tokens: list[_Token], at: int) -> int | None:
+    """Where the body's brace opens: the first brace that belongs to no type in the signature."""
+    while at < len(tokens):
+        text = tokens[at].text
+        if text in ("(", "["):
+            at = _matching_bracket(tokens, at) + 1
+        elif text == "{":
+            if tokens[at - 1].text not in ("interface", "struct"):
+                return at
+            at = _matching_bracket(tokens, at) + 1
+        elif text in ("func", "type", "var", "const", "import") and tokens[at - 1].line < tokens[at].line:
+            return None
+        else:
+            at += 1
+    return None
+
+
+def _matching_bracket(tokens: list[_Token], at: int) -> int:
+    """Where what opens here is closed; the end of the file where it is not."""
+    depth = 0
+    for number in range(at, len(tokens)):
+        depth += {"{": 1, "(": 1, "[": 1, "}": -1, ")": -1, "]": -1}.get(tokens[number].text, 0)
+        if depth == 0:
+            return number
+    return len(tokens)

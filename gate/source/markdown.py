@@ -1,0 +1,115 @@
+"""The sections of a Markdown document (CommonMark, https://spec.commonmark.org) with their text, and its tables."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+_CONTENT = frozenset(("inline", "fence", "code_block"))
+
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
+
+
+class Section(Struct, frozen=True):
+    """A heading and what stands under it. `words` counts the words until the next heading of its level or above.
+
+    Comments and link definitions are no text, and neither are the headings below it.
+    """
+
+    title: str
+    level: int
+    line: int
+    words: int
+
+
+class Table(Struct, frozen=True):
+    """A table (https://github.github.com/gfm/#tables-extension-): its head, and its rows with the line of each.
+
+    Cells are as they are written, marks of Markdown included; a row has as many as the head.
+    """
+
+    line: int
+    head: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def sections(text: str) -> list[Section]:
+    """All sections of a document, in order. What stands in code, quotes and comments is no heading."""
+    tokens = _tokens(text)
+    found: list[list[Any]] = []
+    heading = False
+    for number, token in enumerate(tokens):
+        if token.type == "heading_open" and token.level == 0:
+            heading = True
+            title = normalize_heading(_plain(tokens[number + 1]))
+            found.append([title, int(token.tag[1:]), (token.map or [0])[0] + 1, 0])
+        elif token.type == "heading_close":
+            heading = False
+        elif not heading and token.type in _CONTENT:
+            _count(found, len(_plain(token).split()))
+    return [Section(*entry) for entry in found]
+
+
+def tables(text: str) -> list[Table]:
+    """All tables of a document, in order. What stands in code and comments is none."""
+    found: list[tuple[int, list[tuple[int, list[str]]]]] = []
+    tokens = _tokens(text)
+    for number, token in enumerate(tokens):
+        line = (token.map or [0])[0] + 1
+        if token.type == "table_open":
+            found.append((line, []))
+        elif token.type == "tr_open":
+            found[-1][1].append((line, []))
+        elif token.type in ("th_open", "td_open"):
+            found[-1][1][-1][1].append(tokens[number + 1].content.strip())
+    return [Table(line, tuple(rows[0][1]), tuple((at, tuple(cells)) for at, cells in rows[1:])) for line, rows in found]
+
+
+def _tokens(text: str) -> list[Any]:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table").parse(_FRONT_MATTER.sub(_blank, text, count=1))
+
+
+def _blank(match: re.Match[str]) -> str:
+    """As many lines with nothing on them: what a site generator reads is no text of the document."""
+    return "\n" * match[0].count("\n")
+
+
+def _count(found: list[list[Any]], words: int) -> None:
+    """Adds words to the last section, and to those that it is a part of."""
+    level = 7
+    for entry in reversed(found):
+        if entry[1] < level:
+            entry[3] += words
+            level = entry[1]
+
+
+def _plain(token: Any) -> str:
+    """The text of a token as a reader sees it; an image counts by its description."""
+    if not token.children:
+        return str(token.content) if token.type != "inline" else ""
+    return "".join(_piece(child) for child in token.children)
+
+
+def _piece(child: Any) -> str:
+    if child.type in ("softbreak", "hardbreak"):
+        return " "
+    if child.type == "image":
+        return child.content or "image"
+    return str(child.content) if child.type in ("text", "code_inline") else ""
+
+
+def normalize_heading(text: str) -> str:
+    """A heading for comparison: Unicode's composed form, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def titles(found: Iterable[Section]) -> list[str]:
+    """The headings alone."""
+    return [section.title for section in found]

@@ -1,0 +1,105 @@
+"""A job with a database container, for drills: its checklist, its run, and what it looks like from the engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.runner.job import Job, Service, Stage
+from tests.support import images
+
+DEPENDENT = Path(__file__).with_name("dependent.py")
+SERVES = ("python3", "-u", "-m", "http.server", "5432")
+DATABASE_OPTIONS = "--stop-signal INT --network-alias pg --hostname db-host"
+
+
+def job(work: Path, image: str, **more: Service) -> Job:
+    """A job with a container `database` that serves HTTP on port 5432, and others."""
+    made = Job(
+        work, image, services={"database": Service(images.base(), options=DATABASE_OPTIONS, command=SERVES), **more}
+    )
+    (made.workspace / "dependent.py").write_text(DEPENDENT.read_text())
+    return made
+
+
+def targets() -> dict[str, Any]:
+    """The database, found; the API, started by the gate and provisioned with its code."""
+    wait = "until [ -f /srv/dependent.py ]; do sleep 0.1; done; exec python3 /srv/dependent.py 8080"
+    api = {
+        "url": "http://api:8080",
+        "start": {
+            "image": images.base(),
+            "command": ["sh", "-c", wait],
+            "environment": {"DATABASE_HOST": "{database.host}", "DATABASE_PORT": "{database.port}"},
+        },
+        "provision": [{"copy": "dependent.py", "to": "/srv"}],
+        "ready": {"path": "/readyz", "within": "30s"},
+    }
+    return {"database": {"container": "database", "ready": {"tcp": 5432, "within": "20s"}}, "api": api}
+
+
+def checklist(items: list[dict[str, Any]], **more: Any) -> str:
+    """A checklist with one section."""
+    section = {"id": "s", "title": "S", "items": items}
+    return json.dumps({"version": 1, "service": "shop", "targets": targets(), "sections": [section], **more})
+
+
+def ready(status: int = 200, **more: Any) -> dict[str, Any]:
+    """Whether the API says it is ready, or with 503 that it is not."""
+    return {**more, "http": {"target": "api", "path": "/readyz", "status": status}}
+
+
+def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An item that breaks the database and watches the API."""
+    made = {
+        "steady": [ready(within="5s")],
+        "fault": fault,
+        "observe": [ready(503, within="10s")],
+        "throughout": [{"http": {"target": "api", "path": "/live", "status": 200}}],
+        "recover": [ready(within="20s")],
+        "stays": "500ms",
+        **more,
+    }
+    return {"id": "drill", "title": "Drill", "requires": ["api", "database"], "drill": made}
+
+
+def outcome(job: Job, stage: Stage) -> dict[str, Any]:
+    """The outcome of the first item."""
+    path = job.workspace / "prodgate-out" / "report.json"
+    assert path.exists(), stage.log.text
+    found: dict[str, Any] = json.loads(path.read_text())["sections"][0]["items"][0]["outcome"]
+    return found
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an engine says of one container."""
+
+    state: str
+    places: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def look(id: str) -> Look:
+    """A container's state, and its names on each network."""
+    found = json.loads(docker("inspect", id))[0]
+    networks = found["NetworkSettings"]["Networks"]
+    places = sorted((name, tuple(sorted(place["Aliases"] or []))) for name, place in networks.items())
+    return Look(found["State"]["Status"], tuple(places))
+
+
+def on_network(network: str) -> list[str]:
+    """The names of all containers on a network, running or not."""
+    return sorted(docker("ps", "-a", "--filter", f"network={network}", "--format", "{{.Names}}").split())
+
+
+def networks_of_runs() -> set[str]:
+    """The networks that runs have made and not removed."""
+    return set(docker("network", "ls", "-q", "--filter", "label=prodgate.run").split())
+
+
+def docker(*words: str) -> str:
+    """What the engine's command line prints. Raises where it fails."""
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
