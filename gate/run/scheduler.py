@@ -75,7 +75,7 @@ class _Phase:
 
     def _patience(self) -> float:
         """Return how long to wait for what is under way: a drill has to put back what it broke."""
-        drills = [item for item in self.under_way.values() if item.check.ends_itself]
+        drills = [item for item in self.under_way.values() if item.check.needs_cleanup]
         return _LEAVING + sum(float(item.check.max_duration(item)) for item in drills)
 
 
