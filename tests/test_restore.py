@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from gate.core.messages import Message, msg
 from gate.drills.execution import DrillExecution
 from gate.redaction.secrets import Redactor
 from gate.staging.environment import StagingEnvironment
+from gate.staging.revert import REVERT_FUNCTIONS
 from tests.support.folder import NOTICED, Folder
 from tests.support.services import free_port
 from tests.support.worlds import context
@@ -309,3 +311,39 @@ def test_a_fault_that_was_refused(folder: Folder) -> None:
     folder.run()
     assert [outcome["status"] for outcome in folder.outcomes()] == ["error", "pass"]
     assert ((folder.path / "second").exists(), folder.left()) == (True, [])
+
+
+def test_journal_of_a_previous_version_is_restored(folder: Folder) -> None:
+    """The names of revert actions are stored on disk: a journal that another version wrote is reverted and removed."""
+    (folder.path / "broken").touch()
+    arguments: dict[str, dict[str, Any]] = {
+        "run_command": {"command": ["rm", "broken"], "folder": str(folder.path), "timeout": 10.0},
+        "end_group": {"group": 2**22 + 1, "started": "1", "machine": "another"},
+        "end_processes": {"run_id": "earlier"},
+    }
+    lines = [{"run": "earlier", "container": None, "gate": {"group": 2**22 + 1, "started": "1", "machine": "another"}}]
+    lines += [
+        {"act": number, "undo": name, "what": what, "settles": 0.0, "at": 0.0}
+        for number, (name, what) in enumerate(arguments.items(), 1)
+    ]
+    journals = folder.path / "state" / "prodgate"
+    journals.mkdir(parents=True)
+    journals.joinpath("earlier.journal").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, output = folder.run("restore")
+    assert code == 0, output
+    assert folder.journals() == []
+    assert not (folder.path / "broken").exists()
+
+
+def test_names_in_the_journal_never_change() -> None:
+    assert list(REVERT_FUNCTIONS) == [
+        "start_container",
+        "unpause_container",
+        "connect_container",
+        "remove_container",
+        "let_go",
+        "run_command",
+        "end_group",
+        "end_processes",
+        "remove_labelled",
+    ]

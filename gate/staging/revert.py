@@ -131,19 +131,17 @@ def remove_labelled(run_id: str) -> None:
         docker_client().images.remove(str(image.id), force=True)
 
 
+# The names are stored in journals on disk: a run of another version may have written them, so they never change.
 REVERT_FUNCTIONS: dict[str, Callable[..., None]] = {
-    way.__name__: way
-    for way in (
-        start_container,
-        unpause_container,
-        connect_container,
-        remove_container,
-        release_lock,
-        run_command,
-        end_group,
-        end_processes,
-        remove_labelled,
-    )
+    "start_container": start_container,
+    "unpause_container": unpause_container,
+    "connect_container": connect_container,
+    "remove_container": remove_container,
+    "let_go": release_lock,
+    "run_command": run_command,
+    "end_group": end_group,
+    "end_processes": end_processes,
+    "remove_labelled": remove_labelled,
 }
 
 
