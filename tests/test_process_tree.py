@@ -15,7 +15,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessInfo, kill_processes, members_of_run, send_signal, tree_of
+from gate.runtime.process_tree import (
+    RUN_ID_VARIABLE,
+    ProcessInfo,
+    run_members,
+    send_signal,
+    tag_process_tree,
+    terminate_processes,
+)
 from gate.runtime.processes import environment, run, start
 from gate.staging.process import Process
 from tests.support.folder import until
@@ -102,7 +109,7 @@ def test_a_command_that_may_leave_something(tmp_path: Path, seconds: str) -> Non
     leave({RUN_ID_VARIABLE: "this run"})
     leave({RUN_ID_VARIABLE: "another run"})
     assert len(sleeping(seconds)) == 3
-    assert kill_processes(lambda: members_of_run("this run"), (signal.SIGKILL,)) == []
+    assert terminate_processes(lambda: run_members("this run"), (signal.SIGKILL,)) == []
     assert len(sleeping(seconds)) == 2
 
 
@@ -133,14 +140,14 @@ def test_a_tag_survives_what_a_process_sheds(seconds: str) -> None:
     """A process is found by its tag alone: its group, session, parent and environment are those of nobody."""
     with subprocess.Popen(["/bin/sh", "-c", "read -r go; setsid env -i sleep $0 & wait", seconds],
                           stdin=subprocess.PIPE, start_new_session=True) as child:  # fmt: skip
-        tree = tree_of(child.pid, None)
+        tree = tag_process_tree(child.pid, None)
         assert child.stdin is not None
         child.stdin.write(b"go\n")
         child.stdin.close()
         until(lambda: sleeping(seconds))
         child.kill()
     assert [process.pid for process in tree.members()] == sleeping(seconds) != []
-    assert tree.end(signal.SIGTERM) == []
+    assert tree.terminate(signal.SIGTERM) == []
 
 
 @contextmanager
@@ -199,14 +206,14 @@ def test_a_paused_postgresql(prepared: Postgres) -> None:
             states = descendants(leader)
             assert len(states) > 4
             assert {stat[0] for stat in states.values()} == {"T"}
-            assert process.paused() == (len(states), len(states))
+            assert process.count_paused() == (len(states), len(states))
             thread, done = asks(connection)
             time.sleep(1)
             assert not done
             process.resume()
             thread.join(30)
             assert done
-        assert process.paused()[0] == 0
+        assert process.count_paused()[0] == 0
 
 
 @pytest.mark.parametrize("end_it", [Process.kill, Process.stop, Process.terminate])
@@ -229,7 +236,7 @@ def test_daemons_of_a_target(tmp_path: Path, seconds: str, sheds: str) -> None:
     with started(["sh", "-c", f"{script}; sleep 60"], tmp_path) as process:
         until(lambda: sleeping(seconds))
         process.pause()
-        stopped, count = process.paused()
+        stopped, count = process.count_paused()
         assert stopped == count > 1
         assert {stat[0] for pid in sleeping(seconds) for stat in [descendants(pid)[pid]]} == {"T"}
         process.resume()
@@ -245,6 +252,6 @@ def test_a_target_that_forks_all_the_time(tmp_path: Path) -> None:
         process.pause()
         before = process.members
         time.sleep(0.5)
-        stopped, count = process.paused()
+        stopped, count = process.count_paused()
         assert stopped == count > 0
         assert {each.pid for each in process.members} == {each.pid for each in before}

@@ -155,17 +155,17 @@ class Breaker:
             raise RuntimeError("can't start new thread")
         return msg("done")
 
-    def put_in(self) -> Message:
-        return self._do("put_in")
+    def inject(self) -> Message:
+        return self._do("inject")
 
-    def end(self) -> Message:
-        return self._do("end")
+    def wait(self) -> Message:
+        return self._do("wait")
 
-    def take_back(self) -> Message:
-        return self._do("take_back")
+    def revert(self) -> Message:
+        return self._do("revert")
 
 
-@pytest.mark.parametrize("part", ["put_in", "end", "take_back"])
+@pytest.mark.parametrize("part", ["inject", "wait", "revert"])
 def test_an_error_that_nobody_expects(tmp_path: Path, part: str) -> None:
     """Whatever happens between a fault and its revert, it is reverted; a revert that breaks is reported as such."""
     breaker = Breaker(part)
@@ -180,8 +180,8 @@ def test_an_error_that_nobody_expects(tmp_path: Path, part: str) -> None:
         stays=0.0,
         alone=list,
     ).run()
-    assert breaker.done[-1] == "take_back"
-    broken = observation.unrestored if part == "take_back" else (observation.ended or (None, None))[1]
+    assert breaker.done[-1] == "revert"
+    broken = observation.unrestored if part == "revert" else (observation.ended or (None, None))[1]
     assert "can't start new thread" in str(broken)
 
 
@@ -219,7 +219,7 @@ def test_a_script_that_takes_too_long(folder: Folder) -> None:
     (outcome,) = folder.outcomes()
     assert (code, outcome["status"], outcome["cause"]) == (1, "fail", "unrestored:None"), said
     assert [line for line in folder.left() if folder.word in line] == []
-    assert "had not ended after" in outcome["evidence"]["answer"]
+    assert "timed out after" in outcome["evidence"]["answer"]
 
 
 @pytest.mark.parametrize("kind", ["script", "run"])
@@ -256,7 +256,7 @@ def test_the_time_that_an_undo_has(folder: Folder) -> None:
     (outcome,) = folder.outcomes()
     assert outcome["cause"].startswith("unrestored")
     code, said = folder.run("restore")
-    assert (code, "had not ended after" in said, len(folder.journals())) == (3, True, 1)
+    assert (code, "timed out after" in said, len(folder.journals())) == (3, True, 1)
     (folder.path / "patient").touch()
     assert (folder.run("restore")[0], folder.left()) == (0, [])
 

@@ -25,9 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """0 where nothing is left but what living runs will undo, 3 where something could not be undone."""
     from gate.publish.status import fix_stale_pending
-    from gate.staging.revert import recover_dead_runs
+    from gate.staging.recovery import recover_dead_runs
 
-    found = recover_dead_runs(patience=options.end)
+    found = recover_dead_runs(end_after=options.end)
     for line in found.done:
         print(f"undone: {line}")
     for line in found.failed:

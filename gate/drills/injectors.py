@@ -165,8 +165,8 @@ class ScriptInjector(Struct, dict=True):
             self.script.command,
             root=self.context.root,
             timeout=self.script.timeout,
-            born=self.journal.record_process,
-            mark=self.journal.env_marker,
+            on_group_created=self.journal.record_process,
+            env_marker=self.journal.env_marker,
             cancelled=self.context.cancelled,
         )
 
@@ -199,11 +199,11 @@ class ScriptInjector(Struct, dict=True):
         """Whether a target runs; writes down how it is put back as it is: on the network, started, not paused."""
         if each.process:
             return each.process.running
-        container, settles = each.container, self.script.timeout + _UNDER_WAY
+        container, settle_timeout = each.container, self.script.timeout + _UNDER_WAY
         if container.state != "running":
             return False
         for place in container.places:
-            each.journal_intent("connect_container", settles=settles, **place)
-        each.journal_intent("start_container", settles=settles, container=container.id)
-        each.journal_intent("unpause_container", settles=settles, container=container.id)
+            each.journal_intent("connect_container", settle_timeout=settle_timeout, **place)
+        each.journal_intent("start_container", settle_timeout=settle_timeout, container=container.id)
+        each.journal_intent("unpause_container", settle_timeout=settle_timeout, container=container.id)
         return True

@@ -23,7 +23,7 @@ from typing import IO, Literal
 from msgspec import Struct
 
 from gate.redaction.secrets import OVERLAP, default_redactor, redacted_tail_bytes
-from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessTree, tree_of
+from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessTree, tag_process_tree
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of each output that are kept, half from each end."""
@@ -208,7 +208,7 @@ def spawn(
     )
     assert process.stdin is not None
     try:
-        tree = tree_of(process.pid, env.get(RUN_ID_VARIABLE))
+        tree = tag_process_tree(process.pid, env.get(RUN_ID_VARIABLE))
         gone = on_group_created(process.pid) if on_group_created else lambda: None
         process.stdin.write(b"go\n")
     except BaseException:
@@ -319,7 +319,7 @@ class _OutputPump:
         self._read_while(self._has_data, _DRAIN)
         if not spared:
             self._signal(signal.SIGKILL)
-            self.tree.end(signal.SIGKILL, patience=GRACE)
+            self.tree.terminate(signal.SIGKILL, timeout=GRACE)
             self._read_while(self._is_open, _DRAIN)
         self.selector.close()
         self.process.wait()

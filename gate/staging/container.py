@@ -21,7 +21,7 @@ from gate.staging.docker_client import (
 from gate.staging.spec import Start
 
 _TAIL = 40
-_SHORT_ID = 12
+SHORT_ID_LENGTH = 12
 """Characters of an id as the engine shows it."""
 
 
@@ -74,7 +74,7 @@ class Container:
             {
                 "container": self.id,
                 "network": network,
-                "aliases": [name for name in place.get("Aliases") or [] if name != self.id[:_SHORT_ID]],
+                "aliases": [name for name in place.get("Aliases") or [] if name != self.id[:SHORT_ID_LENGTH]],
                 "address": (place.get("IPAMConfig") or {}).get("IPv4Address") or None,
                 "address6": (place.get("IPAMConfig") or {}).get("IPv6Address") or None,
             }
@@ -178,7 +178,7 @@ def _of_its_own_name(engine: Any, name: str) -> list[Any]:
         found = engine.containers.get(name)
     except NotFound:
         return []
-    by_id = len(name) >= _SHORT_ID and found.id.startswith(name)
+    by_id = len(name) >= SHORT_ID_LENGTH and found.id.startswith(name)
     return [found] if (found.name == name or by_id) and RUN_LABEL not in found.labels else []
 
 

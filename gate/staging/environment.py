@@ -31,12 +31,13 @@ from gate.staging.docker_client import (
     hostname,
     job_network,
 )
-from gate.staging.journal import Journal, folder
+from gate.staging.journal import Journal, journal_folder
 from gate.staging.logs import error_line
 from gate.staging.names import elsewhere, resolves
 from gate.staging.process import Process
 from gate.staging.provision import provision
-from gate.staging.revert import recover_dead_runs, revert
+from gate.staging.recovery import recover_dead_runs
+from gate.staging.revert import revert
 from gate.staging.spec import ADDRESS_REFERENCE, Start, Target
 from gate.staging.target import RunningTarget, host_of
 
@@ -181,7 +182,7 @@ class StagingEnvironment:
             self.note(f"left by another run, cannot be undone any more: {line}")
 
     def _close_journal(self, journal: Journal) -> None:
-        for act in journal.open_acts:
+        for act in journal.open_actions:
             try:
                 revert(act, journal.record_process)
                 if not self._late:
@@ -199,7 +200,7 @@ class StagingEnvironment:
         if container.started or container.id in self._held:
             return
         act = self.journal.record_intent(
-            "let_go", settles=ENGINE_SETTLE_TIMEOUT, container=container.lock_name, run_id=self.run_id
+            "let_go", settle_timeout=ENGINE_SETTLE_TIMEOUT, container=container.lock_name, run_id=self.run_id
         )
         acquire_lock(container, self.run_id)
         self.journal.record_done(act)
@@ -392,7 +393,7 @@ class StagingEnvironment:
 
 def _no_journal(error: OSError) -> DockerUnavailableError:
     """Return the error of a fault journal that can't be written: nothing may be started or broken without it."""
-    why = f"{error.filename or folder()}: {error.strerror or error}"
+    why = f"{error.filename or journal_folder()}: {error.strerror or error}"
     return DockerUnavailableError(
         msg("the fault journal cannot be written: {why}", why=why),
         advice=msg("Set XDG_STATE_HOME to a folder that the gate can write to"),

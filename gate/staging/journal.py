@@ -1,8 +1,6 @@
-"""The fault journal: what a run is about to do to staging, written and flushed before it is done.
+"""The fault journal: record how to revert each action of a run, flushed to disk before the action is done.
 
-One file a run, one JSON object a line. The run holds a lock on its file for as long as it lives (`flock`, released by
-the kernel whatever becomes of the process), so whoever can take the lock knows that the run is dead and what is left
-of it may be undone: the action's post step, the next run, or `prodgate restore`.
+Each run writes one file with one JSON object per line. `scan_journals` finds the files of dead runs.
 """
 
 from __future__ import annotations
@@ -15,95 +13,118 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessGroup, process_group
 from gate.staging.docker_client import hostname
 
+# How an action is reverted (`gate.staging.revert`). The names are stored on disk and never change.
+RevertName = Literal[
+    "start_container",
+    "unpause_container",
+    "connect_container",
+    "remove_container",
+    "let_go",
+    "run_command",
+    "end_group",
+    "end_processes",
+    "remove_labelled",
+]
 _SUFFIX = ".journal"
 
 
-def folder() -> Path:
-    """Where journals are: on a runner in its temporary folder, which the post step shares; else in the user's state."""
-    runner = os.environ.get("RUNNER_TEMP") if os.environ.get("GITHUB_ACTIONS") == "true" else None
-    if runner:
-        return Path(runner) / "prodgate"
+def journal_folder() -> Path:
+    """Return the folder of the journals: below RUNNER_TEMP in the action, else below XDG_STATE_HOME."""
+    # The post step runs in another container; of the job's folders it shares RUNNER_TEMP.
+    runner_temp = os.environ.get("RUNNER_TEMP") if os.environ.get("GITHUB_ACTIONS") == "true" else None
+    if runner_temp:
+        return Path(runner_temp) / "prodgate"
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "prodgate"
 
 
 class FaultAction(Struct, frozen=True):
-    """One act and how it is undone: `undo` names the way, `what` its arguments."""
+    """A journaled action: the function that reverts it, and the arguments of that function.
+
+    `settle_timeout` is the number of seconds after which Docker has surely completed the request, even if the run that
+    sent it died before the response.
+    """
 
     number: int
-    revert: str
+    revert: RevertName
     arguments: dict[str, Any]
     settle_timeout: float = 0.0
-    """Seconds after which the engine has surely done what it was asked to do, where nobody saw it done."""
 
 
 class Journal:
-    """The journal of a run that is alive."""
+    """The journal of this run, locked while the run lives."""
 
-    def __init__(self, run_id: str, where: Path | None = None) -> None:
-        base = where or folder()
-        base.mkdir(parents=True, exist_ok=True)
+    def __init__(self, run_id: str, folder: Path | None = None) -> None:
+        folder = folder or journal_folder()
+        folder.mkdir(parents=True, exist_ok=True)
         self.run_id = run_id
-        self.path = base / f"{run_id}{_SUFFIX}"
-        begun = base / f"{run_id}.begun"
-        self._file = begun.open("wb", buffering=0)
+        self.path = folder / f"{run_id}{_SUFFIX}"
+        unlocked_path = folder / f"{run_id}.begun"
+        self._file = unlocked_path.open("wb", buffering=0)
+        # The kernel releases the lock however the process dies: whoever gets it knows that the run is dead.
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._lock = threading.Lock()
-        self._number = 0
+        self._last_number = 0
         self._open: dict[int, FaultAction] = {}
         self._write({"run": run_id, "container": hostname(), "gate": process_group(os.getpid())})
-        begun.rename(self.path)  # nobody may find it before it is locked
+        # A journal found before it is locked would be taken for that of a dead run: give it its name only now.
+        unlocked_path.rename(self.path)
 
     @property
     def env_marker(self) -> dict[str, str]:
-        """The environment variable by which a process of this run is known."""
+        """The environment variable that marks the processes of this run."""
         return {RUN_ID_VARIABLE: self.run_id}
 
-    def record_intent(self, undo: str, *, settles: float = 0.0, **what: Any) -> FaultAction:
-        """Writes down an act that is about to be done. Returns when it is on the disk.
-
-        An engine does what it was asked even when who asked is gone. `settles` is how many seconds that may take.
-        """
+    def record_intent(self, revert: RevertName, *, settle_timeout: float = 0.0, **arguments: Any) -> FaultAction:
+        """Record an action before it is done. Return when the record is on disk."""
         with self._lock:
-            self._number += 1
-            act = FaultAction(self._number, undo, what, settles)
-            self._open[act.number] = act
-            self._write({"act": act.number, "undo": undo, "what": what, "settles": settles, "at": time.time()})
-        return act
+            self._last_number += 1
+            action = FaultAction(self._last_number, revert, arguments, settle_timeout)
+            self._open[action.number] = action
+            self._write(
+                {
+                    "act": action.number,
+                    "undo": revert,
+                    "what": arguments,
+                    "settles": settle_timeout,
+                    "at": time.time(),
+                }
+            )
+        return action
 
     def record_process(self, pid: int) -> Callable[[], None]:
-        """Writes down a process group that is about to begin (`gate.runtime.processes.Born`)."""
-        act = self.record_intent("end_group", **process_group(pid))
-        return lambda: self.record_reverted(act)
+        """Record a process group before exec, as `ProcessGroupHook`. Call the returned function when it is gone."""
+        action = self.record_intent("end_group", **process_group(pid))
+        return lambda: self.record_reverted(action)
 
-    def record_done(self, act: FaultAction) -> None:
-        """Writes down that an act has been done: nothing of it is under way any more."""
+    def record_done(self, action: FaultAction) -> None:
+        """Record that an action has completed: recovery need not wait for it to settle."""
         with self._lock:
-            self._write({"done": act.number})
+            self._write({"done": action.number})
 
-    def record_reverted(self, act: FaultAction) -> None:
-        """Writes down that an act has been undone."""
+    def record_reverted(self, action: FaultAction) -> None:
+        """Record that an action has been reverted."""
         with self._lock:
-            self._write({"undone": act.number})
-            self._open.pop(act.number, None)
+            self._write({"undone": action.number})
+            self._open.pop(action.number, None)
 
     @property
-    def open_acts(self) -> tuple[FaultAction, ...]:
-        """The acts that were not undone, the latest first."""
+    def open_actions(self) -> tuple[FaultAction, ...]:
+        """The actions that have not been reverted, the latest first."""
         with self._lock:
             return tuple(reversed(self._open.values()))
 
     def close(self) -> bool:
-        """End the journal and return whether all acts were undone.
+        """Close the journal and return whether every action was reverted.
 
-        If one was not, the file stays, for the post step, the next run or `prodgate restore`.
+        The file is deleted only in that case. Otherwise it stays for the post step, the next run or `prodgate restore`.
         """
         with self._lock:
             if not self._open:
@@ -117,17 +138,19 @@ class Journal:
 
 
 class DeadRun(Struct, frozen=True):
-    """What a dead run left: its id, and the acts that nobody has undone, the latest first."""
+    """A run that died before it closed its journal, with its open actions, the latest first.
+
+    `settled_at` is the Unix time at which its last request to Docker has surely completed.
+    """
 
     run_id: str
     path: Path
     actions: tuple[FaultAction, ...]
-    settled: float = 0.0
-    """The time (seconds since the epoch) from which on nothing that it asked for is under way any more."""
+    settled_at: float = 0.0
 
 
 class LiveRun(Struct, frozen=True):
-    """A run that still goes on: the container that it is in, or None, and the gate's own process."""
+    """A run that is still going on: its container, or None if it runs in none, and the gate's process."""
 
     run_id: str
     container: str | None
@@ -135,54 +158,56 @@ class LiveRun(Struct, frozen=True):
 
 
 @contextmanager
-def scan_journals(where: Path | None = None) -> Iterator[tuple[list[DeadRun], list[LiveRun]]]:
-    """The runs that are dead, locked for as long as the context lasts, so that two cannot restore the same; and those
-    that are alive."""
-    base = where or folder()
-    files, dead, alive = [], [], []
-    for path in sorted(base.glob(f"*{_SUFFIX}")) if base.is_dir() else []:
+def scan_journals(folder: Path | None = None) -> Iterator[tuple[list[DeadRun], list[LiveRun]]]:
+    """Yield the dead runs and the live runs whose journals are in a folder.
+
+    The journals of the dead runs stay locked inside the context, so that no two processes recover the same run.
+    """
+    folder = folder or journal_folder()
+    locked_files, dead_runs, live_runs = [], [], []
+    for path in sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else []:
         file = path.open("rb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             with file:
-                alive += _alive(file.readline())
+                live_runs += _parse_live_run(file.readline())
             continue
-        files.append(file)
+        locked_files.append(file)
+        # Another process may have recovered and deleted it between the listing and the lock.
         if path.exists():
-            acts, settled = _open_acts(file.read())
-            dead.append(DeadRun(path.name.removesuffix(_SUFFIX), path, acts, settled))
+            actions, settled_at = _parse_open_actions(file.read())
+            dead_runs.append(DeadRun(path.name.removesuffix(_SUFFIX), path, actions, settled_at))
     try:
-        yield dead, alive
+        yield dead_runs, live_runs
     finally:
-        for file in files:
+        for file in locked_files:
             file.close()
 
 
-def _alive(line: bytes) -> list[LiveRun]:
-    """Who goes on, by the first line of a journal; none where it has not been written yet."""
+def _parse_live_run(first_line: bytes) -> list[LiveRun]:
+    """Parse the first line of a journal; return [] if it has not been written yet."""
     try:
-        first = json.loads(line)
+        header = json.loads(first_line)
     except ValueError:
         return []
-    return [LiveRun(first["run"], first["container"], first["gate"])]
+    return [LiveRun(header["run"], header["container"], header["gate"])]
 
 
-def _open_acts(raw: bytes) -> tuple[tuple[FaultAction, ...], float]:
-    """The acts that were not undone, the latest first, and when the last of them has settled.
-
-    A last line that was cut off by a crash was never acted upon.
-    """
-    acts: dict[int, FaultAction] = {}
-    settled: dict[int, float] = {}
-    for line in raw.splitlines():
+def _parse_open_actions(content: bytes) -> tuple[tuple[FaultAction, ...], float]:
+    """Return the actions that were not reverted, the latest first, and the time when the last one has settled."""
+    actions: dict[int, FaultAction] = {}
+    settle_times: dict[int, float] = {}
+    for line in content.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
+            # A crash cut the last line off before the action was done.
             continue
         if "act" in entry:
-            acts[entry["act"]] = FaultAction(entry["act"], entry["undo"], entry["what"], entry["settles"])
-            settled[entry["act"]] = entry["at"] + entry["settles"]
-        settled.pop(entry.get("done", entry.get("undone", 0)), None)
-        acts.pop(entry.get("undone", 0), None)
-    return tuple(reversed(acts.values())), max((settled[number] for number in acts if number in settled), default=0.0)
+            actions[entry["act"]] = FaultAction(entry["act"], entry["undo"], entry["what"], entry["settles"])
+            settle_times[entry["act"]] = entry["at"] + entry["settles"]
+        settle_times.pop(entry.get("done", entry.get("undone", 0)), None)
+        actions.pop(entry.get("undone", 0), None)
+    open_settle_times = [settle_time for number, settle_time in settle_times.items() if number in actions]
+    return tuple(reversed(actions.values())), max(open_settle_times, default=0.0)

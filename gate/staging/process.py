@@ -1,7 +1,4 @@
-"""A target that the gate started as a process, with all that it started itself, and its output.
-
-After a crash it is found again by its group, which is in the fault journal, and by the tag and mark of its run.
-"""
+"""A target that the gate started as a process."""
 
 from __future__ import annotations
 
@@ -20,15 +17,19 @@ from gate.runtime import process_tree
 from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessGroup, ProcessInfo
 from gate.runtime.processes import ProcessGroupHook, Spawned, spawn
 
-_TAIL = 4096
-_CHUNK = 64 * 1024
-_PATIENCE = 5.0
-_AGAIN = 1.0
-_END = (signal.SIGTERM, signal.SIGKILL)
+_LOG_LENGTH = 4096
+_READ_SIZE = 64 * 1024
+_STOP_GRACE = 5.0
+_MIN_RESTART_INTERVAL = 1.0
+_TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGKILL)
+_PRIVATE_PREFIXES = ("INPUT_", "ACTIONS_", "GITHUB_", "STATE_")
 
 
 class Process:
-    """A process of the gate's own. It can be stopped and started again any number of times."""
+    """A command with all its descendants and the end of its output. It can be stopped and started repeatedly.
+
+    `on_group_created` journals its process group, so that recovery finds it after a crash of the gate.
+    """
 
     def __init__(
         self,
@@ -37,113 +38,131 @@ class Process:
         environment: Mapping[str, str],
         root: Path,
         run_id: str,
-        born: ProcessGroupHook,
+        on_group_created: ProcessGroupHook,
         stop_signal: int = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.command = command
         self.root = root
-        self.environment = {**_clean(os.environ), **environment, RUN_ID_VARIABLE: run_id, "PRODGATE_TARGET": name}
+        self.environment = {
+            **_without_secrets(os.environ),
+            **environment,
+            RUN_ID_VARIABLE: run_id,
+            "PRODGATE_TARGET": name,
+        }
         self.stop_signal = stop_signal
-        self._born = born
-        self._tail = bytearray()
+        self._on_group_created = on_group_created
+        self._output_tail = bytearray()
         self._spawned: Spawned | None = None
         self._reader: threading.Thread | None = None
-        self._started = 0.0
-        self._ended = False
+        self._started_at = 0.0
+        self._terminated = False
         self._lock = threading.RLock()
 
     def start(self) -> None:
-        """Starts it, unless it runs or was closed. Raises OSError where the command cannot be run."""
+        """Start the process unless it is running or was terminated. Raise OSError if the command can't be run."""
         with self._lock:
-            if self._ended or self.running:
+            if self._terminated or self.running:
                 return
-            self._started = time.monotonic()
+            self._started_at = time.monotonic()
             self._spawned = spawn(
-                self.command, cwd=self.root, env=self.environment, stderr=subprocess.STDOUT, on_group_created=self._born
+                self.command,
+                cwd=self.root,
+                env=self.environment,
+                stderr=subprocess.STDOUT,
+                on_group_created=self._on_group_created,
             )
             self._reader = threading.Thread(target=self._read, args=(self._spawned.process.stdout,), daemon=True)
             self._reader.start()
 
     def restart_if_dead(self) -> None:
-        """Starts it once more where it did not stay up, at most once a second."""
+        """Start the process again if it has exited, at most once a second."""
         with self._lock:
-            if not self.running and time.monotonic() - self._started > _AGAIN:
+            if not self.running and time.monotonic() - self._started_at > _MIN_RESTART_INTERVAL:
                 self.start()
 
     def _read(self, stream: IO[bytes]) -> None:
-        """Keeps the end of what it writes; the rest is read, too, so that it never waits for a reader."""
+        """Keep the end of the output."""
+        # Read all of it: a process whose pipe is full would hang.
         with stream:
-            while data := os.read(stream.fileno(), _CHUNK):
-                self._tail += data
-                del self._tail[: -_TAIL - OVERLAP]
+            while data := os.read(stream.fileno(), _READ_SIZE):
+                self._output_tail += data
+                del self._output_tail[: -_LOG_LENGTH - OVERLAP]
 
     @property
     def exit_code(self) -> int | None:
-        """What it exited with, negative for a signal; None while it runs."""
+        """The exit code, negative if a signal ended the process; None while it is running."""
         return self._spawned.process.poll() if self._spawned else 0
 
     @property
     def running(self) -> bool:
-        """Whether the process itself is alive. A paused one is."""
+        """Whether the process itself is alive, descendants apart. A paused process is."""
         return self._spawned is not None and self._spawned.process.poll() is None
 
     @property
     def members(self) -> list[ProcessInfo]:
-        """The process and everything that it started, as far as it is alive."""
+        """The process and its descendants that are alive."""
         return self._spawned.tree.members() if self._spawned else []
 
-    def paused(self) -> tuple[int, int]:
-        """Return how many of its members are stopped, and how many there are."""
+    def count_paused(self) -> tuple[int, int]:
+        """Return how many of its members are paused, and how many there are."""
         members = self.members
-        return sum(process_tree.is_stopped(each.pid) for each in members), len(members)
+        return sum(process_tree.is_stopped(member.pid) for member in members), len(members)
 
     def pause(self) -> None:
-        """Stop all its members. `paused` says whether that could be done."""
+        """Send SIGSTOP to every member. Check the effect with `count_paused`."""
         if self._spawned is not None:
             self._spawned.tree.freeze()
 
     def resume(self) -> None:
-        """Let all its members go on."""
+        """Send SIGCONT to every member."""
         if self._spawned is not None:
             self._spawned.tree.resume()
 
-    def stop(self, number: int | None = None, patience: float = _PATIENCE) -> None:
-        """End it with its own signal or another; what is left after it, or after `patience` seconds, with SIGKILL."""
+    def stop(self, signal_number: int | None = None, grace: float = _STOP_GRACE) -> None:
+        """Send a signal to the group, its stop signal by default, then SIGKILL to every remaining member.
+
+        SIGKILL follows when the process itself has exited, or after `grace` seconds.
+        """
         spawned = self._spawned
         if spawned is None:
             return
-        _signal_group(spawned.process.pid, self.stop_signal if number is None else number)
+        _signal_group(spawned.process.pid, self.stop_signal if signal_number is None else signal_number)
+        # A paused process handles the signal only once it continues.
         self.resume()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            spawned.process.wait(patience)
-        left = spawned.tree.end(signal.SIGKILL)
-        if not left:
+            spawned.process.wait(grace)
+        survivors = spawned.tree.terminate(signal.SIGKILL)
+        if not survivors:
             spawned.process.wait()
             spawned.gone()
 
     def kill(self) -> None:
-        """Ends it with SIGKILL."""
+        """Send SIGKILL to every member."""
         self.stop(signal.SIGKILL)
 
     @property
     def log(self) -> str:
-        """The last 4 KiB of what it wrote, standard output and error together."""
+        """The last 4 KiB of its output, stdout and stderr together, redacted."""
         if self._reader is not None and not self.running:
-            self._reader.join(_AGAIN)
-        return default_redactor().redact_head(redacted_tail_bytes(self._tail, _TAIL))
+            # The last lines, often the error, may still be in the pipe.
+            self._reader.join(1.0)
+        return default_redactor().redact_head(redacted_tail_bytes(self._output_tail, _LOG_LENGTH))
 
     def terminate(self) -> None:
-        """Ends it for good."""
+        """Stop the process for good: `start` does nothing afterwards."""
         with self._lock:
-            self._ended = True
+            self._terminated = True
         self.stop()
 
 
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """The gate's own environment without what is the runner's and the gate's: tokens, inputs, file commands."""
-    ours = ("INPUT_", "ACTIONS_", "GITHUB_", "STATE_")
-    return {key: value for key, value in environment.items() if not key.startswith(ours) and not key.endswith("_TOKEN")}
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without tokens, action inputs and the runner's own variables."""
+    return {
+        key: value
+        for key, value in environment.items()
+        if not key.startswith(_PRIVATE_PREFIXES) and not key.endswith("_TOKEN")
+    }
 
 
 def _signal_group(group: int, number: int) -> None:
@@ -153,17 +172,17 @@ def _signal_group(group: int, number: int) -> None:
         return
 
 
-def end_run(run_id: str) -> list[ProcessInfo]:
-    """End every process of a run: SIGTERM, then SIGKILL. Return those that are left."""
-    return process_tree.kill_processes(lambda: process_tree.members_of_run(run_id), _END)
+def terminate_run(run_id: str) -> list[ProcessInfo]:
+    """Send SIGTERM, then SIGKILL to every process of a run. Return the survivors."""
+    return process_tree.terminate_processes(lambda: process_tree.run_members(run_id), _TERMINATION_SIGNALS)
 
 
-def kill_process_group(group: ProcessGroup) -> list[ProcessInfo]:
-    """End what is left of a group: SIGTERM, then SIGKILL. Return those that are left."""
-    return process_tree.kill_processes(lambda: process_tree.members(group), _END)
+def terminate_process_group(group: ProcessGroup) -> list[ProcessInfo]:
+    """Send SIGTERM, then SIGKILL to a group and its descendants. Return the survivors."""
+    return process_tree.terminate_processes(lambda: process_tree.group_members(group), _TERMINATION_SIGNALS)
 
 
 def kill_leader(group: ProcessGroup) -> None:
-    """End the leader of a group at once."""
+    """Send SIGKILL to the leader of a group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(group["group"], signal.SIGKILL)

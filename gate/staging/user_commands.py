@@ -1,7 +1,7 @@
-"""The one way in which a drill runs commands of the user's own: a script, a fault's command, its proof, its way back.
+"""Run a drill's user commands: its script, and a fault's command, proof and undo.
 
-Each has a session of its own, so that no Ctrl-C of a terminal reaches it. Its group is in the fault journal before it
-begins, and is ended after its time, and when the run is over.
+Each runs in its own session, so that Ctrl-C in a terminal does not reach it. Its process group is journaled before it
+begins.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gate.decode.quantities import format_duration
 from gate.redaction.secrets import redacted_tail
 from gate.runtime.processes import CompletedCommand, ProcessGroupHook, RunningCommand, environment, start
 
-_SHOWN = 1000
+_OUTPUT_EXCERPT_LENGTH = 1000
 
 
 def start_command(
@@ -24,37 +24,40 @@ def start_command(
     *,
     root: Path,
     timeout: float,
-    born: ProcessGroupHook | None,
+    on_group_created: ProcessGroupHook | None,
     cancelled: threading.Event | None = None,
-    mark: Mapping[str, str] | None = None,
-    leaves: bool = False,
+    env_marker: Mapping[str, str] | None = None,
+    keep_background_processes: bool = False,
 ) -> RunningCommand:
-    """Starts a command; `wait` says what became of it. Raises OSError where it can't be started.
+    """Start a command in the checkout `root`; it is ended after `timeout` seconds. Raise OSError if it can't start.
 
-    `leaves` lets it leave processes behind when it ends by itself; without the run's `mark` they outlive the run, too.
+    `keep_background_processes` leaves alone what it started in the background, if it ends by itself. Without the run's
+    `env_marker` those processes outlive the run, too.
     """
     return start(
         command,
         deadline=time.monotonic() + timeout,
         cwd=root,
-        env=environment(mark or {}),
+        env=environment(env_marker or {}),
         cancelled=cancelled,
-        on_group_created=born,
-        keep_background_processes=leaves,
+        on_group_created=on_group_created,
+        keep_background_processes=keep_background_processes,
     )
 
 
-def describe_failure(command: str, done: CompletedCommand) -> Message | None:
-    """What kept a command from ending well, with the last of what it wrote; None where it ended with 0."""
-    if done.end_reason == "timeout":
+def describe_failure(command: str, completed: CompletedCommand) -> Message | None:
+    """Return why a command failed, with the end of its output; None if it exited with 0."""
+    if completed.end_reason == "timeout":
         return msg(
-            "`{command}` had not ended after {took} and was stopped",
+            "`{command}` timed out after {took} and was stopped",
             command=command,
-            took=format_duration(done.duration),
+            took=format_duration(completed.duration),
         )
-    if done.end_reason == "cancelled":
-        return msg("the run ended before `{command}` did", command=command)
-    if done.returncode:
-        said = redacted_tail(done.output.text().strip(), _SHOWN)
-        return msg("`{command}` exited with {code}: {said}", command=command, code=done.returncode, said=said)
+    if completed.end_reason == "cancelled":
+        return msg("`{command}` was cancelled: the run ended first", command=command)
+    if completed.returncode:
+        output = redacted_tail(completed.output.text().strip(), _OUTPUT_EXCERPT_LENGTH)
+        return msg(
+            "`{command}` exited with {code}: {output}", command=command, code=completed.returncode, output=output
+        )
     return None

@@ -21,7 +21,7 @@ from gate.core.messages import Message, msg
 from gate.decode.structs import KeyPath, ValidationIssue
 from gate.model import FrozenStruct, TargetName
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
-from gate.staging.journal import FaultAction, Journal
+from gate.staging.journal import FaultAction, Journal, RevertName
 from gate.staging.revert import revert
 
 if TYPE_CHECKING:
@@ -57,15 +57,17 @@ class FaultSite(Struct):
     """The container's places on its networks before a fault of the network."""
 
     @contextmanager
-    def journaled(self, way: str, *, settles: float = ENGINE_SETTLE_TIMEOUT, **what: Any) -> Iterator[None]:
+    def journaled(
+        self, revert_name: RevertName, *, settle_timeout: float = ENGINE_SETTLE_TIMEOUT, **arguments: Any
+    ) -> Iterator[None]:
         """Around an act on a container: written down before it is done, and when it has been."""
-        made = self.journal_intent(way, settles=settles, **what)
+        made = self.journal_intent(revert_name, settle_timeout=settle_timeout, **arguments)
         yield
         self.journal.record_done(made)
 
-    def journal_intent(self, way: str, *, settles: float = 0.0, **what: Any) -> FaultAction:
+    def journal_intent(self, revert_name: RevertName, *, settle_timeout: float = 0.0, **arguments: Any) -> FaultAction:
         """Writes down how something that is about to be done is taken back."""
-        made = self.journal.record_intent(way, settles=settles, **what)
+        made = self.journal.record_intent(revert_name, settle_timeout=settle_timeout, **arguments)
         self.acts.append(made)
         return made
 

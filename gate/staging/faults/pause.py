@@ -26,13 +26,13 @@ class Pause(TargetFault):
             site.process.pause()
             return
         with site.journaled(
-            "unpause_container", settles=_PATIENCE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
+            "unpause_container", settle_timeout=_PATIENCE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
         ):
             _freeze(site)
 
     def verify_injected(self, site: FaultSite) -> Message | None:
         if site.process:
-            stopped, count = site.process.paused()
+            stopped, count = site.process.count_paused()
             all_stopped = msg(
                 "{target} is paused: all its {count} processes are stopped", target=self.target, count=count
             )

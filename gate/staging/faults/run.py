@@ -64,10 +64,10 @@ class Run(Fault):
                 command,
                 root=site.root,
                 timeout=self.timeout,
-                born=journal.record_process,
-                mark=journal.env_marker,
+                on_group_created=journal.record_process,
+                env_marker=journal.env_marker,
                 cancelled=cancelled,
-                leaves=leaves,
+                keep_background_processes=leaves,
             ).wait()
         except OSError as error:
             raise FaultError(msg("`{command}` could not be run: {why}", command=command[0], why=str(error))) from error

@@ -19,10 +19,12 @@ class Stop(TargetFault):
 
     def inject(self, site: FaultSite) -> None:
         if site.process:
-            site.process.stop(patience=_GRACE)
+            site.process.stop(grace=_GRACE)
             return
         reject_auto_remove(site)
-        with site.journaled("start_container", settles=_GRACE + ENGINE_SETTLE_TIMEOUT, container=site.container.id):
+        with site.journaled(
+            "start_container", settle_timeout=_GRACE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
+        ):
             site.container.handle.stop(timeout=_GRACE)
 
     def verify_injected(self, site: FaultSite) -> Message | None:
@@ -56,7 +58,7 @@ def verify_down(site: FaultSite) -> Message | None:
 def runs(site: FaultSite) -> Message | None:
     """Return the proof that it runs and is not paused. Whether it answers yet is another matter."""
     process = site.process
-    running = process.running and not process.paused()[0] if process else site.container.state == "running"
+    running = process.running and not process.count_paused()[0] if process else site.container.state == "running"
     return msg("{target} runs", target=site.running.name) if running else None
 
 
