@@ -127,14 +127,14 @@ def test_commits_that_are_not_in_the_checkout(tmp_path: Path) -> None:
     subprocess.run(clone, check=True)
     assert "give `actions/checkout` the input `fetch-depth: 0`" in why(tmp_path / "shallow", ids[0], ids[2])
     assert f"the commit {'0' * 40} is not in this repository" in why(tmp_path / "whole", "0" * 40, ids[2])
-    assert "does not say of which commit it is" in why(tmp_path / "whole", "", ids[2])
-    assert "no checkout of a repository" in why(tmp_path, ids[0], ids[2])
+    assert "does not name its commit" in why(tmp_path / "whole", "", ids[2])
+    assert "not a git checkout" in why(tmp_path, ids[0], ids[2])
 
 
 def test_no_word_of_a_report_reaches_git(tmp_path: Path) -> None:
     """A baseline's commit that is an option of git's is no commit."""
     (new,) = repository(tmp_path, "one")
-    assert "does not say of which commit it is" in why(tmp_path, f"--output={tmp_path}/written", new)
+    assert "does not name its commit" in why(tmp_path, f"--output={tmp_path}/written", new)
     assert not list(tmp_path.glob("written*"))
 
 

@@ -12,8 +12,9 @@ from gate.model import ItemResult, Report, Severity, Status, TargetResult
 from gate.redaction.secrets import Redactor
 from gate.redaction.structs import redact_struct
 from gate.render import FORMATS
+from gate.report.diff import diff_items
 from gate.report.serialization import to_json
-from gate.report.snapshot import Snapshot, decode, diff_since, encode, take_snapshot
+from gate.report.snapshot import Snapshot, decode, encode, take_snapshot
 from tests.support import reports
 
 
@@ -41,8 +42,8 @@ def test_a_large_report_is_remembered_in_part() -> None:
     assert part is not None
     assert (part.complete, len(part.items)) == (False, 200)
     assert decode(encode(memory, 200)) == Snapshot({}, complete=False)
-    changed = diff_since(part, reports.many(10))
-    assert (changed.removed, changed.new) == ((), ())
+    changed = diff_items(reports.many(10), part)
+    assert (changed.removed, changed.added) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -72,13 +73,30 @@ def test_weakened() -> None:
         reports.item("waived", "waived", Status.FAIL, waiver=reports.WAIVER),
         reports.item("same", "same"),
     ]
-    found = diff_since(take_snapshot(report(*before)), report(*after))
+    found = diff_items(report(*after), take_snapshot(report(*before)))
     assert [item.id for item in found.weakened] == ["advisory", "longer", "waived"]
+
+
+def test_the_comment_removes_no_item_that_was_not_selected() -> None:
+    """An item that `--only` left out of this run is not reported as removed; one that left the checklist is."""
+    before = take_snapshot(report(*(reports.item(name, name) for name in ("run", "unselected", "gone"))))
+    partial = report(reports.item("run", "run")).replace(unselected_items=("unselected",))
+    assert diff_items(partial, before).removed == ("gone",)
+
+
+def test_a_waiver_is_no_failure_and_no_fix_in_the_comment() -> None:
+    """A comment lists a newly waived item as weakened only, and one that passes without its waiver not at all."""
+    waived = reports.item("a", "a", Status.FAIL, waiver=reports.WAIVER)
+    passed = reports.item("a", "a")
+    covered = diff_items(report(waived), take_snapshot(report(passed)))
+    assert [item.id for item in covered.weakened] == ["a"]
+    assert covered.failing == ()
+    assert not diff_items(report(passed), take_snapshot(report(waived)))
 
 
 def test_nothing_changed() -> None:
     """The same report twice: no change."""
-    assert not diff_since(take_snapshot(reports.all_down()), reports.all_down())
+    assert not diff_items(reports.all_down(), take_snapshot(reports.all_down()))
 
 
 def test_masked_everywhere() -> None:

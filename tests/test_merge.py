@@ -78,7 +78,7 @@ def test_one_verdict() -> None:
 def test_a_part_that_is_missing() -> None:
     """A part that was expected and has left no report is a NO-GO that names it."""
     verdict = merge_reports({"a": part("a", PASS)}, ["a", "b"], TODAY).verdict
-    assert (verdict.decision, str(verdict.reasons[0].message)) == (Decision.NO_GO, "The report of b is missing")
+    assert (verdict.decision, str(verdict.reasons[0].message)) == (Decision.NO_GO, "b: the report is missing")
 
 
 def test_no_part_at_all() -> None:
@@ -87,7 +87,7 @@ def test_no_part_at_all() -> None:
     told = [str(reason.message) for reason in found.verdict.reasons]
     assert (found.verdict.decision, told) == (
         Decision.NO_GO,
-        ["The report of a is missing", "The report of b is missing"],
+        ["a: the report is missing", "b: the report is missing"],
     )
 
 
@@ -99,7 +99,7 @@ def test_no_part_at_all_by_the_command_line(tmp_path: Path, folders: tuple[str, 
     done = merged(tmp_path, "parts", "--expect", "a b")
     report = json.loads((tmp_path / "prodgate-out" / "report.json").read_text())
     assert (done.returncode, len(report["verdict"]["reasons"])) == (1, 2), done.stderr
-    assert "The report of b is missing" in (tmp_path / "prodgate-out" / "junit.xml").read_text()
+    assert "b: the report is missing" in (tmp_path / "prodgate-out" / "junit.xml").read_text()
 
 
 def test_nothing_is_expected_and_nothing_is_there(tmp_path: Path) -> None:
@@ -186,11 +186,11 @@ def test_what_is_left_out_of_all_parts() -> None:
     [
         (whole("a", "unit", "drills"), whole("b", "health", "unit", "drills"), "different checklists"),
         (whole("a", "unit", "health", "drills"), whole("b", "health", "unit", "drills"),
-         "the report of drills has not run the section drills"),
-        (whole("a", "drills", "unit"), whole("b", "unit", "drills"), "the report of unit has not run the section unit"),
-        (whole("a", "unit"), whole("b", "drills", service="other"), "expected parts are of different services"),
-        (whole("a", "unit"), part("drills", PASS, files=("small.yml",)), "are of different checklists, expected one"),
-        (whole("a", "unit"), whole("a", "unit"), "items stand in several reports"),
+         "drills: the report did not run the section drills"),
+        (whole("a", "drills", "unit"), whole("b", "unit", "drills"), "unit: the report did not run the section unit"),
+        (whole("a", "unit"), whole("b", "drills", service="other"), "expected parts of different services"),
+        (whole("a", "unit"), part("drills", PASS, files=("small.yml",)), "different checklists, expected one"),
+        (whole("a", "unit"), whole("a", "unit"), "duplicate items, expected each in one report"),
     ],
     ids=["other items", "other section", "swapped", "other service", "other checklist", "the same twice"],
 )  # fmt: skip

@@ -148,10 +148,10 @@ def test_a_file_that_is_gone_or_new_is_found(ran: Path) -> None:
     readme = ran / "out/evidence/docs.readme.request.txt"
     content = readme.read_bytes()
     readme.unlink()
-    assert "docs.readme.request.txt is missing" in prodgate(ran, "verify", "out").stdout
+    assert "docs.readme.request.txt: missing" in prodgate(ran, "verify", "out").stdout
     (ran / "elsewhere").write_bytes(content)
     readme.symlink_to(ran / "elsewhere")
-    assert "docs.readme.request.txt is missing" in prodgate(ran, "verify", "out").stdout
+    assert "docs.readme.request.txt: missing" in prodgate(ran, "verify", "out").stdout
     readme.unlink()
     readme.write_bytes(content)
     for name in ("out/evidence/more.txt", "out/extra.txt", "out/report2.html", "out/evidence2/a.txt"):
@@ -159,7 +159,7 @@ def test_a_file_that_is_gone_or_new_is_found(ran: Path) -> None:
         (ran / name).write_text("x")
     found = prodgate(ran, "verify", "out").stdout.splitlines()
     assert [line.removeprefix("❌ ") for line in found[:-1]] == [
-        f"{name} is not in the report" for name in ("evidence/more.txt", "evidence2", "extra.txt", "report2.html")
+        f"{name}: not part of the report" for name in ("evidence/more.txt", "evidence2", "extra.txt", "report2.html")
     ]
 
 
@@ -168,7 +168,7 @@ def test_evidence_that_leads_elsewhere_is_found(ran: Path) -> None:
     (ran / "out/evidence").rename(ran / "moved")
     (ran / "out/evidence").symlink_to(ran / "moved")
     done = prodgate(ran, "verify", "out")
-    assert (done.returncode, "evidence leads elsewhere" in done.stdout) == (1, True)
+    assert (done.returncode, "evidence: a symbolic link" in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("version", ["0.0.0", gate.__version__])
@@ -180,7 +180,7 @@ def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> No
     (out / "report.html").write_text("<h1>GO</h1>")
     write_seal(report, out, list(FILE_NAMES.values()))
     done = prodgate(ran, "verify", "out")
-    assert (done.returncode, "report.html is not what report.json makes of it" in done.stdout) == (1, True)
+    assert (done.returncode, "report.html: does not match report.json" in done.stdout) == (1, True)
     assert ("verify it with that version" in done.stdout) == (version != gate.__version__)
 
 
@@ -205,7 +205,7 @@ def test_a_report_that_was_made_kinder_is_found(tmp_path: Path) -> None:
     kinder = down.replace(verdict=reports.go().verdict)
     write_reports(kinder, tmp_path / "out")
     done = prodgate(tmp_path, "verify", "out")
-    assert (done.returncode, "the verdict is GO, where the items make it NO-GO" in done.stdout) == (1, True)
+    assert (done.returncode, "verdict: GO, but the items give NO-GO" in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "evidence/../../x", "evidence/a/b", "report.json", "evidence"])
@@ -216,7 +216,7 @@ def test_a_path_that_leads_elsewhere_is_found(tmp_path: Path, path: str) -> None
     data = msgspec.to_builtins(report) | {"artifacts": [artifact]}
     (tmp_path / "out").mkdir()
     (tmp_path / "out/report.json").write_text(json.dumps(data))
-    assert f"{path} is no path of evidence" in prodgate(tmp_path, "verify", "out").stdout
+    assert f"{path}: not a path of an evidence file" in prodgate(tmp_path, "verify", "out").stdout
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "nonsense", '{"version": "prodgate.report/9"}'])

@@ -224,7 +224,7 @@ def hostile(report: bytes) -> dict[str, tuple[bytes, str]]:
         "a bomb": (bomb, "a report larger than 16.0 MiB"),
         "many files": (zipped(*((str(number), b"") for number in range(20_001))), "more than 20000 files"),
         "another compression": (zipped(("report.json", report), method=zipfile.ZIP_LZMA), "compression 14"),
-        "no report in it": (zipped(("report.json", b'{"version": "x"}')), "is no report of this gate"),
+        "no report in it": (zipped(("report.json", b'{"version": "x"}')), "not a valid report"),
         "no text in it": (zipped(("report.json", b"\xff\xfe")), "it is a broken zip"),
         "other names": (forged, "no report of shop"),
         "too large": (bytes(baseline.ZIP_LIMIT + 1), "larger than the limit of 32.0 MiB"),
@@ -292,7 +292,7 @@ def test_commits_that_nobody_knows(runner: Runner, github: GitHub, store: Web) -
     github.artifact(github.run(), "prodgate", f"{store.url}/blob0")
     assert compared(runner)["commits"] == []
     text = runner.run("render", "prodgate-out/report.json")[1]
-    assert "The commits between the two could not be found: this is no checkout of a repository" in text
+    assert "The commits between the two could not be found: this is not a git checkout" in text
 
 
 def test_an_earlier_file_is_still_one(runner: Runner, github: GitHub, report: bytes) -> None:

@@ -281,8 +281,8 @@ def test_no_part_at_all(tmp_path: Path, github: GitHub) -> None:
     """Where no part has left a report, the status is a failure, and the comment names what is missing."""
     assert Runner(tmp_path, github, GO).run("merge", "--expect=one two", "parts")[0] == 1
     assert states(github) == ["pending", "failure"]
-    assert github.latest()["description"] == "NO-GO: The report of one is missing; 1 more"
-    assert "The report of two is missing" in github.comments[0]["body"]
+    assert github.latest()["description"] == "NO-GO: one: the report is missing; 1 more"
+    assert "two: the report is missing" in github.comments[0]["body"]
 
 
 def test_reports_of_another_commit(tmp_path: Path, github: GitHub) -> None:

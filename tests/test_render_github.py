@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gate.core.messages import msg
 from gate.model import Artifact, Decision, DrillTimesDiff, ItemResult, Report, ReportDiff, VerdictReason
 from gate.render import comment, markdown_report, summary
-from gate.report.snapshot import SnapshotDiff
+from gate.report.diff import ItemDiff
 from tests.support import reports
 
 PAGES: dict[str, Callable[[Report], str]] = {
@@ -60,10 +60,10 @@ def with_files(item: ItemResult, artifacts: tuple[Artifact, ...]) -> ItemResult:
     return item.replace(outcome=item.outcome.replace(evidence=evidence))
 
 
-def since(report: Report) -> SnapshotDiff:
+def since(report: Report) -> ItemDiff:
     """Every item as one that has changed in every way."""
     items = tuple(report.items)
-    return SnapshotDiff(items, items, items, items, items, tuple(item.id for item in items))
+    return ItemDiff(items, items, items, items, items, tuple(item.id for item in items))
 
 
 class Reader(HTMLParser):
@@ -120,7 +120,7 @@ def test_a_text_means_nothing(name: str, text: str) -> None:
     assert BAIT.findall(observation.prose) == []
 
 
-UNKNOWN = msg("there is no git here")
+UNKNOWN = msg("git is not installed")
 NO_COMMITS = reports.changed().changes.replace(commits=())
 REPORTS = {
     **{name: getattr(reports, name)("en") for name in ("all_down", "go", "reserved", "changed", "traced")},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.commands._arguments import add_out
+from gate.core.messages import msg
 from gate.publish.session import add_publishing, branch_rule_notes, pending_status, publish_settings_from
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: CancellationTo
         remove_reports(Path(options.out), keep=files)
     except OSError as error:
         why = error.strerror or str(error)
-        raise UnmergeableReportsError(f"{options.out} can't hold the reports: {why}; nothing was merged") from error
+        raise UnmergeableReportsError(
+            msg("{folder}: cannot hold the reports: {why}; nothing was merged", folder=options.out, why=why)
+        ) from error
     now, parts = datetime.now(UTC), _read(files)
     _check_run(parts)
     none = expected and not parts
@@ -70,8 +73,13 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: CancellationTo
         else merge_reports(parts, expected, now.date())
     )
     if wishes.enabled and report.source.commit != wishes.commit:
-        here = f"this run judges {wishes.commit or 'no commit'}"
-        raise UnmergeableReportsError(f"the reports are of commit {report.source.commit or '(none)'}, and {here}")
+        raise UnmergeableReportsError(
+            msg(
+                "reports of commit {commit}, but this run judges {expected}",
+                commit=report.source.commit or "(none)",
+                expected=wishes.commit or "no commit",
+            )
+        )
     if options.language:
         report = report.replace(language=options.language)
     report = report.replace(notes=(*report.notes, *notes))
@@ -97,7 +105,9 @@ def _check_run(parts: Mapping[str, Report]) -> None:
     for name, report in parts.items():
         if report.source.run_id not in runs:
             of = f"run {report.source.run_id}" if report.source.run_id else "no run"
-            raise UnmergeableReportsError(f"the report of {name} is of {of}, expected one of this run ({run})")
+            raise UnmergeableReportsError(
+                msg("{part}: the report is of {found}, expected one of this run ({run})", part=name, found=of, run=run)
+            )
 
 
 def collect_report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:
@@ -119,7 +129,7 @@ def _read(files: list[Path]) -> dict[str, Report]:
         name = path.parent.name if path.name == "report.json" else path.stem
         if name in found:
             raise UnmergeableReportsError(
-                f"two reports are called {name}, expected each part in a folder of its own name"
+                msg("{part}: two reports have this name; put each part into a folder of its own", part=name)
             )
         found[name] = read_report(path)
     return found

@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
     found = seal.verify_seal(report, folder, list(FILE_NAMES.values()))
     if not found:
         other = [name for name, file in FILE_NAMES.items() if not _same(report, name, folder / file)]
-        found = [f"{FILE_NAMES[name]} is not what {seal.REPORT} makes of it{_told_by(report)}" for name in other]
+        found = [f"{FILE_NAMES[name]}: does not match {seal.REPORT}{_told_by(report)}" for name in other]
     if found:
         print("\n".join(f"❌ {problem}" for problem in found))
         print(f"prodgate: {folder} is not as it was written")

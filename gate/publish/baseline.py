@@ -24,7 +24,7 @@ from gate.decode.quantities import format_size
 from gate.model import Commit, Report
 from gate.publish.github import GitHub, GitHubError
 from gate.publish.settings import Settings, at
-from gate.report.diff import COMMITS
+from gate.report.diff import MAX_COMMITS
 from gate.report.serialization import InvalidReportError, from_json
 
 ZIP_LIMIT = 32 * 2**20
@@ -264,7 +264,7 @@ def commits(settings: Settings, old: str, new: str) -> tuple[Commit, ...]:
     github = GitHub(settings, _AT_MOST, optional=True)
     listed = at(github.get(f"{github.root}/compare/{quote(old)}...{quote(new)}"), "commits")
     entries = [entry for entry in (listed if isinstance(listed, list) else []) if len(at(entry, "parents") or []) < 2]
-    return tuple(map(_commit, reversed(entries[-COMMITS:])))
+    return tuple(map(_commit, reversed(entries[-MAX_COMMITS:])))
 
 
 def _commit(entry: Any) -> Commit:

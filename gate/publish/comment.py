@@ -20,7 +20,8 @@ from gate.publish import status
 from gate.publish.github import GitHub, GitHubError, permission_message, unexpected_response_error
 from gate.publish.settings import Notice, Settings, at
 from gate.render import comment as page
-from gate.report.snapshot import Snapshot, decode, diff_since, encode, take_snapshot
+from gate.report.diff import diff_items
+from gate.report.snapshot import Snapshot, decode, encode, take_snapshot
 
 _MEMORY = 16_384
 """Characters that are spent on remembering a report."""
@@ -124,7 +125,7 @@ def _updated(github: GitHub, before: GateComment, text: str) -> list[Notice]:
 def _wanted(report: Report, before: GateComment, settings: Settings) -> bool:
     """Whether the mode wants the comment to be written anew."""
     if settings.comment == "changes" and before.memory is not None:
-        return bool(diff_since(before.memory, report)) or _fingerprint(report) != before.said
+        return bool(diff_items(report, before.memory)) or _fingerprint(report) != before.said
     return True
 
 
@@ -139,7 +140,7 @@ def _fingerprint(report: Report) -> str:
 def comment_body(report: Report, settings: Settings, memory: Snapshot | None) -> str:
     """The text of the comment, its hidden mark first; nothing in it is secret."""
     mark = hidden_marker(report, settings)
-    changed = diff_since(memory, report) if memory else None
+    changed = diff_items(report, memory) if memory else None
     room = page.LIMIT - len(mark) - 1
     body = page.render(report, report.language, changes=changed, limit=room, link=settings.run_url)
     return f"{mark}\n{settings.secrets.redact(body)}"[: page.LIMIT]

@@ -13,7 +13,7 @@ from gate.i18n.language import language
 from gate.model import Report
 from gate.render._jinja import markdown_page
 from gate.render.summary import fit_blocks
-from gate.report.snapshot import SnapshotDiff
+from gate.report.diff import ItemDiff
 
 LIMIT = 65_536
 """Characters of a comment. Bytes are counted here: there are never fewer of them."""
@@ -21,9 +21,7 @@ _CUT = Markup("\x1e")
 _LINK = re.compile(r"https?://[\w.:-]+(?:/[\w.-]+)*", re.ASCII)
 
 
-def render(
-    report: Report, code: str, *, changes: SnapshotDiff | None = None, limit: int = LIMIT, link: str = ""
-) -> str:
+def render(report: Report, code: str, *, changes: ItemDiff | None = None, limit: int = LIMIT, link: str = "") -> str:
     """The comment in at most `limit` bytes. `changes` is what changed since the last run, where that is known."""
     words = language(code)
     url = link or report.source.url
@@ -31,7 +29,7 @@ def render(
         "comment.md.j2",
         report,
         words,
-        changes=changes or SnapshotDiff(),
+        changes=changes or ItemDiff(),
         link=Markup(url) if _LINK.fullmatch(url) else "",  # noqa: S704 - of harmless characters only
         cut=_CUT,
     )

@@ -1,1 +1,1 @@
-"""Builds, writes and reads the report."""
+"""Read, write, seal, merge and compare reports."""

@@ -1,4 +1,4 @@
-"""What was judged: the commit and the run, from GitHub's environment or from git."""
+"""Detect which commit a run judges, and the workflow run it belongs to, from GitHub's environment or from git."""
 
 from __future__ import annotations
 
@@ -11,51 +11,56 @@ from typing import Any
 
 from gate.model import Provenance
 
+# Bytes of an event's payload.
 _EVENT_LIMIT = 32 * 2**20
+# Seconds: no run may fail, or wait long, because git is slow.
+_GIT_TIMEOUT = 5
 
 
 def detect_provenance(root: Path, environment: Mapping[str, str] | None = None) -> Provenance:
-    """The source as far as it is known: nothing here can fail a run."""
-    known = os.environ if environment is None else environment
-    if known.get("GITHUB_ACTIONS") != "true":
+    """Return the provenance of a run, with empty fields for what cannot be detected. Never raises."""
+    env = os.environ if environment is None else environment
+    if env.get("GITHUB_ACTIONS") != "true":
         commit, _, ref = run_git(root, "rev-parse", "HEAD", "--abbrev-ref", "HEAD").partition("\n")
-        return Provenance(commit=commit, ref=ref, changed=_changed(root) if commit else ())
-    run_id, repository = known.get("GITHUB_RUN_ID", ""), known.get("GITHUB_REPOSITORY", "")
-    server = known.get("GITHUB_SERVER_URL", "https://github.com")
+        return Provenance(commit=commit, ref=ref, changed=_changed_files(root) if commit else ())
+    run_id, repository = env.get("GITHUB_RUN_ID", ""), env.get("GITHUB_REPOSITORY", "")
+    server = env.get("GITHUB_SERVER_URL", "https://github.com")
     return Provenance(
-        commit=judged_commit(known),
-        changed=_changed(root),
-        ref=known.get("GITHUB_HEAD_REF") or known.get("GITHUB_REF_NAME", ""),
+        commit=judged_commit(env),
+        changed=_changed_files(root),
+        ref=env.get("GITHUB_HEAD_REF") or env.get("GITHUB_REF_NAME", ""),
         repository=repository,
-        event=known.get("GITHUB_EVENT_NAME", ""),
+        event=env.get("GITHUB_EVENT_NAME", ""),
         run_id=run_id,
-        run_attempt=known.get("GITHUB_RUN_ATTEMPT", ""),
+        run_attempt=env.get("GITHUB_RUN_ATTEMPT", ""),
         url=f"{server}/{repository}/actions/runs/{run_id}" if run_id and repository else "",
     )
 
 
-def _changed(root: Path) -> tuple[str, ...]:
-    """The files under git's control that are not as the commit has them. What is built beside them is none of these."""
+def _changed_files(root: Path) -> tuple[str, ...]:
+    """Return the tracked files that differ from the commit. Untracked files, such as build output, do not count."""
     return tuple(run_git(root, "diff", "--name-only", "--no-renames", "-z", "HEAD", "--").split("\0")[:-1])
 
 
-def judged_commit(known: Mapping[str, str]) -> str:
-    """The commit that a verdict is about: of a pull request its head, never the test-merge commit.
+def judged_commit(env: Mapping[str, str]) -> str:
+    """Return the commit that a verdict is about, or "" if the event should name one and does not.
 
-    Empty where an event that is about another commit than the workflow's does not say which. Events: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
+    Events: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
     """
-    payload = event_payload(known)
-    name = known.get("GITHUB_EVENT_NAME", "")
+    # Of a pull request GITHUB_SHA is the test merge commit, on which nobody sees a status; of a `workflow_run` it is
+    # the newest commit of the default branch. Without the event's own commit, no commit is better than the wrong one.
+    payload = event_payload(env)
+    name = env.get("GITHUB_EVENT_NAME", "")
     if name.startswith("pull_request"):
-        return str(_at(payload, "pull_request", "head", "sha") or "")
+        return str(dig(payload, "pull_request", "head", "sha") or "")
     if name == "workflow_run":
-        return str(_at(payload, "workflow_run", "head_sha") or "")
-    return known.get("GITHUB_SHA", "")
+        return str(dig(payload, "workflow_run", "head_sha") or "")
+    return env.get("GITHUB_SHA", "")
 
 
-def event_payload(known: Mapping[str, str]) -> Any:
-    """The payload of the event that started the workflow, or an empty mapping where it can't be read."""
-    path = known.get("GITHUB_EVENT_PATH")
+def event_payload(env: Mapping[str, str]) -> Any:
+    """Return the payload of the event that started the workflow; an empty mapping if it cannot be read."""
+    path = env.get("GITHUB_EVENT_PATH")
     try:
         if path and Path(path).stat().st_size <= _EVENT_LIMIT:
             return json.loads(Path(path).read_bytes())
@@ -64,17 +69,22 @@ def event_payload(known: Mapping[str, str]) -> Any:
     return {}
 
 
-def _at(value: Any, *keys: str) -> Any:
+def dig(value: Any, *keys: str) -> Any:
+    """Return the value at a path of keys in nested mappings, or None."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def run_git(root: Path, *words: str) -> str:
-    """What git says to a command, or nothing where it fails. The checkout may belong to somebody else."""
-    command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(root), *words]
+def run_git(root: Path, *arguments: str) -> str:
+    """Return the output of a git command without surrounding white space; "" if it fails."""
+    # In a container action the checkout belongs to another user, which git refuses unless the directory is safe. A
+    # file system monitor is a program of the checkout's choice.
+    command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=5, check=False)
+        process = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""

@@ -1,8 +1,9 @@
-"""Seals a report folder: sums of every file, and an in-toto statement of what was tested and how it came out.
+"""Seal a report folder with the checksums of its files and an in-toto statement of what was tested, and verify it.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, with the predicate
 https://in-toto.io/attestation/test-result/v0.1. `predicate.json` is what `actions/attest` takes as `predicate-path`.
-Neither is signed here: who signs the statement binds the report, which binds all evidence.
+Neither is signed here. A signature of the statement covers the report, whose checksum is in it; the report holds the
+checksums of all evidence.
 """
 
 from __future__ import annotations
@@ -19,42 +20,46 @@ from gate.runtime.evidence import CHECKSUMS, FOLDER
 from gate.verdict import decide
 
 STATEMENT, PREDICATE, REPORT = "statement.intoto.json", "predicate.json", "report.json"
-TYPE = "https://in-toto.io/Statement/v1"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 _RESULTS = {Decision.GO: "PASSED", Decision.GO_WITH_RESERVATIONS: "WARNED", Decision.NO_GO: "FAILED"}
 _IMAGE = re.compile(r"(.+)@sha256:([0-9a-f]{64})")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_CHUNK = 1 << 20
-_ORDER = (Decision.GO, Decision.GO_WITH_RESERVATIONS, Decision.NO_GO)
+_CHUNK_SIZE = 1 << 20
+# From the most to the least lenient.
+_DECISIONS = (Decision.GO, Decision.GO_WITH_RESERVATIONS, Decision.NO_GO)
 
 
 def write_seal(report: Report, folder: Path, names: list[str]) -> dict[str, Path]:
-    """Writes the predicate, the statement and the sums of all files of a report. `names` are its formats' files."""
+    """Write the predicate, the statement and the checksums of all files of a report, and return their paths by kind.
+
+    `names` are the files of the report's formats, which are in `folder` already.
+    """
     for name, content in _statements(report, sha256(folder / REPORT)).items():
         (folder / name).write_bytes(content)
-    (folder / CHECKSUMS).write_bytes(_sums(report, folder, [*names, PREDICATE, STATEMENT]))
+    (folder / CHECKSUMS).write_bytes(_checksums(report, folder, [*names, PREDICATE, STATEMENT]))
     return {"predicate": folder / PREDICATE, "statement": folder / STATEMENT, "sums": folder / CHECKSUMS}
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex, in bounded memory. Raises OSError."""
-    made = hashlib.sha256()
+    """Return the SHA-256 of a file in hex, in bounded memory. Raise OSError if it cannot be read."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            made.update(chunk)
-    return made.hexdigest()
+        while chunk := file.read(_CHUNK_SIZE):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def artifacts(report: Report) -> list[Artifact]:
-    """Every raw file that a report lists."""
-    found = [*report.artifacts, *(artifact for target in report.targets for artifact in target.artifacts)]
+    """Return every evidence file that a report lists."""
+    listed = [*report.artifacts, *(artifact for target in report.targets for artifact in target.artifacts)]
     for item in report.items:
-        found += item.outcome.evidence.artifacts
-        found += [artifact for row in item.outcome.rows for artifact in row.evidence.artifacts]
-    return found
+        listed += item.outcome.evidence.artifacts
+        listed += [artifact for row in item.outcome.rows for artifact in row.evidence.artifacts]
+    return listed
 
 
-def _sums(report: Report, folder: Path, names: list[str]) -> bytes:
+def _checksums(report: Report, folder: Path, names: list[str]) -> bytes:
     lines = [f"{sha256(folder / name)}  {name}\n" for name in names]
     lines += [f"{artifact.sha256}  {artifact.path}\n" for artifact in artifacts(report)]
     return "".join(lines).encode()
@@ -63,7 +68,7 @@ def _sums(report: Report, folder: Path, names: list[str]) -> bytes:
 def _statements(report: Report, digest: str) -> dict[str, bytes]:
     predicate = _predicate(report)
     statement = {
-        "_type": TYPE,
+        "_type": STATEMENT_TYPE,
         "subject": _subjects(report, digest),
         "predicateType": PREDICATE_TYPE,
         "predicate": predicate,
@@ -82,54 +87,57 @@ def _predicate(report: Report) -> dict[str, Any]:
         for item in report.items
         if item.severity is Severity.BLOCKING and item.status not in (Status.PASS, Status.WAIVED)
     ]
-    others = {*passed, *failed}
-    made = {
+    not_warned = {*passed, *failed}
+    predicate = {
         "result": _RESULTS[report.verdict.decision],
         "configuration": [{"name": file.path, "digest": {"sha256": file.sha256}} for file in report.artifacts],
         "url": report.source.url,
         "passedTests": passed,
-        "warnedTests": [item.id for item in report.items if item.id not in others],
+        "warnedTests": [item.id for item in report.items if item.id not in not_warned],
         "failedTests": failed,
     }
-    return {key: value for key, value in made.items() if value != ""}
+    return {key: value for key, value in predicate.items() if value != ""}
 
 
 def _subjects(report: Report, digest: str) -> list[dict[str, Any]]:
-    """The commit and the images; each carries the report's sum, so that who signs one signs the other.
+    """Return the commit and the images that were tested, or the report itself if none is known.
 
-    A checkout with changes of its own is not the commit: what was found in it is not said of the commit.
+    Each carries the checksum of the report, so that a signature of the statement covers the report too.
     """
     annotations = {REPORT: f"sha256:{digest}"}
-    found: list[dict[str, Any]] = []
+    subjects: list[dict[str, Any]] = []
+    # A modified checkout is not the commit: its result must not be attested for the commit.
     if _COMMIT.fullmatch(report.source.commit) and not report.source.changed:
         name = f"git+https://github.com/{report.source.repository}" if report.source.repository else "commit"
-        found.append({"name": name, "digest": {"gitCommit": report.source.commit}, "annotations": annotations})
+        subjects.append({"name": name, "digest": {"gitCommit": report.source.commit}, "annotations": annotations})
     for image in report.source.images:
-        if named := _IMAGE.fullmatch(image):
-            found.append({"name": named[1], "digest": {"sha256": named[2]}, "annotations": annotations})
-    return found or [{"name": REPORT, "digest": {"sha256": digest}}]
+        if match := _IMAGE.fullmatch(image):
+            subjects.append({"name": match[1], "digest": {"sha256": match[2]}, "annotations": annotations})
+    return subjects or [{"name": REPORT, "digest": {"sha256": digest}}]
 
 
 def is_image(text: str) -> bool:
-    """Whether a text names an image by its digest."""
+    """Return whether a text names an image by its digest."""
     return _IMAGE.fullmatch(text) is not None
 
 
 def verify_seal(report: Report, folder: Path, names: list[str]) -> list[str]:
-    """What is not as it was when the report was sealed, a line each; none where every byte is the same."""
+    """Return the differences between a report folder and its seal, a line each; [] if every byte is the same."""
     files = [*names, PREDICATE, STATEMENT, CHECKSUMS]
-    found = [*_artifact_problems(report, folder), *_unlisted(report, folder, files), *_verdict_problems(report)]
+    problems = [*_artifact_problems(report, folder), *_unlisted_files(report, folder, files)]
+    problems += _verdict_problems(report)
     for name in files:
         if not _is_file(folder / name):
-            found.append(f"{name} is missing")
-    if found:
-        return found
+            problems.append(f"{name}: missing")
+    # What follows reads these files.
+    if problems:
+        return problems
     for name, content in _statements(report, sha256(folder / REPORT)).items():
         if (folder / name).read_bytes() != content:
-            found.append(f"{name} is not what {REPORT} makes of it")
-    if (folder / CHECKSUMS).read_bytes() != _sums(report, folder, [*names, PREDICATE, STATEMENT]):
-        found += list(_changed(folder)) or [f"{CHECKSUMS} was changed"]
-    return found
+            problems.append(f"{name}: does not match {REPORT}")
+    if (folder / CHECKSUMS).read_bytes() != _checksums(report, folder, [*names, PREDICATE, STATEMENT]):
+        problems += list(_changed_files(folder)) or [f"{CHECKSUMS}: changed"]
+    return problems
 
 
 def _is_file(path: Path) -> bool:
@@ -138,45 +146,46 @@ def _is_file(path: Path) -> bool:
 
 def _artifact_problems(report: Report, folder: Path) -> Iterator[str]:
     if (folder / FOLDER).is_symlink():
-        yield f"{FOLDER} leads elsewhere"
+        yield f"{FOLDER}: a symbolic link, expected a folder"
         return
     for artifact in artifacts(report):
         parts = PurePosixPath(artifact.path).parts
         if parts[:1] != (FOLDER,) or len(parts) != 2 or ".." in parts:
-            yield f"{artifact.path} is no path of evidence"
+            yield f"{artifact.path}: not a path of an evidence file"
         elif not _is_file(folder / artifact.path):
-            yield f"{artifact.path} is missing"
+            yield f"{artifact.path}: missing"
         elif sha256(folder / artifact.path) != artifact.sha256:
-            yield f"{artifact.path} was changed"
+            yield f"{artifact.path}: changed"
         elif (folder / artifact.path).stat().st_size != artifact.size:
-            yield f"{artifact.path} is listed with another size"
+            yield f"{artifact.path}: the report lists another size"
 
 
-def _unlisted(report: Report, folder: Path, files: list[str]) -> Iterator[str]:
-    """What stands in the folder and is no file of the report; of a folder in it its name alone."""
+def _unlisted_files(report: Report, folder: Path, files: list[str]) -> Iterator[str]:
+    """Yield a problem for each file of the folder that is not part of the report; for a subfolder, only its name."""
     listed = {*files, FOLDER, *(artifact.path for artifact in artifacts(report))}
     inside = (folder / FOLDER).iterdir() if (folder / FOLDER).is_dir() else ()
     for path in sorted([*folder.iterdir(), *inside]):
         name = path.relative_to(folder).as_posix()
         if name not in listed:
-            yield f"{name} is not in the report"
+            yield f"{name}: not part of the report"
 
 
 def _verdict_problems(report: Report) -> Iterator[str]:
-    """A verdict may be stricter than the items make it, because others spoke against it; it can't be kinder."""
-    made = decide(
+    """Yield a problem if the verdict is more lenient than the items allow."""
+    # It may be stricter: a weakened checklist or a fault that could not be reverted are not items.
+    recomputed = decide(
         report.sections,
         waivers=report.waivers,
         today=report.started.date(),
         ended=report.ended,
         left_out=report.unselected_items,
     )
-    if _ORDER.index(report.verdict.decision) < _ORDER.index(made.decision):
-        yield f"the verdict is {report.verdict.decision}, where the items make it {made.decision}"
+    if _DECISIONS.index(report.verdict.decision) < _DECISIONS.index(recomputed.decision):
+        yield f"verdict: {report.verdict.decision}, but the items give {recomputed.decision}"
 
 
-def _changed(folder: Path) -> Iterator[str]:
+def _changed_files(folder: Path) -> Iterator[str]:
     for line in (folder / CHECKSUMS).read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         if name and "/" not in name and _is_file(folder / name) and sha256(folder / name) != digest:
-            yield f"{name} was changed"
+            yield f"{name}: changed"

@@ -1,4 +1,4 @@
-"""What a comment remembers of the report before, and what has changed since then: pure, and small enough to hide."""
+"""The state of a report's items, small enough to hide in a comment and to compare a later report with."""
 
 from __future__ import annotations
 
@@ -11,103 +11,65 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gate.model import ItemResult, Report, Severity, Status
+from gate.model import Report, Severity, Status
 
-_LIMIT = 2**22
-"""Bytes of a remembered report, unpacked."""
-_PASSED = (Status.PASS, Status.WAIVED)
+# Bytes of a decompressed snapshot: the text comes from a comment that anybody may have written.
+_SIZE_LIMIT = 2**22
 
 
 class ItemSnapshot(Struct, frozen=True):
-    """An item as it was."""
+    """The state of one item. `within` is in seconds."""
 
     status: Status
     severity: Severity = Severity.BLOCKING
     within: float | None = None
 
 
-class SnapshotDiff(Struct, frozen=True):
-    """What became of the items since then, in the order of the checklist; of what is gone only the ids are known."""
-
-    failing: tuple[ItemResult, ...] = ()
-    fixed: tuple[ItemResult, ...] = ()
-    skipped: tuple[ItemResult, ...] = ()
-    weakened: tuple[ItemResult, ...] = ()
-    new: tuple[ItemResult, ...] = ()
-    removed: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return any((self.failing, self.fixed, self.skipped, self.weakened, self.new, self.removed))
-
-
 class Snapshot(Struct, frozen=True):
-    """What is remembered of a report: its items by id. `complete`: all of them, not only those that did not pass."""
+    """The state of a report's items by id. An incomplete snapshot holds only some of them, and no item that passed."""
 
     items: Mapping[str, ItemSnapshot] = field(default_factory=dict)
     complete: bool = True
 
 
 def take_snapshot(report: Report) -> Snapshot:
-    """What is needed of a report to compare with it later."""
+    """Return the state of every item of a report."""
     return Snapshot({item.id: ItemSnapshot(item.status, item.severity, item.within) for item in report.items})
 
 
-def diff_since(memory: Snapshot, report: Report) -> SnapshotDiff:
-    """What changed from then to now. Of an incomplete memory, what is new and removed is not known."""
-    known = [(item, memory.items[item.id]) for item in report.items if item.id in memory.items]
-    ids = {item.id for item in report.items}
-    unknown = [item for item in report.items if item.id not in memory.items]
-    failed_before = (Status.FAIL, Status.ERROR)
-    newly = [item for item, before in known if item.status in failed_before and before.status not in failed_before]
-    if not memory.complete:
-        newly += [item for item in unknown if item.status in failed_before]
-    return SnapshotDiff(
-        failing=tuple(newly),
-        fixed=tuple(item for item, was in known if item.status is Status.PASS and was.status not in _PASSED),
-        skipped=tuple(item for item, was in known if item.status is Status.SKIP and was.status is not Status.SKIP),
-        weakened=tuple(item for item, before in known if _weaker(item, before)),
-        new=tuple(unknown) if memory.complete else (),
-        removed=tuple(id for id in memory.items if id not in ids) if memory.complete else (),
-    )
+def encode(snapshot: Snapshot, limit: int) -> str:
+    """Return a snapshot as at most `limit` characters of base64.
+
+    Leave out the items that passed if it is too long, then all items.
+    """
+    text = _compress(snapshot)
+    if len(text) <= limit:
+        return text
+    not_passed = {item_id: state for item_id, state in snapshot.items.items() if state.status is not Status.PASS}
+    text = _compress(Snapshot(not_passed, complete=False))
+    return text if len(text) <= limit else _compress(Snapshot({}, complete=False))
 
 
-def _weaker(item: ItemResult, before: ItemSnapshot) -> bool:
-    """Whether an item asks less than it did: no longer blocking, longer to wait, or under a waiver."""
-    longer = item.within is not None and (before.within is None or item.within > before.within)
-    advisory = item.severity is Severity.ADVISORY and before.severity is Severity.BLOCKING
-    return advisory or longer or (item.status is Status.WAIVED and before.status is not Status.WAIVED)
-
-
-def encode(memory: Snapshot, limit: int) -> str:
-    """The memory in at most `limit` characters of base64; incomplete where it must be."""
-    packed = _packed(memory)
-    if len(packed) <= limit:
-        return packed
-    kept = {name: before for name, before in memory.items.items() if before.status is not Status.PASS}
-    packed = _packed(Snapshot(kept, complete=False))
-    return packed if len(packed) <= limit else _packed(Snapshot({}, complete=False))
-
-
-def _packed(memory: Snapshot) -> str:
+def _compress(snapshot: Snapshot) -> str:
     entries = [
-        [name, before.status.value, int(before.severity is Severity.ADVISORY), before.within]
-        for name, before in memory.items.items()
+        [item_id, state.status.value, int(state.severity is Severity.ADVISORY), state.within]
+        for item_id, state in snapshot.items.items()
     ]
-    text = json.dumps({"v": 1, "all": memory.complete, "items": entries}, separators=(",", ":"))
+    text = json.dumps({"v": 1, "all": snapshot.complete, "items": entries}, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"), 9)).decode()
 
 
 def decode(text: str) -> Snapshot | None:
-    """The memory of a text; None for anything that is none."""
+    """Return the snapshot that `encode` made a text of; None for any other text."""
     try:
-        unpacker = zlib.decompressobj()
-        raw = unpacker.decompress(base64.b64decode(text, validate=True), _LIMIT)
-        data = json.loads(raw)
-        return Snapshot(dict(_entry(*entry) for entry in data["items"]), bool(data["all"]))
+        # The limit stops a decompression bomb: what is cut off is not valid JSON.
+        content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _SIZE_LIMIT)
+        data = json.loads(content)
+        return Snapshot(dict(_decode_entry(*entry) for entry in data["items"]), bool(data["all"]))
     except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _entry(name: Any, status: Any, advisory: Any, within: Any) -> tuple[str, ItemSnapshot]:
+def _decode_entry(item_id: Any, status: Any, advisory: Any, within: Any) -> tuple[str, ItemSnapshot]:
     severity = Severity.ADVISORY if advisory else Severity.BLOCKING
-    return str(name), ItemSnapshot(Status(status), severity, None if within is None else float(within))
+    return str(item_id), ItemSnapshot(Status(status), severity, None if within is None else float(within))
