@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po, write_po
 
 from gate.i18n.language import DOMAIN, LANGUAGES, LOCALES
 
-ROOT = LOCALES.parent.parent
+ROOT = LOCALES.parents[2]
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
 _OPTIONS = {"**.j2": {"silent": "false", "trim_blocks": "true", "extensions": "jinja2.ext.do"}}
 _KEYWORDS = {"msg": None, "_": None, "words": None}
