@@ -33,7 +33,7 @@ def _no_engine() -> Iterator[None]:
         raise DockerUnavailableError(msg("there is none"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gate.run.plan.client", none)
+        patch.setattr("gate.run.plan.docker_client", none)
         yield
 
 

@@ -22,19 +22,20 @@ PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 from gate.render.worker import render_worker
-from gate.render.folder import FILES, write
-from gate.report.document import read
+from gate.render.formats import FILE_NAMES
+from gate.render.output_folder import write_reports
+from gate.report.serialization import read_report
 with render_worker() as helper:
     print(helper._pid, flush=True)
     {first}
     {then}
 {last}
 """
-WRITE = 'write(read(Path("given.json")), Path("out"), helper)'
+WRITE = 'write_reports(read_report(Path("given.json")), Path("out"), helper)'
 ONLY_BESIDE = """helper.submit(Path("given.json").read_bytes())
     Path("out").mkdir()
     for name, content in helper.result().items():
-        Path("out", FILES[name]).write_bytes(content)"""
+        Path("out", FILE_NAMES[name]).write_bytes(content)"""
 MADE = {
     "go": reports.go,
     "all down": reports.all_down,
