@@ -1,101 +1,143 @@
-"""Extracts all texts from the code and the templates, updates the catalogues, and compiles them (`make catalogues`)."""
+"""Extract the translatable texts of code and templates, update the catalogues and compile them (`make catalogues`).
+
+A text is the literal first argument of `msg(...)`, `words(...)` or, in a template, `_(...)`. A literal second argument
+is its plural form, and becomes `msgid_plural`.
+"""
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from jinja2 import Environment
+from jinja2.ext import extract_from_ast
 
 from gate.i18n.language import DOMAIN, LANGUAGES, LOCALES
 
-ROOT = LOCALES.parents[2]
-_METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
-_OPTIONS = {"**.j2": {"silent": "false", "trim_blocks": "true", "extensions": "jinja2.ext.do"}}
-_KEYWORDS = {"msg": None, "_": None, "words": None}
-_LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+PACKAGE = LOCALES.parents[1]
+# Functions that take a text, in code and in templates.
+FUNCTIONS = ("msg", "words", "_")
+# Babel stamps catalogues with the current time; a fixed one keeps them equal from run to run.
+_FIXED_DATE = datetime(2026, 1, 1, tzinfo=UTC)
+
+# A text, or its singular and plural.
+Text = str | tuple[str, str]
 
 
-def _ours(folder: str) -> bool:
-    """Whether a folder is looked into. Babel passes over those with an underscore in front, and ours have texts."""
-    return Path(folder).name != "__pycache__"
+def extract_catalog() -> Catalog:
+    """Return a catalogue without translations: every text of the code and the templates, with the files that use it."""
+    catalog = _empty_catalog(None)
+    # In a checkout the templates are a symbolic link, which rglob does not follow.
+    for path in [*sorted(PACKAGE.rglob("*.py")), *sorted((PACKAGE / "templates").glob("*.j2"))]:
+        source = path.read_text(encoding="utf-8")
+        for text in extract_python(source) if path.suffix == ".py" else extract_template(source):
+            catalog.add(text, locations=[(path.relative_to(PACKAGE.parent).as_posix(), 0)])
+    return catalog
 
 
-def extracted() -> Catalog:
-    """Every text of `msg("...")` and `words("...")` in the code and of `_("...")` in the templates, with its files."""
-    catalogue = _empty(None)
-    for folder in ("gate", "templates"):
-        found = extract_from_dir(ROOT / folder, _METHODS, _OPTIONS, keywords=_KEYWORDS, directory_filter=_ours)
-        for name, _, text, _, _ in sorted(found, key=lambda entry: (entry[0], entry[1])):
-            if text:
-                catalogue.add(text, locations=[(f"{folder}/{name}", 0)])
-    return catalogue
+def extract_python(source: str) -> Iterator[Text]:
+    """Yield the texts of Python source in the order of its calls."""
+    # Babel's own extractor reads tokens: it can't tell a plural form from a keyword argument with a literal value.
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name in FUNCTIONS:
+            yield from _text([argument.value if isinstance(argument, ast.Constant) else None for argument in call.args])
 
 
-def updated(code: str) -> Catalog:
-    """The catalogue of a language with the texts of today: new ones untranslated, those no longer used dropped."""
-    known = read(code)
-    fresh = _empty(code)
-    for message in extracted():
+def extract_template(source: str) -> Iterator[Text]:
+    """Yield the texts of a Jinja template in the order of its calls."""
+    for _, _, arguments in extract_from_ast(Environment().parse(source), FUNCTIONS):  # noqa: S701 - only parsed
+        yield from _text([arguments] if isinstance(arguments, str) else list(arguments or ()))
+
+
+def _text(arguments: list[Any]) -> Iterator[Text]:
+    """Yield the text of a call from its positional arguments, if they are literals."""
+    match arguments:
+        case [str(singular), str(plural), *_] if singular:
+            yield singular, plural
+        case [str(text), *_] if text:
+            yield text
+
+
+def update_catalog(code: str) -> Catalog:
+    """Return a language's catalogue with the current texts: new ones untranslated, unused ones dropped."""
+    translated = read_catalog(code)
+    catalog = _empty_catalog(code)
+    for message in extract_catalog():
         if message.id:
-            kept = known.get(message.id)
-            fresh.add(message.id, kept.string if kept else "", locations=message.locations)
-    return fresh
+            previous = translated.get(message.id)
+            # A text that gained or lost its plural form needs a new translation.
+            kept = previous and previous.id == message.id
+            catalog.add(message.id, previous.string if previous and kept else "", locations=message.locations)
+    return catalog
 
 
-def read(code: str) -> Catalog:
-    """The catalogue of a language as its `.po` file has it."""
-    path = po(code)
+def untranslated(catalog: Catalog) -> list[Any]:
+    """Return the messages of a catalogue that lack a translation, or one of their plural forms."""
+    return [message for message in catalog if message.id and not all(translations(message))]
+
+
+def translations(message: Any) -> tuple[str, ...]:
+    """Return the translation of a message, or all its plural forms; empty strings if there is none."""
+    return tuple(message.string) if isinstance(message.string, tuple | list) else (message.string or "",)
+
+
+def read_catalog(code: str) -> Catalog:
+    """Return a language's catalogue from its `.po` file, or an empty one if there is no file."""
+    path = po_path(code)
     if not path.is_file():
-        return _empty(code)
+        return _empty_catalog(code)
     with path.open("rb") as file:
         return read_po(file, locale=code, domain=DOMAIN)
 
 
-def compiled(catalogue: Catalog) -> bytes:
-    """What the `.mo` file of a catalogue has to be."""
+def compile_catalog(catalog: Catalog) -> bytes:
+    """Return the content of a catalogue's `.mo` file."""
     file = io.BytesIO()
-    write_mo(file, catalogue)
+    write_mo(file, catalog)
     return file.getvalue()
 
 
-def written(catalogue: Catalog) -> bytes:
-    """What the `.po` file of a catalogue has to be."""
+def format_catalog(catalog: Catalog) -> bytes:
+    """Return the content of a catalogue's `.po` file."""
     file = io.BytesIO()
-    write_po(file, catalogue, width=120, sort_output=True, include_lineno=False)
+    write_po(file, catalog, width=120, sort_output=True, include_lineno=False)
     return file.getvalue()
 
 
-def po(code: str) -> Path:
-    """The file with the translations of a language."""
+def po_path(code: str) -> Path:
+    """Return the path of a language's `.po` file."""
     return LOCALES / code / "LC_MESSAGES" / f"{DOMAIN}.po"
 
 
-def _empty(code: str | None) -> Catalog:
+def _empty_catalog(code: str | None) -> Catalog:
     header = "# The texts of prodgate. Kept by `make catalogues`."
-    times: dict[str, Any] = {"creation_date": _LONG_AGO, "revision_date": _LONG_AGO}
+    dates: dict[str, Any] = {"creation_date": _FIXED_DATE, "revision_date": _FIXED_DATE}
     return Catalog(
-        locale=code, domain=DOMAIN, header_comment=header, project="prodgate", fuzzy=False, charset="utf-8", **times
+        locale=code, domain=DOMAIN, header_comment=header, project="prodgate", fuzzy=False, charset="utf-8", **dates
     )
 
 
 def main() -> int:
-    """Updates and compiles every catalogue; 1 where a text has no translation yet."""
+    """Update and compile every catalogue. Return 1 if a text has no translation yet, else 0."""
     missing = 0
     for code in LANGUAGES[1:]:
-        catalogue = updated(code)
-        po(code).parent.mkdir(parents=True, exist_ok=True)
-        po(code).write_bytes(written(catalogue))
-        po(code).with_suffix(".mo").write_bytes(compiled(read(code)))
-        untranslated = [message for message in catalogue if message.id and not message.string]
-        missing += len(untranslated)
-        print(f"{code}: {len(catalogue)} texts, {len(untranslated)} of them to translate in {po(code)}")
+        catalog = update_catalog(code)
+        po_path(code).parent.mkdir(parents=True, exist_ok=True)
+        po_path(code).write_bytes(format_catalog(catalog))
+        po_path(code).with_suffix(".mo").write_bytes(compile_catalog(read_catalog(code)))
+        to_translate = len(untranslated(catalog))
+        missing += to_translate
+        print(f"{code}: texts: {len(catalog)}, untranslated: {to_translate} ({po_path(code)})")
     return 1 if missing else 0
 
 

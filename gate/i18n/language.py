@@ -12,7 +12,9 @@ from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 
-from gate.core.messages import Message, format_template
+from msgspec import UNSET, UnsetType
+
+from gate.core.messages import Message, format_template, plural_number
 from gate.decode.quantities import format_duration
 
 LOCALES = Path(__file__).parent / "locale"
@@ -32,20 +34,25 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 class Language:
     """One language: its catalogue and its forms."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, catalogue: gettext.NullTranslations) -> None:
         self.code = code
-        self._catalogue = _catalogue(code)
+        self._catalogue = catalogue
 
-    def __call__(self, text: str, /, **args: str | int | float | Message) -> str:
-        """A text of our own templates, in this language."""
-        return self._filled(text, args)
+    def __call__(self, text: str, plural: str | None = None, /, **args: str | int | float | Message) -> str:
+        """Translate a literal text of the code or a template. With a `plural`, `count` chooses the form."""
+        return self._format(text, UNSET if plural is None else plural, args)
 
     def message(self, message: Message) -> str:
-        """A message in this language, with the messages in it. Never raises, whatever stands in it."""
-        return self._filled(message.text, message.args)
+        """Translate a message and the messages among its arguments. Never raises, whatever they contain."""
+        return self._format(message.text, message.plural, message.args)
 
-    def _filled(self, text: str, args: dict[str, str | int | float | Message]) -> str:
-        return format_template(self._catalogue.gettext(text) if text else "", args, self._argument)
+    def _format(self, text: str, plural: str | UnsetType, args: dict[str, str | int | float | Message]) -> str:
+        if plural is not UNSET:
+            template = self._catalogue.ngettext(text, str(plural), plural_number(args))
+        else:
+            # gettext("") returns the header of the catalogue.
+            template = self._catalogue.gettext(text) if text else ""
+        return format_template(template, args, self._argument)
 
     def _argument(self, value: str | int | float | Message) -> str:
         if isinstance(value, Message):
@@ -110,7 +117,7 @@ def _moment(when: datetime, code: str) -> str:
     return str(format_datetime(when, _MOMENTS[code], locale=_LOCALES[code]))
 
 
-def _catalogue(code: str) -> gettext.NullTranslations:
+def _load_catalogue(code: str) -> gettext.NullTranslations:
     path = LOCALES / code / "LC_MESSAGES" / f"{DOMAIN}.mo"
     if not path.is_file():
         return gettext.NullTranslations()
@@ -122,7 +129,8 @@ def _catalogue(code: str) -> gettext.NullTranslations:
 def language(code: str) -> Language:
     """The language of that code, `fr-CA` being `fr`; English where there is no catalogue for it."""
     short = code.replace("_", "-").split("-")[0].lower()
-    return Language(short if short in LANGUAGES else LANGUAGES[0])
+    found = short if short in LANGUAGES else LANGUAGES[0]
+    return Language(found, _load_catalogue(found))
 
 
 def translate(message: Message, code: str) -> str:

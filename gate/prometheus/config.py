@@ -170,7 +170,7 @@ class _Reader:
         given = bool(general.node is not top.node and not _is_null(general.node))
         self._paths(top, decoder)
         for name in ("remote_write", "remote_read"):
-            _unique(top[name], "name", msg(name), decoder)
+            _unique(top[name], "name", name, decoder)
         checked = self._jobs(top["scrape_configs"], general if given else None, decoder)
         _raise_first(decoder.problems)
         self._strategy(top, general if given else None, decoder)
@@ -463,7 +463,7 @@ def _at(place: Values | None, job: Values, key: str) -> Node:
     return place.at(key) if place is not None else job.node
 
 
-def _unique(entries: Any, key: str, what: Message, decoder: Decoder) -> None:
+def _unique(entries: Any, key: str, what: Message | str, decoder: Decoder) -> None:
     names: set[str] = set()
     for at, entry in enumerate(entries or ()):
         if entry is None:

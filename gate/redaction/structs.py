@@ -57,5 +57,6 @@ def _from_outside(model: type[Struct]) -> tuple[str, ...]:
     return tuple(
         field.name
         for field in structs.fields(model)
-        if get_origin(field.type) is not Literal and not (field.name == "text" and issubclass(model, Message))
+        if get_origin(field.type) is not Literal
+        and not (field.name in ("text", "plural") and issubclass(model, Message))
     )

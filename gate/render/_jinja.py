@@ -76,8 +76,8 @@ def environment(words: Language, escape: Callable[[str], str]) -> Environment:
     def own(text: str) -> str:
         return _marked(escape(words(text)))
 
-    def phrase(text: str, /, **args: Any) -> str:
-        return words(text, **args) if args else own(text)
+    def phrase(text: str, plural: str | None = None, /, **args: Any) -> str:
+        return words(text, plural, **args) if args else own(text)
 
     made = Environment(
         autoescape=True,  # never at work, because finalize has escaped before it, but it keeps macros as they are
