@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from gate.checks.attempts import run_check, truncate_middle
 from gate.checks.base import Check, CheckResult, ObservationError, failed, passed
 from gate.checks.context import CheckContext, SingleFlightCache
-from gate.checks.entry import CheckEntry, run_check, truncate_middle
+from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
 from gate.model import Outcome, Status
 from gate.redaction.secrets import Redactor
@@ -95,7 +96,7 @@ def test_a_check_that_breaks(error: BaseException) -> None:
         raise error
 
     outcome = asking(breaks)
-    assert str(outcome.message) == f"The check itself broke: {type(error).__name__}: by zero"
+    assert str(outcome.message) == f"Internal error in the check: {type(error).__name__}: by zero"
     assert outcome.status is Status.ERROR
 
 
@@ -149,7 +150,7 @@ def test_a_check_that_hangs() -> None:
     stuck.set()
     assert (outcome.status, str(outcome.message)) == (
         Status.ERROR,
-        "The check did not end within its time limit",
+        "The check did not finish within its timeout",
     )
 
 
@@ -159,7 +160,7 @@ def test_a_run_that_ends() -> None:
     threading.Timer(0.2, cancelled.set).start()
     outcome = asking(lambda context: stuck.wait(60), timeout=50.0, around=context(cancelled=cancelled))
     stuck.set()
-    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
+    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check finished")
 
 
 def test_a_run_that_ends_between_tries() -> None:
@@ -167,7 +168,7 @@ def test_a_run_that_ends_between_tries() -> None:
     cancelled = threading.Event()
     threading.Timer(0.6, cancelled.set).start()
     outcome = asking(no, within=60.0, around=context(cancelled=cancelled))
-    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check did")
+    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "The run ended before this check finished")
 
 
 def test_no_time_left() -> None:

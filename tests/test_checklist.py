@@ -144,7 +144,7 @@ SCRIPT = f"drill: {{steady: [{HOLDS}], script: {{command: 'true'}}}}"
 ITEM_MISTAKES = {
     "a drill that is repeated": (
         f"      - {{id: s.a, title: A, within: 60s, {SCRIPT}}}\n",
-        "7:37: expected no 'within' beside a drill: it is done once, and its criteria have their own, got \"60s\"",
+        "7:37: expected no 'within' beside a drill: it runs once, and its criteria have their own, got \"60s\"",
     ),
     "a drill in a drill": (
         f"      - {{id: s.a, title: A, {SCRIPT[:-1]}, throughout: [{{{SCRIPT}}}]}}}}\n",
@@ -238,7 +238,7 @@ def test_waiver_policy() -> None:
 def test_no_check() -> None:
     """An item without a check is told which checks there are."""
     (error,) = items("      - {id: s.a, title: A}\n")
-    assert error.startswith("7:9: no check stands here, expected exactly one of 'alert', 'alert_rules', ")
+    assert error.startswith("7:9: no check, expected exactly one of 'alert', 'alert_rules', ")
 
 
 def test_no_expectation() -> None:

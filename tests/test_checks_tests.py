@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from gate.checks.attempts import run_check
 from gate.checks.base import CheckResult, ObservationError
-from gate.checks.entry import CheckEntry, run_check
+from gate.checks.entry import CheckEntry
 from gate.checks.tests import Observation
 from gate.decode.structs import ValidationErrors, decode_all_errors
 from gate.model import Status

@@ -9,8 +9,9 @@ from typing import Any, get_args
 
 import pytest
 
+from gate.checks.attempts import run_check
 from gate.checks.context import CheckContext
-from gate.checks.entry import CheckEntry, run_check
+from gate.checks.entry import CheckEntry
 from gate.checks.traceability import Traceability
 from gate.core.messages import msg
 from gate.decode.structs import ValidationErrors, decode_all_errors

@@ -291,10 +291,10 @@ def test_what_held_before_the_fault(staging: Staging) -> None:
     staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}]))
     code, outcome = staging.run()
     assert (code, outcome["status"], outcome["timeline"].get("detect")) == (1, "fail", None)
-    assert outcome["message"]["text"].startswith("The fault was not noticed")
+    assert outcome["message"]["text"].startswith("The fault was not detected")
     assert [moment["kind"] for moment in outcome["timeline"]["moments"]] == ["fault", "missed", "restored", "recovered"]
     (row,) = [row for row in outcome["rows"] if row["phase"] == "observe"]
-    assert ("so it was before the fault" in row["message"]["text"], row.get("at")) == (True, None)
+    assert ("already true before the fault" in row["message"]["text"], row.get("at")) == (True, None)
     staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}, not_ready(within="10s")]))
     _, outcome = staging.run()
     (noticed,) = [

@@ -80,7 +80,11 @@ def test_what_is_broken_already(lane: Lane, broken: str, fault: dict[str, Any]) 
     before, gate = look(lane.database), lane.gate("one", fault)
     code, said = gate.run()
     (outcome,) = gate.outcomes()
-    assert (code, outcome["status"], "not up before the fault" in json.dumps(outcome)) == (1, "error", True), said
+    assert (code, outcome["status"], "was already down before the fault" in json.dumps(outcome)) == (
+        1,
+        "error",
+        True,
+    ), said
     assert (look(lane.database), gate.journals(), lane.holds()) == (before, [], "")
 
 

@@ -79,8 +79,8 @@ def test_how_long_something_is_broken(tmp_path: Path) -> None:
     script = {"script": {"command": "./drill.sh", "timeout": "90s", "touches": ["database", "api"]}}
     said = plan(tmp_path, [{"id": "d", "title": "D", "drill": {"steady": DRILL["steady"], **script}}])
     assert "  - d: run ./drill.sh\n" in said
-    assert "  - d: database, api: put back as before, where the script does not\n" in said
-    assert "  - d: broken for 2 min 21 s at worst\n" in said
+    assert "  - d: database, api: restored if the script does not do so\n" in said
+    assert "  - d: the fault lasts at most 2 min 21 s\n" in said
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 import gate
+from gate.checks.attempts import run_check
 from gate.checks.base import Attachment, Check, CheckResult, passed
 from gate.checks.context import CheckContext
-from gate.checks.entry import CheckEntry, run_check
+from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
 from gate.redaction.secrets import Redactor
 from gate.render.formats import FILE_NAMES

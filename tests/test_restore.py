@@ -142,7 +142,7 @@ def test_a_reader_of_the_progress_that_goes_away(folder: Folder) -> None:
     assert ((folder.path / "undone").exists(), (folder.path / "broken").exists(), folder.left()) == (True, False, [])
 
 
-class Breaker:
+class RecordingInjector:
     """A fault that goes wrong in one of its parts with an error that nobody expects."""
 
     def __init__(self, part: str) -> None:
@@ -168,20 +168,20 @@ class Breaker:
 @pytest.mark.parametrize("part", ["inject", "wait", "revert"])
 def test_an_error_that_nobody_expects(tmp_path: Path, part: str) -> None:
     """Whatever happens between a fault and its revert, it is reverted; a revert that breaks is reported as such."""
-    breaker = Breaker(part)
+    injector = RecordingInjector(part)
     observation = DrillExecution(
         context=context(tmp_path),
-        what=msg("a fault"),
-        breaker=breaker,
+        label=msg("a fault"),
+        injector=injector,
         steady=[],
         observe=[],
         throughout=[],
         recover=[],
-        stays=0.0,
-        alone=list,
+        stable_for=0.0,
+        extra_invariants=list,
     ).run()
-    assert breaker.done[-1] == "revert"
-    broken = observation.unrestored if part == "revert" else (observation.ended or (None, None))[1]
+    assert injector.done[-1] == "revert"
+    broken = observation.not_reverted if part == "revert" else (observation.ended or (None, None))[1]
     assert "can't start new thread" in str(broken)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from gate.checks.attempts import run_check
 from gate.checks.base import Check
 from gate.checks.context import CheckContext
-from gate.checks.entry import CheckEntry, run_check
+from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
 from gate.model import Outcome, Status
 from tests.support.services import Service, prometheus_running

@@ -19,6 +19,7 @@ from gate.checks.entry import CheckEntry
 from gate.decode.structs import KeyPath, ValidationErrors, suggestion
 from gate.decode.structs import decode_all_errors as read_as
 from gate.decode.structs import fields_by_key as fields_of
+from gate.drills.protocol import DrillCheck
 from gate.model import FrozenStruct
 from gate.staging.spec import Target
 
@@ -140,7 +141,7 @@ def _unsupported_faults(data: Any, checklist: Checklist | None) -> Found:
     """Targets to which it can't be done what an item does, where both can be read."""
     targets = checklist.targets if checklist else dict(_readable_targets(data))
     for path, kind, check in _readable_checks(data, checklist):
-        for key, name, why in check.unsupported_targets(targets):
+        for key, name, why in check.unsupported_targets(targets) if isinstance(check, DrillCheck) else ():
             places = {named: where for where, named in iter_target_refs(getattr(check, key), (kind, key))}
             yield (*path, *places[name]), f"target '{name}': {why}"
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from gate.checks.base import Check, CheckResult, ObservationError, TargetName, failed, must_be_there, passed
+from gate.checks.base import Check, CheckResult, ObservationError, TargetName, failed, passed, require_target
 from gate.checks.context import CheckContext
 from gate.core.messages import msg
 from gate.decode.quantities import format_duration
@@ -52,7 +52,7 @@ class Tcp(Check[Observation]):
 
     def observe(self, context: CheckContext) -> Observation:
         if self.target is not None:
-            must_be_there(context, self.target)
+            require_target(context, self.target)
         host, port = self._place(context)
         place, began = f"{host}:{port}", time.monotonic()
         phase: client.Phase = "look-up"

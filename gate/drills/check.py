@@ -1,4 +1,4 @@
-"""The check `drill`: breaks something on purpose, and watches it being noticed and the service recover."""
+"""The check `drill`: inject a fault, observe that it is detected, revert it, and observe the recovery."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from gate.checks.alert import Alert
 from gate.checks.base import Check, CheckResult, ObservationError, errored, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
+from gate.checks.events import as_event
 from gate.core.messages import Message, msg
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.decode.structs import ShortForm
-from gate.drills.alerts import add_alert_transitions, add_curves, no_other_alert
-from gate.drills.execution import RECOVERY, DrillExecution, DrillObservation, Injector
+from gate.drills.alerts import add_alert_transitions, add_curves, other_alerts_criterion
+from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, DrillExecution, DrillObservation, Injector
 from gate.drills.injectors import FaultInjector, ScriptInjector, lock_fault_site, max_revert_duration
 from gate.drills.monitors import TrafficGenerator, final_attempt_timeout
 from gate.drills.spec import Criterion, FaultSpec, MetricCurves, OtherAlerts, Script, Traffic
@@ -26,16 +27,17 @@ from gate.staging.docker_client import DockerUnavailableError
 from gate.staging.faults.base import Fault, FaultError, TargetFault
 from gate.staging.spec import Target
 
-_DRAWING = 10.0
-"""Seconds for asking Prometheus about what went on around the drill."""
-_BAD = (Status.FAIL, Status.ERROR)
+# Seconds for the queries to Prometheus around a drill: alerts that fire before it, curves after it.
+_PROMETHEUS_TIMEOUT = 10.0
+# By precedence: the first failure is the drill's message, an error only if nothing failed.
+_NOT_PASSED = (Status.FAIL, Status.ERROR)
 
 
 class Drill(Check[DrillObservation]):
-    """Steady state, fault, observation, restoration, recovery."""
+    """Steady state, fault, observation, revert, recovery."""
 
     kind: ClassVar[str] = "drill"
-    summary: ClassVar[str] = "something is broken on purpose; it is noticed, put back, and the service recovers"
+    summary: ClassVar[str] = "inject a fault; it is detected and reverted, and the service recovers"
     phase: ClassVar[Literal["main", "drill", "after"]] = "drill"
     time_limit: ClassVar[float | None] = None
     needs_cleanup: ClassVar[bool] = True
@@ -50,38 +52,44 @@ class Drill(Check[DrillObservation]):
         list[ShortForm[Criterion]],
         Meta(min_length=1, description="What must hold before the fault, and again after it."),
     ]
-    fault: Annotated[ShortForm[FaultSpec] | None, Meta(description="What is broken: exactly one fault.")] = None
-    script: Annotated[Script | None, Meta(description="A drill script of your own, instead of a fault.")] = None
-    noticed: Annotated[
+    fault: Annotated[ShortForm[FaultSpec] | None, Meta(description="The fault to inject: exactly one.")] = None
+    script: Annotated[
+        Script | None, Meta(description="A script of your own that injects and reverts, instead of a fault.")
+    ] = None
+    observations: Annotated[
         list[ShortForm[Criterion]],
-        Meta(min_length=1, description="What must be seen while the fault is in place, each `within` a time."),
+        Meta(min_length=1, description="What must be observed during the fault, each `within` a time."),
     ] = field(default=[], name="observe")
-    throughout: Annotated[list[ShortForm[Criterion]], Meta(min_length=1, description="What must hold all along.")] = []
+    throughout: Annotated[
+        list[ShortForm[Criterion]], Meta(min_length=1, description="What must hold during the whole drill.")
+    ] = []
     recover: Annotated[
         list[ShortForm[Criterion]],
-        Meta(min_length=1, description="What must hold again afterwards; without it, the steady state."),
+        Meta(min_length=1, description="What must hold after the revert; by default the steady state."),
     ] = []
     stays: Annotated[DurationSeconds, Meta(description="How long the recovery must last.")] = 2.0
-    traffic: Annotated[Traffic | None, Meta(description="Requests sent meanwhile.")] = None
-    other_alerts: Annotated[OtherAlerts | None, Meta(description="No other alert may begin to fire.")] = None
+    traffic: Annotated[Traffic | None, Meta(description="Requests to send during the drill.")] = None
+    other_alerts: Annotated[OtherAlerts | None, Meta(description="Reject every other alert that begins to fire.")] = (
+        None
+    )
     curves: Annotated[
         MetricCurves | None,
-        Meta(description="Metrics to draw below the timeline; without it, what awaited alerts look at."),
+        Meta(description="Metrics to draw below the timeline; by default those of the awaited alerts."),
     ] = None
 
     def __post_init__(self) -> None:
         if (self.fault is None) == (self.script is None):
             raise ValueError("expected exactly one of 'fault' and 'script'")
-        if self.fault is not None and not self.noticed:
+        if self.fault is not None and not self.observations:
             raise ValueError("expected at least one criterion under 'observe'")
-        if any(each.within is None for each in self.noticed):
+        if any(criterion.within is None for criterion in self.observations):
             raise ValueError("expected a 'within' in every criterion under 'observe'")
-        if any(each.kind == self.kind for each in self._criteria):
+        if any(criterion.kind == self.kind for criterion in self._criteria):
             raise ValueError("expected no drill in a drill: drills run one at a time")
 
     @property
-    def what(self) -> Message:
-        """What it does, in words."""
+    def label(self) -> Message:
+        """Return the fault with its target, or the script's command, for people."""
         if self.script is not None:
             return msg("run {command}", command=shlex.join(self.script.command))
         assert self.fault is not None
@@ -93,7 +101,7 @@ class Drill(Check[DrillObservation]):
         return getattr(fault, "target", None)
 
     def describe(self, context: CheckContext) -> str:
-        return str(self.what)
+        return str(self.label)
 
     def reproduce_command(self, context: CheckContext) -> str:
         if self.script is not None:
@@ -102,24 +110,23 @@ class Drill(Check[DrillObservation]):
 
     @property
     def needs_engine(self) -> bool:
-        return any(each.check.needs_engine for each in self._criteria)
+        return any(criterion.check.needs_engine for criterion in self._criteria)
 
     @property
     def _criteria(self) -> list[CheckEntry]:
-        return [each for group in self.criteria().values() for each in group]
+        return [criterion for group in self.criteria().values() for criterion in group]
 
     def effects(self) -> list[Message]:
-        made = [self.fault.fault.describe() if self.fault else self.what]
+        effects = [self.fault.fault.describe() if self.fault else self.label]
         if self.script is not None and self.script.touches:
-            made.append(
-                msg("{targets}: put back as before, where the script does not", targets=", ".join(self.script.touches))
-            )
-        return [*made, msg("broken for {time} at worst", time=format_duration(self._broken))]
+            targets = ", ".join(self.script.touches)
+            effects.append(msg("{targets}: restored if the script does not do so", targets=targets))
+        return [*effects, msg("the fault lasts at most {time}", time=format_duration(self._max_fault_duration))]
 
     def criteria(self) -> dict[str, list[CheckEntry]]:
         return {
             "steady": [*self.steady],
-            "observe": [*self.noticed],
+            "observe": [*self.observations],
             "throughout": [*self.throughout],
             "recover": [*self.recover],
         }
@@ -131,141 +138,147 @@ class Drill(Check[DrillObservation]):
             yield from [("fault", fault.target, why)] if why else []
         for name in self.script.touches if self.script else ():
             if name in targets and not (targets[name].container or targets[name].start):
-                yield "script", name, "expected a target with a 'container' or a 'start': nothing else can be put back"
+                yield "script", name, "expected a target with 'container' or 'start': no other target can be restored"
 
     def precheck(self, context: CheckContext) -> Message | None:
-        found = (_too_short(criterion, context) for criterion in self.noticed)
-        return next((why for why in found if why), None)
+        reasons = (_too_short_reason(criterion, context) for criterion in self.observations)
+        return next((reason for reason in reasons if reason), None)
 
     @property
-    def _broken(self) -> float:
-        """Seconds from the first act of the fault until it is taken back, at most."""
-        observed = max((each.total_timeout for each in self.noticed), default=0.0)
-        observed += sum(final_attempt_timeout(each) for each in self.throughout)
+    def _max_fault_duration(self) -> float:
+        """Return the seconds from the first action of the fault until it is reverted, at most."""
+        observing = max((criterion.total_timeout for criterion in self.observations), default=0.0)
+        observing += sum(final_attempt_timeout(criterion) for criterion in self.throughout)
         if self.script is not None:
-            return max(observed, self.script.timeout) + max_revert_duration(self.script)
+            return max(observing, self.script.timeout) + max_revert_duration(self.script)
         assert self.fault is not None
         fault: Fault = self.fault.fault
-        return fault.max_duration() + observed
+        return fault.max_duration() + observing
 
-    def max_duration(self, asked: CheckEntry) -> float:
-        recovery = max([RECOVERY, *(each.total_timeout for each in [*self.recover, *self.noticed] if each.within)])
-        quiet = 2 * max((each.attempt_timeout for each in self.noticed), default=0.0)
-        before = sum(each.total_timeout for each in self.steady) + quiet
-        after = 2 * recovery + self.stays + sum(each.attempt_timeout for each in self._criteria)
-        return before + self._broken + after + 2 * _DRAWING
+    def max_duration(self) -> float:
+        retried = [criterion for criterion in [*self.recover, *self.observations] if criterion.within]
+        recovery = max([DEFAULT_RECOVERY_TIMEOUT, *(criterion.total_timeout for criterion in retried)])
+        # each observation is checked twice before the fault: that its alert is quiet, and whether it already holds
+        beforehand = 2 * max((criterion.attempt_timeout for criterion in self.observations), default=0.0)
+        before = sum(criterion.total_timeout for criterion in self.steady) + beforehand
+        # recovery and resolved alerts come one after the other; `stays` may end in one more attempt of each criterion
+        after = 2 * recovery + self.stays + sum(criterion.attempt_timeout for criterion in self._criteria)
+        return before + self._max_fault_duration + after + 2 * _PROMETHEUS_TIMEOUT
 
     def observe(self, context: CheckContext) -> DrillObservation:
         try:
-            breaker = self._breaker(context)
+            injector = self._injector(context)
         except (FaultError, DockerUnavailableError) as error:
-            return _ended(error.message)
-        observation = self._course(context, breaker).run()
-        if observation.wall and not context.cancelled.is_set():
-            self._draw(observation, context.with_deadline(time.monotonic() + _DRAWING))
+            return _not_started(error.message)
+        observation = self._execution(context, injector).run()
+        if observation.fault_unix_time and not context.cancelled.is_set():
+            self._add_prometheus_data(observation, context.with_deadline(time.monotonic() + _PROMETHEUS_TIMEOUT))
         return observation
 
-    def _draw(self, observation: DrillObservation, context: CheckContext) -> None:
-        """Adds what Prometheus knows of the time of the drill; without `curves`, what its alerts look at is drawn."""
+    def _add_prometheus_data(self, observation: DrillObservation, context: CheckContext) -> None:
+        """Add the curves and the states of the awaited alerts that Prometheus recorded during the drill."""
         if self.curves:
             add_curves(self.curves, observation, context)
-        for criterion in self.noticed:
+        for criterion in self.observations:
             if isinstance(criterion.check, Alert) and criterion.check.is_event():
-                add_alert_transitions(criterion.check, observation, context, curves=self.curves is None)
+                add_alert_transitions(criterion.check, observation, context, with_curves=self.curves is None)
 
     def judge(self, observation: DrillObservation) -> CheckResult:
         evidence: dict[str, Any] = {
             "rows": tuple(observation.rows),
-            "timeline": observation.timeline if observation.moments else None,
-            "response": "\n".join(_line(row) for row in observation.rows),
+            "timeline": observation.timeline if observation.events else None,
+            "response": "\n".join(_format_row(row) for row in observation.rows),
         }
-        if observation.unrestored is not None:
-            message = msg("The fault could not be taken back: {why}", why=observation.unrestored)
-            advice = msg("Run `prodgate restore`, and look at {target} by hand", target=self._target or "staging")
+        if observation.not_reverted is not None:
+            message = msg("The fault could not be reverted: {why}", why=observation.not_reverted)
+            advice = msg("Run `prodgate restore`, then check {target} by hand", target=self._target or "staging")
             return failed(message, advice=advice, cause=f"unrestored:{self._target}", **evidence)
         if observation.ended is not None:
             return CheckResult(observation.ended[0], observation.ended[1], **evidence)
-        return _judged(observation, evidence, detects=bool(self.noticed))
+        return _judge_complete(observation, evidence, needs_detection=bool(self.observations))
 
-    def _breaker(self, context: CheckContext) -> Injector:
+    def _injector(self, context: CheckContext) -> Injector:
         if self.script is not None:
             return ScriptInjector(context, self.script)
         assert self.fault is not None
         return FaultInjector(context, self.fault.fault, lock_fault_site(context, self._target))
 
-    def _alone(self, context: CheckContext) -> list[Criterion]:
+    def _extra_invariants(self, context: CheckContext) -> list[Criterion]:
         if self.other_alerts is None:
             return []
-        awaited = [str(each.check.name) for each in self.noticed if each.check.is_event()]
-        return [no_other_alert(self.other_alerts, awaited, context.with_deadline(time.monotonic() + _DRAWING))]
+        events = [event for criterion in self.observations if (event := as_event(criterion.check))]
+        names = [event.name for event in events]
+        query_context = context.with_deadline(time.monotonic() + _PROMETHEUS_TIMEOUT)
+        return [other_alerts_criterion(self.other_alerts, names, query_context)]
 
-    def _course(self, context: CheckContext, breaker: Injector) -> DrillExecution:
+    def _execution(self, context: CheckContext, injector: Injector) -> DrillExecution:
         traffic = self.traffic
         return DrillExecution(
             context=context,
-            what=self.what,
-            breaker=breaker,
+            label=self.label,
+            injector=injector,
             steady=self.steady,
-            observe=self.noticed,
+            observe=self.observations,
             throughout=self.throughout,
             recover=self.recover or self.steady,
-            stays=self.stays,
-            alone=lambda: self._alone(context),
-            traffic=(lambda: TrafficGenerator(traffic, context)) if traffic else None,
+            stable_for=self.stays,
+            extra_invariants=lambda: self._extra_invariants(context),
+            start_traffic=(lambda: TrafficGenerator(traffic, context)) if traffic else None,
         )
 
 
-def _too_short(criterion: Criterion, context: CheckContext) -> Message | None:
-    """Why what is waited for can't come in time, as far as that can be known beforehand."""
+def _too_short_reason(criterion: Criterion, context: CheckContext) -> Message | None:
+    """Return why a criterion's event can't come `within` its time, as far as Prometheus' configuration shows."""
+    event = as_event(criterion.check)
     try:
-        least = criterion.check.minimum_delay(context)
+        delay = event.minimum_delay(context) if event else None
     except ObservationError as error:
         return error.message
-    if least is None or criterion.total_timeout >= least[0]:
+    if delay is None or criterion.total_timeout >= delay[0]:
         return None
     return msg(
-        "{what}: `within: {within}` is too short, it takes up to {least}: {why}",
+        "{what}: `within: {within}` is too short; the event can take {least}: {why}",
         what=criterion.display_title(context),
         within=format_duration(criterion.total_timeout),
-        least=format_duration(least[0]),
-        why=least[1],
+        least=format_duration(delay[0]),
+        why=delay[1],
     )
 
 
-def _ended(message: Message) -> DrillObservation:
-    """A drill that did not begin."""
+def _not_started(message: Message) -> DrillObservation:
+    """Return the observation of a drill that could not start."""
     observation = DrillObservation()
     observation.end(Status.ERROR, message)
     return observation
 
 
-def _judged(observation: DrillObservation, evidence: dict[str, Any], *, detects: bool) -> CheckResult:
-    """Judge a drill that ran its course: the first criterion that failed, else that could not be seen, else a pass.
+def _judge_complete(observation: DrillObservation, evidence: dict[str, Any], *, needs_detection: bool) -> CheckResult:
+    """Judge a drill that ran to its end by its first failure, else its first error, else as passed.
 
-    With `detects` it has observations: a fault that none of them noticed proves nothing.
+    With `needs_detection`, a fault that no observation detected is a FAIL.
     """
-    bad = sorted((row for row in observation.rows if row.status in _BAD), key=lambda row: _BAD.index(row.status))
-    if not bad and detects and observation.detect is None:
-        message = msg("The fault was not noticed: all that stands under `observe` held before it, too")
+    rows = [row for row in observation.rows if row.status in _NOT_PASSED]
+    problems = sorted(rows, key=lambda row: _NOT_PASSED.index(row.status))
+    if not problems and needs_detection and observation.detected_after is None:
+        message = msg("The fault was not detected: every criterion under `observe` already held before it")
         advice = msg("Observe what the fault changes; what must keep holding belongs under `throughout`")
         return failed(message, advice=advice, **evidence)
-    if not bad:
-        return passed(_success(observation), **evidence)
-    message = msg("{title}: {message}", title=bad[0].title, message=bad[0].message)
-    if len(bad) > 1:
-        message = msg("{first}; and {count} more", first=message, count=len(bad) - 1)
-    return (failed if bad[0].status is Status.FAIL else errored)(message, **evidence)
+    if not problems:
+        return passed(_success_message(observation), **evidence)
+    message = msg("{title}: {message}", title=problems[0].title, message=problems[0].message)
+    if len(problems) > 1:
+        message = msg("{first}; and {count} more", first=message, count=len(problems) - 1)
+    return (failed if problems[0].status is Status.FAIL else errored)(message, **evidence)
 
 
-def _success(observation: DrillObservation) -> Message:
-    recover = format_duration(observation.recover or 0.0)
-    if observation.detect is None:
+def _success_message(observation: DrillObservation) -> Message:
+    recover = format_duration(observation.recovered_after or 0.0)
+    if observation.detected_after is None:
         return msg("recovered after {recover}", recover=recover)
-    return msg(
-        "noticed after {detect}, recovered after {recover}", detect=format_duration(observation.detect), recover=recover
-    )
+    detect = format_duration(observation.detected_after)
+    return msg("detected after {detect}, recovered after {recover}", detect=detect, recover=recover)
 
 
-def _line(row: CriterionResult) -> str:
+def _format_row(row: CriterionResult) -> str:
     at = "" if row.at is None else f" (+{format_duration(row.at)})"
     return f"{row.phase:<10} {row.status.upper():<5} {row.title}: {row.message}{at}"

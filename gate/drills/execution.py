@@ -1,4 +1,4 @@
-"""The course of a drill, in the order of DESIGN, section 5. Whatever happens, the fault is taken back."""
+"""Run a drill: steady state, fault, observations, revert, recovery. The fault is always reverted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct, field, structs
 
+from gate.checks.attempts import run_check
 from gate.checks.base import Check, ObservationError
 from gate.checks.context import CheckContext
-from gate.checks.entry import run_check
+from gate.checks.events import as_event
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.decode.quantities import format_duration
 from gate.drills.monitors import InvariantMonitor, TrafficGenerator, criterion_result
@@ -20,361 +22,360 @@ from gate.model import CriterionResult, MetricSeries, Outcome, Status, Timeline,
 from gate.runtime.threads import Attempt
 
 Result = TypeVar("Result")
-_LOOK = 1.0
-RECOVERY = 30.0
-"""Seconds that a criterion of the recovery, and an alert's resolution, has where it has no `within` of its own."""
-
-_AGAIN = 0.2
+# Seconds for a criterion of the recovery, and for an alert to resolve, without a `within`.
+DEFAULT_RECOVERY_TIMEOUT = 30.0
+_RETRY_INTERVAL = 0.2
+_STABILITY_INTERVAL = 0.5
+_JOIN_INTERVAL = 1.0
 
 
 class DrillObservation(Struct):
-    """What a drill has shown so far. `ended` is set where it came to an end before its course.
+    """The results of a drill so far. `ended` is set if the drill stopped early.
 
-    `began` and `wall` are the moment of the fault, monotonic and as Unix time, in seconds.
+    `fault_time` and `fault_unix_time` are the moment of the fault: monotonic and Unix seconds, 0 before it.
+    `detected_after` is in seconds since the fault, `recovered_after` in seconds since its revert.
     """
 
     rows: list[CriterionResult] = field(default_factory=list)
-    moments: list[TimelineEvent] = field(default_factory=list)
+    events: list[TimelineEvent] = field(default_factory=list)
     ended: tuple[Status, Message] | None = None
-    unrestored: Message | None = None
-    detect: float | None = None
-    recover: float | None = None
-    began: float = 0.0
-    wall: float = 0.0
+    not_reverted: Message | None = None
+    detected_after: float | None = None
+    recovered_after: float | None = None
+    fault_time: float = 0.0
+    fault_unix_time: float = 0.0
     curves: list[MetricSeries] = field(default_factory=list)
 
     @property
     def timeline(self) -> Timeline:
-        """The moments in order of time."""
-        ordered = tuple(sorted(self.moments, key=lambda moment: moment.at))
+        """Return the events by time, with the curves."""
         return Timeline(
-            events=ordered,
+            events=tuple(sorted(self.events, key=lambda event: event.at)),
             curves=tuple(self.curves),
-            detected_after=_rounded(self.detect),
-            recovered_after=_rounded(self.recover),
+            detected_after=_rounded(self.detected_after),
+            recovered_after=_rounded(self.recovered_after),
         )
 
     def end(self, status: Status, message: Message) -> None:
-        """Ends the course, with its first cause."""
+        """Stop the drill. Only the first call counts: the first cause is the one to report."""
         self.ended = self.ended or (status, message)
 
-    def add(self, phase: str, what: Message, status: Status, message: Message, at: float | None = None) -> None:
-        """A row of the drill's own."""
-        observation = _rounded(at) if status is Status.PASS else None
-        self.rows.append(CriterionResult(title=what, status=status, message=message, phase=phase, at=observation))
+    def add_row(self, phase: str, title: Message, status: Status, message: Message, at: float | None = None) -> None:
+        """Add a row that is not a criterion of the checklist. `at`: seconds since the fault."""
+        passed_at = _rounded(at) if status is Status.PASS else None
+        self.rows.append(CriterionResult(title=title, status=status, message=message, phase=phase, at=passed_at))
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-class Answers(Struct, frozen=True):
-    """A target that was broken. `proof` is that it answers again, for which it has `within` seconds."""
+class TargetRecovery(Struct, frozen=True):
+    """A target that must respond again within `within` seconds. `verify` returns the proof, or None."""
 
     target: str
     within: float
-    proof: Callable[[], Message | None]
+    verify: Callable[[], Message | None]
 
 
 class Injector(Protocol):
-    """What puts the fault in, proves it, takes it back, and proves it gone: a fault of ours, or a script."""
+    """Injects and reverts the fault of a drill, and proves both: a fault of the gate or a user's script."""
 
     def inject(self) -> Message | None:
-        """Puts it in, and returns the proof; None where there is none before `end`. Raises NoProof."""
+        """Inject the fault and return the proof; None if only `wait` can prove it. Raises FaultNotProvenError."""
 
     def wait(self) -> Message | None:
-        """Waits until what it has begun has ended by itself, and returns the proof of that. Raises NoProof."""
+        """Wait until a script has ended and return the proof; None for a fault. Raises FaultNotProvenError."""
 
     def revert(self) -> Message:
-        """Takes it back, and returns the proof. Raises NoProof."""
+        """Revert the fault and return the proof. Raises FaultNotProvenError."""
 
-    def answers(self) -> list[Answers]:
-        """Return what has to answer again afterwards."""
+    def recoveries(self) -> list[TargetRecovery]:
+        """Return the targets that must respond again after the revert."""
 
 
-class FaultNotProvenError(Exception):
-    """The fault is not in place, or not gone."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
+class FaultNotProvenError(GateError):
+    """The fault could not be proved to be injected, or to be reverted."""
 
 
 class DrillExecution(Struct):
-    """One drill, once."""
+    """One execution of a drill. `extra_invariants` may raise ObservationError."""
 
     context: CheckContext
-    what: Message
-    breaker: Injector
+    label: Message
+    injector: Injector
     steady: list[Criterion]
     observe: list[Criterion]
     throughout: list[Criterion]
     recover: list[Criterion]
-    stays: float
-    alone: Callable[[], list[Criterion]]
-    """What must hold throughout, too, as far as it does before the fault. May raise CannotObserve."""
-    traffic: Callable[[], TrafficGenerator] | None = None
+    stable_for: float
+    extra_invariants: Callable[[], list[Criterion]]
+    start_traffic: Callable[[], TrafficGenerator] | None = None
     observation: DrillObservation = field(default_factory=DrillObservation)
-    held: list[bool] = field(default_factory=list)
-    watches: list[InvariantMonitor] = field(default_factory=list)
+    already_true: list[bool] = field(default_factory=list)
+    monitors: list[InvariantMonitor] = field(default_factory=list)
 
     def run(self) -> DrillObservation:
-        """Runs it to its end."""
-        if not self._may_begin() or self.context.cancelled.is_set():
+        """Run the drill. Never raises after the fault was injected."""
+        if not self._prepare() or self.context.cancelled.is_set():
             return self.observation
-        self.observation.began, self.observation.wall = time.monotonic(), time.time()
-        sender = None
+        self.observation.fault_time, self.observation.fault_unix_time = time.monotonic(), time.time()
+        traffic = None
         try:
             for criterion in self.throughout:
-                self.watches.append(InvariantMonitor(criterion, self.context, self.observation.began))
-            sender = self.traffic() if self.traffic else None
-            self._break()
-        except BaseException as error:  # noqa: BLE001 - whatever breaks, what follows is that the fault is taken back
+                self.monitors.append(InvariantMonitor(criterion, self.context, self.observation.fault_time))
+            traffic = self.start_traffic() if self.start_traffic else None
+            self._inject_and_observe()
+        except BaseException as error:  # noqa: BLE001 - whatever fails here, the fault must be reverted
             why = f"{type(error).__name__}: {error}"
-            self.observation.end(Status.ERROR, msg("The check itself broke: {error}", error=why))
-        if self._take_back() and self.observation.ended is None:
+            self.observation.end(Status.ERROR, msg("Internal error in the check: {error}", error=why))
+        if self._revert() and self.observation.ended is None:
             self._recover()
-        self._end_watches()
-        self.observation.rows += [sender.end()] if sender else []
+        self._end_monitors()
+        self.observation.rows += [traffic.end()] if traffic else []
         return self.observation
 
-    def _end_watches(self) -> None:
-        for watch in self.watches:
-            made = watch.end()
-            self.observation.rows.append(made)
-            if watch.broken:
-                self._mark(watch.broken[0], msg("did not hold: {what}", what=made.title), "missed")
+    def _end_monitors(self) -> None:
+        for monitor in self.monitors:
+            row = monitor.end()
+            self.observation.rows.append(row)
+            if monitor.broken:
+                self._add_event(monitor.broken[0], msg("did not hold: {what}", what=row.title), "missed")
 
-    def _mark(self, at: float, what: Message, kind: str) -> None:
-        self.observation.moments.append(TimelineEvent(at=round(at, 3), what=what, kind=kind))
+    def _add_event(self, at: float, what: Message, kind: str) -> None:
+        self.observation.events.append(TimelineEvent(at=round(at, 3), what=what, kind=kind))
 
     @property
-    def at(self) -> float:
-        """Seconds since the fault."""
-        return time.monotonic() - self.observation.began
+    def since_fault(self) -> float:
+        """Return the seconds since the fault."""
+        return time.monotonic() - self.observation.fault_time
 
-    def _ask(self, criterion: Criterion) -> Outcome:
+    def _run_criterion(self, criterion: Criterion) -> Outcome:
         return run_check(criterion, structs.replace(self.context, fresh_after=time.monotonic()))
 
-    def _ask_once(self, criterion: Criterion) -> Outcome:
-        """As it is now, however long it may take, and without evidence of its own."""
+    def _run_once(self, criterion: Criterion) -> Outcome:
+        """Run one attempt of a criterion, without saving evidence."""
         once = criterion.replace(within=None)
         return run_check(once, structs.replace(self.context, fresh_after=time.monotonic(), evidence=None))
 
-    def _may_begin(self) -> bool:
-        """Whether something could be proved; looks at everything as it is without the fault."""
-        if not self._steady_holds() or not self._alerts_are_quiet():
+    def _prepare(self) -> bool:
+        """Check everything before the fault; return False if the drill could prove nothing."""
+        if not self._check_steady_state() or not self._check_preconditions():
             return False
-        self.held = self._held()
+        self.already_true = self._find_already_true()
         try:
-            self.throughout = [*self.throughout, *self.alone()]
+            self.throughout = [*self.throughout, *self.extra_invariants()]
         except ObservationError as error:
             self.observation.end(Status.ERROR, error.message)
         return self.observation.ended is None
 
-    def _steady_holds(self) -> bool:
+    def _check_steady_state(self) -> bool:
         for criterion in self.steady:
-            outcome = self._ask(criterion)
+            outcome = self._run_criterion(criterion)
             self.observation.rows.append(criterion_result(criterion, outcome, "steady", self.context, None))
             if outcome.status is not Status.PASS:
                 message = msg("The steady state does not hold before the fault: {why}", why=outcome.message)
                 self.observation.end(Status.SKIP, message)
         return self.observation.ended is None
 
-    def _alerts_are_quiet(self) -> bool:
-        """Whether what is waited for is not there yet."""
+    def _check_preconditions(self) -> bool:
+        """Return whether every event to observe is absent before the fault."""
         for criterion in self.observe:
-            self._is_not_there(criterion)
+            self._check_precondition(criterion)
         return self.observation.ended is None
 
-    def _is_not_there(self, criterion: Criterion) -> None:
-        check = criterion.check.precondition()
+    def _check_precondition(self, criterion: Criterion) -> None:
+        event = as_event(criterion.check)
+        check = event.precondition() if event else None
         if check is None:
             return
-        before = self._ask_once(criterion.replace(check=check))
-        if before.status is not Status.PASS:
-            what = criterion.display_title(self.context)
-            message = msg("{what}: it could prove nothing of the fault: {why}", what=what, why=before.message)
+        outcome = self._run_once(criterion.replace(check=check))
+        if outcome.status is not Status.PASS:
+            title = criterion.display_title(self.context)
+            message = msg("{what}: would not prove detection: {why}", what=title, why=outcome.message)
             self.observation.end(Status.ERROR, message)
 
-    def _held(self) -> list[bool]:
-        """Of each observation, whether it holds without the fault: then seeing it is no detection."""
-        asked = [Attempt(partial(self._ask_once, criterion)) for criterion in self.observe]
-        return [_result(each).status is Status.PASS for each in asked]
+    def _find_already_true(self) -> list[bool]:
+        """Return, for each observation, whether it holds before the fault: then it detects nothing."""
+        attempts = [Attempt(partial(self._run_once, criterion)) for criterion in self.observe]
+        return [_join(attempt).status is Status.PASS for attempt in attempts]
 
-    def _break(self) -> None:
-        """Puts the fault in and observes. A script is observed while it runs, and has its proof at its end."""
-        self.context.log_progress(f"fault: {self.what}")
-        self._mark(0.0, self.what, "fault")
+    def _inject_and_observe(self) -> None:
+        """Inject the fault and run the observations. A script is observed while it runs, and proved at its end."""
+        self.context.log_progress(f"fault: {self.label}")
+        self._add_event(0.0, self.label, "fault")
         try:
-            self._proved(self.breaker.inject())
+            self._add_fault_proof(self.injector.inject())
             self._observe()
-            for watch in self.watches:
-                watch.look()
-            self._proved(self.breaker.wait())
+            for monitor in self.monitors:
+                monitor.look()  # while the fault is still in place: the interval alone could miss a short one
+            self._add_fault_proof(self.injector.wait())
         except FaultNotProvenError as error:
-            self.observation.add("fault", self.what, Status.ERROR, error.message)
-            self.observation.end(Status.ERROR, msg("The fault is not in place: {why}", why=error.message))
+            self.observation.add_row("fault", self.label, Status.ERROR, error.message)
+            self.observation.end(Status.ERROR, msg("The fault could not be verified: {why}", why=error.message))
 
-    def _proved(self, proof: Message | None) -> None:
+    def _add_fault_proof(self, proof: Message | None) -> None:
         if proof is not None:
-            self.observation.add("fault", self.what, Status.PASS, proof, self.at)
+            self.observation.add_row("fault", self.label, Status.PASS, proof, self.since_fault)
 
-    def _take_back(self) -> bool:
-        what = msg("The fault is taken back")
+    def _revert(self) -> bool:
+        title = msg("The fault is reverted")
         try:
-            self.context.log_progress(f"taking back: {self.what}")
-            proof = self.breaker.revert()
+            self.context.log_progress(f"reverting: {self.label}")
+            proof = self.injector.revert()
         except FaultNotProvenError as error:
-            self.observation.unrestored = error.message
-        except BaseException as error:  # noqa: BLE001 - what can't be told to be gone is not restored
-            self.observation.unrestored = msg(
-                "it could not be taken back: {why}", why=f"{type(error).__name__}: {error}"
-            )
-        if self.observation.unrestored is not None:
-            self.observation.add("restore", what, Status.FAIL, self.observation.unrestored, self.at)
+            self.observation.not_reverted = error.message
+        except BaseException as error:  # noqa: BLE001 - a fault that is not proved to be reverted is not reverted
+            why = f"{type(error).__name__}: {error}"
+            self.observation.not_reverted = msg("the revert failed: {why}", why=why)
+        if self.observation.not_reverted is not None:
+            self.observation.add_row("restore", title, Status.FAIL, self.observation.not_reverted, self.since_fault)
             return False
-        self.observation.add("restore", what, Status.PASS, proof, self.at)
-        self._mark(self.at, msg("restored"), "restored")
+        self.observation.add_row("restore", title, Status.PASS, proof, self.since_fault)
+        self._add_event(self.since_fault, msg("reverted"), "restored")
         return True
 
     def _observe(self) -> None:
-        pairs = list(zip(self.observe, self.held, strict=True))
-        rows = run_concurrently([partial(self._observed, *pair) for pair in pairs])
+        pairs = list(zip(self.observe, self.already_true, strict=True))
+        rows = run_concurrently([partial(self._observe_criterion, *pair) for pair in pairs])
         self.observation.rows += rows
-        news = [found for found, (_, held) in zip(rows, pairs, strict=True) if not held]
-        times = [found.at for found in news if found.status is Status.PASS and found.at is not None]
-        self.observation.detect = min(times, default=None)
+        new_rows = [row for row, already_true in zip(rows, self.already_true, strict=True) if not already_true]
+        times = [row.at for row in new_rows if row.status is Status.PASS and row.at is not None]
+        self.observation.detected_after = min(times, default=None)
 
-    def _observed(self, criterion: Criterion, held: bool) -> CriterionResult:
-        outcome = self._ask(criterion)
-        at = self.at
-        if outcome.status is Status.PASS and held:
-            message = msg("{message} (so it was before the fault: no detection)", message=outcome.message)
-            made = criterion_result(criterion, outcome.replace(message=message), "observe", self.context, None)
-            self._mark(at, msg("no detection: {what}", what=made.title), "missed")
-            return made
-        made = criterion_result(criterion, outcome, "observe", self.context, at)
+    def _observe_criterion(self, criterion: Criterion, already_true: bool) -> CriterionResult:
+        outcome = self._run_criterion(criterion)
+        at = self.since_fault
+        if outcome.status is Status.PASS and already_true:
+            message = msg("{message} (already true before the fault; not counted as detection)",
+                          message=outcome.message)  # fmt: skip
+            row = criterion_result(criterion, outcome.replace(message=message), "observe", self.context, None)
+            self._add_event(at, msg("no detection: {what}", what=row.title), "missed")
+            return row
+        row = criterion_result(criterion, outcome, "observe", self.context, at)
         if outcome.status is Status.PASS:
-            self._mark(at, event_label(criterion, made), _kind(criterion, made))
-            self.context.log_progress(f"{made.title}: seen after {format_duration(at)}")
+            self._add_event(at, event_label(criterion, row), _event_kind(criterion, row))
+            self.context.log_progress(f"{row.title}: observed after {format_duration(at)}")
         else:
-            self._mark(at, msg("not seen: {what}", what=made.title), "missed")
-            self.context.log_progress(f"{made.title}: not seen in {format_duration(at)}")
-        return made
+            self._add_event(at, msg("not observed: {what}", what=row.title), "missed")
+            self.context.log_progress(f"{row.title}: not observed within {format_duration(at)}")
+        return row
 
     def _recover(self) -> None:
-        since = time.monotonic()
-        answers = self.breaker.answers()
-        patience = max([RECOVERY, *(each.within for each in answers)])
-        criteria = [with_default_timeout(criterion, patience) for criterion in self.recover]
+        reverted_at = time.monotonic()
+        recoveries = self.injector.recoveries()
+        timeout = max([DEFAULT_RECOVERY_TIMEOUT, *(recovery.within for recovery in recoveries)])
+        criteria = [with_default_timeout(criterion, timeout) for criterion in self.recover]
         rows = run_concurrently(
             [
-                *(partial(self._answers, each) for each in answers),
-                *(partial(self._recovered, criterion) for criterion in criteria),
+                *(partial(self._await_target, recovery) for recovery in recoveries),
+                *(partial(self._recover_criterion, criterion) for criterion in criteria),
             ]
         )
         self.observation.rows += rows
-        if all(found.status is Status.PASS for found in rows):
-            self.observation.recover = max((found.at or 0.0) for found in rows) - (since - self.observation.began)
-            self._mark(self.at, msg("recovered"), "recovered")
-            self._stays()
-        self.observation.rows += run_concurrently([partial(self._resolved, *pair) for pair in self._alerts()])
+        if all(row.status is Status.PASS for row in rows):
+            last = max((row.at or 0.0) for row in rows)
+            self.observation.recovered_after = last - (reverted_at - self.observation.fault_time)
+            self._add_event(self.since_fault, msg("recovered"), "recovered")
+            self._check_stability()
+        self.observation.rows += run_concurrently([partial(self._resolve, *pair) for pair in self._postconditions()])
 
-    def _answers(self, each: Answers) -> CriterionResult:
-        end, proof = time.monotonic() + each.within, each.proof()
-        while proof is None and time.monotonic() < end and not self.context.cancelled.wait(_AGAIN):
-            proof = each.proof()
-        why = msg("it did not within {within}", within=format_duration(each.within))
+    def _await_target(self, recovery: TargetRecovery) -> CriterionResult:
+        end, proof = time.monotonic() + recovery.within, recovery.verify()
+        while proof is None and time.monotonic() < end and not self.context.cancelled.wait(_RETRY_INTERVAL):
+            proof = recovery.verify()
+        why = msg("no response within {within}", within=format_duration(recovery.within))
         return CriterionResult(
-            title=msg("{target} answers again", target=each.target),
+            title=msg("{target} responds again", target=recovery.target),
             status=Status.FAIL if proof is None else Status.PASS,
             message=proof or why,
             phase="recover",
-            at=_rounded(self.at),
-            within=each.within,
+            at=_rounded(self.since_fault),
+            within=recovery.within,
         )
 
-    def _recovered(self, criterion: Criterion) -> CriterionResult:
-        outcome = self._ask(criterion)
-        made = criterion_result(criterion, outcome, "recover", self.context, self.at)
+    def _recover_criterion(self, criterion: Criterion) -> CriterionResult:
+        outcome = self._run_criterion(criterion)
+        row = criterion_result(criterion, outcome, "recover", self.context, self.since_fault)
         if outcome.status is not Status.PASS:
-            self._mark(self.at, msg("not recovered: {what}", what=made.title), "missed")
-        return made
+            self._add_event(self.since_fault, msg("not recovered: {what}", what=row.title), "missed")
+        return row
 
-    def _stays(self) -> None:
-        end = time.monotonic() + self.stays
-        while time.monotonic() < end and not self.context.cancelled.wait(min(0.5, self.stays)):
+    def _check_stability(self) -> None:
+        """Check the recovery again and again for `stable_for` seconds."""
+        end = time.monotonic() + self.stable_for
+        interval = min(_STABILITY_INTERVAL, self.stable_for)
+        while time.monotonic() < end and not self.context.cancelled.wait(interval):
             for criterion in self.recover:
-                outcome = self._ask_once(criterion)
+                outcome = self._run_once(criterion)
                 if outcome.status is not Status.PASS:
-                    message = msg("It recovered, and did not stay so: {why}", why=outcome.message)
-                    what = criterion.display_title(self.context)
-                    self.observation.add("recover", what, Status.FAIL, message, self.at)
-                    self._mark(self.at, msg("did not stay recovered: {what}", what=what), "missed")
+                    message = msg("Recovered, but did not stay healthy: {why}", why=outcome.message)
+                    title = criterion.display_title(self.context)
+                    self.observation.add_row("recover", title, Status.FAIL, message, self.since_fault)
+                    self._add_event(self.since_fault, msg("did not stay recovered: {what}", what=title), "missed")
                     return
 
-    def _alerts(self) -> list[tuple[Criterion, Check[object]]]:
-        found = [(criterion, criterion.check.postcondition()) for criterion in self.observe]
-        return [(criterion, check) for criterion, check in found if check is not None]
+    def _postconditions(self) -> list[tuple[Criterion, Check[object]]]:
+        events = [(criterion, as_event(criterion.check)) for criterion in self.observe]
+        checks = [(criterion, event.postcondition()) for criterion, event in events if event]
+        return [(criterion, check) for criterion, check in checks if check is not None]
 
-    def _resolved(self, criterion: Criterion, check: Check[object]) -> CriterionResult:
-        patience = max(
-            [RECOVERY, criterion.total_timeout, *(each.total_timeout for each in self.recover if each.within)]
-        )
-        what = msg("{what}: resolved", what=criterion.display_title(self.context))
-        after = BuiltinCriterion(check=check, within=patience, timeout=criterion.timeout, words=what)
-        outcome = self._ask(after)
+    def _resolve(self, criterion: Criterion, check: Check[object]) -> CriterionResult:
+        recover_timeouts = (other.total_timeout for other in self.recover if other.within)
+        timeout = max([DEFAULT_RECOVERY_TIMEOUT, criterion.total_timeout, *recover_timeouts])
+        title = msg("{what}: resolved", what=criterion.display_title(self.context))
+        resolved = BuiltinCriterion(check=check, within=timeout, timeout=criterion.timeout, message_title=title)
+        outcome = self._run_criterion(resolved)
         if outcome.status is Status.PASS:
-            self._mark(self.at, what, "resolved")
+            self._add_event(self.since_fault, title, "resolved")
         else:
-            self._mark(self.at, msg("not seen: {what}", what=what), "missed")
-        return criterion_result(after, outcome, "recover", self.context, self.at)
+            self._add_event(self.since_fault, msg("not observed: {what}", what=title), "missed")
+        return criterion_result(resolved, outcome, "recover", self.context, self.since_fault)
 
 
-def with_default_timeout(criterion: Criterion, patience: float) -> Criterion:
-    return criterion if criterion.within is not None else criterion.replace(within=patience)
+def with_default_timeout(criterion: Criterion, timeout: float) -> Criterion:
+    """Return the criterion, with `within: timeout` if it has none."""
+    return criterion if criterion.within is not None else criterion.replace(within=timeout)
 
 
-def _kind(criterion: Criterion, made: CriterionResult) -> str:
-    """An alert's moment is of the state that it was seen in, where that is one alone."""
-    if not criterion.check.is_event():
+def _event_kind(criterion: Criterion, row: CriterionResult) -> str:
+    """Return the kind of a timeline event: the state of an alert if it was observed in one state only."""
+    if as_event(criterion.check) is None:
         return "noticed"
-    states = str(made.message.args.get("states", ""))
+    states = str(row.message.args.get("states", ""))
     return states if states in ("pending", "firing") else "alert"
 
 
-def event_label(criterion: Criterion, made: CriterionResult) -> Message:
-    name = getattr(criterion.check, "name", None)
-    if criterion.check.is_event() and isinstance(name, str):
-        return msg("{message}", message=made.message, alert=name)
-    return made.title
+def event_label(criterion: Criterion, row: CriterionResult) -> Message:
+    """Return the text of a timeline event. An alert's carries its name as the argument `alert`."""
+    event = as_event(criterion.check)
+    return msg("{message}", message=row.message, alert=event.name) if event else row.title
 
 
-def run_concurrently(works: list[Callable[[], CriterionResult]]) -> list[CriterionResult]:
-    """Do all at once, and return the results in order. One that breaks is an ERROR, and does not end the drill."""
-    return [_row_of(each) for each in [_begun(work) for work in works]]
+def run_concurrently(tasks: list[Callable[[], CriterionResult]]) -> list[CriterionResult]:
+    """Run all tasks at once and return their results in order. A task that crashes yields an ERROR row."""
+    return [_join_row(attempt) for attempt in [_start(task) for task in tasks]]
 
 
-def _begun(work: Callable[[], CriterionResult]) -> Attempt[CriterionResult] | Exception:
+def _start(task: Callable[[], CriterionResult]) -> Attempt[CriterionResult] | Exception:
     try:
-        return Attempt(work)
+        return Attempt(task)
     except (RuntimeError, MemoryError) as error:
         return error
 
 
-def _row_of(begun: Attempt[CriterionResult] | Exception) -> CriterionResult:
+def _join_row(started: Attempt[CriterionResult] | Exception) -> CriterionResult:
     try:
-        if isinstance(begun, Exception):
-            raise begun
-        return _result(begun)
-    except BaseException as error:  # noqa: BLE001 - a row that breaks must not end the drill
-        message = msg("The check itself broke: {error}", error=f"{type(error).__name__}: {error}")
+        if isinstance(started, Exception):
+            raise started
+        return _join(started)
+    except BaseException as error:  # noqa: BLE001 - a row that crashes must not end the drill: the fault is in place
+        message = msg("Internal error in the check: {error}", error=f"{type(error).__name__}: {error}")
         return CriterionResult(title=msg("a criterion"), status=Status.ERROR, message=message)
 
 
-def _result(attempt: Attempt[Result]) -> Result:
-    """Wait for what was asked: `ask` has its own limits. Raises what it raised."""
-    while not (found := attempt.wait(_LOOK)):
+def _join(attempt: Attempt[Result]) -> Result:
+    """Wait for the result, without a timeout: `run_check` has its own. Raises what the attempt raised."""
+    while not (results := attempt.wait(_JOIN_INTERVAL)):
         pass
-    return found[0]
+    return results[0]

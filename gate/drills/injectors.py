@@ -1,4 +1,4 @@
-"""What breaks staging in a drill: one of our faults, or a script of the user's own."""
+"""Inject and revert the fault of a drill: a fault of the gate, or a script of the user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
-from gate.drills.execution import RECOVERY, Answers, FaultNotProvenError
+from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, FaultNotProvenError, TargetRecovery
 from gate.drills.spec import Script
 from gate.runtime.processes import RunningCommand
 from gate.staging import user_commands
@@ -18,23 +18,25 @@ from gate.staging.faults.base import PROOF_TIMEOUT, Fault, FaultError, FaultSite
 from gate.staging.faults.stop import runs_again, verify_restarted, verify_up
 from gate.staging.target import RunningTarget
 
-_HASTE = 5.0
-_PATIENCE = 10.0
-_UNDER_WAY = 11.0
-"""Seconds that an engine may still be busy with what a script has asked of it that was stopped: `docker stop` takes 10.
-"""
+_PROOF_TIMEOUT = 10.0
+# Seconds to wait for a proof after the run was cancelled.
+_CANCELLED_PROOF_TIMEOUT = 5.0
+# Seconds for which an engine may still execute what a killed script requested: `docker stop` alone takes 10.
+_ENGINE_SETTLE_TIME = 11.0
 
 
-def max_revert_duration(made: Script) -> float:
-    """Seconds that it takes at most to end what a script has begun, and to put back what it touches."""
-    return _UNDER_WAY + len(made.touches) * 2 * PROOF_TIMEOUT
+def max_revert_duration(script: Script) -> float:
+    """Return the seconds that it takes at most to end a script and to restore what it touches."""
+    return _ENGINE_SETTLE_TIME + len(script.touches) * 2 * PROOF_TIMEOUT
 
 
 def lock_fault_site(context: CheckContext, target: str | None) -> FaultSite:
-    """Where a fault goes, held for this run alone. Raises NoFault where faults can't be done, NoEngine where another
-    run does some."""
+    """Lock a target for the faults of this run.
+
+    Raises FaultError if no fault can be injected here, DockerUnavailableError if another run holds the lock.
+    """
     if context.stage is None:
-        raise FaultError(msg("no fault can be done here"))
+        raise FaultError(msg("no fault can be injected here"))
     running = context.targets[target] if target else RunningTarget(name="")
     if running.container is not None:
         context.stage.lock_container(running.container)
@@ -42,125 +44,126 @@ def lock_fault_site(context: CheckContext, target: str | None) -> FaultSite:
 
 
 class FaultInjector(Struct):
-    """A fault of ours."""
+    """Injects a fault of the gate."""
 
     context: CheckContext
     fault: Fault
     site: FaultSite
+    # The fault was refused before its first action, so there is nothing to revert.
     refused: bool = False
-    """Whether nothing was done at all: there is nothing to take back."""
 
     def inject(self) -> Message:
         try:
-            self._must_be_up()
-            self._must_be_alone()
+            self._require_up()
+            self._require_no_twin()
             self.fault.inject(self.site)
         except (FaultError, DockerUnavailableError) as error:
             self.refused = not self.site.acts
             raise FaultNotProvenError(error.message) from error
         except Exception as error:
-            raise FaultNotProvenError(msg("it could not be put in: {why}", why=str(error))) from error
-        proof = self._proved(lambda: self.fault.verify_injected(self.site))
+            raise FaultNotProvenError(msg("the fault could not be injected: {why}", why=str(error))) from error
+        proof = self._await_proof(lambda: self.fault.verify_injected(self.site))
         if proof is None:
-            raise FaultNotProvenError(msg("it had no effect: {what} could not be seen", what=self.fault.describe()))
+            raise FaultNotProvenError(msg("the fault had no effect: {what} was not observed",
+                                          what=self.fault.describe()))  # fmt: skip
         return proof
 
-    def _must_be_up(self) -> None:
-        """Raises NoFault for a target that does not run as it should: of one that is broken already, a fault breaks
-        nothing, and taking it back would not leave it as it was."""
+    def _require_up(self) -> None:
+        """Raise FaultError if the target is not up."""
+        # a fault changes nothing in a target that is already down, and its revert would start what was not running
         if isinstance(self.fault, TargetFault) and verify_up(self.site) is None:
-            raise FaultError(msg("{target} is not up before the fault: nothing of it could be broken",
-                              target=self.site.running.name))  # fmt: skip
+            raise FaultError(msg("{target} was already down before the fault", target=self.site.running.name))
 
-    def _must_be_alone(self) -> None:
-        """Raise NoFault if another container answers to a name of the target: it would get part of the requests."""
+    def _require_no_twin(self) -> None:
+        """Raise FaultError if another container has a name of the target: it would get part of the requests."""
         container = self.site.running.container
         if isinstance(self.fault, TargetFault) and container is not None and (twins := container.twins()):
-            raise FaultError(msg("{others} would still answer in the place of {target}: they have a name of it, too",
-                              others=", ".join(twins), target=self.site.running.name))  # fmt: skip
+            raise FaultError(msg("{others} would still respond instead of {target}: the containers share a name",
+                                 others=", ".join(twins), target=self.site.running.name))  # fmt: skip
 
     def wait(self) -> Message | None:
         return None
 
-    def answers(self) -> list[Answers]:
-        return (
-            [] if self.refused or not isinstance(self.fault, TargetFault) else [answers_again(self.context, self.site)]
-        )
+    def recoveries(self) -> list[TargetRecovery]:
+        if self.refused or not isinstance(self.fault, TargetFault):
+            return []
+        return [target_recovery(self.context, self.site)]
 
     def revert(self) -> Message:
         if self.refused:
-            return msg("nothing was done that could be taken back")
+            return msg("no fault was injected; nothing to revert")
         try:
             self.fault.revert(self.site)
         except Exception as error:
-            raise FaultNotProvenError(msg("it could not be taken back: {why}", why=_reasons(error))) from error
-        proof = self._proved(lambda: self.fault.verify_reverted(self.site))
+            raise FaultNotProvenError(msg("the revert failed: {why}", why=_join_reasons(error))) from error
+        proof = self._await_proof(lambda: self.fault.verify_reverted(self.site))
         if proof is None:
-            raise FaultNotProvenError(msg("it was taken back, and could not be seen to be gone"))
+            raise FaultNotProvenError(msg("the revert was executed, but its effect was not observed"))
         return proof
 
-    def _proved(self, proof: Callable[[], Message | None]) -> Message | None:
-        patience = _HASTE if self.context.cancelled.is_set() else _PATIENCE
+    def _await_proof(self, verify: Callable[[], Message | None]) -> Message | None:
+        timeout = _CANCELLED_PROOF_TIMEOUT if self.context.cancelled.is_set() else _PROOF_TIMEOUT
         try:
-            return poll(proof, patience)
+            return poll(verify, timeout)
         except (FaultError, DockerUnavailableError) as error:
             raise FaultNotProvenError(error.message) from error
         except Exception as error:
-            raise FaultNotProvenError(msg("it could not be looked at: {why}", why=str(error))) from error
+            raise FaultNotProvenError(msg("the target could not be inspected: {why}", why=str(error))) from error
 
 
-def answers_again(context: CheckContext, each: FaultSite) -> Answers:
-    """Return what proves that a target answers again, with the time that its `ready` has."""
+def target_recovery(context: CheckContext, site: FaultSite) -> TargetRecovery:
+    """Return the proof that a target responds again, with the time of its `ready`."""
     assert context.stage is not None
-    ready = context.stage.targets[each.running.name].ready
-    return Answers(each.running.name, ready.within if ready else RECOVERY, lambda: verify_restarted(each))
+    ready = context.stage.targets[site.running.name].ready
+    within = ready.within if ready else DEFAULT_RECOVERY_TIMEOUT
+    return TargetRecovery(site.running.name, within, lambda: verify_restarted(site))
 
 
-def _reasons(error: BaseException) -> str:
+def _join_reasons(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(_reasons(each) for each in error.exceptions)
+        return "; ".join(_join_reasons(nested) for nested in error.exceptions)
     return str(error)
 
 
 class ScriptInjector(Struct, dict=True):
-    """A script of the user's own: its exit code is the proof, and what it touches is put back as it was."""
+    """Runs a script of the user. Its exit code is the proof; the targets that it touches are restored."""
 
     context: CheckContext
     script: Script
-    running: list[FaultSite] = field(default_factory=list)
-    """What it touches and ran before, and has to run again."""
-    begun: RunningCommand | None = None
-    stopped: bool = False
-    """Whether the script was not left to its end: nobody knows what it has put back."""
+    # Touched targets that ran before the script, and must run again after it.
+    running_sites: list[FaultSite] = field(default_factory=list)
+    command: RunningCommand | None = None
+    # The script did not end by itself, so what it reverted is not known.
+    was_stopped: bool = False
 
     def __post_init__(self) -> None:
-        """Raises NoFault where what it touches can't be reached: it could not be put back."""
+        """Lock the touched targets. Raises FaultError if one can't be reached: it could not be restored."""
         self.journal = lock_fault_site(self.context, None).journal
         self.sites = [lock_fault_site(self.context, name) for name in self.script.touches]
-        for each in self.sites:
-            _ = each.process or each.container
+        for site in self.sites:
+            _ = site.process or site.container
 
     def inject(self) -> Message | None:
-        self.running = [each for each in self.sites if self._remember(each)]
+        self.running_sites = [site for site in self.sites if self._journal_running(site)]
         try:
-            self.begun = self._begin()
+            self.command = self._start()
         except OSError as error:
-            raise FaultNotProvenError(msg("the script could not be run: {why}", why=str(error))) from error
+            raise FaultNotProvenError(msg("the script could not be started: {why}", why=str(error))) from error
         return None
 
     def wait(self) -> Message | None:
-        assert self.begun is not None
-        done = self.begun.wait()
-        self.stopped = done.end_reason != "exit"
-        if not self.stopped:
-            for each in self.running:
-                each.mark_settled()
-        why = user_commands.describe_failure(self.script.command[0], done)
-        if why is not None:
-            raise FaultNotProvenError(why)
+        assert self.command is not None
+        completed = self.command.wait()
+        self.was_stopped = completed.end_reason != "exit"
+        if not self.was_stopped:
+            for site in self.running_sites:
+                site.mark_settled()
+        failure = user_commands.describe_failure(self.script.command[0], completed)
+        if failure is not None:
+            raise FaultNotProvenError(failure)
         return msg("the script exited with 0")
 
-    def _begin(self) -> RunningCommand:
+    def _start(self) -> RunningCommand:
         return user_commands.start_command(
             self.script.command,
             root=self.context.root,
@@ -170,40 +173,42 @@ class ScriptInjector(Struct, dict=True):
             cancelled=self.context.cancelled,
         )
 
-    def answers(self) -> list[Answers]:
-        return [answers_again(self.context, each) for each in self.running]
+    def recoveries(self) -> list[TargetRecovery]:
+        return [target_recovery(self.context, site) for site in self.running_sites]
 
     def revert(self) -> Message:
-        if self.stopped and not self.sites:
-            raise FaultNotProvenError(msg("the script was stopped, and `touches` names nothing that could be put back"))
-        if self.stopped and any(each.acts for each in self.running):
-            time.sleep(_UNDER_WAY)
-        for each in self.running:
-            self._put_back(each)
+        if self.was_stopped and not self.sites:
+            raise FaultNotProvenError(
+                msg("the script was stopped before its end, and `touches` names no target to restore")
+            )
+        if self.was_stopped and any(site.acts for site in self.running_sites):
+            time.sleep(_ENGINE_SETTLE_TIME)
+        for site in self.running_sites:
+            self._restore(site)
         if not self.sites:
-            return msg("the script has ended, and `touches` names nothing to look at")
-        return msg("what it touches is as it was")
+            return msg("the script has ended; `touches` names no target to verify")
+        return msg("every touched target is restored")
 
-    def _put_back(self, each: FaultSite) -> None:
+    def _restore(self, site: FaultSite) -> None:
         try:
-            each.revert_all()
-            if each.process:
-                each.process.resume()
-            back = poll(lambda: runs_again(each))
+            site.revert_all()
+            if site.process:
+                site.process.resume()
+            proof = poll(lambda: runs_again(site))
         except Exception as error:
-            raise FaultNotProvenError(msg("it could not be taken back: {why}", why=_reasons(error))) from error
-        if back is None:
-            raise FaultNotProvenError(msg("{target} does not run again", target=each.running.name))
+            raise FaultNotProvenError(msg("the revert failed: {why}", why=_join_reasons(error))) from error
+        if proof is None:
+            raise FaultNotProvenError(msg("{target} does not run again", target=site.running.name))
 
-    def _remember(self, each: FaultSite) -> bool:
-        """Whether a target runs; writes down how it is put back as it is: on the network, started, not paused."""
-        if each.process:
-            return each.process.running
-        container, settle_timeout = each.container, self.script.timeout + _UNDER_WAY
+    def _journal_running(self, site: FaultSite) -> bool:
+        """Return whether a target runs. If it does, journal how to restore it: connected, started, not paused."""
+        if site.process:
+            return site.process.running
+        container, settle_timeout = site.container, self.script.timeout + _ENGINE_SETTLE_TIME
         if container.state != "running":
             return False
         for place in container.places:
-            each.journal_intent("connect_container", settle_timeout=settle_timeout, **place)
-        each.journal_intent("start_container", settle_timeout=settle_timeout, container=container.id)
-        each.journal_intent("unpause_container", settle_timeout=settle_timeout, container=container.id)
+            site.journal_intent("connect_container", settle_timeout=settle_timeout, **place)
+        site.journal_intent("start_container", settle_timeout=settle_timeout, container=container.id)
+        site.journal_intent("unpause_container", settle_timeout=settle_timeout, container=container.id)
         return True

@@ -1,4 +1,4 @@
-"""What a checklist says of a drill's parts."""
+"""Define the parts of a drill as a checklist writes them."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from gate.model import FrozenStruct, TargetName
 from gate.staging.faults import FAULTS
 from gate.staging.spec import CommandLine
 
-_MOST = 200
-"""Requests a second."""
+# Requests per second.
+_MAX_RATE = 200
 
 
 class Criterion(CheckEntry):
-    """Something that a drill looks at, with a name of its own for the report."""
+    """A check inside a drill, with a title for the report."""
 
-    title: Annotated[str, Meta(description="What people read; without it, what is asked.")] = ""
+    title: Annotated[str, Meta(description="The title in reports; by default what the check requests.")] = ""
 
     def display_title(self, context: CheckContext) -> Message:
-        """What people read of it."""
+        """Return the title, or what the check requests."""
         return msg("{title}", title=self.title or self.check.describe(context))
 
 
 class BuiltinCriterion(Criterion, kw_only=True):
-    """A criterion of the gate's own, whose name is a sentence of ours."""
+    """A criterion that the gate adds to a drill. Its title is translated."""
 
-    words: Message
+    message_title: Message
 
     def display_title(self, context: CheckContext) -> Message:
-        return self.words
+        return self.message_title
 
 
 class FaultSpec(FrozenStruct):
@@ -46,68 +46,70 @@ class FaultSpec(FrozenStruct):
 
     @classmethod
     def decode(cls, value: Any) -> Self:
-        """From a mapping with the fault under its own name."""
-        kind, given = _fault(value)
-        return cls(fault=FAULTS.get_class(kind).decode(given))
+        """Decode a mapping that holds the fault under its kind. Raises ValueError or msgspec.ValidationError."""
+        kind, settings = _single_fault(value)
+        return cls(fault=FAULTS.get_class(kind).decode(settings))
 
     @classmethod
     def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
         try:
-            kind, given = _fault(value)
+            kind, settings = _single_fault(value)
         except ValueError as error:
             yield ValidationIssue(path, str(error), value, "whole")
         else:
-            yield from FAULTS.get_class(kind).iter_issues(given, (*path, kind))
+            yield from FAULTS.get_class(kind).iter_issues(settings, (*path, kind))
 
 
-def _fault(value: Any) -> tuple[str, Any]:
-    """The one fault of a mapping, and what is said of it. Raises ValueError."""
+def _single_fault(value: Any) -> tuple[str, Any]:
+    """Return the kind and the settings of the only fault of a mapping. Raises ValueError."""
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in FAULTS.kinds():
         raise ValueError(f"expected exactly one fault of {', '.join(FAULTS.kinds())}")
-    ((kind, given),) = value.items()
-    return kind, given
+    ((kind, settings),) = value.items()
+    return kind, settings
 
 
-def _rate(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST:
-        raise ValueError(f"expected a number of more than 0 and at most {_MOST}")
+def _parse_rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_RATE:
+        raise ValueError(f"expected a number of more than 0 and at most {_MAX_RATE}")
     return float(value)
 
 
 if TYPE_CHECKING:
     Rate = float
 else:
-    Rate = custom_type(_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MOST})
+    Rate = custom_type(_parse_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_RATE})
 
 
 class Traffic(FrozenStruct):
-    """Requests that are sent while the fault is in place, so that there is something to notice it."""
+    """Requests that are sent during the fault, so that metrics and alerts can show it."""
 
-    target: Annotated[TargetName, Meta(description="The target they are sent to.")]
+    target: Annotated[TargetName, Meta(description="The target to send them to.")]
     path: Annotated[str, Meta(description="The path.")] = "/"
     method: Annotated[str, Meta(pattern="^[A-Z]{1,20}$", description="The method.")] = "GET"
-    rate: Annotated[Rate, Meta(description="How many a second.")] = 5.0
+    rate: Annotated[Rate, Meta(description="Requests per second.")] = 5.0
 
 
 class OtherAlerts(FrozenStruct):
-    """No alert may begin to fire during the drill but those that it awaits and those that are allowed here."""
+    """No alert may begin to fire during the drill, except the awaited and the allowed ones."""
 
-    target: Annotated[TargetName, Meta(description="The Prometheus that knows.")]
-    allow: Annotated[list[str], Meta(description="Alerts that may fire all the same.")] = []
+    target: Annotated[TargetName, Meta(description="The Prometheus to query.")]
+    allow: Annotated[list[str], Meta(description="Alerts that may fire.")] = []
 
 
 class MetricCurves(FrozenStruct):
     """Metrics to draw below the drill's timeline."""
 
-    target: Annotated[TargetName, Meta(description="The Prometheus that knows.")]
+    target: Annotated[TargetName, Meta(description="The Prometheus to query.")]
     queries: Annotated[
-        dict[str, str], Meta(min_length=1, max_length=6, description="PromQL, by the name of the curve.")
+        dict[str, str], Meta(min_length=1, max_length=6, description="PromQL queries, by the curve's name.")
     ]
 
 
 class Script(FrozenStruct):
-    """A drill script of the user's own, with the gate's guarantees around it."""
+    """A drill script of the user. The gate bounds it and restores the targets that it touches."""
 
-    command: Annotated[CommandLine, Meta(description="The command; it has to exit with 0.")]
+    command: Annotated[CommandLine, Meta(description="The command; it must exit with 0.")]
     timeout: Annotated[DurationSeconds, Meta(description="How long it may take.")] = 300.0
-    touches: Annotated[list[TargetName], Meta(description="The targets that it breaks: put back as they were.")] = []
+    touches: Annotated[
+        list[TargetName], Meta(description="The targets that it breaks; the gate restores them afterwards.")
+    ] = []

@@ -28,11 +28,13 @@ from msgspec import Struct, structs
 
 from gate.checklist.models import Checklist, Item
 from gate.checklist.weakening import AT_LEAST, AT_MOST
+from gate.checks.attempts import run_check
 from gate.checks.context import CheckContext
-from gate.checks.entry import CheckEntry, run_check
+from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
 from gate.decode.quantities import format_duration
 from gate.decode.structs import default_of, fields_by_key
+from gate.drills.protocol import DrillCheck
 from gate.matchers import OPERATORS, Matcher
 from gate.model import FrozenStruct, Status
 from gate.redaction.secrets import default_redactor
@@ -84,9 +86,8 @@ def _closed_port_target(name: str, address: str) -> RunningTarget:
 
 def _proven(asked: CheckEntry, context: CheckContext, invert: bool = True) -> tuple[bool, str]:
     """Whether a check can fail, and how that was seen. Without `invert` by the first trial alone."""
-    criteria = asked.check.criteria()
-    if criteria:
-        return _each_proven(criteria, context)
+    if isinstance(asked.check, DrillCheck):
+        return _each_proven(asked.check.criteria(), context)
     try:
         if not _passes(asked, asked.check, context):
             return True, "does not pass with nothing there"

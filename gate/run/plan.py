@@ -10,8 +10,8 @@ from msgspec import Struct
 from gate.checklist.cross_references import required_targets
 from gate.checklist.dependencies import DependencyQueue, group_by_phase
 from gate.checklist.models import Checklist, Item
-from gate.checks.base import DRILL_PRECHECK_TIMEOUT
 from gate.core.messages import Message, msg
+from gate.drills.protocol import DRILL_PRECHECK_TIMEOUT, DrillCheck, max_duration
 from gate.staging.docker_client import DockerUnavailableError, docker_client, gate_image
 from gate.staging.spec import Target
 
@@ -98,7 +98,10 @@ def _phase(name: str, items: list[Item], workers: int) -> Step:
     }[name]
     if name == "drill" and len(items) > drills:
         title = msg("{drills}, and {count} items that need one", drills=title, count=len(items) - drills)
-    lines = [msg("{item}: {effect}", item=item.id, effect=effect) for item in items for effect in item.check.effects()]
+    drill_items = [item for item in items if isinstance(item.check, DrillCheck)]
+    lines = [
+        msg("{item}: {effect}", item=item.id, effect=effect) for item in drill_items for effect in item.check.effects()
+    ]
     at_once = 1 if name == "drill" else workers
     looking = DRILL_PRECHECK_TIMEOUT if drills else 0.0
     return Step(title, tuple(lines), looking + _max_duration(items, at_once))
@@ -106,7 +109,7 @@ def _phase(name: str, items: list[Item], workers: int) -> Step:
 
 def _max_duration(items: list[Item], workers: int) -> float:
     """Seconds that items take at most: their share of the work, and what has to come one after the other."""
-    worst: dict[str, float] = {item.id: item.check.max_duration(item) for item in items}
+    worst: dict[str, float] = {item.id: max_duration(item) for item in items}
     if workers == 1:
         return sum(worst.values())
     until: dict[str, float] = {}

@@ -17,10 +17,10 @@ import gate
 from gate.checklist.cross_references import iter_target_refs, required_targets
 from gate.checklist.load import LoadedChecklist
 from gate.checklist.models import Item, WaiverSpec
-from gate.checks.base import DRILL_PRECHECK_TIMEOUT
+from gate.checks.attempts import CAUSE_RUN_ENDED, describe_safely, run_check
 from gate.checks.context import CheckContext, SingleFlightCache
-from gate.checks.entry import CAUSE_RUN_ENDED, describe_safely, run_check
 from gate.core.messages import Message, msg
+from gate.drills.protocol import DRILL_PRECHECK_TIMEOUT, DrillCheck
 from gate.model import (
     Artifact,
     Evidence,
@@ -172,7 +172,7 @@ class Runner(Struct, dict=True):
     def _broken(self, item: Item, why: str) -> ItemResult:
         """Return the ERROR of an item whose worker broke."""
         return self._result(
-            item, Outcome(status=Status.ERROR, message=msg("The check itself broke: {error}", error=why))
+            item, Outcome(status=Status.ERROR, message=msg("Internal error in the check: {error}", error=why))
         )
 
     def _rerun_command(self, item: Item) -> str:
@@ -207,7 +207,7 @@ class Runner(Struct, dict=True):
         """The drills that could prove nothing, found and said before the first of them breaks anything."""
         assert self.context is not None
         context = self.context.with_deadline(time.monotonic() + DRILL_PRECHECK_TIMEOUT)
-        drills = [item for item in self.selected if item.check.phase == "drill"]
+        drills = [item for item in self.selected if isinstance(item.check, DrillCheck)]
         found = {item.id: why for item in drills if (why := item.check.precheck(context))}
         for name, why in found.items():
             self.progress.note(f"{name} will not be run: {why}")

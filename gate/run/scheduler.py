@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from gate.checklist.dependencies import DependencyQueue, group_by_phase
 from gate.checklist.models import Item
+from gate.drills.protocol import max_duration
 from gate.model import ItemResult
 
 _LOOK = 0.2
@@ -76,7 +77,7 @@ class _Phase:
     def _patience(self) -> float:
         """Return how long to wait for what is under way: a drill has to put back what it broke."""
         drills = [item for item in self.under_way.values() if item.check.needs_cleanup]
-        return _LEAVING + sum(float(item.check.max_duration(item)) for item in drills)
+        return _LEAVING + sum(max_duration(item) for item in drills)
 
 
 class _Crew:

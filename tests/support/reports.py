@@ -359,7 +359,7 @@ def reserved(language: str = "en") -> Report:
                     "tests.slow",
                     "Slow tests",
                     Status.ERROR,
-                    msg("There was no answer within the time limit"),
+                    msg("No response within the timeout"),
                     severity=Severity.ADVISORY,
                     advice=msg("Give it more time with {key}", key="timeout"),
                 ),
