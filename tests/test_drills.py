@@ -19,7 +19,7 @@ from tests.support.services import free_port
 
 ROOT = Path(__file__).parent.parent
 NOWHERE = "unix:///nowhere.sock"
-SERVICE = ROOT / "tests" / "parts" / "dependent.py"
+SERVICE = ROOT / "tests" / "support" / "dependent.py"
 
 
 class Staging:

@@ -18,7 +18,7 @@ from tests.runner.manifest import read
 from tests.support import engine
 
 ROOT = Path(__file__).parents[1]
-PARSER = ROOT / "tests" / "parts" / "workflow-parser"
+PARSER = ROOT / "tests" / "support" / "workflow-parser"
 INSTALLED = ROOT / ".cache" / "workflow-parser"
 OURS = re.compile(r"\./|org/prodgate-action(@|$)")
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+){0,2}$")

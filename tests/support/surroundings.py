@@ -118,6 +118,6 @@ _KNOWN: Mapping[str, Start] = {
     "REDIS_PORT": lambda stack, folder, found: str(stack.enter_context(redis_running()).port),
     "FREE_PORT": lambda stack, folder, found: str(free_port()),
     "API_PORT": lambda stack, folder, found: str(free_port()),
-    "DEPENDENT": lambda stack, folder, found: str(ROOT / "tests" / "parts" / "dependent.py"),
+    "DEPENDENT": lambda stack, folder, found: str(ROOT / "tests" / "support" / "dependent.py"),
     "PYTHON": lambda stack, folder, found: sys.executable,
 }
