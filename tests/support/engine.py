@@ -1,6 +1,6 @@
 """A Docker engine for the tests: the one that answers, or one that is installed, started and later ended here.
 
-Run as a program: `python3 -m tests.parts.engine [up|down]`. Needs nothing but Python's own library.
+Run as a program: `python3 -m tests.support.engine [up|down]`. Needs nothing but Python's own library.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The images that tests run: a small Debian, services on top of it, and the action's own image.
 
 They are made here, from Debian's packages, so that no image registry is needed. A tag holds a hash of what an image is
-made from: what is there already is not made again. Run as a program: `python3 -m tests.parts.images`.
+made from: what is there already is not made again. Run as a program: `python3 -m tests.support.images`.
 """
 
 from __future__ import annotations
