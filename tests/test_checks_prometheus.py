@@ -425,7 +425,7 @@ def test_what_recording_rules_take(groups: list[LoadedGroup], metrics: set[str],
     """Each recording rule on the way to an alert costs its interval, unless it stands before the alert in its group."""
     (rule,) = [rule for rule in groups[0].rules if rule.alerting]
     before = RecordingRules(groups).upstream_of(rule, groups[0])
-    assert (set(before.selectors), before.wait) == (metrics, wait)
+    assert (set(before.selectors), before.seconds) == (metrics, wait)
 
 
 def test_what_an_alert_leaves_to_wait_for() -> None:
@@ -439,7 +439,7 @@ def test_what_an_alert_leaves_to_wait_for() -> None:
 
 def test_a_query_that_prometheus_refuses(server: Service) -> None:
     """Prometheus's own words say what is wrong with a query that only fails when it is evaluated."""
-    with pytest.raises(ObservationError, match=r"Prometheus refused: .*many-to-many"):
+    with pytest.raises(ObservationError, match=r"Prometheus rejected the request: .*many-to-many"):
         ask("promql", urls={"prometheus": server.url}, target="prometheus", query="up * on() up", value=1)
     with pytest.raises(ObservationError, match="is a matrix, not a vector"):
         ask("promql", urls={"prometheus": server.url}, target="prometheus", query="up[1m]", value=1)
@@ -515,7 +515,7 @@ def test_garbage_is_not_judged(kind: str, reply: Reply) -> None:
         ("rule_files: [/etc/prometheus/r.yml]", {}, None,
          "outside of the checkout, and not looked at: /etc/prometheus/r.yml"),
         ("scrape_config_files: ['j*.yml']", {"j.yml": "scrape_configs: [{job_name: a}]"}, None,
-         "j.yml:1:1: The job a stands in another file, too"),
+         "j.yml:1:1: duplicate job a, already defined in another file"),
         ("rule_files: [../r.yml]", {}, None, "outside of the checkout, and not looked at: ../r.yml"),
         ("scrape_configs: []\nstorage: {tsdb: {retention: {time: 5d}}}", {}, "3.5",
          "Prometheus knows 'retention' in tsdb since 3.8, not in 3.5"),
@@ -685,7 +685,7 @@ def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> Non
     """What Prometheus would refuse fails, although all rules that could be read are loaded: it has an older file."""
     (tmp_path / "rules.yml").write_text(RULES.replace("for: 2s", "for: 2s\n        forr: 5m"))
     made = ask("loaded_rules", tmp_path, urls={"prometheus": server.url}, target="prometheus", file="rules.yml")
-    assert (made.status, "'forr' is no key of a rule" in str(made.message)) == ("fail", True)
+    assert (made.status, "unknown key 'forr' in a rule" in str(made.message)) == ("fail", True)
 
 
 @pytest.mark.parametrize(
@@ -693,7 +693,7 @@ def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> Non
     [
         (Reply(200, b'{"status":"success","data":{"resultType":"vector","result":null}}'), "Expected `array`"),
         (Reply(200, b'{"status":"success","data":{"resultType":"vector"}}'), "missing required field `result`"),
-        (Reply(500, b'{"status":"success","data":{"resultType":"vector","result":[]}}'), "HTTP 500, other JSON"),
+        (Reply(500, b'{"status":"success","data":{"resultType":"vector","result":[]}}'), "HTTP 500 with unexpected JSON"),
     ],
     ids=["null", "missing", "status"],
 )

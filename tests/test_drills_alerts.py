@@ -92,7 +92,7 @@ def test_a_curve_that_cannot_be_drawn(staging: Staging) -> None:
     assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
     rows = {row["title"]["args"]["title"]: row for row in outcome["rows"] if row["phase"] == "curve"}
     assert {name: row["status"] for name, row in rows.items()} == {"none": "skip", "wrong": "skip"}
-    assert rows["wrong"]["message"]["text"].startswith("Prometheus refused")
+    assert rows["wrong"]["message"]["text"].startswith("Prometheus rejected the request")
     assert [curve["name"] for curve in outcome["timeline"]["curves"]] == ["good"]
 
 

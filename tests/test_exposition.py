@@ -129,7 +129,7 @@ def test_a_sample_name_finds_its_family() -> None:
         (b"# TYPE before gauge", "TYPE of before comes after its samples"),
         (b"# TYPE h gauge", "A second TYPE of h"),
         (b'h_bucket{le="one"} 1', 'h is a histogram, and le="one" is not a number'),
-        (b"before 3", "The series of this line was given before, on line 2"),
+        (b"before 3", "Duplicate series, first given on line 2"),
     ],
 )  # fmt: skip
 def test_a_bad_line_of_text_is_named(line: bytes, reason: str) -> None:
@@ -165,10 +165,10 @@ def test_a_bad_line_of_openmetrics_is_named(lines: bytes, line: int, reason: str
 @pytest.mark.parametrize(
     ("lines", "openmetrics", "reason"),
     [
-        (b" up 1\n", False, "There is a blank before the metric name, which other readers refuse"),
-        (b'\t{"up"} 1\n', False, "There is a blank before the metric name, which other readers refuse"),
-        (b'up{a="\0"} 1\n', False, "There is a NUL byte in the value of a label, which other readers refuse"),
-        (b'up{a="\0"} 1\n# EOF\n', True, "There is a NUL byte in the value of a label, which other readers refuse"),
+        (b" up 1\n", False, "There is a blank before the metric name, which other parsers reject"),
+        (b'\t{"up"} 1\n', False, "There is a blank before the metric name, which other parsers reject"),
+        (b'up{a="\0"} 1\n', False, "There is a NUL byte in the value of a label, which other parsers reject"),
+        (b'up{a="\0"} 1\n# EOF\n', True, "There is a NUL byte in the value of a label, which other parsers reject"),
         (b"up 1 # {} 1\n# EOF\n", True,
          "up has an exemplar; OpenMetrics has them for counters and buckets only"),
     ],
@@ -216,7 +216,7 @@ def test_text_that_was_cut_is_refused() -> None:
 def test_the_order_of_labels_makes_no_other_series() -> None:
     """The same labels in another order are the same series."""
     assert reasons(b'a{x="1",y="2"} 1\na{y="2",x="1"} 1\n') == [
-        (2, "The series of this line was given before, on line 1")
+        (2, "Duplicate series, first given on line 1")
     ]
 
 
@@ -224,7 +224,7 @@ def test_a_series_given_twice_is_found_beyond_memory() -> None:
     """Series that no longer fit into memory are remembered on disk."""
     lines = b"".join(b'a{x="%d"} 1\n' % number for number in range(duplicate_series.HELD + 10))
     assert reasons(lines) == []
-    again = [(duplicate_series.HELD + 11, "The series of this line was given before, on line 8")]
+    again = [(duplicate_series.HELD + 11, "Duplicate series, first given on line 8")]
     assert reasons(lines + b'a{x="7"} 1\n') == again
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gate.checks.prometheus_queries import Presence
 from gate.prometheus.client import Api, LoadedGroup, LoadedRule, PrometheusError
-from gate.prometheus.missing_series import Matcher, Selector, missing_selectors, selectors
+from gate.prometheus.missing_series import Matcher, Selector, missing_selectors, required_selectors
 from tests.support.services import Service, prometheus_running
 
 CONFIG = """
@@ -132,7 +132,7 @@ def test_missing(expression: str, lacks: list[str]) -> None:
 )
 def test_selectors(expression: str, needed: list[str]) -> None:
     """What stands to the right of `unless` or inside `absent()` need not have series, and is not asked for."""
-    assert [str(selector) for selector in selectors(expression)] == needed
+    assert [str(selector) for selector in required_selectors(expression)] == needed
 
 
 def test_a_long_chain_is_read_in_time() -> None:
@@ -160,7 +160,7 @@ def test_a_long_chain_is_read_in_time() -> None:
 )
 def test_windows(expression: str, windows: list[float]) -> None:
     """A selector is asked for over its range and the ranges of the subqueries around it."""
-    assert [selector.window for selector in selectors(expression)] == windows
+    assert [selector.window for selector in required_selectors(expression)] == windows
 
 
 @pytest.mark.parametrize(

@@ -338,7 +338,7 @@ def _refused(case: str, release: Release = NEWEST, surroundings: config.Surround
     try:
         config.parse_config(case.encode(), release, surroundings)
     except config.InvalidConfigError as bad:
-        return str(bad.reason)
+        return str(bad.message)
     return ""
 
 

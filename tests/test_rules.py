@@ -51,7 +51,7 @@ def test_a_file_is_read() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (b"interval:", b"intervall:", "3:5: 'intervall' is no key of a group; did you mean 'interval'?"),
+        (b"interval:", b"intervall:", "3:5: unknown key 'intervall' in a group; did you mean 'interval'?"),
         (b"1m30s", b"90", "10:14: for: 90 is not a duration, such as 30s or 1h30m"),
         (b"up{job", b"up{{job", "7:15: Down: The expression does not parse at character 4: unexpected character '{'"),
         (b"$labels.job", b"$label.job", "13:24: Down, summary: The variable $label is not defined"),
@@ -59,11 +59,11 @@ def test_a_file_is_read() -> None:
         (b"record: job:up:sum", b"record: job-up}", "15:9: job-up} has braces: 'record' takes the name of a metric"),
         (b"        expr: sum by (job) (up)\n", b"", "15:9: job:up:sum has no expression 'expr'"),
         (b"severity: critical", b'"": critical', "11:18: \"\" is not a name for a label"),
-        (b"alert: Down", b"alert: Down\n        record: x", "6:9: A rule has either 'alert' or 'record', this one "),
-        (b"groups:", b"groups: []\ngroups:", "2:1: The key 'groups' stands here twice"),
-        (b"groups:", b"groups:\n\t", "2:1: This is not YAML: "),
+        (b"alert: Down", b"alert: Down\n        record: x", "6:9: A rule has either 'alert' or 'record', not both"),
+        (b"groups:", b"groups: []\ngroups:", "2:1: duplicate key 'groups'"),
+        (b"groups:", b"groups:\n\t", "2:1: not valid YAML: "),
         (b"veza", b"v\xffza", "8:20: The file is not UTF-8"),
-        (b"docs/down.md", b"*nowhere", "14:20: The alias *nowhere stands for nothing"),
+        (b"docs/down.md", b"*nowhere", "14:20: The alias *nowhere has no anchor &nowhere"),
         (b"docs/down.md", b"!!int abc", "14:20: runbook: abc is not a value of the type !!int"),
     ],
 )  # fmt: skip

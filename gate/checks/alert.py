@@ -161,7 +161,7 @@ class Alert(Check[Observation]):
         names -= {"alertname", *(name for rule in rules for name in rule.labels)}
         if not names or any(_MAKES_LABELS.search(rule.expr) for rule in rules):
             return {}
-        read = [selector for rule in rules for selector in missing_series.selectors(rule.expr)]
+        read = [selector for rule in rules for selector in missing_series.required_selectors(rule.expr)]
         if not presence.have_series(read):
             return {}
         found = {name: {value for each in read for value in presence.lately(each, name)} for name in names}
@@ -247,9 +247,9 @@ class Alert(Check[Observation]):
             evaluation=format_duration(group.interval),
             wait=format_duration(wait),
         )
-        if before.wait:
-            why = msg("{why}, recording rules {recording}", why=why, recording=format_duration(before.wait))
-        return scrape + before.wait + group.interval + wait, why
+        if before.seconds:
+            why = msg("{why}, recording rules {recording}", why=why, recording=format_duration(before.seconds))
+        return scrape + before.seconds + group.interval + wait, why
 
     def precondition(self) -> Check[Any] | None:
         return self._quiet(no_data=True)
@@ -281,7 +281,7 @@ def _scrape_interval(api: Api, selectors: Iterable[str]) -> float:
     try:
         loaded = config.parse_config(api.config().encode())
     except config.InvalidConfigError as bad:
-        raise ObservationError(bad.reason) from bad
+        raise ObservationError(bad.message) from bad
     intervals = {job.name: job.interval for job in loaded.jobs}
     jobs = {series.labels.get("job", "") for text in selectors for series in api.query(f"group by (job) ({text})")}
     known = [intervals[job] for job in jobs if job in intervals]

@@ -77,7 +77,7 @@ class Formatted:
             if here.same(written, loaded):
                 continue
             for text in (loaded, written):
-                if text not in texts and (formatted := api.formatted(text)) is not None:
+                if text not in texts and (formatted := api.format_query(text)) is not None:
                     texts[text] = formatted
             if loaded not in texts:
                 break  # It has parsed this one: a Prometheus that refuses it cannot format.
@@ -108,7 +108,7 @@ class Presence:
         What a loaded rule would record or report has series, if the rule's own expression can return something.
         """
         wanted = list(dict.fromkeys(texts))
-        self._ask(selector for text in wanted for selector in missing_series.selectors(text))
+        self._ask(selector for text in wanted for selector in missing_series.required_selectors(text))
         return {text: missing_series.missing_selectors(text, self._has) for text in wanted}
 
     def have_series(self, selectors: Iterable[Selector]) -> bool:

@@ -80,7 +80,9 @@ class ScrapeConfig(Check[Observation]):
             where = Location(
                 file=observation.bad.file or observation.path, line=observation.bad.line, column=observation.bad.column
             )
-            return failed(msg("{place}: {reason}", place=str(where), reason=observation.bad.reason), locations=(where,))
+            return failed(
+                msg("{place}: {reason}", place=str(where), reason=observation.bad.message), locations=(where,)
+            )
         job = next((job for job in observation.config.jobs if job.name == self.job), None)
         if job is None:
             return failed(

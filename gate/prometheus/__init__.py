@@ -1,1 +1,1 @@
-"""The formats of Prometheus (expositions, rule files, configuration, templates) and its HTTP API."""
+"""Read the formats of Prometheus (expositions, rule files, configuration, templates) and call its HTTP API."""

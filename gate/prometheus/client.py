@@ -1,6 +1,6 @@
-"""A client of the HTTP API of a running Prometheus (https://prometheus.io/docs/prometheus/latest/querying/api/).
+"""Call the HTTP API of a running Prometheus (https://prometheus.io/docs/prometheus/latest/querying/api/).
 
-Whatever comes back that is not what the API promises (HTML, half an answer, an endless one) is a `PrometheusError`.
+A response that does not follow the API (HTML, truncated or oversized JSON) raises `PrometheusError`.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Raw, Struct
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.http import client
 from gate.prometheus import durations
 from gate.redaction.secrets import OVERLAP, redacted_head
 
 Data = TypeVar("Data")
-Made = TypeVar("Made")
+Converted = TypeVar("Converted")
 
+# Bytes of a response.
 ANSWER_LIMIT = 32 * 2**20
-"""Bytes of an answer."""
+# Memory that decoding takes, as a multiple of the response's size. Labels of two characters take the most.
 _WEIGHT = 20
-"""How many times its size an answer needs in memory. Labels of two characters need the most."""
 _REMARKS_LIMIT = 64 * 1024
 _MOST_OPENINGS = 2_000_000
 _SHOWN = 2000
 # What the API writes. float() reads more, such as "1_000", " 1", "infinity" and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Inf)|NaN")
 _DEFAULT_INTERVAL = 60.0
+# Seconds by which a scrape or an evaluation may miss its time on a busy machine.
 _LATE = 10.0
-"""Seconds by which a scrape or an evaluation may miss its time on a busy machine."""
 
 
-class PrometheusError(Exception):
-    """Prometheus gave no answer that can be used. `answer` is what came back instead, cut.
+class PrometheusError(GateError):
+    """Prometheus did not return a usable response. `response` is the beginning of what it returned.
 
-    `bad_query`: the query itself was refused, and will be when it is asked again.
+    `bad_query`: Prometheus rejected the query itself, so that a retry cannot help.
     """
 
     def __init__(self, message: Message, response: str = "", *, bad_query: bool = False) -> None:
-        super().__init__(str(message))
-        self.message = message
+        super().__init__(message)
         self.response = response
         self.bad_query = bad_query
 
 
-class _Envelope(Struct):
-    """What every answer has. `data` is not decoded: each question knows what to make of it."""
+class _Envelope(Struct, rename="camel"):
+    """The envelope of every response. `data` stays raw: each endpoint decodes its own type."""
 
     status: Literal["success", "error"]
     data: Raw = Raw(b"null")
     error: str = ""
-    errorType: str = ""
+    error_type: str = ""
     warnings: Raw = Raw(b"null")
     infos: Raw = Raw(b"null")
 
 
-class _Result(Struct):
+class _Result(Struct, rename="camel"):
     """The data of a query."""
 
-    resultType: str
+    result_type: str
     result: Raw
 
 
@@ -75,7 +75,7 @@ class _Histogram(Struct):
 
 
 class _Entry(Struct):
-    """A series of a query's result: with `value` or `histogram` at one time, or with `values` in the course of time."""
+    """A series of a query result: an instant query sets `value` or `histogram`, a range query sets `values`."""
 
     metric: dict[str, str]
     value: tuple[float, str] | None = None
@@ -84,12 +84,12 @@ class _Entry(Struct):
 
 
 class Series(Struct, frozen=True):
-    """A series of a query's result. A scalar has no labels. `value` is None for a native histogram."""
+    """A series of an instant query. A scalar has no labels. `value` is None for a native histogram."""
 
     labels: Mapping[str, str]
     value: float | None
+    # Count and sum of a native histogram, for evidence.
     histogram: str = ""
-    """Count and sum of a native histogram, for evidence."""
 
     def __str__(self) -> str:
         inner = ", ".join(f'{name}="{value}"' for name, value in sorted(self.labels.items()) if name != "__name__")
@@ -98,7 +98,7 @@ class Series(Struct, frozen=True):
 
 
 class RangeSeries(Struct, frozen=True):
-    """A series in time: points of (Unix time, value)."""
+    """A series of a range query: points of (Unix time, value)."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
@@ -115,8 +115,8 @@ class ActiveTarget(Struct, frozen=True):
     health: str
     error: str
     labels: Mapping[str, str]
+    # Seconds since the last scrape, if that is too long ago for its interval.
     overdue: float | None = None
-    """Seconds since the last scrape, if that is too long ago for its interval."""
 
 
 class ActiveAlert(Struct, frozen=True):
@@ -130,9 +130,9 @@ class ActiveAlert(Struct, frozen=True):
 
 
 class LoadedRule(Struct, frozen=True):
-    """A rule as Prometheus has it. `health` is `ok`, `err` or `unknown` (not evaluated yet). Durations are in seconds.
+    """A rule that Prometheus has loaded. `health` is `ok`, `err` or `unknown` (not evaluated yet).
 
-    `wait` is its `for`.
+    Durations are in seconds. `for_seconds` is the rule's `for`.
     """
 
     name: str
@@ -146,12 +146,12 @@ class LoadedRule(Struct, frozen=True):
     state: str
     alerts: tuple[ActiveAlert, ...] = ()
     keep_firing_for: float = 0.0
+    # Seconds since the last evaluation, if that is too long ago for the group's interval.
     overdue: float | None = None
-    """Seconds since the last evaluation, if that is too long ago for the group's interval."""
 
 
 class LoadedGroup(Struct, frozen=True):
-    """A group of rules as Prometheus has it. `interval` in seconds."""
+    """A rule group that Prometheus has loaded. `interval` is in seconds."""
 
     name: str
     file: str
@@ -161,50 +161,53 @@ class LoadedGroup(Struct, frozen=True):
 
 
 class Api:
-    """Asks one Prometheus, until a deadline in `time.monotonic()` seconds. Every method may raise PrometheusError."""
+    """A client of one Prometheus. `deadline` is a `time.monotonic()` timestamp.
+
+    Every method raises PrometheusError if the request fails.
+    """
 
     def __init__(self, base_url: str, deadline: float) -> None:
         self.base_url = base_url.rstrip("/")
         self.deadline = deadline
+        # Hints of the responses so far, such as "metric might not be a counter". They make no result incomplete.
         self.infos: list[str] = []
-        """Hints of the responses so far, such as "metric might not be a counter". They make no result incomplete."""
 
     def query(self, query: str) -> list[Series]:
-        """The instant vector (or scalar, as one series) of a query."""
-        found = _typed(self._get_raw("query", query=query)[0], _Result)
-        if found.resultType == "scalar":
-            return [Series({}, _sample(_typed(found.result, tuple[float, str])))]
-        if found.resultType != "vector":
+        """Run an instant query and return its vector; a scalar becomes one series without labels."""
+        data = _typed(self._get_raw("query", query=query)[0], _Result)
+        if data.result_type == "scalar":
+            return [Series({}, _sample(_typed(data.result, tuple[float, str])))]
+        if data.result_type != "vector":
             raise PrometheusError(msg("The result of the query is a {kind}, not a vector or scalar",
-                                      kind=redacted_head(found.resultType, 40)), bad_query=True)  # fmt: skip
-        return _replaced(_typed(found.result, list[_Entry]), _series)
+                                      kind=redacted_head(data.result_type, 40)), bad_query=True)  # fmt: skip
+        return _converted(_typed(data.result, list[_Entry]), _series)
 
     def query_range(self, query: str, start: float, end: float, step: float) -> list[RangeSeries]:
-        """The course of each series of a query between two Unix times, a point every `step` seconds."""
+        """Run a range query between two Unix times, with a point every `step` seconds."""
         bounds = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        found = _typed(self._get_raw("query_range", query=query, **bounds)[0], _Result)
-        return _replaced(_typed(found.result, list[_Entry]), _course)
+        data = _typed(self._get_raw("query_range", query=query, **bounds)[0], _Result)
+        return _converted(_typed(data.result, list[_Entry]), _range_series)
 
     def targets(self) -> list[ActiveTarget]:
-        """What Prometheus scrapes now."""
+        """Return the active targets."""
         data, now = self._get_at("targets", state="active")
         return [_target(_mapping(entry), now) for entry in _list(_mapping(data).get("activeTargets"))]
 
     def rules(self) -> list[LoadedGroup]:
-        """The groups of rules that are loaded."""
+        """Return the rule groups that are loaded."""
         data, now = self._get_at("rules")
         return [_group(_mapping(entry), now) for entry in _list(_mapping(data).get("groups"))]
 
     def alerts(self) -> list[ActiveAlert]:
-        """The alerts that are pending or firing."""
+        """Return the alerts that are pending or firing."""
         data = _mapping(self._get("alerts"))
         return [_alert(_mapping(entry)) for entry in _list(data.get("alerts"))]
 
     def config(self) -> str:
-        """The configuration as it is loaded, YAML."""
+        """Return the loaded configuration as YAML."""
         return _text(_mapping(self._get("status/config")).get("yaml"))
 
-    def formatted(self, query: str) -> str | None:
+    def format_query(self, query: str) -> str | None:
         """Return the expression as Prometheus formats it; None if this server cannot format."""
         try:
             return _text(self._get("format_query", query=query))
@@ -218,8 +221,9 @@ class Api:
         """Return the data of a response and the server's time in Unix seconds."""
         raw, now = self._get_raw(path, **parameters)
         if _openings(raw) > _MOST_OPENINGS:
-            raise PrometheusError(msg("The answer of Prometheus has more than {count} lists and objects",
-                                      count=_MOST_OPENINGS))  # fmt: skip
+            raise PrometheusError(
+                msg("The response of Prometheus has more than {count} lists and objects; narrow the query",
+                    count=_MOST_OPENINGS))  # fmt: skip
         return _typed(raw, object), now
 
     def _get_raw(self, path: str, **parameters: str) -> tuple[Raw, float]:
@@ -230,31 +234,29 @@ class Api:
         try:
             response = client.send(request, self.deadline)
         except client.HttpError as failure:
-            raise PrometheusError(msg("Prometheus did not answer: {why}", why=failure.message)) from None
+            raise PrometheusError(msg("Prometheus did not respond: {why}", why=failure.message)) from None
         return self._data(response), _server_time(response)
 
     def _data(self, response: client.Response) -> Raw:
-        begun = client.decode_text(response.body[: 4 * _SHOWN + OVERLAP], response.header("content-type") or "")
-        shown = f"HTTP {response.status}\n\n{redacted_head(begun, _SHOWN)}"
+        head = client.decode_text(response.body[: 4 * _SHOWN + OVERLAP], response.header("content-type") or "")
+        shown = f"HTTP {response.status}\n\n{redacted_head(head, _SHOWN)}"
         if response.truncated:
-            raise PrometheusError(msg("The answer of Prometheus is larger than 32 MiB"), shown)
+            raise PrometheusError(msg("The response of Prometheus is larger than 32 MiB; narrow the query"), shown)
         try:
             body = msgspec.json.decode(response.body, type=_Envelope)
         except msgspec.ValidationError:
-            raise PrometheusError(msg("What answered is not Prometheus's API: HTTP {status}, other JSON",
-                                      status=response.status), shown) from None  # fmt: skip
+            raise self._unexpected_json(response, shown) from None
         except (ValueError, RecursionError, msgspec.DecodeError) as error:
-            what = msg("What answered is not Prometheus's API: HTTP {status}, and no JSON: {why}",
+            reason = msg("The server is not a Prometheus API: HTTP {status}, not valid JSON: {why}; check the URL",
                        status=response.status, why=redacted_head(str(error), 100))  # fmt: skip
-            raise PrometheusError(what, shown) from None
+            raise PrometheusError(reason, shown) from None
         if body.status == "success" and response.status != 200:
-            raise PrometheusError(msg("What answered is not Prometheus's API: HTTP {status}, other JSON",
-                                      status=response.status), shown)  # fmt: skip
+            raise self._unexpected_json(response, shown)
         if body.status == "error":
             raise PrometheusError(
-                msg("Prometheus refused: {error}", error=redacted_head(str(body.error), 500)),
+                msg("Prometheus rejected the request: {error}", error=redacted_head(str(body.error), 500)),
                 shown,
-                bad_query=body.errorType == "bad_data",
+                bad_query=body.error_type == "bad_data",
             )
         if warnings := _remarks(body.warnings):
             # A warning says that something is missing: a store that did not answer, samples that were dropped.
@@ -264,65 +266,73 @@ class Api:
         self.infos += [info for info in _remarks(body.infos) if info not in self.infos]
         return body.data
 
+    def _unexpected_json(self, response: client.Response, shown: str) -> PrometheusError:
+        return PrometheusError(
+            msg("The server is not a Prometheus API: HTTP {status} with unexpected JSON; check the URL",
+                status=response.status), shown)  # fmt: skip
+
 
 def _remarks(raw: Raw) -> list[str]:
-    """Return the warnings or hints of a response, whatever their form."""
+    """Return the warnings or infos of a response, whatever their JSON type."""
     text = bytes(raw)
     if len(text) > _REMARKS_LIMIT:
         return [text[:_REMARKS_LIMIT].decode(errors="replace")]
-    found = _typed(raw, object)
-    return [str(each) for each in (found if isinstance(found, list) else [found]) if each]
+    value = _typed(raw, object)
+    return [str(remark) for remark in (value if isinstance(value, list) else [value]) if remark]
 
 
-def _typed(raw: Raw, wanted: type[Data]) -> Data:
-    """Decode a part of a response."""
+def _typed(raw: Raw, target: type[Data]) -> Data:
+    """Decode a part of a response as a type."""
     try:
-        return msgspec.json.decode(raw, type=wanted)
+        return msgspec.json.decode(raw, type=target)
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
-        raise PrometheusError(msg("What answered is not Prometheus's API: {why}",
+        raise PrometheusError(msg("The server is not a Prometheus API: {why}; check the URL",
                                   why=redacted_head(str(error), 200))) from None  # fmt: skip
 
 
 def _openings(raw: Raw) -> int:
-    """Count the characters that may open a list or an object, which are what JSON makes large in memory."""
+    """Count `{` and `[` in raw JSON, an upper bound of its lists and objects."""
+    # Lists and objects are what makes small JSON large in memory.
     text = bytes(raw)
     return text.count(b"{") + text.count(b"[")
 
 
-def _replaced(entries: list[Any], make: Callable[[Any], Made]) -> list[Made]:
-    """Replace each entry by what is made of it: memory never holds all of both."""
+def _converted(entries: list[Any], convert: Callable[[Any], Converted]) -> list[Converted]:
+    """Convert the entries of a list in place and return the list."""
+    # In place, so that memory never holds both lists in full.
     for number, entry in enumerate(entries):
-        entries[number] = make(entry)
+        entries[number] = convert(entry)
     return entries
 
 
 def _server_time(response: client.Response) -> float:
-    """Return the server's clock, so that its timestamps are not compared with another machine's."""
+    """Return the server's clock in Unix seconds, or this machine's if the response has no date."""
+    # Its timestamps are compared with this clock: another machine's may differ.
     try:
         return parsedate_to_datetime(response.header("date") or "").timestamp()
     except (ValueError, OverflowError):
         return time.time()
 
 
-def _bad(what: str) -> PrometheusError:
-    return PrometheusError(msg("What answered is not Prometheus's API: {what} is missing", what=what))
+def _missing(what: str) -> PrometheusError:
+    return PrometheusError(msg("The server is not a Prometheus API: {what} is missing; check the URL", what=what))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _bad("an object")
+        raise _missing("an object")
     return value
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise _bad("a list")
+        raise _missing("a list")
     return value
 
 
 def _pair(value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], bool) or not _is_number(value[0]):
-        raise _bad("a sample")
+        raise _missing("a sample")
     return value
 
 
@@ -332,7 +342,7 @@ def _is_number(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise _bad("a text")
+        raise _missing("a text")
     return value
 
 
@@ -345,23 +355,23 @@ def _series(entry: _Entry) -> Series:
         count, total = entry.histogram[1].count, entry.histogram[1].sum
         return Series(entry.metric, None, f"{{count:{redacted_head(count, 40)}, sum:{redacted_head(total, 40)}}}")
     if entry.value is None:
-        raise _bad("a sample")
+        raise _missing("a sample")
     return Series(entry.metric, _sample(entry.value))
 
 
-def _course(entry: _Entry) -> RangeSeries:
-    return RangeSeries(entry.metric, tuple(_replaced(entry.values or [], lambda point: (point[0], _sample(point)))))
+def _range_series(entry: _Entry) -> RangeSeries:
+    return RangeSeries(entry.metric, tuple(_converted(entry.values or [], lambda point: (point[0], _sample(point)))))
 
 
 def _sample(point: tuple[float, str]) -> float:
     if not _NUMBER.fullmatch(point[1]):
-        raise _bad("a number")
+        raise _missing("a number")
     return float(point[1])
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not _is_number(value):
-        raise _bad("a duration")
+        raise _missing("a duration")
     return _number(value)
 
 
@@ -369,13 +379,13 @@ def _number(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise _bad("a number") from None
+        raise _missing("a number") from None
 
 
 def _overdue(last: Any, interval: float, now: float) -> float | None:
-    """Return how long ago something last happened that happens every `interval` seconds; None if that is in time.
+    """Return the age in seconds of a scrape or evaluation that is late for its interval, else None.
 
-    None, too, if the server does not give the time, as Prometheus did not before 2.17.
+    Return None, too, if the server does not report the time, as Prometheus did not before 2.17.
     """
     if last is None:
         return None
@@ -386,7 +396,7 @@ def _overdue(last: Any, interval: float, now: float) -> float | None:
             raise ValueError
         age = now - moment.timestamp()
     except (ValueError, OverflowError):
-        raise _bad("a time") from None
+        raise _missing("a time") from None
     return age if age > 2 * interval + _LATE else None
 
 

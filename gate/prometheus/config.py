@@ -1,4 +1,4 @@
-"""Read a prometheus.yml as Prometheus does, and the files that it names as `promtool check config` does.
+"""Parse a prometheus.yml as Prometheus does, and the files that it names as `promtool check config` does.
 
 https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 """
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.decode import regex
 from gate.prometheus import config_schema, durations, rules
@@ -21,26 +22,32 @@ from gate.prometheus.relabelling import relabelled
 from gate.prometheus.releases import Release
 from gate.prometheus.yaml_tree import FILE_LIMIT, Node, Scalar, YamlSyntaxError, parse
 
+# Default seconds between two scrapes, and between two evaluations.
 DEFAULT_INTERVAL = 60.0
-"""Seconds between two scrapes, and between two evaluations, where the file does not say."""
 _PATH = re.compile(r"[^*]*(?:\*[^/]*)?")
 _LEGACY, _UTF8 = "legacy", "utf8"
 _ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
 _STRATEGIES = ("", "UnderscoreEscapingWithSuffixes", "NoTranslation", "NoUTF8EscapingWithSuffixes")
+# Maximum number of files that one pattern matches.
 _FILES = 1000
-"""Files that one pattern may name."""
 
 
-class InvalidConfigError(Exception):
-    """A configuration that Prometheus would not load. Lines count from 1. `file` is empty for the file itself."""
+class InvalidConfigError(GateError):
+    """A configuration that Prometheus would not load. Lines count from 1.
 
-    def __init__(self, reason: Message, line: int, column: int = 1, file: str = "") -> None:
-        super().__init__(str(reason))
-        self.reason, self.line, self.column, self.file = reason, line, column, file
+    `file` is the included file with the problem; empty for the prometheus.yml itself.
+    """
+
+    def __init__(self, message: Message, line: int, column: int = 1, file: str = "") -> None:
+        super().__init__(message)
+        self.line, self.column, self.file = line, column, file
 
 
 class Job(Struct, frozen=True):
-    """A job of `scrape_configs`. `addresses` are those of its static configuration, `discovery` its other ways."""
+    """A job of `scrape_configs`. `interval` is in seconds.
+
+    `addresses` are its static targets, `discovery` the keys of its other service discoveries.
+    """
 
     name: str
     line: int
@@ -49,14 +56,17 @@ class Job(Struct, frozen=True):
     interval: float
     addresses: tuple[str, ...] = ()
     discovery: tuple[str, ...] = ()
+    # Its `fallback_scrape_protocol`, for responses without a usable Content-Type.
     fallback_protocol: str = ""
-    """What to parse a response as whose Content-Type does not say it."""
+    # The file of `scrape_config_files` that defines it; empty for the prometheus.yml itself.
     file: str = ""
-    """The file of `scrape_config_files` that has it, empty for the prometheus.yml itself."""
 
 
 class Config(Struct, frozen=True):
-    """What a prometheus.yml says. Intervals are in seconds. `unseen` are files outside of the checkout."""
+    """The part of a prometheus.yml that checks use. Intervals are in seconds.
+
+    `unseen` are files outside of the checkout.
+    """
 
     jobs: tuple[Job, ...] = ()
     rule_files: tuple[str, ...] = ()
@@ -66,13 +76,16 @@ class Config(Struct, frozen=True):
 
 
 class Surroundings(Struct, frozen=True):
-    """The folder of a prometheus.yml, and the folder that nothing of it may lead out of."""
+    """The folder of a prometheus.yml, and the root that its paths must not leave."""
 
     folder: Path
     root: Path
 
     def glob(self, pattern: str) -> list[Path] | None:
-        """Return the files that a pattern names, None if it leads out of the root. Raises ValueError for a bad one."""
+        """Return the files that match a pattern; None if it leads out of the root.
+
+        Raise ValueError for an invalid pattern.
+        """
         matches = _glob_pattern(pattern)
         whole = self.folder / pattern
         if not _is_within(whole, self.root):
@@ -92,32 +105,32 @@ def _is_within(path: Path, root: Path) -> bool:
 
 
 def _glob_pattern(pattern: str) -> list[str]:
-    """Return a pattern of Go's `filepath.Match` as a regular expression for each part of a path. Raises ValueError."""
+    """Convert a pattern of Go's `filepath.Match` to a regular expression per path segment. Raise ValueError."""
     return [_part(part) for part in pattern.split("/") if part not in ("", ".")]
 
 
 def _part(part: str) -> str:
-    made, at = "", 0
+    pattern, at = "", 0
     while at < len(part):
         letter = part[at]
         if letter == "[":
             text, at = _range(part, at + 1)
-            made += text
+            pattern += text
             continue
         if letter == "\\":
             at += 1
             if at == len(part):
                 raise ValueError(part)
             letter = part[at]
-            made += re.escape(letter)
+            pattern += re.escape(letter)
         else:
-            made += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
+            pattern += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
         at += 1
-    return f"^(?s:{made})$"
+    return f"^(?s:{pattern})$"
 
 
 def _range(part: str, at: int) -> tuple[str, int]:
-    """Return `[a-z]` as a regular expression, and where it ends. Raises ValueError."""
+    """Convert `[a-z]` to a regular expression; return it and the index behind it. Raise ValueError."""
     negated = part[at : at + 1] == "^"
     at += negated
     ranges: list[str] = []
@@ -144,20 +157,23 @@ def _letter(part: str, at: int) -> tuple[str, int]:
 
 
 def _walk(folders: list[Path], parts: list[str]) -> Iterator[Path]:
-    found = folders
+    paths = folders
     for part in parts:
-        found = [entry for folder in found if folder.is_dir() for entry in folder.iterdir()
+        paths = [entry for folder in paths if folder.is_dir() for entry in folder.iterdir()
                  if regex.search(part, entry.name)][:_FILES]  # fmt: skip
-    yield from found
+    yield from paths
 
 
 def parse_config(raw: bytes, release: Release | None = None, surroundings: Surroundings | None = None) -> Config:
-    """Read a prometheus.yml, and the files that it names if its surroundings are given. Raises BadConfig."""
+    """Parse a prometheus.yml, and the files that it names if `surroundings` is given.
+
+    Raise InvalidConfigError.
+    """
     return _Reader(release or Release(), surroundings).read(raw)
 
 
 class _Reader:
-    """One prometheus.yml."""
+    """A parser of one prometheus.yml."""
 
     def __init__(self, release: Release, surroundings: Surroundings | None) -> None:
         self.release, self.surroundings = release, surroundings
@@ -167,16 +183,16 @@ class _Reader:
         decoder = Decoder(self.release, 2)
         top = _decoded(raw, config_schema.FILE, decoder)
         general: Values = top["global"] if top["global"] is not None and "global" in top else Values(top.node)
-        given = bool(general.node is not top.node and not _is_null(general.node))
+        has_general = bool(general.node is not top.node and not _is_null(general.node))
         self._paths(top, decoder)
         for name in ("remote_write", "remote_read"):
             _unique(top[name], "name", name, decoder)
-        checked = self._jobs(top["scrape_configs"], general if given else None, decoder)
+        checked = self._jobs(top["scrape_configs"], general if has_general else None, decoder)
         _raise_first(decoder.problems)
-        self._strategy(top, general if given else None, decoder)
+        self._strategy(top, general if has_general else None, decoder)
         _raise_first(decoder.problems)
         if self.surroundings is not None:
-            self._files_of(top, general if given else None, checked)
+            self._files_of(top, general if has_general else None, checked)
         scrape = general["scrape_interval"] or DEFAULT_INTERVAL
         return Config(
             jobs=tuple(_job(values, scrape, file) for file, values in checked),
@@ -195,7 +211,7 @@ class _Reader:
                         path=name, key=key))  # fmt: skip
 
     def _jobs(self, jobs: Any, general: Values | None, decoder: Decoder) -> list[tuple[str, Values]]:
-        """Validate each job together with `global`; return them with the empty name of the file itself."""
+        """Validate each job together with `global`; return the jobs with the empty name of the file itself."""
         names: dict[str, Node] = {}
         for at, job in enumerate(jobs or ()):
             if job is None:
@@ -203,7 +219,7 @@ class _Reader:
                 continue
             self._job(job, general, decoder)
             if job["job_name"] in names:
-                decoder.problem(job.node, msg("The job {name} stands in the file before, on line {line}",
+                decoder.problem(job.node, msg("duplicate job {name}, first defined on line {line}",
                                               name=job["job_name"], line=names[job["job_name"]].line))  # fmt: skip
             names[job["job_name"]] = job.node
         return [("", job) for job in jobs or () if job is not None]
@@ -217,7 +233,7 @@ class _Reader:
             self._names(job, general, decoder)
 
     def _names(self, job: Values, general: Values | None, decoder: Decoder) -> None:
-        """Which names of metrics are valid, and how they are escaped: a job inherits from `global`."""
+        """Validate the schemes for metric names, which a job inherits from `global`."""
         inherited = (general["metric_name_validation_scheme"] if general is not None else "") or _UTF8
         scheme = job["metric_name_validation_scheme"] or inherited
         for place, value in ((general, inherited), (job, scheme)):
@@ -251,57 +267,57 @@ class _Reader:
     def _strategy(self, top: Values, general: Values | None, decoder: Decoder) -> None:
         otlp = top["otlp"]
         strategy = otlp["translation_strategy"] if "otlp" in top else ""
-        known = (*_STRATEGIES, *(("UnderscoreEscapingWithoutSuffixes",) if self.release.version >= (3, 6) else ()))
-        if strategy not in known:
-            choices = ", ".join(known[1:])
+        strategies = (*_STRATEGIES, *(("UnderscoreEscapingWithoutSuffixes",) if self.release.version >= (3, 6) else ()))
+        if strategy not in strategies:
+            choices = ", ".join(strategies[1:])
             decoder.problem(otlp.at("translation_strategy"), msg("{key}: {text} is not one of {choices}",
                             key="translation_strategy", text=strategy, choices=choices))  # fmt: skip
         legacy = general is not None and general["metric_name_validation_scheme"] == _LEGACY
         if legacy and strategy in _STRATEGIES[2:]:
             decoder.problem(otlp.at("translation_strategy"), msg(
-                "The translation strategy {text} needs UTF-8 names, and metric_name_validation_scheme is legacy",
+                "The translation strategy {text} needs metric_name_validation_scheme: utf8, not legacy",
                 text=strategy))  # fmt: skip
 
-    # What `promtool check config` looks at beyond the file itself
+    # The files that `promtool check config` checks, too
 
     def _files_of(self, top: Values, general: Values | None, jobs: list[tuple[str, Values]]) -> None:
-        found = self._rule_files(top)
+        rule_files = self._rule_files(top)
         jobs += self._job_files(top, general, {job["job_name"] for _, job in jobs})
         for file, job in jobs:
             self._job_surroundings(job, general, file)
         for alertmanager in (top["alerting"] or {}).get("alertmanagers") or () if "alerting" in top else ():
             self._alertmanager(alertmanager)
-        for path in found:
+        for path in rule_files:
             self._rules_of(path)
 
     def _glob(self, pattern: str, at: Node, file: str = "") -> list[Path] | None:
         assert self.surroundings is not None
         try:
-            found = self.surroundings.glob(pattern)
+            paths = self.surroundings.glob(pattern)
         except ValueError:
             raise InvalidConfigError(
                 msg("{path} is not a valid pattern", path=pattern), at.line, at.column, file
             ) from None
-        if found is None:
+        if paths is None:
             self.unseen.append(pattern)
-        return found
+        return paths
 
     def _rule_files(self, top: Values) -> list[Path]:
         files: list[Path] = []
         for at, pattern in enumerate(top["rule_files"] or ()):
             node = top["rule_files"].nodes[at]
-            found = self._glob(pattern, node)
-            if found is not None and not found and "*" not in pattern:
+            paths = self._glob(pattern, node)
+            if paths is not None and not paths and "*" not in pattern:
                 raise InvalidConfigError(
                     msg(
-                        "The rule file {path} does not exist, and Prometheus loads nothing in its place;"
+                        "The rule file {path} does not exist, and Prometheus loads no rules from it;"
                         " correct rule_files",
                         path=pattern,
                     ),
                     node.line,
                     node.column,
                 )
-            files += found or []
+            files += paths or []
         return files
 
     def _job_files(self, top: Values, general: Values | None, names: set[str]) -> list[tuple[str, Values]]:
@@ -312,7 +328,7 @@ class _Reader:
                 for job in self._jobs_of(path, file, general):
                     if job["job_name"] in names:
                         raise InvalidConfigError(
-                            msg("The job {name} stands in another file, too", name=job["job_name"]),
+                            msg("duplicate job {name}, already defined in another file", name=job["job_name"]),
                             job.node.line,
                             file=file,
                         )
@@ -324,11 +340,11 @@ class _Reader:
         decoder = Decoder(self.release, 2)
         try:
             top = _decoded(self._raw(path, file), config_schema.JOB_FILE, decoder)
-            found = self._jobs(top["scrape_configs"], general, decoder)
+            jobs = self._jobs(top["scrape_configs"], general, decoder)
             _raise_first(decoder.problems)
-        except InvalidConfigError as bad:
-            raise InvalidConfigError(bad.reason, bad.line, bad.column, file) from None
-        return [job for _, job in found]
+        except InvalidConfigError as error:
+            raise InvalidConfigError(error.message, error.line, error.column, file) from None
+        return [job for _, job in jobs]
 
     def _job_surroundings(self, job: Values, general: Values | None, file: str) -> None:
         authorization = job["authorization"]
@@ -344,14 +360,15 @@ class _Reader:
                     self._targets(group, job, general, path)
 
     def _certificate(self, tls: Values | None, file: str) -> None:
-        """The files of a client certificate come together, and exist."""
+        """Validate that both files of a client certificate are given and exist."""
         if tls is not None and bool(tls["cert_file"]) != bool(tls["key_file"]):
             at = tls.at("cert_file", "key_file")
             raise InvalidConfigError(msg("cert_file and key_file come together"), at.line, at.column, file)
         self._exists(tls, file, "cert_file", "key_file")
 
     def _exists(self, values: Values | None, file: str, *keys: str) -> None:
-        """A file that is named must exist; what a machine mounts from elsewhere is not seen."""
+        """Raise InvalidConfigError if a named file does not exist."""
+        # A path outside of the root may be mounted on the machine that runs Prometheus: it is not checked.
         for key in keys:
             name = values[key] if values is not None else ""
             if (
@@ -371,7 +388,7 @@ class _Reader:
                 yield name, self._groups(path, name)
 
     def _groups(self, path: Path, name: str) -> list[Values]:
-        """Return the target groups of a file of `file_sd_configs`. Raises BadConfig."""
+        """Return the target groups of a file of `file_sd_configs`. Raise InvalidConfigError."""
         raw = self._raw(path, name)
         decoder = Decoder(self.release, 2)
         if path.suffix.lower() == ".json":
@@ -402,7 +419,9 @@ class _Reader:
             return
         groups = [("", group) for group in values["static_configs"] or ()]
         for discovery in values["file_sd_configs"] or ():
-            groups += [(name, group) for name, found in self._target_files(discovery, "") for group in found]
+            groups += [
+                (name, group) for name, file_groups in self._target_files(discovery, "") for group in file_groups
+            ]
         for file, group in groups:
             for at, address in enumerate(group["targets"] or ()):
                 base = {"__scheme__": values["scheme"], **(group["labels"] or {}), "__address__": address}
@@ -413,8 +432,7 @@ class _Reader:
 
     def _rules_of(self, path: Path) -> None:
         name = self._shown(path)
-        found = rules.parse_rule_file(self._raw(path, name), self.release)
-        for problem in found.problems:
+        for problem in rules.parse_rule_file(self._raw(path, name), self.release).problems:
             raise InvalidConfigError(problem.reason, problem.line, problem.column, name)
 
     def _raw(self, path: Path, name: str) -> bytes:
@@ -423,7 +441,7 @@ class _Reader:
                 raw = file.read(FILE_LIMIT + 1)
         except OSError as error:
             raise InvalidConfigError(
-                msg("{path} can't be read: {why}", path=name, why=error.strerror or ""), 1, file=name
+                msg("{path} cannot be read: {why}", path=name, why=error.strerror or ""), 1, file=name
             ) from None
         if len(raw) > FILE_LIMIT:
             raise InvalidConfigError(msg("The file is larger than 32 MiB"), 1, file=name)
@@ -440,13 +458,13 @@ class _Reader:
 
 
 def _decoded(raw: bytes, kind: Kind, decoder: Decoder, file: str = "") -> Any:
-    """Return the first document of a file as a kind. Raises BadConfig."""
+    """Decode the first document of a file as a kind. Raise InvalidConfigError."""
     try:
-        found = decoder.decode(parse(raw) or Scalar("", True, 1, 1), kind)
-    except YamlSyntaxError as bad:
-        raise InvalidConfigError(bad.reason, bad.line, bad.column, file) from None
+        values = decoder.decode(parse(raw) or Scalar("", True, 1, 1), kind)
+    except YamlSyntaxError as error:
+        raise InvalidConfigError(error.message, error.line, error.column, file) from None
     _raise_first(decoder.problems, file)
-    return found
+    return values
 
 
 def _raise_first(problems: list[Problem], file: str = "") -> None:
@@ -469,14 +487,14 @@ def _unique(entries: Any, key: str, what: Message | str, decoder: Decoder) -> No
         if entry is None:
             decoder.problem(entries.nodes[at], msg("{key} has an empty entry", key=what))
         elif entry[key] and entry[key] in names:
-            decoder.problem(entry.at(key), msg("{what}: the name {name} stands in the file twice",
+            decoder.problem(entry.at(key), msg("{what}: duplicate name {name}",
                                                what=what, name=entry[key]))  # fmt: skip
         else:
             names.add(entry[key])
 
 
 def _unscrapable(labels: dict[str, str]) -> Message | None:
-    """Return why Prometheus would not scrape a target with these labels."""
+    """Return why Prometheus would not scrape a target with these labels, else None."""
     address = labels.get("__address__", "")
     if not address:
         return msg("A target has no address")
@@ -492,15 +510,15 @@ def _unscrapable(labels: dict[str, str]) -> Message | None:
 
 
 def _not_an_address(address: str) -> Message:
-    return msg("{address} is no target: a host and a port are expected, without a scheme and a path", address=address)
+    return msg("{address} is not a valid target; expected host:port without a scheme or a path", address=address)
 
 
 def _json(raw: bytes, name: str) -> bytes:
-    """Return a JSON file in a form that YAML reads the same. Raises BadConfig."""
+    """Re-encode a JSON file so that the YAML parser reads it the same. Raise InvalidConfigError."""
     try:
         return msgspec.json.encode(msgspec.json.decode(raw))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidConfigError(msg("This is not JSON: {why}", why=str(error)), 1, file=name) from None
+        raise InvalidConfigError(msg("not valid JSON: {why}", why=str(error)), 1, file=name) from None
 
 
 def _job(values: Values, interval: float, file: str) -> Job:

@@ -1,4 +1,4 @@
-"""The schema of a prometheus.yml: which keys it may have, their types, and the rules between them.
+"""Define the schema of a prometheus.yml: its keys, their types, and the rules between them.
 
 From `config/config.go`, `model/relabel` and `discovery/` of Prometheus 2.42 to 3.14, and from `config/http_config.go`
 of prometheus/common. https://prometheus.io/docs/prometheus/latest/configuration/configuration/
@@ -47,7 +47,7 @@ _TLS_VERSION = one_of("TLS10", "TLS11", "TLS12", "TLS13", what=msg("version of T
 
 
 def _pairs_of_files(values: Values, decoder: Decoder) -> None:
-    """A client's certificate and its key come together."""
+    """Require that a client certificate and its key come together."""
     certificate = any(values[key] for key in ("cert", "cert_file", "cert_ref"))
     key = any(values[key] for key in ("key", "key_file", "key_ref"))
     if certificate != key and decoder.release.version >= (2, 45):
@@ -152,7 +152,7 @@ HTTP: Fields = {
 
 
 def http_client(values: Values, decoder: Decoder) -> None:
-    """The ways of authentication exclude each other, and each is complete."""
+    """Require at most one way of authentication, and a complete one."""
     basic, authorization, oauth2 = values["basic_auth"], values["authorization"], values["oauth2"]
     at_most_one("bearer_token", "bearer_token_file")(values, decoder)
     bearer = bool(values["bearer_token"] or values["bearer_token_file"])
@@ -224,17 +224,17 @@ def _is_target(name: str, action: str, decoder: Decoder) -> bool:
 
 
 def _only(values: Values, decoder: Decoder, action: str, *refused: str) -> None:
-    """Note the keys that an action does not take."""
+    """Add a problem for each key that the action does not take."""
     for key in refused:
         # A regular expression that is written is another object than the default one, however it reads
-        given = (
+        present = (
             key in values
             if key == "regex"
             else values[key] is not None
             if key == "source_labels"
             else (values[key] != _DEFAULTS[key])
         )
-        if given:
+        if present:
             decoder.problem(values.at(key), msg("{action} takes no '{key}'", action=action, key=key))
             return
 
@@ -271,7 +271,7 @@ _LATE = tuple(f"{name}_sd_configs" for name in ("azure", "ec2", "http", "lightsa
 
 
 def _late_client(values: Values, decoder: Decoder) -> None:
-    """Some discoveries validate their HTTP client only since 2.48."""
+    """Validate the HTTP client of discoveries that do so since 2.48 only."""
     if decoder.release.version >= (2, 48):
         http_client(values, decoder)
 
@@ -288,15 +288,15 @@ _AWS: Fields = {
 
 
 def _region(values: Values, decoder: Decoder) -> None:
-    """Without a region, Prometheus asks the machine that it runs on."""
+    """Require a region: without one, Prometheus asks the machine that it runs on."""
     if not values["region"] and decoder.release.version < (3, 10):
-        decoder.problem(values.node, msg("'region' is missing; only on a machine of AWS is it found out"))
+        decoder.problem(values.node, msg("'region' is missing; it can be detected on an AWS machine only"))
 
 
 def _filter_values(values: Values, decoder: Decoder) -> None:
-    for each in values["filters"] or ():
-        if each is not None and not each["values"]:
-            decoder.problem(each.node, msg("A filter needs 'values'"))
+    for entry in values["filters"] or ():
+        if entry is not None and not entry["values"]:
+            decoder.problem(entry.node, msg("A filter needs 'values'"))
 
 
 def _azure(values: Values, decoder: Decoder) -> None:
@@ -362,16 +362,16 @@ def _kubernetes(values: Values, decoder: Decoder) -> None:
     elif own and (api or file):
         decoder.problem(values.at("namespaces"), msg("own_namespace excludes api_server and kubeconfig_file"))
     found = []
-    for each in values["selectors"] or ():
-        role = each["role"]
+    for selector in values["selectors"] or ():
+        role = selector["role"]
         if role in found or role not in _SELECTORS.get(values["role"], ()):
-            decoder.problem(each.node, msg("{role} takes one selector each for {roles}, not {given}",
+            decoder.problem(selector.node, msg("{role} takes one selector each for {roles}, not {given}",
                                            role=values["role"], roles=", ".join(_SELECTORS.get(values["role"], ())),
                                            given=role or '""'))  # fmt: skip
         found.append(role)
         for key, refused in (("label", _LABEL_SELECTOR), ("field", _FIELD_SELECTOR)):
-            if len(each[key]) > _LONGEST_SELECTOR or not refused.fullmatch(each[key]):
-                decoder.problem(each.at(key), msg("{text} is not a selector", text=each[key]))
+            if len(selector[key]) > _LONGEST_SELECTOR or not refused.fullmatch(selector[key]):
+                decoder.problem(selector.at(key), msg("{text} is not a selector", text=selector[key]))
 
 
 def _is_default(values: Values, key: str) -> bool:
@@ -398,11 +398,11 @@ def _marathon(values: Values, decoder: Decoder) -> None:
     needs("servers")(values, decoder)
     at_most_one("auth_token", "auth_token_file")(values, decoder)
     if values["auth_token"] or values["auth_token_file"]:
-        others = ("basic_auth", "bearer_token", "bearer_token_file", "authorization")
-        given = [key for key in others if values[key]]
-        if given or values["basic_auth"] is not None or values["authorization"] is not None:
-            decoder.problem(values.at(*others), msg("At most one of {keys} can be set",
-                                                    keys=", ".join(("auth_token", *others))))  # fmt: skip
+        credentials = ("basic_auth", "bearer_token", "bearer_token_file", "authorization")
+        present = [key for key in credentials if values[key]]
+        if present or values["basic_auth"] is not None or values["authorization"] is not None:
+            decoder.problem(values.at(*credentials), msg("At most one of {keys} can be set",
+                                                    keys=", ".join(("auth_token", *credentials))))  # fmt: skip
 
 
 _OCI_KEYS = ("tenancy", "user", "fingerprint", "key_file")
@@ -443,7 +443,7 @@ _ZONE = re.compile(r"[a-z]{2}-[a-z]{3}-[0-9]+")
 
 
 def _scaleway_profile(values: Values, decoder: Decoder) -> None:
-    """Its own client validates what it is given."""
+    """Validate the form of the identifiers, as Scaleway's client does."""
     for key, pattern in (("access_key", _ACCESS_KEY), ("secret_key", _UUID), ("project_id", _UUID), ("zone", _ZONE)):
         if values[key] and not pattern.fullmatch(values[key]):
             decoder.problem(values.at(key), msg("{key}: {text} is not in the form of Scaleway", key=key,
@@ -579,7 +579,7 @@ DISCOVERY["static_configs"] = Field(TARGET_GROUPS)
 
 
 def _has_targets(values: Values, decoder: Decoder) -> None:
-    """No way of discovery is empty, and no static target is a URL, unless relabelling may still change it."""
+    """Require that no discovery is empty, and no static target a URL unless relabelling can change it."""
     no_gaps(*DISCOVERY)(values, decoder)
     if values["relabel_configs"]:
         return
@@ -587,7 +587,7 @@ def _has_targets(values: Values, decoder: Decoder) -> None:
         for at, address in enumerate((group["targets"] or ()) if group else ()):
             if "/" in address:
                 decoder.problem(group["targets"].nodes[at], msg(
-                    "{address} is no target: a host and a port are expected, without a scheme and a path",
+                    "{address} is not a valid target; expected host:port without a scheme or a path",
                     address=address))  # fmt: skip
 
 
@@ -599,22 +599,22 @@ _PROTOCOLS_2 = tuple(name for name in PROTOCOLS if name != "PrometheusText1.0.0"
 
 
 def job_protocols(values: Values, decoder: Decoder) -> None:
-    """The scrape protocols are known, and none is listed twice."""
-    known = PROTOCOLS if decoder.release.version >= (3, 0) else _PROTOCOLS_2
+    """Require scrape protocols that the release has, and each only once."""
+    protocols = PROTOCOLS if decoder.release.version >= (3, 0) else _PROTOCOLS_2
     names = values["scrape_protocols"]
     if names is not None and not names:
         decoder.problem(values.at("scrape_protocols"), msg("scrape_protocols is empty"))
     for at, name in enumerate(names or ()):
-        if name not in known:
+        if name not in protocols:
             decoder.problem(names.nodes[at], msg("{name} is not a scrape protocol; expected one of {choices}",
-                                                 name=name or '""', choices=", ".join(known)))  # fmt: skip
+                                                 name=name or '""', choices=", ".join(protocols)))  # fmt: skip
         elif name in names[:at]:
             decoder.problem(names.nodes[at], msg("The scrape protocol {name} is listed twice", name=name))
     fallback = values["fallback_scrape_protocol"]
-    if fallback and fallback not in known:
+    if fallback and fallback not in protocols:
         place = values.at("fallback_scrape_protocol")
         decoder.problem(place, msg("{name} is not a scrape protocol; expected one of {choices}", name=fallback,
-                                choices=", ".join(known)))  # fmt: skip
+                                choices=", ".join(protocols)))  # fmt: skip
 
 
 _LIMITS = ("sample_limit", "target_limit", "label_limit", "label_name_length_limit", "label_value_length_limit")
@@ -644,7 +644,7 @@ def _timeout(values: Values, decoder: Decoder) -> None:
 
 
 def _validation_scheme(values: Values, decoder: Decoder) -> None:
-    """Since 3.6 it is looked at even if there are no jobs."""
+    """Validate `global` itself, which Prometheus does since 3.6 even without jobs."""
     if decoder.release.version >= (3, 6):
         choice("metric_name_validation_scheme", "", "utf8", "legacy")(values, decoder)
 
@@ -728,7 +728,7 @@ def _ways(*names: str) -> Any:
 
 def _api_version(values: Values, decoder: Decoder) -> None:
     if values["api_version"] == "v1" and decoder.release.version >= (3, 0):
-        decoder.problem(values.at("api_version"), msg("Prometheus 3 has only version v2 of Alertmanager's API"))
+        decoder.problem(values.at("api_version"), msg("Prometheus 3 supports only version v2 of Alertmanager's API"))
 
 
 ALERTMANAGER = Object(
@@ -897,9 +897,9 @@ def _retention(values: Values, decoder: Decoder) -> None:
 
 
 def _chunk_encoding(values: Values, decoder: Decoder) -> None:
-    found = values["chunk_encoding"]
-    if found is not None:
-        choice("floats", "", "xor", "xor2")(found, decoder)
+    encoding = values["chunk_encoding"]
+    if encoding is not None:
+        choice("floats", "", "xor", "xor2")(encoding, decoder)
 
 
 _TSDB = Object(

@@ -1,4 +1,4 @@
-"""The types of values in a prometheus.yml, and the rules that several of its parts share."""
+"""Define the kinds of values in a prometheus.yml, and the rules that several of its parts share."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from collections.abc import Callable
 
 from gate.core.messages import Message, msg
 from gate.prometheus import durations, go_literals
-from gate.prometheus.goyaml import Bool, Bytes, Decoder, Field, Kind, List, Number, Refused, Rule, Table, Text, Values
+from gate.prometheus.goyaml import (
+    Bool,
+    Bytes,
+    Decoder,
+    Field,
+    InvalidValueError,
+    Kind,
+    List,
+    Number,
+    Rule,
+    Table,
+    Text,
+    Values,
+)
 from gate.prometheus.releases import Release
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def _duration(text: str, _: Release) -> float:
-    found = durations.seconds(text)
-    if found is None:
-        raise Refused(msg("{text} is not a duration, such as 30s or 1h30m", text=text or '""'))
-    return found
+    seconds = durations.seconds(text)
+    if seconds is None:
+        raise InvalidValueError(msg("{text} is not a duration, such as 30s or 1h30m", text=text or '""'))
+    return seconds
 
 
 def is_label(name: str, release: Release) -> bool:
-    """Return whether a label can have this name: any text since Prometheus 3."""
+    """Return True if a label can have this name: any text since Prometheus 3."""
     if not release.utf8:
         return _LABEL.fullmatch(name) is not None
     return bool(name) and not any("\ud800" <= letter <= "\udfff" for letter in name)
@@ -29,15 +42,15 @@ def is_label(name: str, release: Release) -> bool:
 
 def _label_name(text: str, release: Release) -> str:
     if not is_label(text, release):
-        raise Refused(msg("{name} is not a name for a label", name=text or '""'))
+        raise InvalidValueError(msg("{name} is not a name for a label", name=text or '""'))
     return text
 
 
 def _regex(text: str, _: Release) -> str:
     try:
         go_literals.check_regex(text)
-    except ValueError as bad:
-        raise Refused(msg("{text} is not a regular expression: {why}", text=text, why=str(bad))) from None
+    except ValueError as error:
+        raise InvalidValueError(msg("{text} is not a regular expression: {why}", text=text, why=str(error))) from None
     return text
 
 
@@ -46,21 +59,21 @@ def _url(text: str, _: Release) -> go_literals.Url:
 
 
 def parsed_url(text: str) -> go_literals.Url:
-    """Return the parts of a URL. Raises Refused."""
+    """Return the parts of a URL. Raise InvalidValueError."""
     try:
         return go_literals.url(text)
     except ValueError as error:
-        raise Refused(msg("{text} is not a URL: {why}", text=text, why=str(error))) from None
+        raise InvalidValueError(msg("{text} is not a URL: {why}", text=text, why=str(error))) from None
 
 
 def one_of(*choices: str, fold: bool = False, what: Message) -> Kind:
-    """Return the kind of a text that is one of some words."""
+    """Return the kind of a text that is one of some words. `what` names the text in errors."""
 
     def parse(text: str, _: Release) -> str:
         word = text.lower() if fold else text
         if word not in choices:
-            raise Refused(msg("{text} is not a {what}; expected one of {choices}", text=text or '""', what=what,
-                              choices=", ".join(choices)))  # fmt: skip
+            raise InvalidValueError(msg("{text} is not a {what}; expected one of {choices}",
+                                        text=text or '""', what=what, choices=", ".join(choices)))  # fmt: skip
         return word
 
     return Text(parse)
@@ -143,13 +156,13 @@ def no_gaps(*keys: str) -> Rule:
 
 
 def is_url(key: str, *schemes: str, host: bool) -> Rule:
-    """Return the rule that a text is a URL, with a scheme and a host where they are asked for."""
+    """Return the rule that a text is a URL; with `host` it needs a host and one of `schemes`."""
 
     def rule(values: Values, decoder: Decoder) -> None:
         try:
             url = parsed_url(values[key])
-        except Refused as refused:
-            decoder.problem(values.at(key), refused.reason)
+        except InvalidValueError as error:
+            decoder.problem(values.at(key), error.message)
             return
         if host and (not url.host or not url.scheme or (schemes and url.scheme not in schemes)):
             decoder.problem(values.at(key), msg("{key}: {text} needs a scheme and a host, as http://host/ has",

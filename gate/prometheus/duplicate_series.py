@@ -1,4 +1,4 @@
-"""Tells whether a series was given before, in memory that does not grow with how many there are."""
+"""Detect duplicate series in memory that does not grow with the number of series."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from array import array
 from collections.abc import Iterator
 from typing import IO
 
+# Hashes held in memory; more go to disk and are compared at the end.
 HELD = 40_000
-"""Hashes held in memory; more are put on disk and looked at in the end."""
 _PARTS = 64
 
 
 class DuplicateDetector:
-    """A set of 64-bit hashes, each with the line it was seen on first.
+    """A set of 64-bit hashes of series, each with its first line.
 
-    Two different series share a hash once in 10^7 expositions of a million series, or less often.
+    Two different series share a hash at most once in 10^7 expositions of a million series.
     """
 
     def __init__(self, held: int = HELD) -> None:
@@ -25,43 +25,46 @@ class DuplicateDetector:
         self._runs: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
 
     def first_line(self, key: int, line: int) -> int | None:
-        """The line on which it was seen before, as far as memory reaches, or None; it counts as seen from now on."""
-        known = self._recent.setdefault(key, line)
-        if known != line:
-            return known
+        """Add a series; return the line on which it came before, or None.
+
+        Hashes on disk are not looked up: `duplicates` finds those.
+        """
+        first = self._recent.setdefault(key, line)
+        if first != line:
+            return first
         if len(self._recent) >= self._held:
             self._put_on_disk()
         return None
 
     def reset(self) -> None:
-        """Starts anew: what comes now cannot be what came before."""
+        """Forget the series in memory: the ones to come cannot be duplicates of them."""
         if self._disk is None:
             self._recent.clear()
 
     def duplicates(self) -> Iterator[tuple[int, int]]:
-        """(line, line before) of each that was seen again and that `before` could not tell."""
+        """Yield (line, first line) of each duplicate that `first_line` could not find."""
         if self._disk is None:
             return
         self._put_on_disk()
         for runs in self._runs:
-            first: dict[int, int] = {}
+            first_lines: dict[int, int] = {}
             for start, count in runs:
                 self._disk.seek(start)
                 keys, lines = array("q"), array("q")
                 keys.fromfile(self._disk, count)
                 lines.fromfile(self._disk, count)
                 for key, line in zip(keys, lines, strict=True):
-                    known = first.setdefault(key, line)
-                    if known != line:
-                        yield line, known
+                    first = first_lines.setdefault(key, line)
+                    if first != line:
+                        yield line, first
 
     def close(self) -> None:
-        """Gives back the disk space."""
+        """Close and delete the file on disk."""
         if self._disk is not None:
             self._disk.close()
 
     def _put_on_disk(self) -> None:
-        """Moves what is in memory to a file, sorted into parts that each fit into memory again."""
+        """Move the hashes in memory to a file, in parts that each fit into memory again."""
         if self._disk is None:
             self._disk = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object, see `close`
         keys = [array("q") for _ in range(_PARTS)]

@@ -1,4 +1,4 @@
-"""Durations as Prometheus writes them: `1h30m`, `15s` (https://prometheus.io/docs/prometheus/latest/querying/basics/)."""
+"""Convert Prometheus durations such as `1h30m` (https://prometheus.io/docs/prometheus/latest/querying/basics/)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _LONGEST = (2**63 - 1) / 1e9
 
 
 def seconds(text: str) -> float | None:
-    """Seconds of a duration, or None for a text that is none. `0` needs no unit."""
+    """Return the seconds of a duration, or None if the text is not a duration. `0` needs no unit."""
     if text == "0":
         return 0.0
-    found = _DURATION.fullmatch(text) if text else None
-    if not found:
+    match = _DURATION.fullmatch(text) if text else None
+    if not match:
         return None
-    total = sum(int(part) * unit for part, unit in zip(found.groups(), _SECONDS, strict=True) if part)
+    total = sum(int(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
     return total if total <= _LONGEST else None
 
 
 def text(number: float) -> str:
-    """Return a number of seconds as Prometheus writes it, `1m30s`."""
-    rest, made = round(number * 1000), ""
+    """Return a number of seconds as Prometheus writes it, such as `1m30s`."""
+    rest, written = round(number * 1000), ""
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-        made += f"{rest // size}{unit}" if rest >= size else ""
+        written += f"{rest // size}{unit}" if rest >= size else ""
         rest %= size
-    return made or "0s"
+    return written or "0s"

@@ -1,16 +1,18 @@
-"""Reads expositions as strictly as Prometheus: line by line, in one pass, in memory that does not grow with them.
+"""Parse expositions as strictly as Prometheus: line by line, in one pass, in bounded memory.
 
 Formats: text 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/), with the quoted UTF-8 names of
 Prometheus 3, and OpenMetrics 1.0 (https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md).
-A line is refused when Prometheus's scraper or `promtool check metrics` refuses it. Both let some things pass that the
-specifications forbid and of which a part is lost in silence; they are refused here, too: a series given twice, a NUL
-byte outside of a label, and in OpenMetrics a second TYPE, HELP or UNIT, one after the samples, families that are
-interleaved, exemplars with more than 128 characters, and an `le` or `quantile` that is no number. What is lost by
-nobody but other readers refuse is a warning: a NUL byte in a label, a blank before a name, an exemplar of a gauge.
+A line is a problem if Prometheus's scraper or `promtool check metrics` rejects it.
 
-What is bounded: a line (`LINE_LIMIT`), the number of families (`FAMILY_LIMIT`) and of sets of label names
-(`SHAPE_LIMIT`), and the bytes of all names (`NAMES_LIMIT`); beyond them `TooMuch` is raised. Series seen are kept as
-64-bit hashes, and most of those on disk.
+Both accept some input that the specifications forbid, and then drop a part of it silently. This parser rejects that
+input: a duplicate series, a NUL byte outside of a label, and in OpenMetrics a second TYPE, HELP or UNIT, one of them
+after the samples, interleaved families, exemplars with more than 128 characters, and an `le` or `quantile` that is not
+a number. Input that Prometheus keeps and other parsers reject is a warning: a NUL byte in a label, a blank before a
+name, an exemplar of a gauge.
+
+Limits: bytes of a line (`LINE_LIMIT`), families (`FAMILY_LIMIT`), sets of label names (`SHAPE_LIMIT`) and bytes of all
+names (`NAMES_LIMIT`). Beyond them `LimitExceededError` is raised. Series are kept as 64-bit hashes, most of them on
+disk.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct, field
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.prometheus.duplicate_series import DuplicateDetector
 from gate.prometheus.exposition_lines import (
@@ -38,24 +41,24 @@ from gate.prometheus.exposition_lines import (
 )
 from gate.prometheus.exposition_lines import Sample as SampleLine
 
+# Bytes of one line.
 LINE_LIMIT = 1024 * 1024
-"""Bytes of one line."""
 FAMILY_LIMIT = 200_000
 SHAPE_LIMIT = 100_000
+# Bytes of all names together, of metrics and of sets of labels.
 NAMES_LIMIT = 8 * 1024 * 1024
-"""Bytes of all names together, of metrics and of sets of labels."""
+# Parsing stops after so many problems.
 PROBLEM_LIMIT = 20
-"""After so many problems the rest is not read."""
+# Bytes that are matched at once.
 BLOCK = 256 * 1024
-"""Bytes that are looked at in one go."""
 
 _LABELS = LABEL + b"=" + QUOTED + rb"(?:," + LABEL + b"=" + QUOTED + rb")*+"
 _ORDINARY = rb"(?:(" + NAME + rb")(?:\{(" + _LABELS + rb")\})? (" + VALUE + rb")%b|([^\n]*+))\n"
+# By whether it is OpenMetrics. An ordinary sample matches as name, labels and value, any other line as group 4.
 _LINES = {
     False: re.compile(_ORDINARY % rb"(?: [0-9]{1,18})?"),
     True: re.compile(_ORDINARY % rb"(?: [0-9]{1,18}(?:\.[0-9]+)?)?"),
 }
-"""Every line, by whether it is OpenMetrics: an ordinary sample as name, labels and value, all else as the fourth."""
 _LABEL_VALUES = re.compile(b"=" + QUOTED)
 _FLOAT_LABELS = {
     "histogram": re.compile(rb'(?:^|,)le="([^"]*)"'),
@@ -78,16 +81,12 @@ _SUFFIXES: dict[bool, dict[str, tuple[str, ...]]] = {
 _HELP_KEPT = 200
 
 
-class LimitExceededError(Exception):
-    """The exposition is beyond what this reader holds. `message` says which limit."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
+class LimitExceededError(GateError):
+    """An exposition that exceeds a limit of this parser. The message names the limit."""
 
 
 class Problem(Struct, frozen=True):
-    """What is wrong with one line. Lines count from 1; `text` is the line, cut."""
+    """A problem of one line. Lines count from 1; `text` is the beginning of the line."""
 
     line: int
     text: str
@@ -95,9 +94,9 @@ class Problem(Struct, frozen=True):
 
 
 class Family(Struct):
-    """A metric family: what is known of it, the names of its samples and how many there are of each.
+    """A metric family: its metadata, and the number of its samples by sample name.
 
-    `type` is "" where nothing said it. `first` and `last` are lines of samples, 0 where it has none.
+    `type` is "" without a TYPE. `first` and `last` are lines of samples, 0 if there are none.
     """
 
     name: str
@@ -111,7 +110,7 @@ class Family(Struct):
 
 
 class Sample(Struct, frozen=True):
-    """One sample: a metric name, labels, a value, and the line it stands on."""
+    """A sample: metric name, labels, value and line."""
 
     name: str
     labels: dict[str, str]
@@ -120,51 +119,57 @@ class Sample(Struct, frozen=True):
 
 
 class Exposition(Struct):
-    """What an exposition holds. `problems` is empty when Prometheus would take all of it."""
+    """A parsed exposition. `problems` is empty if Prometheus would accept all of it."""
 
     families: dict[str, Family] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # What Prometheus accepts and other parsers reject.
     warnings: list[Problem] = field(default_factory=list)
-    """What Prometheus takes, and other readers refuse."""
     openmetrics: bool = False
     lines: int = 0
     samples: int = 0
     size: int = 0
+    # (line, byte) where each block starts, so that some lines can be reread.
     blocks: list[tuple[int, int]] = field(default_factory=list)
-    """(line, byte) where each block starts, so that some lines can be read again."""
 
     @property
     def valid(self) -> bool:
-        """Whether Prometheus would take it."""
+        """Return True if Prometheus would accept it."""
         return not self.problems
 
     def find_family(self, name: str) -> Family | None:
-        """The family with samples that has this name, or has samples of this name (`latency_bucket`)."""
+        """Return the family with samples of this name, such as `latency` for `latency_bucket`."""
         candidates = [name, *(name.removesuffix(suffix) for suffix in _SUFFIXES[True] if name.endswith(suffix))]
         for candidate in candidates:
-            found = self.families.get(candidate)
-            if found and found.samples and (candidate == name or name in found.names):
-                return found
+            family = self.families.get(candidate)
+            if family and family.samples and (candidate == name or name in family.names):
+                return family
         return None
 
     def offset_of(self, family: Family) -> tuple[int, int]:
-        """(line, byte) from which all samples of the family can be read again."""
+        """Return the (line, byte) from which all samples of a family can be read again."""
         return self.blocks[bisect_right(self.blocks, (family.first, self.size)) - 1]
 
 
 def parse_exposition(chunks: Iterable[bytes], *, openmetrics: bool = False) -> Exposition:
-    """Reads a whole exposition. Raises `TooMuch` beyond this reader's limits, and whatever `chunks` raises."""
+    """Parse a whole exposition.
+
+    Raise LimitExceededError beyond this parser's limits, and whatever `chunks` raises.
+    """
     reader = _Reader(openmetrics)
     try:
         return reader.read(chunks)
     finally:
-        reader.observation.close()
+        reader.detector.close()
 
 
 def reread_samples(
     chunks: Iterable[bytes], line: int, last: int, wanted: Callable[[str], bool], *, openmetrics: bool = False
 ) -> Iterator[Sample]:
-    """The samples with a wanted name in lines that were read once: `chunks` starts at `line`, `last` is included."""
+    """Yield the samples of some lines whose name is `wanted`.
+
+    `chunks` starts at `line`; `last` is included. The lines were parsed before: their problems are skipped.
+    """
     parse = openmetrics_line if openmetrics else text_line
     for block in _blocks(chunks):
         for name, labels, value, other in _LINES[openmetrics].findall(block):
@@ -179,10 +184,10 @@ def reread_samples(
 
 def _unusual_sample(parse: Callable[[bytes], SampleLine | Meta | None], line: bytes) -> tuple[bytes, bytes, bytes]:
     try:
-        found = parse(line)
+        parsed = parse(line)
     except LineError:
         return b"", b"", b""
-    return (found.name, found.labels, found.value) if isinstance(found, SampleLine) else (b"", b"", b"")
+    return (parsed.name, parsed.labels, parsed.value) if isinstance(parsed, SampleLine) else (b"", b"", b"")
 
 
 def _label_texts(labels: bytes) -> dict[str, str]:
@@ -193,7 +198,7 @@ def _label_texts(labels: bytes) -> dict[str, str]:
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of whole lines. The last one may lack its line feed."""
+    """Yield the bytes in blocks of whole lines. The last block may lack its line feed."""
     carry = b""
     for chunk in chunks:
         for start in range(0, len(chunk), BLOCK):
@@ -222,16 +227,16 @@ class _Reader:
     def __init__(self, openmetrics: bool) -> None:
         self.exposition = Exposition(openmetrics=openmetrics)
         self.families = self.exposition.families
-        self.observation = DuplicateDetector()
+        self.detector = DuplicateDetector()
         self.parse = openmetrics_line if openmetrics else text_line
+        # The family of each sample name.
         self.homes: dict[bytes, tuple[Family, str]] = {}
-        """The family of each sample name."""
+        # Label names in some order, and their canonical order; None if they are in it.
         self.shapes: dict[bytes, tuple[bytes, ...] | None] = {b"": None}
-        """Label names in some order, and the order to bring them into: None where it is already so."""
         self.orders: dict[frozenset[bytes], tuple[bytes, ...]] = {}
         self.floats: set[bytes] = set()
+        # The family that OpenMetrics has begun and not ended.
         self.open: Family | None = None
-        """The family that OpenMetrics is in the middle of."""
         self.ended = False
         self.names_kept = 0
 
@@ -249,8 +254,8 @@ class _Reader:
         return exposition
 
     def _end(self) -> None:
-        for line, before in self.observation.duplicates():
-            self._problem(line, b"", msg("The series of this line was given before, on line {line}", line=before))
+        for line, first in self.detector.duplicates():
+            self._problem(line, b"", msg("Duplicate series, first given on line {line}", line=first))
         if self.exposition.openmetrics and not self.ended:
             self._problem(self.exposition.lines, b"", msg('The exposition does not end with "# EOF": it was cut short'))
 
@@ -274,21 +279,22 @@ class _Reader:
             self._problem(self.exposition.lines, rest, reason)
 
     def _lines(self, block: bytes) -> None:
-        """Takes in whole lines. This loop is what the speed depends on."""
+        """Parse whole lines and add their samples to their families."""
+        # The speed of the parser depends on this loop.
         ordinary = _is_utf8(block) and b"\0" not in block
         line = self.exposition.lines
         counted = 0
-        homes, shapes, before = self.homes, self.shapes, self.observation.first_line
+        homes, shapes, first_line = self.homes, self.shapes, self.detector.first_line
         for name, labels, value, other in _LINES[self.exposition.openmetrics].findall(block):
             line += 1
             try:
                 if not name or not ordinary or self.ended:
-                    found = self._unusual(other or _whole(name, labels, value))
-                    if found is None:
+                    sample = self._unusual(other or _whole(name, labels, value))
+                    if sample is None:
                         continue
-                    if found.warning is not None:
-                        self._warn(line, other or _whole(name, labels, value), found.warning)
-                    name, labels, value = found.name, found.labels, found.value
+                    if sample.warning is not None:
+                        self._warn(line, other or _whole(name, labels, value), sample.warning)
+                    name, labels, value = sample.name, sample.labels, sample.value
                 family, text = homes.get(name) or self._home(name, line)
                 if family is not self.open:
                     self._enter(family)
@@ -300,20 +306,20 @@ class _Reader:
                     self._check_float_label(family, labels)
                 if float(value) in _INFINITE and b"n" not in value.lower():
                     raise LineError(msg("The value {value} is out of range", value=shown(value)))
-                known = before(hash((name, labels)), line)
-                if known is not None:
-                    raise LineError(msg("The series of this line was given before, on line {line}", line=known))
+                first = first_line(hash((name, labels)), line)
+                if first is not None:
+                    raise LineError(msg("Duplicate series, first given on line {line}", line=first))
                 counted += 1
                 family.names[text] += 1
                 family.samples += 1
                 family.last = line
-            except LineError as wrong:
-                self._problem(line, other or _whole(name, labels, value), wrong.reason)
+            except LineError as error:
+                self._problem(line, other or _whole(name, labels, value), error.message)
         self.exposition.lines = line
         self.exposition.samples += counted
 
     def _home(self, name: bytes, line: int) -> tuple[Family, str]:
-        """The family of a sample's name, made where there is none."""
+        """Return the family of a sample name, and create it if it is new."""
         self._keep(name)
         text = name.decode()
         family = self._family(text)
@@ -336,21 +342,21 @@ class _Reader:
         return family
 
     def _keep(self, names: bytes) -> None:
-        """Count names that stay in memory. Raises TooMuch."""
+        """Count names that stay in memory. Raise LimitExceededError if there are too many."""
         self.names_kept += len(names)
         if self.names_kept > NAMES_LIMIT:
             raise LimitExceededError(msg("The exposition has more than 8 MiB of different names"))
 
     def _enter(self, family: Family) -> None:
-        """Another family begins. In OpenMetrics that ends the one before for good."""
+        """Begin another family. In OpenMetrics that ends the previous family for good."""
         self.open = family
         if self.exposition.openmetrics:
-            self.observation.reset()
+            self.detector.reset()
             if family.samples:
                 raise LineError(msg("The samples of {name} are not all in one place", name=family.name))
 
     def _learn(self, shape: bytes, labels: bytes) -> tuple[bytes, ...] | None:
-        """The order for label names that were not seen in this order before."""
+        """Return the order in which to sort label names that come in a new order."""
         names = tuple(name for name, _ in PAIRS.findall(labels))
         if len(set(names)) != len(names):
             raise LineError(msg("A label name is given twice"))
@@ -366,24 +372,24 @@ class _Reader:
         return self.shapes[shape]
 
     def _check_float_label(self, family: Family, labels: bytes) -> None:
-        found = _FLOAT_LABELS[family.type].search(labels)
-        if not found or found[1] in self.floats:
+        match = _FLOAT_LABELS[family.type].search(labels)
+        if not match or match[1] in self.floats:
             return
-        if not re.fullmatch(VALUE, found[1]):
+        if not re.fullmatch(VALUE, match[1]):
             raise LineError(msg("{name} is a {type}, and {value} is not a number",
-                            name=family.name, type=family.type, value=shown(found[0].lstrip(b","))))  # fmt: skip
+                            name=family.name, type=family.type, value=shown(match[0].lstrip(b","))))  # fmt: skip
         if len(self.floats) < SHAPE_LIMIT:
-            self.floats.add(found[1])
+            self.floats.add(match[1])
 
     def _unusual(self, line: bytes) -> SampleLine | None:
-        """Takes in a line that is no ordinary sample, or returns the sample that it is after all."""
+        """Parse a line that the fast path did not match; return its sample, if it has one."""
         if self.ended:
             raise LineError(msg('There is something after "# EOF"'))
-        found = self.parse(line)
-        if isinstance(found, Meta):
-            self._meta(found)
+        parsed = self.parse(line)
+        if isinstance(parsed, Meta):
+            self._meta(parsed)
             return None
-        return found
+        return parsed
 
     def _meta(self, meta: Meta) -> None:
         if meta.keyword == "EOF":
@@ -416,8 +422,8 @@ class _Reader:
             family.type = meta.text
 
 
-def _refuse_second(meta: Meta, known: str | None) -> None:
-    if known is not None:
+def _refuse_second(meta: Meta, previous: str | None) -> None:
+    if previous is not None:
         raise LineError(msg("A second {keyword} of {name}", keyword=meta.keyword, name=meta.name))
 
 

@@ -1,6 +1,6 @@
-"""The grammar of one line of an exposition, for lines that are not quite ordinary: slow, and exact about the reason.
+"""Parse one line of an exposition that is not ordinary: slowly, and with the exact reason if it is not valid.
 
-Text format: what both of Prometheus's own parsers take, `model/textparse/promlex.l` (the scraper) and
+Text format: the intersection of Prometheus's two parsers, `model/textparse/promlex.l` (the scraper) and
 `prometheus/common/expfmt/text_parse.go` (promtool). OpenMetrics: `model/textparse/openmetricslex.l`.
 """
 
@@ -10,6 +10,7 @@ import re
 
 from msgspec import Struct
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.redaction.secrets import OVERLAP, redacted_head
 
@@ -34,18 +35,14 @@ _EXEMPLAR_LIMIT = 128
 _SHOWN = 80
 
 
-class LineError(Exception):
-    """A line that Prometheus does not take."""
-
-    def __init__(self, reason: Message) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+class LineError(GateError):
+    """A line that Prometheus does not accept."""
 
 
 class Sample(Struct):
-    """A sample line, taken apart. `labels` is as an ordinary line has it: `a="1",b="2"`.
+    """The parts of a sample line. `labels` is in ordinary form: `a="1",b="2"`.
 
-    `warning` says what only some readers take.
+    `warning` is why other parsers reject the line.
     """
 
     name: bytes
@@ -55,7 +52,7 @@ class Sample(Struct):
 
 
 class Meta(Struct):
-    """A comment that means something. `keyword` is HELP, TYPE, UNIT or EOF."""
+    """A comment with a meaning. `keyword` is HELP, TYPE, UNIT or EOF."""
 
     keyword: str
     name: str = ""
@@ -63,12 +60,12 @@ class Meta(Struct):
 
 
 def shown(raw: bytes) -> str:
-    """Some bytes of a line for people, cut."""
+    """Return the beginning of a line for a message, redacted."""
     return redacted_head(raw[: 4 * _SHOWN + OVERLAP].decode(errors="replace"), _SHOWN)
 
 
 def text_line(line: bytes) -> Sample | Meta | None:
-    """A line of the text format; None where it says nothing. Raises `Wrong`."""
+    """Parse a line of the text format; return None for a blank line or a comment. Raise LineError."""
     rest = line.lstrip(b" \t")
     if not rest:
         return None
@@ -77,12 +74,12 @@ def text_line(line: bytes) -> Sample | Meta | None:
         return _text_comment(rest[1:].lstrip(b" \t"))
     sample = _TextSample(rest, 0).parse()
     if len(rest) != len(line):
-        sample.warning = msg("There is a blank before the metric name, which other readers refuse")
+        sample.warning = msg("There is a blank before the metric name, which other parsers reject")
     return sample
 
 
 def openmetrics_line(line: bytes) -> Sample | Meta:
-    """A line of OpenMetrics. Raises `Wrong`."""
+    """Parse a line of OpenMetrics. Raise LineError."""
     if line.startswith(b"#"):
         _refuse_nul(line)
         return _openmetrics_comment(line)
@@ -92,7 +89,8 @@ def openmetrics_line(line: bytes) -> Sample | Meta:
 
 
 def _refuse_nul(text: bytes) -> None:
-    """Raise Wrong for a NUL byte: outside of quotes Prometheus takes it for the end, and loses the rest in silence."""
+    """Raise LineError if there is a NUL byte."""
+    # Outside of quotes Prometheus takes it for the end, and drops the rest silently.
     if b"\0" in text:
         raise LineError(msg("There is a NUL byte in the line"))
 
@@ -105,16 +103,16 @@ def _text_comment(rest: bytes) -> Meta | None:
     if keyword == b"TYPE":
         return Meta("TYPE", metric, text[1:].decode(errors="replace"))
     text = text.lstrip(b" \t")
-    bad = _BAD_HELP_ESCAPE.match(text)
-    if bad and bad[1]:
+    invalid = _BAD_HELP_ESCAPE.match(text)
+    if invalid and invalid[1]:
         raise LineError(
-            msg("HELP of {name} has an invalid escape sequence: {escape}", name=metric, escape=shown(bad[1]))
+            msg("HELP of {name} has an invalid escape sequence: {escape}", name=metric, escape=shown(invalid[1]))
         )
     return Meta("HELP", metric, _utf8(text).decode())
 
 
 def _words(rest: bytes) -> tuple[bytes, bytes, bytes]:
-    """Keyword, name (quoted where it starts so) and all that follows, with the blank before it."""
+    """Split a comment into its keyword, its name (quoted if it starts with a quote) and the rest."""
     keyword = _token(rest)
     rest = rest[len(keyword) :].lstrip(b" \t")
     quoted = _QUOTED.match(rest)
@@ -129,19 +127,19 @@ def _token(text: bytes) -> bytes:
 def _openmetrics_comment(line: bytes) -> Meta:
     if line == b"# EOF":
         return Meta("EOF")
-    found = re.match(rb"# (HELP|TYPE|UNIT) (" + NAME + rb"|" + _ANY_QUOTED + rb") (.*)\Z", line, re.DOTALL)
-    if not found:
+    match = re.match(rb"# (HELP|TYPE|UNIT) (" + NAME + rb"|" + _ANY_QUOTED + rb") (.*)\Z", line, re.DOTALL)
+    if not match:
         raise LineError(
             msg('OpenMetrics has only "# HELP name text", "# TYPE name type", "# UNIT name unit" and "# EOF"')
         )
-    quoted = found[2].startswith(b'"')
-    keyword, name = found[1].decode(), unquote(_utf8(found[2])) if quoted else found[2].decode()
+    quoted = match[2].startswith(b'"')
+    keyword, name = match[1].decode(), unquote(_utf8(match[2])) if quoted else match[2].decode()
     try:
-        text = found[3].decode()
+        text = match[3].decode()
     except UnicodeDecodeError:
         raise LineError(msg("{keyword} of {name} is not valid UTF-8", keyword=keyword, name=name)) from None
     if keyword == "UNIT" and text and not name.endswith("_" + text):
-        raise LineError(msg("The unit {unit} is not a suffix of the name {name}", unit=shown(found[3]), name=name))
+        raise LineError(msg("The unit {unit} is not a suffix of the name {name}", unit=shown(match[3]), name=name))
     return Meta(keyword, name, text)
 
 
@@ -165,13 +163,13 @@ _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 
 def unquote(quoted: bytes) -> str:
-    """The text between quotes, its escapes taken back."""
+    """Return the text between quotes with its escapes replaced."""
     text = quoted[1:-1].decode(errors="replace")
-    return re.sub(r'\\[\\"n]', lambda found: _ESCAPES[found[0]], text) if "\\" in text else text
+    return re.sub(r'\\[\\"n]', lambda match: _ESCAPES[match[0]], text) if "\\" in text else text
 
 
 class _TextSample:
-    """Takes a sample line of the text format apart."""
+    """A parser of one sample line of the text format."""
 
     blanks = _BLANKS
 
@@ -190,17 +188,17 @@ class _TextSample:
         value = self._value()
         self._after_value()
         if b"\0" in labels:
-            self.warning = msg("There is a NUL byte in the value of a label, which other readers refuse")
+            self.warning = msg("There is a NUL byte in the value of a label, which other parsers reject")
         return Sample(self.name, labels, value, self.warning)
 
     def _fail(self, reason: Message) -> bytes:
-        _refuse_nul(self.line)  # which is what a person would not see
+        _refuse_nul(self.line)  # the likelier cause, and invisible in an editor
         raise LineError(reason)
 
     def _take(self, pattern: re.Pattern[bytes]) -> bytes:
-        found = pattern.match(self.line, self.at)
-        self.at = found.end() if found else self.at
-        return found[0] if found else b""
+        match = pattern.match(self.line, self.at)
+        self.at = match.end() if match else self.at
+        return match[0] if match else b""
 
     def _next(self) -> bytes:
         self._take(self.blanks)
@@ -224,7 +222,7 @@ class _TextSample:
         return b",".join(pairs)
 
     def _pair(self, exemplar: bool) -> bytes:
-        """One label as an ordinary line has it, or nothing for a metric name in quotes."""
+        """Return one label in ordinary form, or nothing for a metric name in quotes."""
         quoted = self._next() == b'"'
         label = self._take(_QUOTED if quoted else _LABEL)
         _refuse_nul(label)
@@ -277,13 +275,13 @@ class _TextSample:
 
 
 class _OpenMetricsSample(_TextSample):
-    """Takes a sample line of OpenMetrics apart: blanks only where they must be, timestamps in seconds, exemplars."""
+    """A parser of one sample line of OpenMetrics: strict blanks, timestamps in seconds, exemplars."""
 
     blanks = _NO_BLANKS
 
     def _escapes(self, label: bytes, value: bytes) -> bytes:
-        """OpenMetrics takes a backslash before anything else for itself."""
-        return re.sub(rb'\\(?:(["\\n])|)', lambda found: b"\\" + (found[1] or b"\\"), value)
+        """Return the value with unknown escapes doubled: OpenMetrics takes their backslash literally."""
+        return re.sub(rb'\\(?:(["\\n])|)', lambda match: b"\\" + (match[1] or b"\\"), value)
 
     def _space(self) -> None:
         if self.line[self.at : self.at + 1] != b" ":

@@ -1,4 +1,4 @@
-"""PromQL expressions: whether they parse, and which metrics they read."""
+"""Validate, normalize and inspect PromQL expressions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from gate.core.messages import Message, msg
 from gate.prometheus.promql import parser
-from gate.prometheus.promql.lexer import BadExpression
+from gate.prometheus.promql.lexer import ExpressionError
 from gate.prometheus.releases import Release
 
+# Maximum number of operators and brackets in one expression: the parser recurses, and takes quadratic time.
 TERM_LIMIT = 1000
-"""Operators and brackets in one expression: the parser recurses, and takes quadratic time."""
 
 _TERM = re.compile(r"[-+*/%^(]|(?<!\w)(?:and|or|unless|atan2)(?!\w)", re.IGNORECASE)
 _TOKEN = re.compile(
@@ -30,29 +30,31 @@ _QUOTES = ('"', "'", "`")
 _LABEL_LISTS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
 _WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", *_LABEL_LISTS))
 _COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))
+# A name before one of these is a function or an aggregation: `sum(up)`, `sum by (job) (up)`.
 _AGGREGATES = frozenset(("(", "by", "without"))
-"""What makes the name before it a function or an aggregation: `sum(up)`, `sum by (job) (up)`."""
 
 
 def find_syntax_error(text: str, release: Release | None = None) -> Message | None:
-    """Return why a release of Prometheus does not parse an expression, None if it does."""
+    """Return why a release of Prometheus rejects an expression, None if it accepts it."""
     if len(text) > TERM_LIMIT and _too_long(text):
         return msg("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
     try:
         parser.check(text, release or Release())
-    except BadExpression as bad:
-        return msg("The expression does not parse at character {place}: {why}", place=bad.position + 1, why=bad.reason)
+    except ExpressionError as error:
+        return msg(
+            "The expression does not parse at character {place}: {why}", place=error.position + 1, why=error.message
+        )
     return None
 
 
 @lru_cache(maxsize=64)
 def tokens(text: str) -> tuple[re.Match[str], ...]:
-    """Split an expression into tokens, without blanks and comments. A quote without an end is a sign."""
+    """Split an expression into tokens, without blanks and comments. An unterminated quote is a sign."""
     return tuple(token for token in _TOKEN.finditer(text) if token.lastgroup != "skip")
 
 
 def _with_strings(text: str, written: Callable[[str, str], str]) -> str:
-    """The expression with each string as it is to be written, made of the token before it and of its literal."""
+    """Replace each string of an expression by `written(token before it, literal)`."""
     if not any(quote in text for quote in _QUOTES):
         return text
     parts, at, before = [], 0, ""
@@ -67,7 +69,7 @@ def _with_strings(text: str, written: Callable[[str, str], str]) -> str:
 
 
 def _with_double_quotes(text: str) -> str:
-    """The expression without back quotes, whose strings the parser misreads. Raises ValueError for a bad one."""
+    """Replace back quotes, which `promql_parser` misreads. Raise ValueError for an unterminated string."""
     return _with_strings(text, _in_double_quotes) if "`" in text else text
 
 
@@ -81,7 +83,7 @@ def _too_long(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def normalize(text: str) -> str:
-    """The expression in one way of writing, so that two can be compared; with plain blanks where it does not parse."""
+    """Return an expression in canonical form, for comparison. If it is not valid, only collapse its blanks."""
     import promql_parser
 
     plain = " ".join(text.split())
@@ -94,9 +96,9 @@ def normalize(text: str) -> str:
 
 
 def compared_operand(text: str) -> str | None:
-    """What a good expression compares with a number, such as `up{job="api"}` of `up{job="api"} == 0`, or None.
+    """Return the operand that a valid expression compares with a number, or None.
 
-    Of several comparisons that are joined by `and`, `or` and `unless` it is the first.
+    `up{job="api"} == 0` gives `up{job="api"}`. Of comparisons joined by `and`, `or` and `unless` the first counts.
     """
     import promql_parser
 
@@ -126,9 +128,9 @@ def _compared(node: Any) -> str | None:
 
 @lru_cache(maxsize=4096)
 def metrics(text: str) -> tuple[str, ...]:
-    """The names of the metrics that a good expression reads, sorted.
+    """Return the names of the metrics that a valid expression reads, sorted.
 
-    A selector that names its metric with a pattern (`{__name__=~"veza_.*"}`) gives that pattern: `~veza_.*`.
+    A selector with a pattern for the name (`{__name__=~"veza_.*"}`) gives that pattern: `~veza_.*`.
     """
     return tuple(sorted(set(_names(tokens(text)))))
 
@@ -149,19 +151,19 @@ def _names(tokens: Sequence[re.Match[str]]) -> Iterator[str]:
 
 
 def _closing(tokens: Sequence[re.Match[str]], at: int, sign: str) -> int:
-    """Where the next such sign stands; the end where there is none."""
+    """Return the index of the next such sign, or the number of tokens."""
     return next((place for place in range(at, len(tokens)) if tokens[place][0] == sign), len(tokens))
 
 
 def _selectors(tokens: Sequence[re.Match[str]]) -> Iterator[list[str]]:
-    """What stands in each pair of braces, these included."""
+    """Yield the tokens of each pair of braces, including the braces."""
     for at, token in enumerate(tokens):
         if token[0] == "{":
-            yield [each[0] for each in tokens[at : _closing(tokens, at, "}") + 1]]
+            yield [part[0] for part in tokens[at : _closing(tokens, at, "}") + 1]]
 
 
 def _quoted_names(selector: list[str]) -> list[str]:
-    """The metrics that a selector names in quotes: `{"my.metric", a="b"}`."""
+    """Return the metrics that a selector names in quotes: `{"my.metric", a="b"}`."""
     around = zip(selector, selector[1:], selector[2:], strict=False)
     return [text[1:-1] for before, text, after in around if text[0] in _QUOTES and before in "{," and after in ",}"]
 

@@ -1,4 +1,4 @@
-"""The literals of Go that PromQL and templates share: strings, characters, numbers (https://go.dev/ref/spec#Literals)."""
+"""Parse the literals of Go that PromQL and templates share, and its URLs (https://go.dev/ref/spec#Literals)."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ _COMPLEX = re.compile(r"(.*[^eEpP])([+-].*)i")
 
 
 def unquote(literal: str) -> str:
-    """The text of a literal in double, single or back quotes. Raises ValueError with the escape that Go does not know.
+    r"""Return the text of a literal in double, single or back quotes.
 
-    A byte that is no UTF-8 (`"\\xff"`) becomes half a surrogate.
+    A byte that is not UTF-8 (`\xff`) becomes half a surrogate. Raise ValueError with an escape that Go does not know.
     """
     quote, inner = literal[0], literal[1:-1]
     if quote == "`" or "\\" not in inner:
         return inner
-    made, at = bytearray(), 0
-    for found in _ESCAPE.finditer(inner):
-        made += inner[at : found.start()].encode("utf-8", "surrogatepass") + _escaped(found, quote)
-        at = found.end()
-    made += inner[at:].encode("utf-8", "surrogatepass")
-    return made.decode("utf-8", "surrogateescape")
+    decoded, at = bytearray(), 0
+    for match in _ESCAPE.finditer(inner):
+        decoded += inner[at : match.start()].encode("utf-8", "surrogatepass") + _escaped(match, quote)
+        at = match.end()
+    decoded += inner[at:].encode("utf-8", "surrogatepass")
+    return decoded.decode("utf-8", "surrogateescape")
 
 
-def _escaped(found: re.Match[str], quote: str) -> bytes:
-    byte, short, long, octal, letter, _ = found.groups()
+def _escaped(match: re.Match[str], quote: str) -> bytes:
+    byte, short, long, octal, letter, _ = match.groups()
     if byte or octal:
         value = int(byte, 16) if byte else int(octal, 8)
         if value > 255:
-            raise ValueError(found[0])
+            raise ValueError(match[0])
         return bytes([value])
     if short or long:
         value = int(short or long, 16)
         if value > 0x10FFFF or 0xD800 <= value <= 0xDFFF:
-            raise ValueError(found[0])
+            raise ValueError(match[0])
         return chr(value).encode()
     if letter in _ESCAPES or letter == quote:
         return _ESCAPES.get(letter, letter).encode()
-    raise ValueError(found[0])
+    raise ValueError(match[0])
 
 
 def is_number(text: str) -> bool:
-    """Whether a template of Go's can hold this number: `08` is none, and none is as large as 2^64."""
-    if both := _COMPLEX.fullmatch(text):
-        return _is_float(both[1]) and _is_float(both[2])
+    """Return True if a Go template accepts this number: neither `08` nor 2^64."""
+    if parts := _COMPLEX.fullmatch(text):
+        return _is_float(parts[1]) and _is_float(parts[2])
     if text.endswith("i"):
         return _is_float(text[:-1])
     if _WHOLE.fullmatch(text):
@@ -79,7 +79,7 @@ def _is_float(text: str) -> bool:
 
 
 class Url(Struct, frozen=True):
-    """A URL as Go's `net/url` parses it: empty parts are empty texts."""
+    """A URL as Go's `net/url` parses it. Missing parts are empty texts."""
 
     scheme: str
     host: str
@@ -89,13 +89,13 @@ class Url(Struct, frozen=True):
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
 _USER = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
 _PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
+# Characters that a host must not have. Those beyond ASCII are valid.
 _HOST_REFUSED = re.compile(r"[\x00-\x20\\^`{|}\x7f]")
-"""What may not stand in a host; what is not ASCII may."""
 _PORT = re.compile(r"(?::[0-9]*)?")
 
 
 def url(text: str) -> Url:
-    """Return the parts of a URL. Raises ValueError with the reason where Go's `url.Parse` fails."""
+    """Return the parts of a URL. Raise ValueError with the reason if Go's `url.Parse` fails."""
     if any(letter < " " or letter == "\x7f" for letter in text):
         raise ValueError("it has a control character")
     body, _, fragment = text.partition("#")
@@ -109,7 +109,7 @@ def url(text: str) -> Url:
         if scheme:
             return Url(scheme, "", text)
         if ":" in rest.split("/", 1)[0]:
-            raise ValueError("its first part has a colon, and is no scheme")
+            raise ValueError("the part before its first colon is not a valid scheme")
     if rest.startswith("//") and (scheme or not rest.startswith("///")):
         authority, slash, path = rest[2:].partition("/")
         host, rest = _host(authority), slash + path
@@ -120,19 +120,19 @@ def url(text: str) -> Url:
 def _scheme(text: str) -> tuple[str, str]:
     if text.startswith(":"):
         raise ValueError("its scheme is missing")
-    found = _SCHEME.match(text)
-    if found and text[found.end() : found.end() + 1] == ":":
-        return found[0].lower(), text[found.end() + 1 :]
+    match = _SCHEME.match(text)
+    if match and text[match.end() : match.end() + 1] == ":":
+        return match[0].lower(), text[match.end() + 1 :]
     return "", text
 
 
 def _check_escapes(text: str) -> None:
-    if found := _PERCENT.search(text):
-        raise ValueError(f"invalid escape {text[found.start() : found.start() + 3]}")
+    if match := _PERCENT.search(text):
+        raise ValueError(f"invalid escape {text[match.start() : match.start() + 3]}")
 
 
 def _host(authority: str) -> str:
-    """Return the host of `user:password@host:port`. Raises ValueError."""
+    """Return the host of `user:password@host:port`. Raise ValueError."""
     user, at, host = authority.rpartition("@")
     if at:
         if not _USER.fullmatch(user):
@@ -156,20 +156,23 @@ def _host(authority: str) -> str:
         _check_escapes(host)
         if any(int(code, 16) < 0x80 and code not in ("25",) for code in re.findall(r"%([0-9a-fA-F]{2})", host)):
             raise ValueError("its host has an escape of an ASCII character")
-        if found := _HOST_REFUSED.search(host):
-            raise ValueError(f"its host has the character {found[0]!r}")
+        if match := _HOST_REFUSED.search(host):
+            raise ValueError(f"its host has the character {match[0]!r}")
     if not _PORT.fullmatch(port):
         raise ValueError(f"its port {port} is not a number")
     return host
 
 
+# RE2 has this escape, Go's own engine does not.
 _ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-"""What RE2 has and Go's own engine has not."""
 _NAMED = re.compile(r"(?<!\\)(?:\\\\)*\(\?P?<(\w+)>")
 
 
 def check_regex(pattern: str) -> str:
-    """Return a regular expression as Prometheus compiles it: it matches a whole text. Raises ValueError if Go does."""
+    """Return a regular expression as Prometheus compiles it: anchored to the whole text.
+
+    Raise ValueError if Go does not compile it.
+    """
     if _ANY_BYTE.search(pattern):
         raise ValueError("invalid escape sequence: \\C")
     names = _NAMED.findall(pattern)
@@ -181,13 +184,13 @@ def check_regex(pattern: str) -> str:
 
 
 def number(text: str) -> float | None:
-    """Return a number without a sign as `strconv.ParseInt` and `ParseFloat` read it, None if they do not."""
+    """Return an unsigned number as `strconv.ParseInt` or `ParseFloat` reads it, None if neither does."""
     if _WHOLE.fullmatch(text):
         plain = text.replace("_", "")
-        value = int(plain, 8 if re.fullmatch(r"0[0-7]+", plain) else 0)
-        if value < 2**63:
-            return float(value)
+        integer = int(plain, 8 if re.fullmatch(r"0[0-7]+", plain) else 0)
+        if integer < 2**63:
+            return float(integer)
     if not _FLOAT.fullmatch(text):
         return None
-    found = float(text.replace("_", ""))
-    return found if math.isfinite(found) else None
+    value = float(text.replace("_", ""))
+    return value if math.isfinite(value) else None

@@ -1,8 +1,8 @@
-"""Checks the syntax of the templates in annotations and labels, as Prometheus does when it loads a rule file.
+"""Check the syntax of the templates in annotations and labels, as Prometheus does when it loads a rule file.
 
 The grammar is Go's (https://pkg.go.dev/text/template), the functions are Go's and Prometheus's
 (https://prometheus.io/docs/prometheus/latest/configuration/template_reference/). Prometheus defines `$labels`,
-`$externalLabels`, `$externalURL` and `$value` before the text; any other variable must be declared in it.
+`$externalLabels`, `$externalURL` and `$value` before the text. Any other variable must be declared in it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.prometheus import go_literals
 from gate.prometheus.releases import Release
 
+# The functions of every version.
 FUNCTIONS = frozenset(
     (
         "and", "call", "html", "index", "slice", "js", "len", "not", "or", "print", "printf", "println", "urlquery",
@@ -23,17 +25,16 @@ FUNCTIONS = frozenset(
         "toTime", "pathPrefix", "externalURL", "parseDuration", "tmpl",
     )
 )  # fmt: skip
-"""The functions that every version has."""
+# The other functions, by the version that introduced them.
 NEWER_FUNCTIONS = {"now": (3, 6), "toDuration": (3, 6), "urlQueryEscape": (3, 8)}
-"""The others, and since which version they are there."""
-GIVEN = ("$", "$labels", "$externalLabels", "$externalURL", "$value")
+PREDEFINED = ("$", "$labels", "$externalLabels", "$externalURL", "$value")
 
 _ANY = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+# Nearly all actions match this: they need no parser.
 _USUAL = re.compile(
     r"\s*(?:\$labels\.[A-Za-z_]\w*|\$value|\.Value|\.Labels\.[A-Za-z_]\w*)"
     r"(?:\s*\|\s*(?:humanize|humanize1024|humanizeDuration|humanizePercentage|humanizeTimestamp|title|toUpper|toLower))*\s*"
 )
-"""Actions that need no parser: nearly all there are."""
 _NUMBER = (
     r"[+-]?(?:0[xX][0-9a-fA-F_]*\.?[0-9a-fA-F_]*(?:[pP][+-]?[0-9_]+)?|0[bB][01_]+|0[oO][0-7_]+"
     r"|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?)i?"
@@ -55,27 +56,27 @@ _CLOSE = re.compile(r"(?:[ \t\r\n]-)?\}\}")
 _TRIM = re.compile(r"-[ \t\r\n]")
 _COMMENT = re.compile(r"(?:-[ \t\r\n])?/\*")
 _ENDS_A_NAME = (*" \t\r\n.,|:)(", "}}")
+# Maximum nesting of parentheses.
 _DEPTH_LIMIT = 200
-"""Parentheses within one another."""
 _OPERANDS = ("string", "char", "number", "field", "variable", "word")
 
 
-class TemplateError(Exception):
-    """A template that Prometheus does not load. `offset`: characters before the place."""
+class TemplateError(GateError):
+    """A template that Prometheus does not load. `offset` counts the characters before the error."""
 
-    def __init__(self, reason: Message, offset: int) -> None:
-        super().__init__(str(reason))
-        self.reason, self.offset = reason, offset
+    def __init__(self, message: Message, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
 
 
 def find_syntax_error(text: str, release: Release | None = None) -> tuple[Message, int] | None:
-    """Return why a text is not a template for a release, and the number of characters before the place; else None."""
+    """Return why a release rejects a template, and the offset in characters; None if it is valid."""
     if "{{" not in text:
         return None
     end = 0
-    for found in _ANY.finditer(text):
-        end = found.end()
-        if not _USUAL.fullmatch(found[1]):
+    for action in _ANY.finditer(text):
+        end = action.end()
+        if not _USUAL.fullmatch(action[1]):
             return _parsed(text, release or Release())
     return _parsed(text, release or Release()) if "{{" in text[end:] else None
 
@@ -85,7 +86,7 @@ def _parsed(text: str, release: Release) -> tuple[Message, int] | None:
     try:
         _Template(text, release).parse()
     except TemplateError as error:
-        return error.reason, error.offset
+        return error.message, error.offset
     return None
 
 
@@ -98,13 +99,13 @@ class _Block:
 
 
 class _Template:
-    """One pass over a template: blocks that must be closed, and the variables that are known where it stands."""
+    """A parser of one template. It holds the open blocks and the variables in scope."""
 
     def __init__(self, text: str, release: Release) -> None:
         self.text = text
         self.functions = FUNCTIONS | {name for name, since in NEWER_FUNCTIONS.items() if since <= release.version}
         self.blocks: list[_Block] = []
-        self.variables = list(GIVEN)
+        self.variables = list(PREDEFINED)
         self.defined: set[str] = set()
 
     def parse(self) -> None:
@@ -116,7 +117,7 @@ class _Template:
             raise TemplateError(msg("{{{{{keyword}}}}} has no {{{{end}}}}", keyword=last.keyword), last.offset)
 
     def _action(self, start: int) -> int:
-        """Takes in the action that starts there; returns where it ends."""
+        """Parse the action that starts at an index; return the index behind it."""
         at = start + 2
         comment = _COMMENT.match(self.text, at)
         if comment:
@@ -134,27 +135,27 @@ class _Template:
         return end.end()
 
     def _tokens(self, start: int, at: int) -> tuple[list[tuple[str, str, int]], int]:
-        """The tokens of an action as (kind, text, offset), and where the action ends."""
+        """Return the tokens of an action as (kind, text, offset), and the index behind the action."""
         tokens: list[tuple[str, str, int]] = []
         while not (closed := _CLOSE.match(self.text, at)):
-            found = _TOKEN.match(self.text, at)
-            if not found:
+            match = _TOKEN.match(self.text, at)
+            if not match:
                 unclosed = at >= len(self.text) or "}}" not in self.text[at:]
                 if unclosed:
                     raise TemplateError(msg("The action {{{{ has no end }}}}"), start)
                 raise TemplateError(msg("Unexpected {text} in an action", text=repr(self.text[at])), at)
-            if not _is_literal(str(found.lastgroup), found[0]):
-                raise TemplateError(msg("{text} is not a value in Go", text=found[0]), at)
-            tokens.append((str(found.lastgroup), found[0], at))
-            at = found.end()
-            named = found.lastgroup in ("word", "variable", "field")
+            if not _is_literal(str(match.lastgroup), match[0]):
+                raise TemplateError(msg("{text} is not a value in Go", text=match[0]), at)
+            tokens.append((str(match.lastgroup), match[0], at))
+            at = match.end()
+            named = match.lastgroup in ("word", "variable", "field")
             if named and at < len(self.text) and not self.text.startswith(_ENDS_A_NAME, at):
                 raise TemplateError(msg("Unexpected {text} in an action", text=repr(self.text[at : at + 1])), at)
         return tokens, closed.end()
 
 
 def _is_literal(kind: str, text: str) -> bool:
-    """Whether a literal is one for Go; what is no literal is none of its business."""
+    """Return False for a token that looks like a literal and is not valid in Go."""
     try:
         if kind == "char":
             return len(go_literals.unquote(text)) == 1
@@ -166,7 +167,7 @@ def _is_literal(kind: str, text: str) -> bool:
 
 
 class _Action:
-    """The tokens of one action."""
+    """A parser of the tokens of one action."""
 
     def __init__(self, template: _Template, tokens: list[tuple[str, str, int]], offset: int) -> None:
         self.template = template
@@ -222,7 +223,7 @@ class _Action:
             self._named(word)
 
     def _named(self, word: str) -> None:
-        """`template "name" pipeline`, `define "name"`, `block "name" pipeline`."""
+        """Parse `template "name" pipeline`, `define "name"` or `block "name" pipeline`."""
         self._space()
         if self._peek()[0] != "string":
             raise self._fail(msg("{{{{{keyword}}}}} needs a name in quotes", keyword=word))
@@ -260,7 +261,7 @@ class _Action:
         self.template.variables = self.template.blocks.pop().variables
 
     def _pipeline(self, context: str) -> None:
-        """`$x := command | command`."""
+        """Parse `$x := command | command`."""
         self._declarations(context)
         stages = 0
         while True:
@@ -274,7 +275,7 @@ class _Action:
                 return
 
     def _declarations(self, context: str) -> None:
-        """Takes the variables before `:=` or `=`; nothing where there is no such sign."""
+        """Parse the variables before `:=` or `=`; nothing if there are none."""
         start = self.at
         self._space()
         names: list[str] = []
@@ -294,7 +295,7 @@ class _Action:
         self.at = start
 
     def _command(self, stage: int) -> None:
-        """Operands between blanks."""
+        """Parse operands between blanks."""
         self._space()
         kinds: list[str] = []
         while True:
@@ -312,7 +313,7 @@ class _Action:
             self._unexpected()
 
     def _operand(self, *, first: bool) -> str:
-        """Takes one operand with its fields; says what kind it was, "" where there is none."""
+        """Parse one operand with its fields; return its kind, "" if there is none."""
         kind, text, _ = self._peek()
         if text == "(":
             self.at += 1
@@ -326,7 +327,7 @@ class _Action:
         elif text == ".":
             kind = "dot"
         elif kind == "variable":
-            self._known(text)
+            self._require_variable(text)
         elif kind == "word":
             kind = self._word(text)
         elif kind not in _OPERANDS:
@@ -346,15 +347,15 @@ class _Action:
         return "function"
 
     def _fields(self, kind: str) -> str:
-        """Takes `.field.field` behind an operand."""
-        taken = False
+        """Parse `.field.field` behind an operand."""
+        has_fields = False
         while self._peek()[0] == "field":
             if kind in ("string", "char", "number", "constant", "nil", "dot"):
                 raise self._fail(msg("A {kind} has no fields", kind=kind))
             self.at += 1
-            taken = True
-        return "field" if taken else kind
+            has_fields = True
+        return "field" if has_fields else kind
 
-    def _known(self, name: str) -> None:
+    def _require_variable(self, name: str) -> None:
         if name not in self.template.variables:
             raise self._fail(msg("The variable {name} is not defined", name=name))

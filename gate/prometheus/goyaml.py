@@ -1,8 +1,8 @@
 """Decode YAML nodes into typed values as go-yaml does: version 2 reads prometheus.yml, version 3 rule files.
 
-A `Kind` is a type of a Go program: text, number, list, object with known keys. What go-yaml refuses becomes a
-`Problem`; what it takes in silence (a number for a text, `yes` for a bool, a null for anything) is taken.
-https://github.com/go-yaml/yaml
+A `Kind` is a type of a Go program: text, number, list, object with known keys. A value that go-yaml rejects becomes a
+`Problem`. A value that it converts silently (a number to a text, `yes` to a bool, a null to anything) is converted
+here, too. https://github.com/go-yaml/yaml
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.prometheus.releases import Release
 from gate.prometheus.yaml_tree import Alias, Mapping, Node, Scalar, Sequence, YamlSyntaxError
 
+# Maximum nesting of `<<` and of aliases; the kinds themselves are flat.
 _DEPTH = 60
-"""How deeply `<<` may nest; the kinds themselves are flat."""
 _PROBLEMS = 200
 _FREE_STEPS, _FREE_ALIASES = 1000, 100
+# go-yaml's limits against documents that consist of aliases of aliases.
 _RATIO_FROM, _RATIO_TO = 400_000, 4_000_000
-"""Limits of go-yaml against documents that consist of aliases of aliases."""
 _TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
 _FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF"))
 _MAP: dict[str, bool | float | None] = {
@@ -44,58 +45,54 @@ _TAGS = {bool: "!!bool", int: "!!int", float: "!!float", str: "!!str", type(None
 
 
 class Problem(Struct, frozen=True):
-    """What is wrong with a place of a file. Lines and columns count from 1."""
+    """A problem at a place of a file. Lines and columns count from 1."""
 
     line: int
     column: int
     reason: Message
 
 
-class Refused(Exception):
-    """A value that its kind does not take."""
-
-    def __init__(self, reason: Message) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+class InvalidValueError(GateError):
+    """A value that its kind does not accept."""
 
 
 class _Failed:
     """The type of `FAILED` and `ABSENT`."""
 
 
+# The result for a node that has a problem.
 FAILED = _Failed()
-"""What came of a node that has a problem."""
+# The result for a null in version 3: the key counts as not given.
 ABSENT = _Failed()
-"""What comes of a null in version 3: the key counts as not given."""
 
 
 class Decoder:
-    """One pass over a file, as version 2 or 3 of go-yaml makes it."""
+    """One pass over a file, in the dialect of go-yaml 2 or 3."""
 
     def __init__(self, release: Release, go_yaml: Literal[2, 3]) -> None:
-        self.release, self.two = release, go_yaml == 2
+        self.release, self.is_v2 = release, go_yaml == 2
         self.problems: list[Problem] = []
         self._steps = self._aliased = self._alias_depth = 0
         self._open: set[int] = set()
         self._depth = 0
-        self._known: dict[tuple[int, int], tuple[Any, int]] = {}
-        """What the target of an alias has been decoded to as a kind, and in how many steps."""
+        # By (target of an alias, kind): the decoded value and the number of steps, so that each is decoded once.
+        self._decoded: dict[tuple[int, int], tuple[Any, int]] = {}
 
     def problem(self, at: Node, reason: Message) -> _Failed:
-        """Note a problem."""
+        """Add a problem and return `FAILED`."""
         if len(self.problems) < _PROBLEMS:
             self.problems.append(Problem(at.line, at.column, reason))
         return FAILED
 
-    def name_last(self, key: str) -> None:
-        """Put a key before the reason of the last problem, which is its value's."""
+    def prefix_last_problem(self, key: str) -> None:
+        """Put a key before the message of the last problem, which is the problem of its value."""
         last = self.problems[-1]
         self.problems[-1] = Problem(last.line, last.column, msg("{key}: {reason}", key=key, reason=last.reason))
 
     def decode(self, node: Node, kind: Kind) -> Any:
         """Return the value of a node, `FAILED` after a problem, `ABSENT` for a null that changes nothing.
 
-        Raises BadYaml if the file consists of aliases, as go-yaml does.
+        Raise YamlSyntaxError if the file consists of aliases, as go-yaml does.
         """
         self._steps += 1
         self._aliased += self._alias_depth > 0
@@ -103,7 +100,7 @@ class Decoder:
             raise YamlSyntaxError(msg("The file consists of too many aliases"), node.line, node.column)
         if isinstance(node, Alias):
             return self._aliased_value(node, kind)
-        if self.two:
+        if self.is_v2:
             return kind.read(node, self, custom=not _is_early_null(node))
         if isinstance(node, Scalar) and node.null:
             return kind.zero if kind.nullable else ABSENT
@@ -115,28 +112,32 @@ class Decoder:
         return 0.99 - 0.89 * share
 
     def _aliased_value(self, node: Alias, kind: Kind) -> Any:
-        known = self._known.get((id(node.target), id(kind)))
-        if known is not None:
-            self._steps += known[1]
-            self._aliased += known[1]
-            return known[0]
+        cached = self._decoded.get((id(node.target), id(kind)))
+        if cached is not None:
+            value, steps = cached
+            self._steps += steps
+            self._aliased += steps
+            return value
         if id(node) in self._open or self._depth > _DEPTH:
-            return self.problem(node, msg("The alias stands inside of what it stands for"))
+            return self.problem(node, msg("The alias is inside of the node that it refers to"))
         before = self._steps
         self._open.add(id(node))
         self._alias_depth += 1
         self._depth += 1
-        made = self.decode(node.target, kind)
+        value = self.decode(node.target, kind)
         self._depth -= 1
         self._alias_depth -= 1
         self._open.discard(id(node))
-        self._known[id(node.target), id(kind)] = (made, self._steps - before)
-        return made
+        self._decoded[id(node.target), id(kind)] = (value, self._steps - before)
+        return value
 
     def resolved(self, node: Scalar) -> Any:
-        """Return the value of a scalar by YAML's own rules: None, bool, int, float or str. Raises Refused."""
+        """Return the value of a scalar by YAML's own rules: None, bool, int, float or str.
+
+        Raise InvalidValueError.
+        """
         tag, text = node.tag, node.value
-        if tag == "!" and node.plain and not self.two:
+        if tag == "!" and node.plain and not self.is_v2:
             tag = ""
         if (not tag and not node.plain) or tag == "!!str":
             return text
@@ -144,45 +145,45 @@ class Decoder:
             try:
                 return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode("utf-8", "surrogateescape")
             except (binascii.Error, ValueError):
-                raise Refused(msg("This is not base64")) from None
+                raise InvalidValueError(msg("not valid base64")) from None
         if tag and tag not in ("!!bool", "!!int", "!!float", "!!null", "!!timestamp"):
             return text
-        value = _plain(text, self.two, dates=tag in ("", "!!timestamp"))
-        found = _TAGS[type(value)]
-        if tag == "!!float" and found == "!!int":
+        value = _plain(text, self.is_v2, dates=tag in ("", "!!timestamp"))
+        resolved_tag = _TAGS[type(value)]
+        if tag == "!!float" and resolved_tag == "!!int":
             return float(value)
-        if tag and tag != found and not (tag == "!!timestamp" and _DATE.fullmatch(text)):
-            raise Refused(msg("{value} is not a value of the type {tag}", value=text, tag=tag))
+        if tag and tag != resolved_tag and not (tag == "!!timestamp" and _DATE.fullmatch(text)):
+            raise InvalidValueError(msg("{value} is not a value of the type {tag}", value=text, tag=tag))
         return value
 
     def mismatch(self, node: Node, expected: Message) -> _Failed:
-        """Note that a node is of another type."""
+        """Add the problem that a node is of another type, and return `FAILED`."""
         if isinstance(node, Scalar):
             return self.problem(node, msg("{expected} is expected here, not {value}", expected=expected,
                                           value=f'"{node.value[:50]}"'))  # fmt: skip
-        found = msg("a list") if isinstance(node, Sequence) else msg("a mapping")
-        return self.problem(node, msg("{expected} is expected here, not {value}", expected=expected, value=found))
+        actual = msg("a list") if isinstance(node, Sequence) else msg("a mapping")
+        return self.problem(node, msg("{expected} is expected here, not {value}", expected=expected, value=actual))
 
     def pairs(self, node: Mapping, keys: Callable[[Node], Any]) -> Iterator[tuple[Any, Node, Node, bool]]:
         """Yield each key of a mapping as (decoded, key, value, merged), in the order in which they take effect.
 
-        In version 2, `<<` overwrites what stands before it; in version 3 it only adds. `keys` decodes a key.
+        `keys` decodes a key. In version 2, `<<` overwrites the keys before it; in version 3 it only adds keys.
         """
-        if self.two:
+        if self.is_v2:
             yield from self._pairs_2(node, keys, merged=False)
         elif self._unique(node):
             yield from self._pairs_3(node, keys, None)
 
     def _unique(self, node: Mapping) -> bool:
-        observation: dict[str, Node] = {}
+        keys: set[str] = set()
         unique = True
         for key, _ in node.entries:
             if not isinstance(key, Scalar):
                 continue
-            if key.value in observation:
-                self.problem(key, msg("The key '{key}' stands here twice", key=key.value))
+            if key.value in keys:
+                self.problem(key, msg("duplicate key '{key}'", key=key.value))
                 unique = False
-            observation[key.value] = key
+            keys.add(key.value)
         return unique
 
     def _pairs_2(
@@ -197,30 +198,30 @@ class Decoder:
                 yield name, key, value, merged
 
     def _pairs_3(
-        self, node: Mapping, keys: Callable[[Node], Any], known: set[Any] | None
+        self, node: Mapping, keys: Callable[[Node], Any], inherited: set[Any] | None
     ) -> Iterator[tuple[Any, Node, Node, bool]]:
         merge: Node | None = None
-        own: set[Any] = set() if known is None else known
+        own: set[Any] = set() if inherited is None else inherited
         for key, value in node.entries:
             if _is_merge(key):
                 merge = value
                 continue
             name = keys(key)
-            if isinstance(name, _Failed) or (known is not None and name in known):
+            if isinstance(name, _Failed) or (inherited is not None and name in inherited):
                 continue
             own.add(name)
-            yield name, key, value, known is not None
+            yield name, key, value, inherited is not None
         for source in self._sources(merge) if merge is not None else ():
             yield from self._within(source, lambda at: self._pairs_3(at, keys, own))
 
     def _sources(self, node: Node) -> list[Node]:
-        """Return the mappings of a `<<`; none after a problem."""
-        found: list[Node] = node.entries if isinstance(node, Sequence) else [node]
-        for each in found:
-            if not isinstance(each.target if isinstance(each, Alias) else each, Mapping):
-                self.problem(each, msg("'<<' takes a mapping, or a list of mappings"))
+        """Return the mappings that a `<<` merges; none after a problem."""
+        sources: list[Node] = node.entries if isinstance(node, Sequence) else [node]
+        for source in sources:
+            if not isinstance(source.target if isinstance(source, Alias) else source, Mapping):
+                self.problem(source, msg("'<<' takes a mapping, or a list of mappings"))
                 return []
-        return found
+        return sources
 
     def _within(
         self, source: Node, entries: Callable[[Mapping], Iterator[tuple[Any, Node, Node, bool]]]
@@ -233,7 +234,7 @@ class Decoder:
         self._depth += 1
         self._open.add(id(target))
         self._alias_depth += isinstance(source, Alias)
-        if isinstance(target, Mapping) and (self.two or self._unique(target)):
+        if isinstance(target, Mapping) and (self.is_v2 or self._unique(target)):
             yield from entries(target)
         self._alias_depth -= isinstance(source, Alias)
         self._open.discard(id(target))
@@ -241,9 +242,10 @@ class Decoder:
 
 
 def _is_early_null(node: Node) -> bool:
-    """Whether version 2 takes it for a null before a type of its own is asked: `"null"` in quotes is one, too."""
+    """Return True if version 2 takes a node for a null before it calls a type's own decoder."""
     if not isinstance(node, Scalar):
         return False
+    # `"null"` in quotes is one, too.
     return node.tag == "!!null" or (not node.tag and node.value in ("null", "~")) or (node.plain and not node.value)
 
 
@@ -251,12 +253,12 @@ def _is_merge(key: Node) -> bool:
     return isinstance(key, Scalar) and key.value == "<<" and (key.tag == "!!merge" or (not key.tag and key.plain))
 
 
-def _plain(text: str, two: bool, *, dates: bool) -> Any:
+def _plain(text: str, is_v2: bool, *, dates: bool) -> Any:
     """Return the value of a plain scalar."""
     first = text[:1]
     if first not in "+-.0123456789":
-        return (_MAP2 if two else _MAP).get(text, text) if first in "yYnNtTfFoO~" else text
-    table = _MAP2 if two else _MAP
+        return (_MAP2 if is_v2 else _MAP).get(text, text) if first in "yYnNtTfFoO~" else text
+    table = _MAP2 if is_v2 else _MAP
     if text in table:
         return table[text]
     if first == ".":
@@ -267,9 +269,9 @@ def _plain(text: str, two: bool, *, dates: bool) -> Any:
 
 
 def _number(plain: str, text: str) -> Any:
-    found = _INTEGER.fullmatch(plain)
-    if found:
-        sign, hexadecimal, binary, octal, decimal = found.groups()
+    match = _INTEGER.fullmatch(plain)
+    if match:
+        sign, hexadecimal, binary, octal, decimal = match.groups()
         digits, base = next((d, b) for d, b in ((hexadecimal, 16), (binary, 2), (octal, 8), (decimal, 10)) if d)
         value = int(digits, base) * (-1 if sign == "-" else 1)
         if -(2**63) <= value < 2**63 or (not sign and value < 2**64):
@@ -280,19 +282,22 @@ def _number(plain: str, text: str) -> Any:
 
 
 class Kind:
-    """A type of values."""
+    """The type of a value."""
 
     zero: Any = None
+    # True if a null in version 3 sets it, as it does a list or a mapping.
     nullable = False
-    """Whether a null in version 3 sets it, as it does a list or a mapping."""
 
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
-        """Return the value of a node, or `FAILED`. `custom` is false for a null, which no type of its own checks."""
+        """Return the value of a node, or `FAILED`.
+
+        `custom` is false for a null that go-yaml does not pass to a type's own decoder.
+        """
         raise NotImplementedError
 
 
 class Text(Kind):
-    """A text. `parse` makes a value of it, or raises Refused."""
+    """A text. `parse` converts and validates it, or raises InvalidValueError."""
 
     def __init__(self, parse: Callable[[str, Release], Any] | None = None, zero: Any = "") -> None:
         self.parse, self.zero = parse, zero
@@ -307,12 +312,12 @@ class Text(Kind):
                     return decoder.mismatch(node, msg("Another value"))
                 return self.zero if text is None else text
             return self.parse(text or "", decoder.release)
-        except Refused as refused:
-            return decoder.problem(node, refused.reason)
+        except InvalidValueError as error:
+            return decoder.problem(node, error.message)
 
 
 def _text(node: Scalar, decoder: Decoder) -> str | None:
-    """Return the text of a scalar, None for a null. Raises Refused."""
+    """Return the text of a scalar, None for a null. Raise InvalidValueError."""
     if node.null:
         return None
     if not node.tag:
@@ -322,7 +327,7 @@ def _text(node: Scalar, decoder: Decoder) -> str | None:
 
 
 class Bytes(Kind):
-    """A number of bytes with a unit, `10MB`."""
+    """A number of bytes with a unit, such as `10MB`."""
 
     zero = 0
 
@@ -333,8 +338,8 @@ class Bytes(Kind):
             return 0
         try:
             return _bytes(node.value)
-        except Refused as refused:
-            return decoder.problem(node, refused.reason)
+        except InvalidValueError as error:
+            return decoder.problem(node, error.message)
 
 
 _UNITS = {"B": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4, "PiB": 5, "EiB": 6}
@@ -348,19 +353,19 @@ def _bytes(text: str) -> int:
         return 0
     for units in (_UNITS, _OLD_UNITS):
         at, total = 0, 0.0
-        while (found := _AMOUNTS.match(body, at)) and (found[1] or found[2]) and found[3] in units:
-            total += float(f"{found[1] or '0'}.{found[2] or '0'}") * 1024 ** units[found[3]]
-            at = found.end()
+        while (match := _AMOUNTS.match(body, at)) and (match[1] or match[2]) and match[3] in units:
+            total += float(f"{match[1] or '0'}.{match[2] or '0'}") * 1024 ** units[match[3]]
+            at = match.end()
         if body and at == len(body):
-            # alecthomas/units compares as a float, which takes 2^63 itself
+            # alecthomas/units compares as a float, which accepts 2^63 itself
             if total > 2**63:
-                raise Refused(msg("{text} is too large", text=text))
+                raise InvalidValueError(msg("{text} is too large", text=text))
             return int(total) * (-1 if text.startswith("-") else 1)
-    raise Refused(msg("{text} is not a number of bytes such as 512KB, 10MB or 1GiB", text=text or '""'))
+    raise InvalidValueError(msg("{text} is not a number of bytes such as 512KB, 10MB or 1GiB", text=text or '""'))
 
 
 class Bool(Kind):
-    """A bool; `zero` is what a null means."""
+    """A bool. `zero` is the value of a null."""
 
     def __init__(self, zero: bool | None = False) -> None:
         self.zero = zero
@@ -369,19 +374,19 @@ class Bool(Kind):
         if isinstance(node, Scalar):
             try:
                 value = decoder.resolved(node)
-            except Refused as refused:
-                return decoder.problem(node, refused.reason)
+            except InvalidValueError as error:
+                return decoder.problem(node, error.message)
             if value is None:
                 return self.zero
             if isinstance(value, bool):
                 return value
-            if not decoder.two and value in _TRUE | _FALSE:
+            if not decoder.is_v2 and value in _TRUE | _FALSE:
                 return value in _TRUE
         return decoder.mismatch(node, msg("true or false"))
 
 
 class Number(Kind):
-    """A number of Go's types `int64`, `uint64` and `float64`."""
+    """A number of Go's type `int64`, `uint64` or `float64`."""
 
     zero = 0
 
@@ -392,14 +397,14 @@ class Number(Kind):
         if isinstance(node, Scalar):
             try:
                 value = decoder.resolved(node)
-            except Refused as refused:
-                return decoder.problem(node, refused.reason)
+            except InvalidValueError as error:
+                return decoder.problem(node, error.message)
             if value is None:
                 return 0
             if not isinstance(value, bool | str) and self._fits(value):
                 return value
-        wanted = {"int": msg("A whole number"), "uint": msg("A whole number of 0 or more"), "float": msg("A number")}
-        return decoder.mismatch(node, wanted[self.kind])
+        expected = {"int": msg("A whole number"), "uint": msg("A whole number of 0 or more"), "float": msg("A number")}
+        return decoder.mismatch(node, expected[self.kind])
 
     def _fits(self, value: float) -> bool:
         if self.kind == "float":
@@ -410,7 +415,7 @@ class Number(Kind):
 
 
 class Anything(Kind):
-    """Any value."""
+    """Any value, which stays a node."""
 
     nullable = True
 
@@ -419,7 +424,7 @@ class Anything(Kind):
 
 
 class List(Kind):
-    """A list of values of one kind; None if it is a null."""
+    """A list of values of one kind. A null decodes to None."""
 
     nullable = True
 
@@ -436,16 +441,16 @@ class List(Kind):
 
 
 class Entries(list[Any]):
-    """The values of a list; `nodes` are where they stand."""
+    """The values of a list. `nodes` holds the node of each value."""
 
     def __init__(self, pairs: Iterable[tuple[Any, Node]] = ()) -> None:
-        both = list(pairs)
-        super().__init__(value for value, _ in both)
-        self.nodes = [node for _, node in both]
+        values_and_nodes = list(pairs)
+        super().__init__(value for value, _ in values_and_nodes)
+        self.nodes = [node for _, node in values_and_nodes]
 
 
 class Table(Kind):
-    """A mapping with any keys and values of one kind each."""
+    """A mapping with any keys, and values of one kind."""
 
     nullable = True
 
@@ -457,23 +462,23 @@ class Table(Kind):
             return None
         if not isinstance(node, Mapping):
             return decoder.mismatch(node, msg("A mapping"))
-        found = Values(node)
-        for name, key, value, _ in decoder.pairs(node, lambda key: decoder.decode(key, self.keys)):
-            made = decoder.decode(value, self.of)
-            if made is FAILED:
-                if isinstance(value, Scalar):
-                    decoder.name_last(str(name))
+        values = Values(node)
+        for name, key, value_node, _ in decoder.pairs(node, lambda key: decoder.decode(key, self.keys)):
+            value = decoder.decode(value_node, self.of)
+            if value is FAILED:
+                if isinstance(value_node, Scalar):
+                    decoder.prefix_last_problem(str(name))
                 continue
-            if decoder.two and name in found:
-                decoder.problem(key, msg("The key '{key}' stands here twice", key=str(name)))
+            if decoder.is_v2 and name in values:
+                decoder.problem(key, msg("duplicate key '{key}'", key=str(name)))
                 continue
-            found[name] = self.of.zero if made is ABSENT else made
-            found.keys_at[name], found.values_at[name] = key, value
-        return found
+            values[name] = self.of.zero if value is ABSENT else value
+            values.keys_at[name], values.values_at[name] = key, value_node
+        return values
 
 
 class Values(dict[Any, Any]):
-    """The values of an object or table. `node` is where it stands, `keys_at` and `values_at` where each of its keys."""
+    """The values of an object or a table. `node` is its own node, `keys_at` and `values_at` those of its keys."""
 
     def __init__(self, node: Node, defaults: MappingType[str, Any] | None = None) -> None:
         super().__init__()
@@ -485,12 +490,12 @@ class Values(dict[Any, Any]):
         return self.defaults.get(key)
 
     def at(self, *keys: str) -> Node:
-        """Return where the first of some keys stands, else where the object does."""
+        """Return the node of the first key that is present, else that of the object."""
         return next((self.keys_at[key] for key in keys if key in self.keys_at), self.node)
 
 
 class Field(Struct, frozen=True):
-    """A key of an object: the versions that know it, and what it is when it is not given."""
+    """A key of an object: its kind, its default, and the versions of Prometheus that have it."""
 
     kind: Any
     default: Any = None
@@ -498,16 +503,16 @@ class Field(Struct, frozen=True):
     until: tuple[int, int] = (1000, 0)
 
     def known(self, release: Release) -> bool:
-        """Whether a release knows it."""
+        """Return True if a release has it."""
         return self.since <= release.version < self.until
 
 
+# A rule about an object as a whole: adds problems to the decoder.
 Rule = Callable[[Values, Decoder], None]
-"""A rule about an object as a whole: notes problems."""
 
 
 class Object(Kind):
-    """A mapping with known keys. `rules` are looked at when all its keys are good; a null skips them."""
+    """A mapping with known keys. `rules` are checked after all its keys are valid; a null skips them."""
 
     def __init__(self, name: Message, fields: MappingType[str, Field], *rules: Rule, pointer: bool = False,
                  ) -> None:  # fmt: skip
@@ -544,15 +549,15 @@ class Object(Kind):
             decoder.problem(key, self._unknown(name, field, decoder.release))
             return
         if own is not None and name in own:
-            decoder.problem(key, msg("The key '{key}' stands here twice", key=name))
+            decoder.problem(key, msg("duplicate key '{key}'", key=name))
             return
         if own is not None:
             own.add(name)
-        made = decoder.decode(value, field.kind)
-        if made is FAILED and isinstance(value, Scalar):
-            decoder.name_last(name)
-        if made is not FAILED and made is not ABSENT:
-            values[name] = made
+        decoded = decoder.decode(value, field.kind)
+        if decoded is FAILED and isinstance(value, Scalar):
+            decoder.prefix_last_problem(name)
+        if decoded is not FAILED and decoded is not ABSENT:
+            values[name] = decoded
             values.keys_at[name], values.values_at[name] = key, value
 
     def _unknown(self, name: str, field: Field | None, release: Release) -> Message:
@@ -563,14 +568,14 @@ class Object(Kind):
                            key=name, what=self.name, since=since, release=str(release))  # fmt: skip
             until = ".".join(map(str, field.until))
             return msg("Prometheus has no '{key}' in {what} since {until}", key=name, what=self.name, until=until)
-        known = [key for key, each in self.fields.items() if each.known(release)]
-        near = difflib.get_close_matches(name, known, n=1)
+        known_keys = [key for key, field in self.fields.items() if field.known(release)]
+        near = difflib.get_close_matches(name, known_keys, n=1)
         if near:
-            return msg("'{key}' is no key of {what}; did you mean '{near}'?", key=name, what=self.name, near=near[0])
-        if len(known) <= 12:
-            return msg("'{key}' is no key of {what}, which has {known}", key=name, what=self.name,
-                       known=", ".join(known))  # fmt: skip
-        return msg("'{key}' is no key of {what}", key=name, what=self.name)
+            return msg("unknown key '{key}' in {what}; did you mean '{near}'?", key=name, what=self.name, near=near[0])
+        if len(known_keys) <= 12:
+            return msg("unknown key '{key}' in {what}; expected one of {known}", key=name, what=self.name,
+                       known=", ".join(known_keys))  # fmt: skip
+        return msg("unknown key '{key}' in {what}", key=name, what=self.name)
 
 
 _KEY = Text()

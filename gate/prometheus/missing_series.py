@@ -21,12 +21,12 @@ from msgspec import Struct
 from gate.decode import regex
 from gate.prometheus import durations, expressions, go_literals
 
+# Maximum nesting of brackets: the evaluation recurses.
 _DEPTH = 100
-"""Brackets inside each other; no rule that a person wrote comes near."""
+# Maximum number of constants to track; beyond it a part has any value.
 _MANY = 16
-"""Constants that are followed; more are taken for any value."""
+# Prometheus's lookback in seconds: a series without a newer sample is gone for instant queries.
 _LOOKBACK = 300.0
-"""Seconds for which a sample counts as current: what is gone, and is read by shorter ranges only, is gone."""
 _PRECEDENCE = {
     "or": 1, "and": 2, "unless": 2, "==": 3, "!=": 3, "<=": 3, "<": 3, ">=": 3, ">": 3, "+": 4, "-": 4, "*": 5, "/": 5,
     "%": 5, "atan2": 5, "^": 6,
@@ -36,10 +36,14 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
-def _divided(one: float, other: float) -> float:
-    if other:
-        return one / other
-    return math.nan if one == 0 or math.isnan(one) else math.copysign(math.inf, one) * math.copysign(1.0, other)
+def _divided(dividend: float, divisor: float) -> float:
+    if divisor:
+        return dividend / divisor
+    return (
+        math.nan
+        if dividend == 0 or math.isnan(dividend)
+        else math.copysign(math.inf, dividend) * math.copysign(1.0, divisor)
+    )
 
 
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
@@ -53,18 +57,18 @@ _AGGREGATIONS = frozenset(
         "limitk", "limit_ratio",
     )
 )  # fmt: skip
+# Functions that return the values of their first argument, a sample for each.
 _SAME = frozenset(("vector", "sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "label_replace", "label_join"))
-"""Functions that return the values they are given, a sample for each."""
+# Functions that return 0 or NaN if their argument has no other values.
 _SAME_ALONE = frozenset(
     ("sum", "min", "max", "avg", "abs", "ceil", "floor", "round", "sgn", "sqrt", "avg_over_time", "min_over_time",
      "max_over_time", "sum_over_time", "last_over_time", "first_over_time")
 )  # fmt: skip
-"""Functions that return 0 or NaN if they are given nothing else."""
 _RANGE_WORDS = frozenset(("anchored", "smoothed"))
 
 
 class UnreadableError(Exception):
-    """The expression is not understood here, although Prometheus may know it."""
+    """An expression with syntax that this module does not evaluate, although Prometheus may know it."""
 
 
 class Matcher(Struct, frozen=True):
@@ -75,33 +79,33 @@ class Matcher(Struct, frozen=True):
     value: str
 
     def matches(self, value: str) -> bool:
-        """Return whether a label with this value matches."""
+        """Return True if a label with this value matches."""
         if self.operator in ("=", "!="):
             return (value == self.value) == (self.operator == "=")
         try:
-            found = regex.search(f"^(?s:{self.value})$", value)
+            matched = regex.search(f"^(?s:{self.value})$", value)
         except regex.InvalidPatternError:
             # Prometheus has loaded it, so it is only unknown here: it may match.
             return True
-        return bool(found) == (self.operator == "=~")
+        return bool(matched) == (self.operator == "=~")
 
 
 class Selector(Struct, frozen=True):
-    """A selector of an expression: `up{job="a"}`, with the seconds of its range and of the subqueries around it."""
+    """A selector such as `up{job="a"}`. `window` is the seconds of its range and of the subqueries around it."""
 
     text: str
     matchers: tuple[Matcher, ...] = ()
     window: float = 0.0
     offset: str = ""
+    # A fixed time, `@ 1600000000`; empty for the time of the evaluation, its start or its end.
     at: str = ""
-    """A fixed time, `@ 1600000000`; empty for the time of the evaluation, its start or its end."""
 
     def __str__(self) -> str:
         return self.text
 
     @property
     def query(self) -> str:
-        """An expression with one sample without labels if the selector has series, or can have as time goes by."""
+        """Return an expression that has one sample without labels if the selector has series, or regularly has."""
         if self.at:
             return f"group({self._range(self.at + self.offset)})"
         now = f"group({self.text})"
@@ -115,21 +119,23 @@ class Selector(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The metric, if it is named and not matched."""
-        return next((each.value for each in self.matchers if (each.label, each.operator) == ("__name__", "=")), "")
+        """Return the metric, "" if it is not named or named by a pattern."""
+        return next(
+            (matcher.value for matcher in self.matchers if (matcher.label, matcher.operator) == ("__name__", "=")), ""
+        )
 
     def names(self, metric: str) -> bool:
-        """Return whether the selector reads a metric of this name."""
+        """Return True if the selector reads a metric of this name."""
         named = [matcher for matcher in self.matchers if matcher.label == "__name__"]
         return bool(named) and all(matcher.matches(metric) for matcher in named)
 
 
 class _Values(Struct, frozen=True):
-    """The values that the samples of a part may have: None for any, an empty set if there is no sample."""
+    """The values that the samples of a part may have: None for any, an empty set for no sample."""
 
     values: frozenset[float] | None
+    # True if there is at least one sample whatever the data.
     always: bool = False
-    """There is at least one sample, whatever happens."""
     scalar: bool = False
 
     @property
@@ -151,41 +157,41 @@ HasSeries = Callable[[Selector], bool]
 
 
 @lru_cache(maxsize=4096)
-def selectors(text: str) -> tuple[Selector, ...]:
-    """Return the selectors of an expression that may have to have series, in order.
+def required_selectors(text: str) -> tuple[Selector, ...]:
+    """Return the selectors of an expression that may require series, in order.
 
-    What stands inside `absent()` and `absent_over_time()` and to the right of `unless` need not.
+    Selectors inside `absent()` and `absent_over_time()` and to the right of `unless` require none.
     """
-    found: dict[Selector, None] = {}
+    required: dict[Selector, None] = {}
 
     def record(selector: Selector) -> bool:
-        found[selector] = None
+        required[selector] = None
         return True
 
     try:
         _Evaluation(text, record).result()
     except UnreadableError:
         return tuple(_named(expressions.metrics(text)))
-    return tuple(found)
+    return tuple(required)
 
 
 @lru_cache(maxsize=4096)
-def parse_selectors(text: str) -> tuple[Selector, ...]:
-    """Return all selectors of an expression, in order, whether they have to have series or not."""
+def all_selectors(text: str) -> tuple[Selector, ...]:
+    """Return all selectors of an expression, in order."""
     evaluation = _Evaluation(text, lambda _: True)
     try:
         evaluation.result()
     except UnreadableError:
         return tuple(_named(expressions.metrics(text)))
-    return tuple(evaluation.read)
+    return tuple(evaluation.selectors)
 
 
 def missing_selectors(text: str, has: HasSeries) -> tuple[Selector, ...]:
-    """Return the selectors without series that keep an expression from returning a sample; none if it can.
+    """Return the selectors whose lack of series keeps an expression from returning a sample; none if it can.
 
-    An expression that is not understood needs all its metrics.
+    An expression that cannot be evaluated requires all its metrics.
     """
-    absent = tuple(selector for selector in selectors(text) if not has(selector))
+    absent = tuple(selector for selector in required_selectors(text) if not has(selector))
     if not absent:
         return ()
     try:
@@ -198,7 +204,7 @@ def missing_selectors(text: str, has: HasSeries) -> tuple[Selector, ...]:
 
 
 def _named(metrics: Sequence[str]) -> Iterator[Selector]:
-    """Selectors of metrics as `expressions.metrics` names them."""
+    """Yield a selector for each metric in the notation of `expressions.metrics`."""
     for name in metrics:
         sign, value = ("=~", name[1:]) if name.startswith("~") else ("=", name)
         yield Selector(
@@ -207,7 +213,7 @@ def _named(metrics: Sequence[str]) -> Iterator[Selector]:
 
 
 class _Evaluation:
-    """One pass over an expression, by precedence. `has` is asked for each selector that may have to have series."""
+    """One pass over an expression, by precedence. `has` is called for each selector that may require series."""
 
     def __init__(self, text: str, has: HasSeries) -> None:
         self.text = text
@@ -215,14 +221,14 @@ class _Evaluation:
         self.has = has
         self.at = 0
         self.depth = 0
-        self.read: dict[Selector, None] = {}
-        self.unneeded = 0
-        """Greater than 0 inside of what needs no series."""
+        self.selectors: dict[Selector, None] = {}
+        # Greater than 0 inside of a part that requires no series.
+        self.not_required = 0
         self.windows: list[float] = []
         self.closing = _brackets(self.tokens)
 
     def result(self) -> _Values:
-        """Evaluate the whole expression. Raises UnreadableError."""
+        """Evaluate the whole expression. Raise UnreadableError."""
         values = self._binary(1)
         if self.at < len(self.tokens):
             raise UnreadableError
@@ -260,9 +266,9 @@ class _Evaluation:
             self.at += 1
             yields_bool = self._take("bool")
             fills = self._matching()
-            self.unneeded += sign == "unless"
+            self.not_required += sign == "unless"
             right = self._binary(rank if sign == "^" else rank + 1)
-            self.unneeded -= sign == "unless"
+            self.not_required -= sign == "unless"
             left = _combined(sign, left, right, fills, yields_bool=yields_bool)
         self.depth -= 1
         return left
@@ -279,15 +285,17 @@ class _Evaluation:
 
     def _unary(self) -> _Values:
         if self._take("-"):
-            of = self._binary(_PRECEDENCE["^"])
-            return of if of.values is None else _constants(*map(operator.neg, of.values), always=of.always,
-                                                           scalar=of.scalar)  # fmt: skip
+            operand = self._binary(_PRECEDENCE["^"])
+            if operand.values is None:
+                return operand
+            return _constants(*map(operator.neg, operand.values), always=operand.always, scalar=operand.scalar)
         if self._take("+"):
             return self._binary(_PRECEDENCE["^"])
         return self._with_subqueries()
 
     def _with_subqueries(self) -> _Values:
-        """A part, and the subqueries and modifiers behind it. Their time is known before the selectors in it."""
+        """Evaluate a part with its subqueries and modifiers."""
+        # The window of a subquery must be known before the selectors in it are read.
         self.windows.append(self._subquery_behind())
         values = self._part()
         while self._kind() == "range":
@@ -334,19 +342,19 @@ class _Evaluation:
             self._skip_brackets()
         self._need("(")
         absence = word in ("absent", "absent_over_time")
-        self.unneeded += absence
-        given: list[_Values] = []
+        self.not_required += absence
+        arguments: list[_Values] = []
         while not self._take(")"):
             # The second argument of info() selects labels to add, and changes no sample if it selects none.
-            self.unneeded += word == "info" and len(given) == 1
-            given.append(self._binary(1))
-            self.unneeded -= word == "info" and len(given) == 2
+            self.not_required += word == "info" and len(arguments) == 1
+            arguments.append(self._binary(1))
+            self.not_required -= word == "info" and len(arguments) == 2
             if self._word() != ")":
                 self._need(",")
-        self.unneeded -= absence
+        self.not_required -= absence
         if word in _AGGREGATIONS and self._take(*_GROUPING):
             self._skip_brackets()
-        return _called(word, given)
+        return _called(word, arguments)
 
     def _selector(self) -> _Values:
         first = self.tokens[self.at]
@@ -365,8 +373,8 @@ class _Evaluation:
                 self._take(*_RANGE_WORDS)
         offset, at = self._modifiers()
         selector = Selector(text, tuple(matchers), window, offset, at)
-        self.read[selector] = None
-        return _ANY if self.unneeded or self.has(selector) else _NOTHING
+        self.selectors[selector] = None
+        return _ANY if self.not_required or self.has(selector) else _NOTHING
 
     def _matchers(self) -> Iterator[Matcher]:
         while not self._take("}"):
@@ -418,7 +426,7 @@ class _Evaluation:
 
 
 def _brackets(tokens: Sequence[re.Match[str]]) -> dict[int, int]:
-    """Return where each opening bracket is closed."""
+    """Return the index of the closing bracket of each opening one."""
     closing, open_at = {}, []
     for at, token in enumerate(tokens):
         if token[0] == "(":
@@ -429,7 +437,7 @@ def _brackets(tokens: Sequence[re.Match[str]]) -> dict[int, int]:
 
 
 def _range(written: str) -> float:
-    """Return the seconds of `[5m]` or `[1h:1m]`; 0 for a time that has to be calculated."""
+    """Return the seconds of `[5m]` or `[1h:1m]`; 0 for a range that has to be computed."""
     return durations.seconds(written[1:-1].partition(":")[0].strip()) or 0.0
 
 
@@ -445,21 +453,21 @@ def _constant(word: str) -> _Values:
 
 def _combined(sign: str, left: _Values, right: _Values, words: set[str], *, yields_bool: bool) -> _Values:
     if sign == "or":
-        both = None if left.values is None or right.values is None else left.values | right.values
-        return _Values(both, left.always or right.always)
+        union = None if left.values is None or right.values is None else left.values | right.values
+        return _Values(union, left.always or right.always)
     if sign == "unless":
         return _Values(left.values)
     if sign == "and":
         return _NOTHING if right.empty else _Values(left.values)
     if words & {"fill", "fill_left", "fill_right"}:
-        # What one side lacks is filled in, so that the other one alone has a result.
+        # Missing samples of one side are filled in, so that the other side alone has a result.
         fills_left, fills_right = bool(words & {"fill", "fill_left"}), bool(words & {"fill", "fill_right"})
         has_result = (fills_left and not right.empty) or (fills_right and not left.empty)
         return _ANY if has_result or not (left.empty or right.empty) else _NOTHING
     if left.empty or right.empty:
         return _NOTHING
     scalar = left.scalar and right.scalar
-    # Two vectors may have no labels in common, so that nothing comes of them.
+    # Two vectors may have no labels in common, and then no result.
     always = left.always and right.always and (left.scalar or right.scalar)
     if sign in _COMPARE:
         return _compared(sign, left, right, always and yields_bool, scalar, yields_bool=yields_bool)
@@ -476,7 +484,7 @@ def _compared(sign: str, left: _Values, right: _Values, always: bool, scalar: bo
         return _NOTHING
     if left.values is None or right.values is None:
         return _Values(left.values)
-    return _constants(*(one for one in left.values if any(_COMPARE[sign](one, other) for other in right.values)))
+    return _constants(*(value for value in left.values if any(_COMPARE[sign](value, bound) for bound in right.values)))
 
 
 def _only_nan(values: _Values) -> bool:
@@ -490,38 +498,38 @@ def _only_zero(values: _Values) -> bool:
 def _calculated(sign: str, left: _Values, right: _Values, always: bool, scalar: bool) -> _Values:
     if sign != "^" and (_only_nan(left) or _only_nan(right)):
         return _constants(math.nan, always=always, scalar=scalar)
-    # Nothing times anything is nothing: the share of no errors at all, (sum(errors) or vector(0)) / sum(requests).
+    # 0 times anything is 0: the share of no errors at all, (sum(errors) or vector(0)) / sum(requests).
     if (sign in ("*", "/", "%") and _only_zero(left)) or (sign == "*" and _only_zero(right)):
         return _constants(0.0, math.nan, always=always, scalar=scalar)
     if left.values is None or right.values is None or sign not in _ARITHMETIC:
         return _Values(None, always, scalar)
-    found = {_ARITHMETIC[sign](one, other) for one in left.values for other in right.values}
-    return _constants(*found, always=always, scalar=scalar)
+    results = {_ARITHMETIC[sign](left_value, right_value) for left_value in left.values for right_value in right.values}
+    return _constants(*results, always=always, scalar=scalar)
 
 
-def _called(word: str, given: list[_Values]) -> _Values:
+def _called(word: str, arguments: list[_Values]) -> _Values:
     """Return the values of a function or an aggregation."""
     if word in ("absent", "absent_over_time"):
-        return _NOTHING if any(each.always for each in given) else _constants(1.0)
+        return _NOTHING if any(argument.always for argument in arguments) else _constants(1.0)
     if word == "scalar":
-        of = given[0] if given else _NOTHING
-        if of.values is None:
+        operand = arguments[0] if arguments else _NOTHING
+        if operand.values is None:
             return _Values(None, always=True, scalar=True)
-        return _constants(*of.values, *(() if of.always else (math.nan,)), always=True, scalar=True)
+        return _constants(*operand.values, *(() if operand.always else (math.nan,)), always=True, scalar=True)
     if word in ("time", "pi"):
         return _Values(None, always=True, scalar=True)
-    needed = given[:1] if word == "info" else given
-    if any(each.empty for each in needed):
+    needed = arguments[:1] if word == "info" else arguments
+    if any(argument.empty for argument in needed):
         return _NOTHING
-    always = any(each.always and not each.scalar for each in given)
+    always = any(argument.always and not argument.scalar for argument in arguments)
     if word in ("topk", "bottomk", "limitk"):
-        return _Values(given[-1].values if given else None)
-    if word in _SAME and given:
-        return _Values(given[0].values, given[0].always)
+        return _Values(arguments[-1].values if arguments else None)
+    if word in _SAME and arguments:
+        return _Values(arguments[0].values, arguments[0].always)
     if word in ("group", "present_over_time"):
         return _constants(1.0, always=always and word == "group")
-    is_zero = word in _SAME_ALONE and bool(given) and _only_zero(given[0])
+    stays_zero = word in _SAME_ALONE and bool(arguments) and _only_zero(arguments[0])
     return _Values(
-        given[0].values if is_zero else None,
+        arguments[0].values if stays_zero else None,
         always and word in ("sum", "avg", "min", "max", "count", "stddev", "stdvar"),
     )

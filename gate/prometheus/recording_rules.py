@@ -1,4 +1,4 @@
-"""The recording rules between what is scraped and what an expression reads: each of them costs an evaluation."""
+"""Follow an expression through recording rules to the scraped series: each rule delays the result."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gate.prometheus.client import LoadedGroup, LoadedRule
 
 
 class UpstreamDelay(Struct, frozen=True):
-    """What comes before an evaluation: the selectors of what is scraped, and the seconds that recording rules take."""
+    """The scraped selectors that an evaluation depends on, and the seconds that recording rules add."""
 
     selectors: frozenset[str]
-    wait: float
+    seconds: float
 
 
 class _Recorded(Struct, frozen=True):
@@ -25,7 +25,7 @@ class _Recorded(Struct, frozen=True):
 
 
 class RecordingRules:
-    """The recording rules that Prometheus has loaded, by what they record."""
+    """The recording rules that Prometheus has loaded, by the metric that they record."""
 
     def __init__(self, groups: Iterable[LoadedGroup]) -> None:
         self._by_name: dict[str, list[_Recorded]] = defaultdict(list)
@@ -35,24 +35,28 @@ class RecordingRules:
                     self._by_name[rule.name].append(_Recorded(rule, group, position))
 
     def upstream_of(self, rule: LoadedRule, group: LoadedGroup) -> UpstreamDelay:
-        """What comes before a rule of a group is evaluated."""
+        """Return the scraped selectors of a rule, and the delay of the recording rules in between."""
         return self._before(rule, group, frozenset())
 
-    def _before(self, rule: LoadedRule, group: LoadedGroup, on_the_way: frozenset[str]) -> UpstreamDelay:
-        """Of several metrics the one that takes longest counts; of several rules for one, the shortest way."""
+    def _before(self, rule: LoadedRule, group: LoadedGroup, visited: frozenset[str]) -> UpstreamDelay:
+        """Return the delay of the slowest metric; of several rules for one metric the fastest counts."""
         position = group.rules.index(rule)
         scraped: set[str] = set()
-        wait = 0.0
-        for selector in missing_series.parse_selectors(rule.expr):
+        seconds = 0.0
+        for selector in missing_series.all_selectors(rule.expr):
             name = selector.name
-            ways = [] if name in on_the_way else self._by_name.get(name, [])
-            found = [self._through(way, group, position, on_the_way | {name}) for way in ways]
-            scraped.update(*(way.selectors for way in found), () if found else (selector.text,))
-            wait = max(wait, min((way.wait for way in found), default=0.0))
-        return UpstreamDelay(frozenset(scraped), wait)
+            recorders = [] if name in visited else self._by_name.get(name, [])
+            delays = [self._through(rule, group, position, visited | {name}) for rule in recorders]
+            scraped.update(*(delay.selectors for delay in delays), () if delays else (selector.text,))
+            seconds = max(seconds, min((delay.seconds for delay in delays), default=0.0))
+        return UpstreamDelay(frozenset(scraped), seconds)
 
-    def _through(self, way: _Recorded, group: LoadedGroup, position: int, on_the_way: frozenset[str]) -> UpstreamDelay:
-        """Rules of a group are evaluated in order, at one time: what stands before costs no interval of its own."""
-        before = self._before(way.rule, way.group, on_the_way)
-        at_once = way.group == group and way.position < position
-        return UpstreamDelay(before.selectors, before.wait + (0.0 if at_once else way.group.interval))
+    def _through(
+        self, recorder: _Recorded, group: LoadedGroup, position: int, visited: frozenset[str]
+    ) -> UpstreamDelay:
+        """Return the delay of one recording rule and of the rules before it."""
+        before = self._before(recorder.rule, recorder.group, visited)
+        # A group evaluates its rules in order, at one time: an earlier rule of the same group costs no interval.
+        same_evaluation = recorder.group == group and recorder.position < position
+        delay = 0.0 if same_evaluation else recorder.group.interval
+        return UpstreamDelay(before.selectors, before.seconds + delay)

@@ -20,14 +20,17 @@ _VARIABLE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 
 def relabelled(labels: dict[str, str], steps: Iterable[Values], release: Release) -> dict[str, str] | None:
-    """Return the labels after some relabellings, None if they drop the target. An empty value is no label."""
-    found = {name: value for name, value in labels.items() if value}
+    """Return the labels after some relabelling steps, None if they drop the target.
+
+    A label with an empty value counts as absent.
+    """
+    current = {name: value for name, value in labels.items() if value}
     for step in steps:
-        after = _step(found, step, release)
-        if after is None:
+        changed = _step(current, step, release)
+        if changed is None:
             return None
-        found = after
-    return found
+        current = changed
+    return current
 
 
 def _step(labels: dict[str, str], step: Values, release: Release) -> dict[str, str] | None:
@@ -41,8 +44,8 @@ def _step(labels: dict[str, str], step: Values, release: Release) -> dict[str, s
     if action == "replace":
         return _replaced(labels, step, value, release)
     if action == "labelmap":
-        mapped = {_expanded(step["replacement"], found): labels[name]
-                  for name in labels if (found := _match(step, name))}  # fmt: skip
+        mapped = {_expanded(step["replacement"], match): labels[name]
+                  for name in labels if (match := _match(step, name))}  # fmt: skip
         return {**labels, **mapped}
     if action in ("labeldrop", "labelkeep"):
         return {name: labels[name] for name in labels if bool(_match(step, name)) == (action == "labelkeep")}
@@ -51,19 +54,19 @@ def _step(labels: dict[str, str], step: Values, release: Release) -> dict[str, s
 
 
 def _replaced(labels: dict[str, str], step: Values, value: str, release: Release) -> dict[str, str]:
-    found = _match(step, value)
-    if not found:
+    match = _match(step, value)
+    if not match:
         return labels
-    target = _expanded(step["target_label"], found)
+    target = _expanded(step["target_label"], match)
     if not is_label(target, release):
         return labels
-    return _set(labels, target, _expanded(step["replacement"], found))
+    return _set(labels, target, _expanded(step["replacement"], match))
 
 
 def _set(labels: dict[str, str], name: str, value: str) -> dict[str, str]:
     """Return the labels with one of them set, or removed if it is empty."""
-    others = {other: labels[other] for other in labels if other != name}
-    return {**others, name: value} if value else others
+    rest = {label: labels[label] for label in labels if label != name}
+    return {**rest, name: value} if value else rest
 
 
 def _match(step: Values, text: str) -> Any:
@@ -77,15 +80,15 @@ def _compiled(pattern: str) -> Any:
     return re2.compile(go_literals.check_regex(pattern))
 
 
-def _expanded(template: str, found: Any) -> str:
-    """Return a template with what the groups of a match have found; nothing for a group that there is not."""
+def _expanded(template: str, match: Any) -> str:
+    """Replace `$1` and `${name}` in a template by the groups of a match; an unknown group is empty."""
 
     def value(place: re.Match[str]) -> str:
         name = place[1] or place[2]
         if name is None:
             return "$"
         try:
-            return found.group(int(name) if name.isdecimal() else name) or ""
+            return match.group(int(name) if name.isdecimal() else name) or ""
         except (IndexError, KeyError):
             return ""
 

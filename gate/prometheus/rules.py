@@ -1,4 +1,4 @@
-"""Read rule files as strictly as Prometheus does when it loads them, and report everything that is wrong at once.
+"""Parse rule files as strictly as Prometheus does when it loads them, and collect every problem.
 
 The schema is that of https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/ and `model/rulefmt`.
 """
@@ -18,8 +18,8 @@ from gate.prometheus.goyaml import Decoder, Field, List, Object, Problem, Values
 from gate.prometheus.releases import Release
 from gate.prometheus.yaml_tree import FILE_LIMIT, Node, Scalar, YamlSyntaxError, parse
 
+# Maximum number of rules of one file: aliases could multiply them without end.
 RULE_LIMIT = 100_000
-"""Rules of one file: aliases could make them endless."""
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 _RULE = Object(
@@ -47,14 +47,14 @@ _FILE = Object(msg("a rule file"), {"groups": Field(List(_GROUP))})
 
 
 class Rule(Struct):
-    """An alert or a recording rule. Durations are in seconds, `line` is where it begins."""
+    """An alerting or recording rule. Durations are in seconds, `line` is its first line."""
 
     name: str
     alerting: bool
     expr: str
     line: int
+    # Its `for`.
     for_seconds: float = 0.0
-    """Its `for`."""
     keep_firing_for: float = 0.0
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
@@ -63,63 +63,63 @@ class Rule(Struct):
 
 
 class Group(Struct):
-    """A group of rules, evaluated together. `interval` is None where the global one holds."""
+    """A group of rules, evaluated together. `interval` is None if it has the global one."""
 
     name: str
     line: int
     interval: float | None = None
+    # Maximum number of series or alerts of each rule; 0 for no limit.
     limit: int = 0
-    """How many series or alerts one of its rules may yield; 0 for any number."""
     query_offset: float | None = None
     rules: list[Rule] = field(default_factory=list)
 
     @property
     def alerts(self) -> list[Rule]:
-        """Its alerts."""
+        """Return its alerts."""
         return [rule for rule in self.rules if rule.alerting]
 
 
 class RuleFile(Struct):
-    """What a rule file says, as far as it could be read, and all that is wrong with it, in its order."""
+    """A parsed rule file: its groups as far as they could be decoded, and its problems in order."""
 
     groups: list[Group]
     problems: list[Problem]
 
     @property
     def rules(self) -> list[Rule]:
-        """The rules of all groups."""
+        """Return the rules of all groups."""
         return [rule for group in self.groups for rule in group.rules]
 
     @property
     def alerts(self) -> list[Rule]:
-        """The alerts of all groups."""
+        """Return the alerts of all groups."""
         return [rule for rule in self.rules if rule.alerting]
 
 
 def parse_rule_file(raw: bytes, release: Release | None = None) -> RuleFile:
-    """Read the text of a rule file. Never raises: what is wrong is in `problems`."""
+    """Parse the text of a rule file. Never raises: errors are in `problems`."""
     return _Reader(release or Release()).read(raw)
 
 
 class _Reader:
-    """One pass over a rule file."""
+    """A parser of one rule file."""
 
     def __init__(self, release: Release) -> None:
         self.release = release
         self.decoder = Decoder(release, 3)
         self.count = 0
-        self.good: set[str] = set()
-        """Expressions that parse."""
+        # Expressions that are valid: many rules of a file share theirs.
+        self.valid: set[str] = set()
 
     def read(self, raw: bytes) -> RuleFile:
         if len(raw) > FILE_LIMIT:
             return RuleFile([], [Problem(1, 1, msg("The file is larger than 32 MiB"))])
         try:
             root = parse(raw)
-            found = self.decoder.decode(root, _FILE) if root is not None else None
-        except YamlSyntaxError as bad:
-            return RuleFile([], [Problem(bad.line, bad.column, bad.reason)])
-        groups = self._groups(found["groups"] or ()) if isinstance(found, Values) else []
+            values = self.decoder.decode(root, _FILE) if root is not None else None
+        except YamlSyntaxError as error:
+            return RuleFile([], [Problem(error.line, error.column, error.message)])
+        groups = self._groups(values["groups"] or ()) if isinstance(values, Values) else []
         problems = sorted(self.decoder.problems, key=lambda problem: (problem.line, problem.column))
         return RuleFile(groups, problems)
 
@@ -129,7 +129,7 @@ class _Reader:
         for values in entries:
             group = self._group(values)
             if group.name in names:
-                self.decoder.problem(values.node, msg("The group {name} stands in the file before, on line {line}",
+                self.decoder.problem(values.node, msg("duplicate group {name}, first defined on line {line}",
                                                       name=group.name, line=names[group.name]))  # fmt: skip
             names.setdefault(group.name, group.line)
             groups.append(group)
@@ -156,9 +156,9 @@ class _Reader:
         alert, record = values["alert"], values["record"]
         rule = Rule(alert or record, not record, values["expr"], values.node.line, group=group)
         if alert and record:
-            self.decoder.problem(values.node, msg("A rule has either 'alert' or 'record', this one has both"))
+            self.decoder.problem(values.node, msg("A rule has either 'alert' or 'record', not both"))
         if not rule.name:
-            self.decoder.problem(values.node, msg("A rule has either 'alert' or 'record', this one has neither"))
+            self.decoder.problem(values.node, msg("A rule needs either 'alert' or 'record'"))
         self._expression(values, rule)
         rule.for_seconds, rule.keep_firing_for = values["for"], values["keep_firing_for"]
         rule.labels = self._labels(values)
@@ -175,19 +175,19 @@ class _Reader:
                 values.at("expr"), msg("{name} has no expression 'expr'", name=rule.name or "The rule")
             )
             return
-        if rule.expr in self.good:
+        if rule.expr in self.valid:
             return
         reason = expressions.find_syntax_error(rule.expr, self.release)
         if reason:
             at = values.values_at.get("expr", values.node)
             self.decoder.problem(at, msg("{name}: {reason}", name=rule.name, reason=reason))
         else:
-            self.good.add(rule.expr)
+            self.valid.add(rule.expr)
 
     def _recording(self, values: Values, rule: Rule) -> None:
-        for key, given in (("annotations", bool(rule.annotations)), ("for", rule.for_seconds > 0),
+        for key, is_set in (("annotations", bool(rule.annotations)), ("for", rule.for_seconds > 0),
                            ("keep_firing_for", rule.keep_firing_for > 0)):  # fmt: skip
-            if given:
+            if is_set:
                 self.decoder.problem(values.at(key), msg("The recording rule {name} cannot have '{key}'",
                                                          name=rule.name, key=key))  # fmt: skip
         valid = is_label(rule.name, self.release) if self.release.utf8 else _METRIC.fullmatch(rule.name)
@@ -217,15 +217,15 @@ class _Reader:
         for part in ("labels", "annotations"):
             table: Any = values[part]
             for name, template in (table or {}).items():
-                found = go_templates.find_syntax_error(template, self.release) if "{{" in template else None
-                if found:
-                    reason, offset = found
+                error = go_templates.find_syntax_error(template, self.release) if "{{" in template else None
+                if error:
+                    reason, offset = error
                     self.decoder.problem(_place(table.values_at[name], offset), msg(
                         "{alert}, {name}: {reason}", alert=rule.name, name=name, reason=reason))  # fmt: skip
 
 
 def _place(node: Node, offset: int) -> Node:
-    """Return the place inside a scalar, as well as the way it is written lets it be known."""
+    """Return the place of a character of a scalar, as exactly as its YAML style allows."""
     if not isinstance(node, Scalar):
         return node
     before = node.value[:offset]

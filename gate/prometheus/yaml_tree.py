@@ -1,7 +1,6 @@
-"""Parse the YAML of Prometheus's files into nodes that know their place.
+"""Parse the YAML of Prometheus's files into nodes with their line and column.
 
-Scalars stay text: `gate.prometheus.goyaml` decodes them by the type that is expected. The nodes are built from the
-parser's events, because composing them costs five times as much, and rule files are long.
+Scalars stay text: `gate.prometheus.goyaml` decodes them by the type that is expected.
 """
 
 from __future__ import annotations
@@ -13,25 +12,27 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 
+# Bytes of one file.
 FILE_LIMIT = 32 * 2**20
-"""Bytes of one file."""
 NULLS = ("", "~", "null", "Null", "NULL")
 _TAGS = "tag:yaml.org,2002:"
+# The nodes are built from libyaml's events: composing them costs five times as much, and rule files are long.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class YamlSyntaxError(Exception):
-    """A text that is no YAML. Lines and columns count from 1."""
+class YamlSyntaxError(GateError):
+    """Text that is not valid YAML. Lines and columns count from 1."""
 
-    def __init__(self, reason: Message, line: int = 1, column: int = 1) -> None:
-        super().__init__(str(reason))
-        self.reason, self.line, self.column = reason, line, column
+    def __init__(self, message: Message, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.line, self.column = line, column
 
 
 class Scalar(Struct):
-    """A leaf. `plain` is false in quotes and in a block. `tag` is an explicit one, such as `!!int` or `!env`."""
+    """A scalar node. `plain`: neither quoted nor a block. `tag` is an explicit one, such as `!!int`."""
 
     value: str
     plain: bool
@@ -42,12 +43,12 @@ class Scalar(Struct):
 
     @property
     def null(self) -> bool:
-        """Whether it has no value."""
+        """Return True if it is a null."""
         return self.value in NULLS and ((self.plain and not self.tag) or self.tag == "!!null")
 
 
 class Sequence(Struct):
-    """A list."""
+    """A list node."""
 
     entries: list[Node]
     line: int
@@ -55,7 +56,7 @@ class Sequence(Struct):
 
 
 class Mapping(Struct):
-    """A mapping, with its keys as they stand there: twice the same is for the reader to find."""
+    """A mapping node. Duplicate keys are kept: the decoder reports them."""
 
     entries: list[tuple[Node, Node]]
     line: int
@@ -63,7 +64,7 @@ class Mapping(Struct):
 
 
 class Alias(Struct):
-    """A reference to a node that has an anchor, which may be one of those around it."""
+    """A reference to a node with an anchor, which may be one of its own parents."""
 
     target: Scalar | Sequence | Mapping
     line: int
@@ -74,7 +75,8 @@ Node = Scalar | Sequence | Mapping | Alias
 
 
 def parse(raw: bytes) -> Node | None:
-    """Return the first document, None if there is none. Prometheus does not look at what follows. Raises BadYaml."""
+    """Return the first document, or None if there is none. Raise YamlSyntaxError."""
+    # Prometheus ignores all documents but the first.
     try:
         text = _decoded(raw)
         return next(_documents(yaml.parse(text, Loader=_LOADER), text), None)
@@ -82,13 +84,13 @@ def parse(raw: bytes) -> Node | None:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise YamlSyntaxError(msg("This is not YAML: {what}", what=what), *place) from None
+        raise YamlSyntaxError(msg("not valid YAML: {what}", what=what), *place) from None
     except yaml.YAMLError as error:
-        raise YamlSyntaxError(msg("This is not YAML: {what}", what=str(error).splitlines()[0])) from None
+        raise YamlSyntaxError(msg("not valid YAML: {what}", what=str(error).splitlines()[0])) from None
 
 
 def _decoded(raw: bytes) -> str:
-    """Return the text of a file: UTF-8, or UTF-16 with a byte order mark."""
+    """Decode a file: UTF-8, or UTF-16 with a byte order mark."""
     encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return raw.decode(encoding)
@@ -108,7 +110,7 @@ class _Open:
         self.pairs = isinstance(node, Mapping)
         self.key: Node | None = None
 
-    def take(self, node: Node) -> None:
+    def append(self, node: Node) -> None:
         if not self.pairs:
             self.node.append(node)
         elif self.key is None:
@@ -119,7 +121,7 @@ class _Open:
 
 
 def _documents(events: Iterator[Any], text: str) -> Iterator[Node]:
-    """The documents, made without recursion. An alias is the very node that it stands for."""
+    """Yield the documents, built without recursion."""
     stack: list[_Open] = []
     anchors: dict[str, Any] = {}
     root: Node = Scalar("", True, 1, 1)
@@ -132,8 +134,8 @@ def _documents(events: Iterator[Any], text: str) -> Iterator[Node]:
             node: Node = Scalar(event.value, not style, mark.line + 1, mark.column + 1, style in ("|", ">"), tag)
             _refuse_foreign(event, text, in_flow=flow > 0)
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-            made = Mapping if kind is yaml.MappingStartEvent else Sequence
-            node = made([], event.start_mark.line + 1, event.start_mark.column + 1)
+            collection = Mapping if kind is yaml.MappingStartEvent else Sequence
+            node = collection([], event.start_mark.line + 1, event.start_mark.column + 1)
             flow += bool(flow or event.flow_style)
         elif kind is yaml.AliasEvent:
             node = _anchored(event, anchors)
@@ -145,11 +147,11 @@ def _documents(events: Iterator[Any], text: str) -> Iterator[Node]:
                 stack.pop()
                 flow = max(flow - 1, 0)
             elif kind is yaml.DocumentStartEvent and event.version not in (None, (1, 1)):
-                raise YamlSyntaxError(msg("This is YAML {version}, and Prometheus reads YAML 1.1",
+                raise YamlSyntaxError(msg("This is YAML {version}, but Prometheus reads YAML 1.1",
                                   version=".".join(map(str, event.version))))  # fmt: skip
             continue
         if stack:
-            stack[-1].take(node)
+            stack[-1].append(node)
         else:
             root = node
         if kind is not yaml.AliasEvent:
@@ -160,24 +162,26 @@ def _documents(events: Iterator[Any], text: str) -> Iterator[Node]:
 
 
 def _refuse_foreign(event: Any, text: str, *, in_flow: bool) -> None:
-    """Raise BadYaml for what this parser reads in a scalar and go-yaml does not."""
+    """Raise YamlSyntaxError for a scalar that libyaml accepts and go-yaml rejects."""
     mark = event.start_mark
     if in_flow and not event.style and "?" in event.value:
         raise YamlSyntaxError(
-            msg("This is not YAML: a '?' inside of brackets must stand in quotes"), mark.line + 1, mark.column + 1
+            msg("not valid YAML: a '?' inside of brackets must be quoted"), mark.line + 1, mark.column + 1
         )
     if (
         event.style == '"'
         and "/" in event.value
         and "\\/" in text[mark.index : event.end_mark.index].replace("\\\\", "")
     ):
-        raise YamlSyntaxError(msg("This is not YAML: {what}", what="\\/ is no escape"), mark.line + 1, mark.column + 1)
+        raise YamlSyntaxError(
+            msg("not valid YAML: {what}", what="\\/ is not an escape sequence"), mark.line + 1, mark.column + 1
+        )
 
 
 def _anchored(event: Any, anchors: dict[str, Any]) -> Alias:
     mark = event.start_mark
     if event.anchor not in anchors:
         raise YamlSyntaxError(
-            msg("The alias *{name} stands for nothing", name=event.anchor), mark.line + 1, mark.column + 1
+            msg("The alias *{name} has no anchor &{name}", name=event.anchor), mark.line + 1, mark.column + 1
         )
     return Alias(anchors[event.anchor], mark.line + 1, mark.column + 1)

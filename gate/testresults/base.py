@@ -15,16 +15,16 @@ from gate.decode import charsets
 from gate.redaction.secrets import redacted_tail
 from gate.testresults import FORMATS
 
+# Characters that are kept of what a failing test said, from its end.
 OUTPUT_LIMIT = 2000
-"""Characters that are kept of what a failing test said, from its end."""
+# Cases that are read at most.
 CASE_LIMIT = 200_000
-"""Cases that are read at most."""
 
 CaseOutcome = Literal["passed", "failed", "skipped"]
+# Called again and again during long work; raises if there is no time left for it.
 StillTime = Callable[[], None]
-"""Called again and again during long work; raises if there is no time left for it."""
+# How an XML file in UTF-16 begins that has no byte order mark.
 _UTF16 = ((b"<\0", "utf-16le"), (b"\0<", "utf-16be"))
-"""How an XML file in UTF-16 begins that has no byte order mark."""
 _DECLARED = re.compile(rb"""\A\s*<\?xml\s[^<>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
 
 

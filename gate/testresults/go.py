@@ -20,28 +20,28 @@ from gate.testresults.base import (
     output_tail,
 )
 
+# How a test ended. It may come in the middle of a line: behind what the test printed without a line break.
 _TEST = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)(?:s| seconds)\)")
-"""How a test ended. It may come in the middle of a line: behind what the test printed without a line break."""
 _BEGINS = re.compile(r"^=== RUN\b")
+# What a test, or a build that fails, says before its package ends.
 _ONLY_BEFORE_AN_END = re.compile(
     r"^(?:=== (?:RUN|PAUSE|CONT|NAME)\b|--- (?:PASS|FAIL|SKIP|BENCH):|panic: |PASS$|# \S.*\n\S+\.go:\d+:)", re.MULTILINE
 )
-"""What a test, or a build that fails, says before its package ends."""
 _PACKAGE = re.compile(r"^(ok|FAIL|---|\?)[ \t]+(\S+)(?:[ \t]+(.*))?$")
+# A package that ends in the middle of a line, as Go before 1.18 lets it.
 _LATE_PACKAGE = re.compile(
     r"(ok(?=  \t)|FAIL(?=\t)|\?(?=   \t))[ ]*\t([^\s\[(]+)[ \t]+([0-9.]+s\b.*|\(cached\).*|\[[a-z ]+\].*)$"
 )
-"""A package that ends in the middle of a line, as Go before 1.18 lets it."""
 _TOOK = re.compile(r"^([0-9.]+)s\b")
 _ENDINGS: dict[str, CaseOutcome] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
+# What says, after all tests have ended, why their program failed all the same.
 _TROUBLE = re.compile(
     r"^(?:panic: |fatal error: |signal: |exec: |\*\*\* Test |exit status (?:[2-9]|\d\d)|Found \d+ data race)"
 )
-"""What says, after all tests have ended, why their program failed all the same."""
 _AFTER_THE_END = re.compile(r"^(?:coverage: |exit status 1$|\s*$)")
 _RACE_OUTSIDE = "race detected outside of test execution"
+# Lines after which to look whether there is still time.
 OFTEN = 5000
-"""Lines after which to look whether there is still time."""
 
 
 class End(Struct):

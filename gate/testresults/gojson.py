@@ -26,18 +26,18 @@ _ENDINGS: dict[str, CaseOutcome] = {"pass": "passed", "bench": "passed", "fail":
 _ACTIONS = frozenset(
     (*_ENDINGS, "start", "run", "pause", "cont", "output", "attr", "artifacts", "build-output", "build-fail")
 )
+# Of a test that ran more than once (`-count`), the ending that counts is the first of these.
 _WORST: tuple[CaseOutcome, ...] = ("failed", "passed", "skipped")
-"""Of a test that ran more than once (`-count`), the ending that counts is the first of these."""
 _EVENT = re.compile(r'\{"(?:Time|Action|ImportPath|Package)"')
 _STARTS = re.compile(r"=== RUN   (\S+)$", re.MULTILINE)
+# The head of what a compiler or `go vet` says of a package.
 _BUILD = re.compile(r"^# (\S+)(?: \[\S+\])?$")
-"""The head of what a compiler or `go vet` says of a package."""
 _MISTAKE = re.compile(r"^\S+\.go:\d+:\d+: ")
+# Lines between the events that say nothing of a failure that another line does not say, too.
 _HARMLESS = re.compile(
     r"^(?:\s*$|(?:FAIL|PASS)$|exit status 1$|go: (?:downloading|finding|extracting|added|upgraded|downgraded|creating) "
     r"|make(?:\[\d+\])?: |\t\S+\t\tcoverage: |coverage: |(?:[+$>] *)*(?:\w+=\S* +)*go (?:test|tool|run|vet|build) )"
 )
-"""Lines between the events that say nothing of a failure that another line does not say, too."""
 
 
 def looks_like(text: str) -> bool:

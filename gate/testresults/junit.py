@@ -26,8 +26,11 @@ from gate.testresults.base import (
 _SEVERITY: tuple[CaseOutcome, ...] = ("passed", "skipped", "failed")
 _SUITES = ("testsuite", "testsuites")
 _BROKEN = ("failure", "error")
+# Attempts beside the one that counts: Surefire and Gradle may count them in `failures`, too.
 _RERUNS = frozenset({"flakyfailure", "flakyerror", "rerunfailure", "rerunerror", "rerun"})
-"""Attempts beside the one that counts: Surefire and Gradle may count them in `failures`, too."""
+# How a case or a suite ended, by the words of GoogleTest, Bazel, CTest, Qt Test, Ginkgo, behave, Pester, TestNG, NUnit,
+# MSTest, Allure, Jenkins, Katalon and others: small letters, without spaces, hyphens and underscores.
+# GoogleTest's `run` and `completed` say only that it ran; the elements inside say how it ended.
 _WORDS: dict[str, CaseOutcome] = {
     **dict.fromkeys((
         "", "run", "ran", "executed", "completed", "complete", "finished", "done", "pass", "passed", "passing", "ok",
@@ -48,31 +51,26 @@ _WORDS: dict[str, CaseOutcome] = {
         "unresolved", "unsuccessful", "passedbutrunaborted", "successpercentagefailure", "lost", "exception",
     ), "failed"),
 }  # fmt: skip
-"""How a case or a suite ended, by the words of GoogleTest, Bazel, CTest, Qt Test, Ginkgo, behave, Pester, TestNG,
-NUnit, MSTest, Allure, Jenkins, Katalon and others: small letters, without spaces, hyphens and underscores.
-
-GoogleTest's `run` and `completed` say only that it ran; the elements inside say how it ended.
-"""
 _BAD_STEMS = re.compile(r"fail|error|abort|time[d]?out|crash|panic|interrupt|exception|broken|cancel|kill")
+# Attributes that hold one of these words.
 _VERDICTS = ("status", "result", "outcome", "state")
-"""Attributes that hold one of these words."""
+# Attributes that say yes or no, or how often, and what follows if the answer is not that of a test that passed.
 _FLAGS: dict[str, CaseOutcome] = {
     **dict.fromkeys(("success", "successful", "passed", "failed", "errored", "broken", "aborted", "crashed", "timedout",
                      "interrupted", "cancelled", "canceled"), "failed"),
     **dict.fromkeys(("executed", "skipped", "ignored", "disabled"), "skipped"),
 }  # fmt: skip
-"""Attributes that say yes or no, or how often, and what follows if the answer is not that of a test that passed."""
 _GOOD_FLAGS = ("success", "successful", "passed", "executed")
 _YES, _NO = ("true", "yes"), ("false", "no")
+# Attributes of a suite that count what did not pass. Each group may count the same cases again.
 _COUNTS = (
     ("failures", "errors"),
     ("failed",),
     ("aborted", "crashed", "timedout", "timeouts", "interrupted", "panicked", "cancelled", "unsuccessful", "invalid"),
 )
-"""Attributes of a suite that count what did not pass. Each group may count the same cases again."""
 _NUMBER = re.compile(r"\+?([0-9]{1,9})(?:\.0+)?")
+# A document type without declarations of its own, and what stands before it.
 _DOCTYPE = re.compile(r"((?:(?><\?.*?\?>)|(?><!--.*?-->)|\s)*+)(<!DOCTYPE\s[^\[\]<>]*>)", re.DOTALL)
-"""A document type without declarations of its own, and what stands before it."""
 _CHUNK = 1024 * 1024
 _TEXTS = (*_BROKEN, "system-out", "system-err")
 _DEPTH = 200

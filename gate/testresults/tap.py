@@ -25,10 +25,10 @@ _POINT = re.compile(r"^(not )?ok\b(?:[ \t]+(\d{1,9}))?[ \t]*(?:-[ \t]*)?(.*)$")
 _DIRECTIVE = re.compile(r"\s#\s*(skip\S*|todo)\b\s*(.*)$", re.IGNORECASE)
 _BAILS = re.compile(r"Bail out!")
 _FOOTER = re.compile(r"^# (?:fail|cancelled|failed)\s*:?\s+(\d{1,9})$")
+# What Perl's Test::More says of a program that did not do what it had planned.
 _DIED = re.compile(
     r"^# Looks like (?:you planned|your test (?:exited|died)|your test run)|^# No tests run!", re.IGNORECASE
 )
-"""What Perl's Test::More says of a program that did not do what it had planned."""
 _DEEP = 50
 _OFTEN = 5000
 

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from tests.github.fetch import fetched
 
+# What the server plays. A request to any other path is unexpected.
 PATHS = (
     "/user",
     "/repos/{owner}/{repo}/statuses/{sha}",
@@ -29,7 +30,6 @@ PATHS = (
     "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts",
     "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}",
 )
-"""What the server plays. A request to any other path is unexpected."""
 ERRORS = {422: "validation-error"}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.runner.log import Masks
 
+# Environment variables, and the beginnings of the files' names, in the order in which the runner reads them.
 NAMES = {
     "GITHUB_PATH": "add_path_",
     "GITHUB_ENV": "set_env_",
@@ -21,7 +22,6 @@ NAMES = {
     "GITHUB_STATE": "save_state_",
     "GITHUB_OUTPUT": "set_output_",
 }
-"""Environment variables, and the beginnings of the files' names, in the order in which the runner reads them."""
 SUMMARY_LIMIT = 1024 * 1024
 
 

@@ -76,8 +76,8 @@ KNOWN = {
 }
 _PER_TYPE = 10
 _LONGEST = 4096
+# A token of `stop-commands` that is longer than this is a secret.
 _SHORT = 6
-"""A token of `stop-commands` that is longer than this is a secret."""
 _FATAL = {"set-env", "add-path", "add-matcher", "echo"}
 
 

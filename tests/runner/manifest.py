@@ -25,13 +25,13 @@ _RUNS = {
     "post-if",
 }
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
+# The status functions that a condition of a stage may be, and the states of the job in which each holds.
 _STATUS = {
     "always()": {"success", "failure", "cancelled"},
     "success()": {"success"},
     "failure()": {"failure"},
     "cancelled()": {"cancelled"},
 }
-"""The status functions that a condition of a stage may be, and the states of the job in which each holds."""
 
 
 @dataclass(frozen=True)
@@ -127,5 +127,5 @@ def words(line: str) -> list[str]:
     return [part.replace(_EMPTY, "") for part in ([*found, word] if word else found)]
 
 
+# Stands for a word between quotes in which nothing is, yet: it is a word all the same.
 _EMPTY = "\0"
-"""Stands for a word between quotes in which nothing is, yet: it is a word all the same."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+# Seconds that one answer may take on a busy machine.
 _PATIENCE = 90.0
-"""Seconds that one answer may take on a busy machine."""
 _DOWN = {"Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Tab": ("Tab", 9, "")}
 
 

@@ -8,10 +8,10 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 DATABASE = (os.environ.get("DATABASE_HOST", "127.0.0.1"), int(os.environ.get("DATABASE_PORT", "5432")))
+# Whether it has the bug of not looking at its database.
 BLIND = os.environ.get("BLIND") == "1"
-"""Whether it has the bug of not looking at its database."""
+# Whether it has the bug of never trying again once its database was gone.
 FORGETFUL = os.environ.get("FORGETFUL") == "1"
-"""Whether it has the bug of never trying again once its database was gone."""
 LOST: list[bool] = []
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# A criterion that does not hold when it is asked first, before the fault, and holds when it is asked next.
 NOTICED: dict[str, Any] = {
     "command": {"shell": True, "run": "test -e noticed && rm noticed || { touch noticed; exit 1; }"}
 }
-"""A criterion that does not hold when it is asked first, before the fault, and holds when it is asked next."""
 
 
 class Folder:

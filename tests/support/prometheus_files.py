@@ -8,12 +8,12 @@ from typing import Any
 from gate.prometheus import config_schema, config_values, goyaml
 from gate.prometheus.releases import Release
 
+# What may stand anywhere, and seldom fits.
 ODD = ("1", '"1"', "1.5", "true", "yes", '"yes"', "no", "~", "null", '"null"', "Null", '""', "[]", "{}", "[a]",
        "{a: b}",
        "x", "-1", "0", "08", "0x1f", "1e3", ".inf", "2020-01-01", "!!str 5", '!!int "5"', "!!int x", "!!binary aGk=",
        "!foo 5", "1_000", "18446744073709551616", "5m", "0s", "1.5m", '"5m"', "10MB", "http://a/", '"%zz"', "é", "[~]",
        "[[]]", "{a: [b]}", "y", "a?b", "&a 5", '"é.b"', "${1}_x", '"\\/"')  # fmt: skip
-"""What may stand anywhere, and seldom fits."""
 _OF_KIND: dict[int, tuple[str, ...]] = {
     id(config_values.TEXT): ("x", '"a b"', "5", "a.b", '""'),
     id(config_values.TEXTS): ("[a, b]", "[a]", "[]", '["1", 2]'),
@@ -65,12 +65,12 @@ _NEEDED = {
     "docker_sd_configs": ("host",), "dockerswarm_sd_configs": ("host", "role"), "eureka_sd_configs": ("server",),
     "gce_sd_configs": ("project", "zone"), "triton_sd_configs": ("account", "dns_suffix", "endpoint"),
 }  # fmt: skip
+# The files that the configurations may name.
 FILES = {
     "r.yml": "groups: []\n", "t.yml": '- {targets: ["a:1"], labels: {x: y}}\n', "t.json": '[{"targets": ["a:1"]}]',
     "jobs.yml": 'scrape_configs: [{job_name: of_a_file, static_configs: [{targets: ["a:1"]}]}]\n',
     "bad.yml": '- {targets: ["http://a"]}\n',
 }  # fmt: skip
-"""The files that the configurations may name."""
 
 
 class Configurations:

@@ -32,8 +32,8 @@ class Got:
     body: bytes
 
 
+# Writes an answer by itself; the connection is closed when it returns.
 Raw = Callable[[socket.socket], None]
-"""Writes an answer by itself; the connection is closed when it returns."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""PromQL as Prometheus itself parses it: tokens, syntax and types, for a version and its feature flags."""
+"""Parse PromQL as Prometheus itself does: tokens, syntax and types, by version and feature flags."""

@@ -1,4 +1,4 @@
-"""The functions of PromQL: their arguments and results, since which version, and whether they need a feature flag.
+"""Define the functions of PromQL: arguments, results, versions and feature flags.
 
 From `promql/parser/functions.go` of Prometheus 2.42 to 3.14.
 https://prometheus.io/docs/prometheus/latest/querying/functions/
@@ -17,22 +17,22 @@ _TYPES: dict[str, Type] = {"v": "vector", "m": "matrix", "s": "scalar", "t": "st
 
 
 class Function(Struct, frozen=True):
-    """A function. `optional` are how many of the last arguments may be left out or repeated, -1 for any number."""
+    """A function. `optional` counts the last arguments that may be left out; -1: they may also be repeated."""
 
     arguments: tuple[Type, ...]
     result: Type = "vector"
     optional: int = 0
     since: tuple[int, int] = (0, 0)
     until: tuple[int, int] = (1000, 0)
+    # The version since which it needs no feature flag; None if it still does.
     stable: tuple[int, int] | None = (0, 0)
-    """Since when it needs no feature flag; None if it still does."""
 
     def known(self, release: Release) -> bool:
-        """Whether a release has it."""
+        """Return True if a release has it."""
         return self.since <= release.version < self.until
 
     def experimental(self, release: Release) -> bool:
-        """Whether a release has it only with its feature flag."""
+        """Return True if a release has it only with its feature flag."""
         return self.stable is None or release.version < self.stable
 
 

@@ -6,21 +6,22 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.prometheus import go_literals
 from gate.prometheus.releases import Release
 
 
-class BadExpression(ValueError):
-    """An expression that Prometheus does not parse. `position` counts characters from 0."""
+class ExpressionError(GateError):
+    """An expression that Prometheus rejects. `position` counts characters from 0."""
 
-    def __init__(self, reason: Message, position: int) -> None:
-        super().__init__(str(reason))
-        self.reason, self.position = reason, position
+    def __init__(self, message: Message, position: int) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class Token(NamedTuple):
-    """A token. `kind` is the sign itself, the keyword in lower case, or one of the kinds below."""
+    """A token. `kind` is the sign itself, the keyword in lower case, or one of the constants below."""
 
     kind: str
     text: str
@@ -33,6 +34,7 @@ AGGREGATIONS = frozenset(
     ("sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk", "count_values", "quantile",
      "limitk", "limit_ratio")
 )  # fmt: skip
+# Keywords, by the version that introduced them. `start()` is the keyword `start`; END is the end of the text.
 _KEYWORDS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(AGGREGATIONS, (0, 0)),
     **dict.fromkeys(("and", "or", "unless", "atan2", "offset", "by", "without", "on", "ignoring", "group_left",
@@ -41,7 +43,6 @@ _KEYWORDS: dict[str, tuple[int, int]] = {
     "fill": (3, 10), "fill_left": (3, 10), "fill_right": (3, 10), "range()": (3, 10), "max_of": (3, 13),
     "min_of": (3, 13),
 }  # fmt: skip
-"""Keywords and the version since which they are; `start()` is the keyword `start`, apart from the end of the text."""
 WORDS = {"start": "start()", "end": "end()", "step": "step()", "range": "range()"}
 _WORDS_BACK = {kind: word for word, kind in WORDS.items()}
 _FILLS = ("fill", "fill_left", "fill_right")
@@ -60,13 +61,13 @@ _TRIMS = ("</", ">/")
 
 
 def tokens(text: str, release: Release) -> list[Token]:
-    """Return the tokens of an expression, the last of which is its end. Raises BadExpression."""
+    """Return the tokens of an expression and a last one for its end. Raise ExpressionError."""
     return _Lexer(text, release).run()
 
 
 @lru_cache
 def _keywords(version: tuple[int, int]) -> dict[str, str]:
-    """Return the kind of each keyword that a version knows."""
+    """Return the kind of each keyword that a version has."""
     return {_WORDS_BACK.get(name, name): name for name, since in _KEYWORDS.items() if since <= version}
 
 
@@ -76,7 +77,7 @@ class _Lexer:
     def __init__(self, text: str, release: Release) -> None:
         self.text, self.release = text, release
         self.at = 0
-        self.found: list[Token] = []
+        self.tokens: list[Token] = []
         self.depth = 0
         self.brace = self.bracket = self.colon = self.duration = False
         self.keywords = _keywords(release.version)
@@ -99,26 +100,26 @@ class _Lexer:
 
     def _ended(self) -> list[Token]:
         if self.depth:
-            raise self._bad(msg("a left parenthesis is not closed"))
+            raise self._error(msg("a left parenthesis is not closed"))
         if self.bracket:
-            raise self._bad(msg("a left bracket is not closed"))
+            raise self._error(msg("a left bracket is not closed"))
         self._emit(END, 0)
-        return self.found
+        return self.tokens
 
-    def _bad(self, reason: Message) -> BadExpression:
-        return BadExpression(reason, self.at)
+    def _error(self, reason: Message) -> ExpressionError:
+        return ExpressionError(reason, self.at)
 
-    def _unexpected(self) -> BadExpression:
+    def _unexpected(self) -> ExpressionError:
         if self.at >= len(self.text):
-            return self._bad(msg("unexpected end of the expression"))
-        return self._bad(msg("unexpected character {text}", text=repr(self.text[self.at])))
+            return self._error(msg("unexpected end of the expression"))
+        return self._error(msg("unexpected character {text}", text=repr(self.text[self.at])))
 
     def _emit(self, kind: str, length: int) -> None:
-        self.found.append(Token(kind, self.text[self.at : self.at + length], self.at))
+        self.tokens.append(Token(kind, self.text[self.at : self.at + length], self.at))
         self.at += length
 
     def _statement(self) -> bool:
-        """Take one token; return whether a duration expression follows, in brackets."""
+        """Read one token; return True if a duration expression follows, in brackets."""
         letter = self.text[self.at]
         digit = letter.isascii() and (
             letter.isdigit() or (letter == "." and self.text[self.at + 1 : self.at + 2].isdigit())
@@ -169,28 +170,28 @@ class _Lexer:
             raise self._unexpected()
 
     def _word(self) -> None:
-        found = _WORD.match(self.text, self.at)
-        assert found
-        word = found[0].lower()
+        match = _WORD.match(self.text, self.at)
+        assert match
+        word = match[0].lower()
         if word in ("inf", "nan"):
             kind = NUMBER
-        elif word in _FILLS and not self.text[_SPACE.match(self.text, found.end()).end() :].startswith("("):  # type: ignore[union-attr]
+        elif word in _FILLS and not self.text[_SPACE.match(self.text, match.end()).end() :].startswith("("):  # type: ignore[union-attr]
             kind = IDENTIFIER
         else:
             kind = self.keywords.get(word) or (METRIC if ":" in word else IDENTIFIER)
         self._emit(kind, len(word))
 
     def _string(self) -> None:
-        found = _STRING.match(self.text, self.at)
-        if not found:
-            raise self._bad(msg("unterminated quoted string"))
-        if "\ufffd" in found[0]:
-            raise self._bad(msg("a string has a character that is not valid UTF-8"))
+        match = _STRING.match(self.text, self.at)
+        if not match:
+            raise self._error(msg("unterminated quoted string"))
+        if "\ufffd" in match[0]:
+            raise self._error(msg("a string has a character that is not valid UTF-8"))
         try:
-            go_literals.unquote(found[0])
+            go_literals.unquote(match[0])
         except ValueError as error:
-            raise self._bad(msg("unknown escape sequence {text}", text=str(error))) from None
-        self._emit(STRING, len(found[0]))
+            raise self._error(msg("unknown escape sequence {text}", text=str(error))) from None
+        self._emit(STRING, len(match[0]))
 
     def _in_braces(self) -> None:
         if self.at >= len(self.text):
@@ -210,7 +211,7 @@ class _Lexer:
             self._emit(sign, len(sign))
 
     def _in_brackets(self) -> bool:
-        """Take one token of a duration expression; return whether another one follows."""
+        """Read one token of a duration expression; return True if another one follows."""
         if self.at >= len(self.text):
             raise self._unexpected()
         letter = self.text[self.at]
@@ -246,29 +247,29 @@ class _Lexer:
     def _duration_keyword(self) -> bool:
         word = _LETTERS.match(self.text, self.at)[0]  # type: ignore[index]
         version = self.release.version
-        known = {"step": (3, 6), "range": (3, 10), "max_of": (3, 13), "min_of": (3, 13)}
+        since = {"step": (3, 6), "range": (3, 10), "max_of": (3, 13), "min_of": (3, 13)}
         folded = word.lower()
         if folded in ("min", "max") and (3, 6) <= version < (3, 13):
             self._emit(folded, len(word))
             return True
-        if folded in known and version >= known[folded]:
+        if folded in since and version >= since[folded]:
             self._emit(WORDS.get(folded, folded), len(word))
             return True
         return False
 
     def _number(self, *, only_duration: bool = False) -> None:
         start = self.at
-        end, good = self._scan(start)
-        if good and not only_duration:
+        end, valid = self._scan(start)
+        if valid and not only_duration:
             self._emit(NUMBER, end - start)
             return
-        found = _DURATION.match(self.text, end)
-        if not found or good:
-            raise self._bad(msg("bad number or duration {text}", text=self.text[start : max(end, start + 1)]))
-        self._emit(DURATION, found.end() - start)
+        match = _DURATION.match(self.text, end)
+        if not match or valid:
+            raise self._error(msg("bad number or duration {text}", text=self.text[start : max(end, start + 1)]))
+        self._emit(DURATION, match.end() - start)
 
     def _scan(self, at: int) -> tuple[int, bool]:
-        """Return where a number ends, and whether it is one."""
+        """Return the end of a number, and whether it is valid."""
         if self.release.version < (2, 54):
             end = _OLD_NUMBER.match(self.text, at).end()  # type: ignore[union-attr]
             return end, end > at and not self._is_word(end)

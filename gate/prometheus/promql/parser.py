@@ -1,7 +1,7 @@
 """Parse an expression of PromQL and check its types, as Prometheus does when it loads a rule.
 
-The grammar is that of `promql/parser/generated_parser.y`, the types that of `checkAST`. Operators are parsed by
-precedence; what follows an operand (`[5m]`, `offset`, `@`) binds tightest.
+The grammar is that of `promql/parser/generated_parser.y`, the types are those of `checkAST`. Operators are parsed by
+precedence. The suffixes of an operand (`[5m]`, `offset`, `@`) bind tightest.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from gate.prometheus.promql.lexer import (  # fmt: skip
     IDENTIFIER,
     NUMBER,
     STRING,
-    BadExpression,
+    ExpressionError,
     Token,
     tokens,
 )
 from gate.prometheus.releases import Release
 
+# Maximum nesting of parentheses, calls and unary signs: the parser recurses.
 DEPTH_LIMIT = 100
-"""Parentheses, calls and unary signs within one another: the parser recurses."""
 _COMPARISONS = frozenset(("==", "!=", "<", ">", "<=", ">="))
 _SETS = frozenset(("and", "or", "unless"))
 _PRECEDENCE = {
@@ -45,29 +45,29 @@ _FARTHEST = 2**63 / 1e9
 
 
 class Expression(Struct):
-    """A part of an expression: its type, and what may still be attached to it."""
+    """A part of an expression: its type, and the state that decides which suffixes it may have."""
 
     type: Type
     position: int
     name: str = ""
+    # True for a vector selector without parentheses around it.
     selector: bool = False
-    """Whether it is a selector of a vector itself, without parentheses."""
     selects_something: bool = True
     subquery: bool = False
+    # The selector of a range.
     inner: Expression | None = None
-    """The selector of a range."""
+    # None without an offset; 0 counts as none, too.
     offset: float | None = None
-    """None if it has none; 0 counts as none, too."""
     timestamp: bool = False
     start_or_end: bool = False
+    # The value of a literal, or the seconds of a duration.
     number: float | None = None
-    """The value of a literal; of a duration, its seconds."""
     anchored: bool = False
     smoothed: bool = False
 
 
 def check(text: str, release: Release) -> None:
-    """Raise BadExpression if a release does not parse an expression."""
+    """Raise ExpressionError if a release does not parse an expression."""
     _Parser(text, release).parse()
 
 
@@ -82,9 +82,9 @@ class _Parser:
 
     def parse(self) -> None:
         if self.tokens[0].kind == END:
-            raise BadExpression(msg("there is no expression"), 0)
-        found = self._expression(0)
-        self._selects(found)
+            raise ExpressionError(msg("there is no expression"), 0)
+        expression = self._expression(0)
+        self._selects(expression)
         if self._kind != END:
             raise self._unexpected()
 
@@ -99,30 +99,30 @@ class _Parser:
         self.at += 1
         return token
 
-    def _take(self, kind: str) -> Token:
+    def _expect_token(self, kind: str) -> Token:
         if self._kind != kind:
             raise self._unexpected(kind)
         return self._next()
 
-    def _taken(self, kind: str) -> bool:
+    def _accept(self, kind: str) -> bool:
         if self._kind != kind:
             return False
         self.at += 1
         return True
 
-    def _unexpected(self, expected: str = "") -> BadExpression:
+    def _unexpected(self, expected: str = "") -> ExpressionError:
         token = self.tokens[self.at]
-        found = token.text or msg("the end of the expression")
+        actual = token.text or msg("the end of the expression")
         if expected:
-            return BadExpression(
-                msg("unexpected {text}, expected {expected}", text=found, expected=expected), token.position
+            return ExpressionError(
+                msg("unexpected {text}, expected {expected}", text=actual, expected=expected), token.position
             )
-        return BadExpression(msg("unexpected {text}", text=found), token.position)
+        return ExpressionError(msg("unexpected {text}", text=actual), token.position)
 
     def _deeper(self) -> None:
         self.depth += 1
         if self.depth > DEPTH_LIMIT:
-            raise BadExpression(msg("the expression is nested more than {limit} times", limit=DEPTH_LIMIT),
+            raise ExpressionError(msg("the expression is nested more than {limit} times", limit=DEPTH_LIMIT),
                                 self.tokens[self.at].position)  # fmt: skip
 
     # Operators
@@ -147,8 +147,9 @@ class _Parser:
             operand.number *= -1 if sign.kind == "-" else 1
             return operand
         if operand.type not in ("scalar", "vector"):
-            raise BadExpression(msg("a sign is only allowed before a scalar or an instant vector, not before a {type}",
-                                    type=operand.type), sign.position)  # fmt: skip
+            raise ExpressionError(
+                msg("a sign is only allowed before a scalar or an instant vector, not before a {type}",
+                    type=operand.type), sign.position)  # fmt: skip
         return Expression(self._selects(operand).type, sign.position)
 
     def _binary(self, operator: Token, modifiers: _Modifiers, left: Expression, right: Expression) -> Expression:
@@ -157,62 +158,62 @@ class _Parser:
         if modifiers.fill and releases.FILL not in self.release.flags:
             raise self._needs_flag("fill", releases.FILL, operator)
         if modifiers.to_bool and name not in _COMPARISONS:
-            raise BadExpression(msg("'bool' can only be used with comparisons"), operator.position)
+            raise ExpressionError(msg("'bool' can only be used with comparisons"), operator.position)
         if name in _COMPARISONS and not modifiers.to_bool and kinds == ("scalar", "scalar"):
-            raise BadExpression(msg("comparisons between scalars need 'bool'"), operator.position)
-        if modifiers.on and (both := [label for label in modifiers.labels if label in modifiers.include]):
-            raise BadExpression(msg("the label {label} must not be in 'on' and 'group' at once", label=both[0]),
+            raise ExpressionError(msg("comparisons between scalars need 'bool'"), operator.position)
+        if modifiers.on and (common := [label for label in modifiers.labels if label in modifiers.include]):
+            raise ExpressionError(msg("the label {label} must not be in 'on' and 'group' at once", label=common[0]),
                                 operator.position)  # fmt: skip
         if not set(kinds) <= {"scalar", "vector"}:
-            raise BadExpression(
+            raise ExpressionError(
                 msg("{operator} takes only scalars and instant vectors", operator=name), operator.position
             )
         if kinds != ("vector", "vector"):
             if modifiers.labels or modifiers.fill:
-                raise BadExpression(msg("vector matching is only allowed between instant vectors"), operator.position)
+                raise ExpressionError(msg("vector matching is only allowed between instant vectors"), operator.position)
             if name in _SETS:
-                raise BadExpression(msg("{operator} is not allowed with a scalar", operator=name), operator.position)
+                raise ExpressionError(msg("{operator} is not allowed with a scalar", operator=name), operator.position)
         elif name in _SETS and (modifiers.group or modifiers.fill):
-            raise BadExpression(msg("{operator} takes no grouping", operator=name), operator.position)
+            raise ExpressionError(msg("{operator} takes no grouping", operator=name), operator.position)
         return Expression("vector" if "vector" in kinds else "scalar", left.position)
 
     def _modifiers(self) -> _Modifiers:
-        found = _Modifiers(to_bool=self._taken("bool"))
+        modifiers = _Modifiers(to_bool=self._accept("bool"))
         if self._kind in ("on", "ignoring"):
-            found.on = self._next().kind == "on"
-            found.labels = self._labels()
+            modifiers.on = self._next().kind == "on"
+            modifiers.labels = self._labels()
             if self._kind in ("group_left", "group_right"):
                 self._next()
-                found.group = True
-                found.include = self._labels() if self._kind == "(" else []
+                modifiers.group = True
+                modifiers.include = self._labels() if self._kind == "(" else []
         if self._kind == "fill":
             self._next()
             self._fill_value()
-            found.fill = True
+            modifiers.fill = True
         elif self._kind in ("fill_left", "fill_right"):
-            other = {"fill_left": "fill_right", "fill_right": "fill_left"}[self._next().kind]
+            opposite = {"fill_left": "fill_right", "fill_right": "fill_left"}[self._next().kind]
             self._fill_value()
-            if self._taken(other):
+            if self._accept(opposite):
                 self._fill_value()
-            found.fill = True
-        return found
+            modifiers.fill = True
+        return modifiers
 
     def _fill_value(self) -> None:
-        self._take("(")
+        self._expect_token("(")
         if self._kind in ("+", "-"):
             self._next()
         self._literal()
-        self._take(")")
+        self._expect_token(")")
 
     def _labels(self) -> list[str]:
-        self._take("(")
-        found: list[str] = []
+        self._expect_token("(")
+        labels: list[str] = []
         while self._kind != ")":
-            found.append(self._label())
-            if not self._taken(","):
+            labels.append(self._label())
+            if not self._accept(","):
                 break
-        self._take(")")
-        return found
+        self._expect_token(")")
+        return labels
 
     def _label(self) -> str:
         token = self.tokens[self.at]
@@ -226,7 +227,7 @@ class _Parser:
             name = token.text
         valid = bool(name) and _is_utf8(name) if self.release.utf8 else _LEGACY_LABEL.fullmatch(name)
         if not valid:
-            raise BadExpression(msg("{name} is not a name for a label", name=name or '""'), token.position)
+            raise ExpressionError(msg("{name} is not a name for a label", name=name or '""'), token.position)
         self.at += 1
         return name
 
@@ -265,7 +266,7 @@ class _Parser:
     def _parenthesis(self) -> Expression:
         opening = self._next()
         inner = self._selects(self._expression(0))
-        self._take(")")
+        self._expect_token(")")
         return Expression(inner.type, opening.position)
 
     def _literal(self) -> float:
@@ -277,31 +278,31 @@ class _Parser:
             raise self._unexpected(str(msg("a number")))
         value = _number(token.text)
         if value is None:
-            raise BadExpression(msg("{text} is not a number", text=token.text), token.position)
+            raise ExpressionError(msg("{text} is not a number", text=token.text), token.position)
         return value
 
     def _duration(self, token: Token) -> float:
         seconds = durations.seconds(token.text)
         if seconds is None or (not seconds and self.version < (3, 4)):
-            raise BadExpression(msg("{text} is not a duration", text=token.text), token.position)
+            raise ExpressionError(msg("{text} is not a duration", text=token.text), token.position)
         return seconds
 
     def _selector(self, name: str, start: Token) -> Expression:
-        found = Expression("vector", start.position, name=name, selector=True, selects_something=bool(name))
-        if not self._taken("{"):
-            return found
+        selector = Expression("vector", start.position, name=name, selector=True, selects_something=bool(name))
+        if not self._accept("{"):
+            return selector
         while self._kind != "}":
             label, matches_nothing = self._matcher()
             if label == "__name__" and name:
-                raise BadExpression(msg("the name of the metric is set twice"), start.position)
-            found.selects_something |= not matches_nothing
-            if not self._taken(","):
+                raise ExpressionError(msg("the name of the metric is set twice"), start.position)
+            selector.selects_something |= not matches_nothing
+            if not self._accept(","):
                 break
-        self._take("}")
-        return found
+        self._expect_token("}")
+        return selector
 
     def _matcher(self) -> tuple[str, bool]:
-        """Return the label of a matcher, and whether it matches an empty value."""
+        """Return the label of a matcher, and whether the matcher matches an empty value."""
         token = self._next()
         if token.kind == STRING and self.version >= (2, 51):
             label = go_literals.unquote(token.text)
@@ -315,26 +316,26 @@ class _Parser:
         if self._kind not in ("=", "!=", "=~", "!~"):
             raise self._unexpected("=")
         operator = self._next().kind
-        value = go_literals.unquote(self._take(STRING).text)
+        value = go_literals.unquote(self._expect_token(STRING).text)
         matches = self._matches_nothing(value, token) if operator in ("=~", "!~") else not value
         return label, matches == (operator in ("=", "=~"))
 
     def _matches_nothing(self, pattern: str, token: Token) -> bool:
-        """Whether the regular expression of a matcher, which has to match the whole value, matches an empty one."""
+        """Return True if a regular expression matches an empty value as a whole."""
         words = pattern.split("|") if self.version >= (2, 52) else [pattern]
         if self.version >= (2, 48) and not any(_META.search(word) for word in words):
-            return "" in words  # Compared as texts, without a regular expression: any bytes are good
+            return "" in words  # compared as text, without a regular expression: any bytes are valid
         try:
             return regex.search(go_literals.check_regex(pattern), "")
-        except ValueError as bad:
-            reason = msg("{text} is not a regular expression: {why}", text=repr(pattern[:100]), why=str(bad))
-            raise BadExpression(reason, token.position) from None
+        except ValueError as error:
+            reason = msg("{text} is not a regular expression: {why}", text=repr(pattern[:100]), why=str(error))
+            raise ExpressionError(reason, token.position) from None
 
     def _selects(self, expression: Expression) -> Expression:
-        """Return an operand. Raise BadExpression if it is a selector of everything."""
+        """Return an operand. Raise ExpressionError if it selects all series."""
         selector = expression.inner or expression
         if selector.selector and not selector.selects_something:
-            raise BadExpression(msg("a selector must have at least one matcher that does not match an empty value"),
+            raise ExpressionError(msg("a selector must have at least one matcher that does not match an empty value"),
                                 selector.position)  # fmt: skip
         return expression
 
@@ -345,15 +346,15 @@ class _Parser:
         if not grouped:
             self._grouping()
         name = operator.kind
-        parameter = name in _NUMERIC or name == "count_values"
+        has_parameter = name in _NUMERIC or name == "count_values"
         if name in ("limitk", "limit_ratio") and releases.FUNCTIONS not in self.release.flags:
             raise self._needs_flag(name, releases.FUNCTIONS, operator)
-        if len(arguments) != 1 + parameter:
-            raise BadExpression(msg("{name} takes {count} arguments, not {given}", name=name, count=1 + parameter,
+        if len(arguments) != 1 + has_parameter:
+            raise ExpressionError(msg("{name} takes {count} arguments, not {given}", name=name, count=1 + has_parameter,
                                     given=len(arguments)), operator.position)  # fmt: skip
-        self._expect(arguments[-1], "vector", name)
-        if parameter:
-            self._expect(arguments[0], "string" if name == "count_values" else "scalar", name)
+        self._expect_type(arguments[-1], "vector", name)
+        if has_parameter:
+            self._expect_type(arguments[0], "string" if name == "count_values" else "scalar", name)
         return Expression("vector", operator.position)
 
     def _grouping(self) -> bool:
@@ -364,54 +365,56 @@ class _Parser:
         return True
 
     def _arguments(self) -> list[Expression]:
-        self._take("(")
-        found: list[Expression] = []
-        if self._taken(")"):
-            return found
+        self._expect_token("(")
+        arguments: list[Expression] = []
+        if self._accept(")"):
+            return arguments
         while True:
-            found.append(self._expression(0))
-            if not self._taken(","):
+            arguments.append(self._expression(0))
+            if not self._accept(","):
                 break
-        self._take(")")
-        return found
+        self._expect_token(")")
+        return arguments
 
     def _call(self) -> Expression:
         token = self._next()
         function = FUNCTIONS.get(token.text)
         if function is None or not function.known(self.release):
-            raise BadExpression(msg("Prometheus {release} has no function {name}", release=str(self.release),
+            raise ExpressionError(msg("Prometheus {release} has no function {name}", release=str(self.release),
                                     name=token.text), token.position)  # fmt: skip
         if function.experimental(self.release) and releases.FUNCTIONS not in self.release.flags:
             raise self._needs_flag(token.text, releases.FUNCTIONS, token)
         arguments = self._arguments()
-        wanted, given = len(function.arguments), len(arguments)
-        least = wanted - (function.optional != 0)
+        declared, count = len(function.arguments), len(arguments)
+        least = declared - (function.optional != 0)
         most = 10**9 if function.optional < 0 else least + function.optional
-        if not least <= given <= most:
-            raise BadExpression(msg("{name} takes {count} arguments, not {given}", name=token.text, given=given,
-                                    count=wanted if least == most else f"{least}..."), token.position)  # fmt: skip
-        if token.text == "info" and given > 1:
+        if not least <= count <= most:
+            raise ExpressionError(msg("{name} takes {count} arguments, not {given}", name=token.text, given=count,
+                                    count=declared if least == most else f"{least}..."), token.position)  # fmt: skip
+        if token.text == "info" and count > 1:
             self._info(arguments[1])
         for place, argument in enumerate(arguments):
-            self._expect(argument, function.arguments[min(place, wanted - 1)], token.text)
+            self._expect_type(argument, function.arguments[min(place, declared - 1)], token.text)
         return Expression(function.result, token.position)
 
     def _info(self, argument: Expression) -> None:
-        """Its second argument selects labels only, and may select everything."""
+        """Validate the second argument of `info`: it selects labels only, and may select everything."""
         if not argument.selector or argument.name:
-            raise BadExpression(msg("info takes a selector of labels without a metric"), argument.position)
+            raise ExpressionError(msg("info takes a selector of labels without a metric"), argument.position)
         argument.selects_something = True
 
-    def _expect(self, argument: Expression, wanted: Type, where: str) -> None:
-        found = self._selects(argument).type
-        if found != wanted:
-            raise BadExpression(msg("{name} takes a {wanted}, not a {type}", name=where, wanted=wanted, type=found),
-                                argument.position)  # fmt: skip
+    def _expect_type(self, argument: Expression, expected: Type, function: str) -> None:
+        actual = self._selects(argument).type
+        if actual != expected:
+            raise ExpressionError(
+                msg("{name} takes a {wanted}, not a {type}", name=function, wanted=expected, type=actual),
+                argument.position,
+            )
 
-    def _needs_flag(self, name: str, flag: str, token: Token) -> BadExpression:
-        return BadExpression(msg("{name} needs the feature flag {flag}", name=name, flag=flag), token.position)
+    def _needs_flag(self, name: str, flag: str, token: Token) -> ExpressionError:
+        return ExpressionError(msg("{name} needs the feature flag {flag}", name=name, flag=flag), token.position)
 
-    # What follows an operand
+    # Suffixes of an operand
 
     def _postfix(self, operand: Expression) -> Expression:
         while True:
@@ -430,18 +433,18 @@ class _Parser:
     def _range(self, operand: Expression) -> Expression:
         bracket = self._next()
         self._positive()
-        if self._taken(":"):
+        if self._accept(":"):
             if self._kind != "]":
                 self._positive()
-            self._take("]")
+            self._expect_token("]")
             if self._selects(operand).type != "vector":
-                raise BadExpression(msg("a subquery is only allowed on an instant vector"), bracket.position)
+                raise ExpressionError(msg("a subquery is only allowed on an instant vector"), bracket.position)
             return Expression("matrix", operand.position, subquery=True)
-        self._take("]")
+        self._expect_token("]")
         if not operand.selector:
-            raise BadExpression(msg("a range is only allowed on a selector"), bracket.position)
+            raise ExpressionError(msg("a range is only allowed on a selector"), bracket.position)
         if operand.offset or operand.timestamp:
-            raise BadExpression(msg("a range stands before 'offset' and '@'"), bracket.position)
+            raise ExpressionError(msg("a range must come before 'offset' and '@'"), bracket.position)
         return Expression("matrix", operand.position, inner=operand)
 
     def _offset(self, operand: Expression) -> None:
@@ -449,15 +452,15 @@ class _Parser:
         value = self._offset_duration()
         target = self._modified(operand, "offset", offset)
         if target.offset:
-            raise BadExpression(msg("'offset' is set twice"), offset.position)
+            raise ExpressionError(msg("'offset' is set twice"), offset.position)
         target.offset = value
 
     def _at_modifier(self, operand: Expression) -> None:
         at = self._next()
         if self._kind in ("start()", "end()"):
             self._next()
-            self._take("(")
-            self._take(")")
+            self._expect_token("(")
+            self._expect_token(")")
             target = self._modified(operand, "@", at)
             self._at_once(target, at)
             target.start_or_end = True
@@ -465,21 +468,23 @@ class _Parser:
         sign = self._next().kind if self._kind in ("+", "-") else "+"
         value = self._literal() * (-1 if sign == "-" else 1)
         if not math.isfinite(value) or abs(value) >= 2**63:
-            raise BadExpression(msg("the timestamp of '@' is out of range"), at.position)
+            raise ExpressionError(msg("the timestamp of '@' is out of range"), at.position)
         target = self._modified(operand, "@", at)
         self._at_once(target, at)
         target.timestamp = True
 
     def _at_once(self, target: Expression, at: Token) -> None:
         if target.timestamp or target.start_or_end:
-            raise BadExpression(msg("'@' is set twice"), at.position)
+            raise ExpressionError(msg("'@' is set twice"), at.position)
 
     def _modified(self, operand: Expression, modifier: str, token: Token) -> Expression:
-        """Return what a modifier acts on: a selector, also that of a range, or a subquery."""
+        """Return the target of a modifier: a selector, also that of a range, or a subquery."""
         target = operand.inner or operand
         if not target.selector and not target.subquery:
-            raise BadExpression(msg("{modifier} stands only after a selector or a subquery", modifier=f"'{modifier}'"),
-                                token.position)  # fmt: skip
+            raise ExpressionError(
+                msg("{modifier} is only allowed after a selector or a subquery", modifier=f"'{modifier}'"),
+                token.position,
+            )
         return target
 
     def _extended(self, operand: Expression) -> None:
@@ -492,7 +497,7 @@ class _Parser:
             or (target.anchored and modifier.kind == "smoothed")
             or (target.smoothed and modifier.kind == "anchored")
         ):
-            raise BadExpression(msg("{modifier} cannot be used here", modifier=modifier.kind), modifier.position)
+            raise ExpressionError(msg("{modifier} cannot be used here", modifier=modifier.kind), modifier.position)
         target.anchored |= modifier.kind == "anchored"
         target.smoothed |= modifier.kind == "smoothed"
 
@@ -501,14 +506,14 @@ class _Parser:
     def _positive(self) -> None:
         token = self.tokens[self.at]
         if self.version < (2, 54):
-            self._duration(self._take(DURATION))
+            self._duration(self._expect_token(DURATION))
             return
         value = self._literal() if self.version < (3, 4) else self._duration_expression(0)
         if value is not None and value <= 0 and self.version >= (3, 4):
-            raise BadExpression(msg("a duration must be greater than 0"), token.position)
+            raise ExpressionError(msg("a duration must be greater than 0"), token.position)
 
     def _offset_duration(self) -> float | None:
-        """Return the seconds of an offset, 1 if they are not known beforehand."""
+        """Return the seconds of an offset, 1 if they have to be computed."""
         sign = -1.0 if self._kind == "-" else 1.0
         if self._kind == "-" or (self._kind == "+" and self.version >= (3, 4)):
             following = self.tokens[self.at + 1].kind
@@ -523,11 +528,11 @@ class _Parser:
         return 1.0 if value is None else value
 
     def _offset_literal(self) -> float:
-        return self._duration(self._take(DURATION)) if self.version < (2, 54) else self._literal()
+        return self._duration(self._expect_token(DURATION)) if self.version < (2, 54) else self._literal()
 
     def _in_range(self, value: float) -> float:
         if abs(value) > _FARTHEST and self.version >= (3, 4):
-            raise BadExpression(msg("a duration is out of range"), self.tokens[self.at - 1].position)
+            raise ExpressionError(msg("a duration is out of range"), self.tokens[self.at - 1].position)
         return value
 
     def _duration_expression(self, least: int) -> float | None:
@@ -539,7 +544,7 @@ class _Parser:
             right = self._duration_expression(precedence - (operator.kind == "^"))
             self._experimental(operator)
             if operator.kind in ("/", "%") and right == 0:
-                raise BadExpression(msg("division by zero"), operator.position)
+                raise ExpressionError(msg("division by zero"), operator.position)
             left = None
         self.depth -= 1
         return left
@@ -553,22 +558,22 @@ class _Parser:
         if token.kind == "(":
             self._next()
             value = self._duration_expression(0)
-            self._take(")")
+            self._expect_token(")")
             self._experimental(token)
             return value
         if token.kind in ("step()", "range()"):
             self._next()
-            self._take("(")
-            self._take(")")
+            self._expect_token("(")
+            self._expect_token(")")
             self._computed(token)
             return None
         if token.kind in _EXTREMES:
             self._next()
-            self._take("(")
+            self._expect_token("(")
             self._duration_expression(0)
-            self._take(",")
+            self._expect_token(",")
             self._duration_expression(0)
-            self._take(")")
+            self._expect_token(")")
             self._computed(token)
             return None
         return self._in_range(self._literal())
@@ -583,7 +588,7 @@ class _Parser:
 
 
 class _Modifiers(Struct):
-    """What stands between an operator and its right side."""
+    """The modifiers between an operator and its right side."""
 
     to_bool: bool = False
     on: bool = False
@@ -598,7 +603,7 @@ _EXTREMES = ("min", "max", "max_of", "min_of")
 
 
 def _is_word(token: Token) -> bool:
-    """Whether it is a name or a keyword."""
+    """Return True for a name or a keyword."""
     return token.kind != NUMBER and (token.text[:1].isidentifier() or token.text[:1] == ":")
 
 
