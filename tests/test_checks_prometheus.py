@@ -693,7 +693,10 @@ def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> Non
     [
         (Reply(200, b'{"status":"success","data":{"resultType":"vector","result":null}}'), "Expected `array`"),
         (Reply(200, b'{"status":"success","data":{"resultType":"vector"}}'), "missing required field `result`"),
-        (Reply(500, b'{"status":"success","data":{"resultType":"vector","result":[]}}'), "HTTP 500 with unexpected JSON"),
+        (
+            Reply(500, b'{"status":"success","data":{"resultType":"vector","result":[]}}'),
+            "HTTP 500 with unexpected JSON",
+        ),
     ],
     ids=["null", "missing", "status"],
 )

@@ -215,9 +215,7 @@ def test_text_that_was_cut_is_refused() -> None:
 
 def test_the_order_of_labels_makes_no_other_series() -> None:
     """The same labels in another order are the same series."""
-    assert reasons(b'a{x="1",y="2"} 1\na{y="2",x="1"} 1\n') == [
-        (2, "Duplicate series, first given on line 1")
-    ]
+    assert reasons(b'a{x="1",y="2"} 1\na{y="2",x="1"} 1\n') == [(2, "Duplicate series, first given on line 1")]
 
 
 def test_a_series_given_twice_is_found_beyond_memory() -> None:
