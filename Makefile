@@ -1,4 +1,4 @@
-# The verbs of the project. `make demo` and `make test` install what they need; both may be run twice.
+# The targets of the project. `make demo` and `make test` install what they need; both can be repeated.
 PYTHON ?= python3
 IMAGE ?= prodgate
 VENV := .venv
@@ -9,21 +9,21 @@ SCRIPTS = $(shell $(FILES) '*.sh' .ci/run)
 DOCKERFILES = $(shell $(FILES) Dockerfile '*/Dockerfile')
 WORKFLOWS = $(shell $(FILES) '.github/workflows/*.yml' '*/.github/workflows/*.yml')
 
-.PHONY: help venv parts lint test format bench demo image schema catalogues lock clean
-help: ## show the verbs
+.PHONY: help venv parts lint check test format bench demo image generate schema catalogues lock
+help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-venv: $(VENV)/.made ## make the virtual environment
+venv: $(VENV)/.made ## create the virtual environment
 
 $(VENV)/.made: requirements-dev.lock pyproject.toml
-	@echo "prodgate: making the virtual environment in $(VENV)"
+	@echo "prodgate: creating the virtual environment in $(VENV)"
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/support/install-venv.sh
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-parts: venv ## install and make what the tests run: packages of Debian, a Docker engine, images
+parts: venv ## install what the tests run: Debian packages, a Docker engine, images
 	@tests/support/install.sh $(BIN)/python
 	@$(BIN)/python -m tests.github.fetch >/dev/null
 
@@ -42,7 +42,10 @@ format: venv ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: venv parts ## run the tests
+check: venv ## run the tests that need neither an engine nor installed servers
+	$(BIN)/pytest -n 2 --dist worksteal -m "not engine and not browser" $(FAST_TESTS)
+
+test: venv parts ## run all tests
 	$(BIN)/pytest -n 4 --dist loadgroup
 
 demo: venv ## run the gate on the example, with its services as processes
@@ -52,7 +55,7 @@ image: ## build the action's image: IMAGE= names it, BASE= is any Debian 13
 	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 bench: parts .cache/prodgate .cache/chaostoolkit/bin/chaos ## measure the gate beside its peers
-	@for each in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
+	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 .PHONY: .cache/prodgate
 .cache/prodgate:
@@ -64,6 +67,9 @@ bench: parts .cache/prodgate .cache/chaostoolkit/bin/chaos ## measure the gate b
 .cache/chaostoolkit/bin/chaos:
 	@$(PYTHON) -m venv .cache/chaostoolkit
 	@.cache/chaostoolkit/bin/pip install --quiet --disable-pip-version-check chaostoolkit==$(CHAOSTOOLKIT)
+
+# Every file that is written from code: CI fails if one differs.
+generate: schema catalogues ## write the JSON Schemas, extract and compile the catalogues
 
 schema: venv ## write the JSON Schemas of the checklist and of the report
 	$(BIN)/prodgate schema > examples/veza/prodgate.schema.json
