@@ -1,5 +1,9 @@
-"""What test programs leave behind, one module per format: `parse(text) -> Results`, `looks_like(text) -> bool`."""
+"""Parse the results of test programs, one module per format: `parse(text) -> Results`, `looks_like(text) -> bool`."""
 
 from gate.core.plugins import Registry
 
-FORMATS = Registry("gate.testresults", excluded=frozenset({"base", "quarantine"}))
+FORMATS = Registry(
+    "gate.testresults",
+    excluded=frozenset({"base", "quarantine"}),
+    modules={"go": "gate.testresults.gotest", "gojson": "gate.testresults.gotest_json"},
+)

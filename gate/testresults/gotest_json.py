@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from gate.redaction.secrets import OVERLAP, redacted_head
-from gate.testresults import go
+from gate.testresults import gotest
 from gate.testresults.base import (
     OUTPUT_LIMIT,
     CaseOutcome,
@@ -50,7 +50,7 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
     reader = _Reader()
     count = 0
     for number, line in enumerate(text.rstrip().split("\n")):
-        if not number % go.OFTEN:
+        if not number % gotest.LINES_PER_TIME_CHECK:
             still_time()
         plain, event = _parts(line.rstrip("\r"), number + 1)
         if plain.strip():
@@ -101,7 +101,7 @@ class _Reader:
         self.begun: dict[tuple[str, str], None] = {}
         self.open: set[tuple[str, str]] = set()
         self.printed: dict[tuple[str, str], CaseOutcome] = {}
-        self.ends: dict[str, go.End] = {}
+        self.ends: dict[str, gotest.ProgramEnd] = {}
         self.cut_short: dict[str, str] = {}
         self.unbuilt: dict[str, None] = {}
         self.mistaken: dict[str, None] = {}
@@ -122,7 +122,7 @@ class _Reader:
 
     def add_plain(self, line: str) -> None:
         """Take in a line of plain text. The first one that can't be explained is kept."""
-        package, build = go.of_package(line), _BUILD.match(line)
+        package, build = gotest.match_package(line), _BUILD.match(line)
         if package:
             self.building = ""
             if package[1] == "FAIL":
@@ -169,10 +169,10 @@ class _Reader:
         """
         for name in _STARTS.findall(line):
             self.begun.setdefault((group, name))
-        for name, ending, _ in go.endings(line):
+        for name, ending, _ in gotest.test_outcomes(line):
             self.printed[group, name] = ending
-        end = self.ends.setdefault(group, go.End())
-        package = go.of_package(line)
+        end = self.ends.setdefault(group, gotest.ProgramEnd())
+        package = gotest.match_package(line)
         if package and package[1] == "FAIL" and package[2] == group and not (package[3] or "").startswith("["):
             self.cut_short[group] = end.problem
         else:

@@ -33,7 +33,7 @@ _LATE_PACKAGE = re.compile(
     r"(ok(?=  \t)|FAIL(?=\t)|\?(?=   \t))[ ]*\t([^\s\[(]+)[ \t]+([0-9.]+s\b.*|\(cached\).*|\[[a-z ]+\].*)$"
 )
 _TOOK = re.compile(r"^([0-9.]+)s\b")
-_ENDINGS: dict[str, CaseOutcome] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
+_OUTCOMES: dict[str, CaseOutcome] = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
 # What says, after all tests have ended, why their program failed all the same.
 _TROUBLE = re.compile(
     r"^(?:panic: |fatal error: |signal: |exec: |\*\*\* Test |exit status (?:[2-9]|\d\d)|Found \d+ data race)"
@@ -41,10 +41,10 @@ _TROUBLE = re.compile(
 _AFTER_THE_END = re.compile(r"^(?:coverage: |exit status 1$|\s*$)")
 _RACE_OUTSIDE = "race detected outside of test execution"
 # Lines after which to look whether there is still time.
-OFTEN = 5000
+LINES_PER_TIME_CHECK = 5000
 
 
-class End(Struct):
+class ProgramEnd(Struct):
     """Whether a test program ran to its end, by what it writes.
 
     `testing` writes PASS or FAIL on a line when all tests have ended. A panic, a timeout and os.Exit end a program
@@ -77,12 +77,12 @@ class End(Struct):
 
 def looks_like(text: str) -> bool:
     """Return True if a package or a test ends in it."""
-    return any(of_package(line) or _TEST.search(line) for line in text.split("\n"))
+    return any(match_package(line) or _TEST.search(line) for line in text.split("\n"))
 
 
-def endings(line: str) -> list[tuple[str, CaseOutcome, float]]:
+def test_outcomes(line: str) -> list[tuple[str, CaseOutcome, float]]:
     """Return the tests that end in a line: name, ending and seconds."""
-    return [(found[2], _ENDINGS[found[1]], _number(found[3])) for found in _TEST.finditer(line)]
+    return [(found[2], _OUTCOMES[found[1]], _number(found[3])) for found in _TEST.finditer(line)]
 
 
 def parse(text: str, still_time: StillTime = lambda: None) -> Results:
@@ -91,14 +91,14 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
     waiting: list[CaseResult] = []
     said: list[str] = []
     brief: set[str] = set()
-    end = End()
+    end = ProgramEnd()
     lines = [line.rstrip("\r") for line in text.split("\n")]
     for number, line in enumerate(lines):
-        if not number % OFTEN:
+        if not number % LINES_PER_TIME_CHECK:
             still_time()
-        package = of_package(line)
+        package = match_package(line)
         before = line[: package.start()] if package else line
-        for name, ending, duration in endings(before):
+        for name, ending, duration in test_outcomes(before):
             waiting.append(CaseResult("", name, ending, duration, subtest="/" in name))
         if before.strip():
             said.append(redacted_head(before, OUTPUT_LIMIT))
@@ -107,7 +107,7 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
             if not any(_BEGINS.match(before) for before in said):
                 brief.add(package[2])
             cases += _package(package, waiting, said, end)
-            waiting, said, end = [], [], End()
+            waiting, said, end = [], [], ProgramEnd()
     if waiting or _ONLY_BEFORE_AN_END.search("\n".join(said)):
         raise InvalidResultsError("its last package never ended: the output is cut off")
     if "FAIL" in lines and not any(case.outcome == "failed" for case in cases):
@@ -117,7 +117,7 @@ def parse(text: str, still_time: StillTime = lambda: None) -> Results:
     return Results(tuple(cases), hides_passing=frozenset(brief))
 
 
-def of_package(line: str) -> re.Match[str] | None:
+def match_package(line: str) -> re.Match[str] | None:
     """Return the match of a line that ends a package: its word, its name, and the rest; None for any other line."""
     found = _PACKAGE.match(line)
     if found and found[1] != "---":
@@ -134,7 +134,7 @@ def _number(text: str) -> float:
         return 0.0
 
 
-def _package(found: re.Match[str], tests: list[CaseResult], lines: list[str], end: End) -> list[CaseResult]:
+def _package(found: re.Match[str], tests: list[CaseResult], lines: list[str], end: ProgramEnd) -> list[CaseResult]:
     """Return the cases of a package that ends: its tests; and itself if it shows none, or failed for another reason."""
     name, rest, said = found[2], found[3] or "", output_tail("\n".join(lines))
     duration = _TOOK.match(rest)
