@@ -1,7 +1,7 @@
 #!/opt/prodgate/bin/python -Iu
-"""What the image runs: the action's inputs become the call that the command line makes, or words are given as they are.
+"""Run the gate in the image: with the given arguments, or else with those made from the action's inputs.
 
-Under the name `post` it is the action's post step.
+The runner invokes the post entrypoint by path and passes no arguments: under the name `post`, run the post step.
 """
 
 import os
@@ -12,5 +12,5 @@ from gate.__main__ import entry_point
 from gate.action.inputs import main_step_arguments, post_step_arguments
 
 if __name__ == "__main__":
-    post = Path(sys.argv[0]).name == "post"
-    entry_point(sys.argv[1:] or (post_step_arguments(os.environ) if post else main_step_arguments(os.environ)))
+    is_post_step = Path(sys.argv[0]).name == "post"
+    entry_point(sys.argv[1:] or (post_step_arguments(os.environ) if is_post_step else main_step_arguments(os.environ)))

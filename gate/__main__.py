@@ -1,4 +1,4 @@
-"""The command line: finds the subcommand, and turns whatever happens into an exit code."""
+"""Run the command line: dispatch to the subcommand and turn every outcome into an exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors name the nearest option or choice."""
+    """An argument parser whose errors suggest the nearest option or choice."""
 
     def error(self, message: str) -> NoReturn:
         from gate.decode.structs import suggestion
@@ -37,62 +37,64 @@ class _Parser(argparse.ArgumentParser):
 
 
 def entry_point(arguments: list[str] | None = None) -> NoReturn:
-    """Run a subcommand and exit via os._exit(): a normal shutdown costs about 10 % of a short run.
-
-    It would also try to flush broken streams once more, and let that change the exit code.
-    """
+    """Run a subcommand and exit the process with its exit code."""
     try:
         code = main(arguments)
     except SystemExit as error:  # raised by argparse
         code = error.code if isinstance(error.code, int) else 0
+    # Normal interpreter shutdown costs about 10 % of a short run. It would also flush broken streams once more, and
+    # let that change the exit code.
     os._exit(code)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand and return its exit code: 2 for a wrong call or checklist, 3 if the gate itself broke.
+    """Run a subcommand and return its exit code: 2 for a usage or checklist error, 3 for an internal error.
 
-    A success whose standard output was not taken, such as a GO on a full disk, is not a success: 3, too.
+    Return 3 instead of 0, too, if standard output could not be written, such as on a full disk.
     """
-    gc.set_threshold(50_000)  # loading modules makes much that lives and nothing that is to be collected
+    gc.set_threshold(50_000)  # loading modules allocates many long-lived objects and no garbage
     with redact_std_streams() as out:
         code = _dispatch(sys.argv[1:] if arguments is None else arguments)
     return code or (3 if out.failed else 0)
 
 
-def _dispatch(given: list[str]) -> int:
-    if not given or given[0] not in COMMANDS.kinds():
-        return _top_level_help(given)
-    with _render_worker(given[0]) as helper, _guarded_output(given[0]):
-        command = COMMANDS.import_module(given[0])
-        parser = _Parser(f"prodgate {given[0]}", description=command.SUMMARY)
-        command.arguments(parser)
-        parser.set_defaults(helper=helper)
-        return _run(command, _parse(parser, given))
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in COMMANDS.kinds():
+        return _top_level_help(arguments)
+    name = arguments[0]
+    with _render_worker(name) as worker, _guarded_output(name):
+        command = COMMANDS.import_module(name)
+        parser = _Parser(f"prodgate {name}", description=command.SUMMARY)
+        command.add_arguments(parser)
+        parser.set_defaults(render_worker=worker)
+        return _execute(command, _parse(parser, name, arguments[1:]))
 
 
-def _parse(parser: argparse.ArgumentParser, given: list[str]) -> argparse.Namespace:
-    """The options. Where a gate is called wrongly, an earlier success must not stand for this call."""
+def _parse(parser: argparse.ArgumentParser, name: str, arguments: list[str]) -> argparse.Namespace:
+    """Parse the options of a subcommand. Report a usage error of `run` or `merge` where its verdict would be read."""
     try:
-        return parser.parse_args(given[1:])
+        return parser.parse_args(arguments)
     except SystemExit as error:
-        if error.code and given[0] in ("run", "merge"):
+        # An earlier success must not be mistaken for the result of this call.
+        if error.code and name in ("run", "merge"):
             from gate.commands.usage_error import report_usage_error
 
-            report_usage_error(given[0], given[1:])
+            report_usage_error(name, arguments)
         raise
 
 
 def _render_worker(command: str) -> AbstractContextManager[RenderWorker | None]:
-    """A run has its reports rendered beside it. This comes first: there must be no thread yet, and much to load."""
+    """Return a process that renders the reports of a `run`; None for other commands."""
     if command != "run":
         return nullcontext()
+    # Forked before anything else: there must be no thread yet, and few modules loaded.
     from gate.render.worker import render_worker
 
     return render_worker()
 
 
 def _guarded_output(command: str) -> AbstractContextManager[None]:
-    """On a runner, commands that say what a service answered say it so that the runner does not obey it."""
+    """Escape workflow commands in the output of commands that print responses of services, on a runner."""
     if command not in ("run", "merge", "restore") or os.environ.get("GITHUB_ACTIONS") != "true":
         return nullcontext()
     from gate.publish.workflow_commands import guard_std_streams
@@ -100,16 +102,16 @@ def _guarded_output(command: str) -> AbstractContextManager[None]:
     return guard_std_streams()
 
 
-def _run(command: object, arguments: argparse.Namespace) -> int:
+def _execute(command: object, options: argparse.Namespace) -> int:
     from gate.checklist.errors import ChecklistError
     from gate.report.serialization import InvalidReportError
 
     try:
-        return int(command.main(arguments))  # type: ignore[attr-defined]
+        return int(command.run(options))  # type: ignore[attr-defined]
     except ChecklistError as error:
         print(error, file=sys.stderr)
         count = len(error.problems)
-        print(f"prodgate: {count} error{'s' if count > 1 else ''} in the checklist, nothing was run", file=sys.stderr)
+        print(f"prodgate: {count} error{'s' if count > 1 else ''} in the checklist; nothing was run", file=sys.stderr)
         return 2
     except InvalidReportError as error:
         print(f"prodgate: {error}", file=sys.stderr)
@@ -120,20 +122,20 @@ def _run(command: object, arguments: argparse.Namespace) -> int:
         import traceback
 
         traceback.print_exc()
-        print("prodgate: the gate itself broke (exit code 3). Please report the lines above.", file=sys.stderr)
+        print("prodgate: internal error (exit code 3). Please report the lines above.", file=sys.stderr)
         return 3
 
 
-def _top_level_help(given: list[str]) -> int:
-    parser = _Parser("prodgate", description="The gate between a commit and production.")
+def _top_level_help(arguments: list[str]) -> int:
+    parser = _Parser("prodgate", description="Run a checklist against staging, inject faults, and report GO or NO-GO.")
     parser.add_argument("--version", action="version", version=f"prodgate {gate.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name in sorted(COMMANDS.kinds(), key=lambda name: (_ORDER.index(name) if name in _ORDER else 99, name)):
         commands.add_parser(name, help=COMMANDS.import_module(name).SUMMARY)
-    if not given:
+    if not arguments:
         parser.print_help(sys.stderr)
         return 2
-    parser.parse_args(given)
+    parser.parse_args(arguments)
     return 2
 
 

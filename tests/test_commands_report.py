@@ -72,7 +72,7 @@ def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     done = prodgate(tmp_path, "render", "report.json", "--output", "no/such/folder/x")
     assert (done.returncode, done.stderr) == (
         2,
-        b"prodgate: cannot write no/such/folder/x: No such file or directory\n",
+        b"prodgate: no/such/folder/x: cannot be written: No such file or directory\n",
     )
 
 
@@ -81,14 +81,14 @@ health.readyz  `/readyz` accessible
 ❌ FAIL  GET http://api:8080/readyz failed while connecting: connection refused
 blocking, http, prodgate.yml:7:9
 
-Asked: GET http://api:8080/readyz
-On 15 December 2025 at 14:36:54 UTC, for 12 ms, tries: 3
+Request: GET http://api:8080/readyz
+On 15 December 2025 at 14:36:54 UTC, in 12 ms, attempts: 3
 
 connection refused
 
 What to do: Start api, or correct its address in the checklist
 By hand: curl -sS -i http://api:8080/readyz
-Again: prodgate run --only health.readyz
+Run again: prodgate run --only health.readyz
 """
 
 
@@ -116,7 +116,7 @@ def test_explain_before_the_first_run(tmp_path: Path) -> None:
         "It has not run yet. To run it: prodgate run --only a.b",
     )
     wrong = prodgate(tmp_path, "explain", "a.c")
-    assert (wrong.returncode, b"no item is called 'a.c'; did you mean 'a.b'?" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, b"unknown item 'a.c'; did you mean 'a.b'?" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_explain_names_the_checklists_files(tmp_path: Path, files: list[str], co
     before = prodgate(tmp_path, "explain", "a.b", *given).stdout.decode()
     assert before.splitlines()[-1] == f"It has not run yet. To run it: {command}"
     assert prodgate(tmp_path, "run", *given).returncode == 0
-    assert prodgate(tmp_path, "explain", "a.b").stdout.decode().splitlines()[-1] == f"Again: {command}"
+    assert prodgate(tmp_path, "explain", "a.b").stdout.decode().splitlines()[-1] == f"Run again: {command}"
 
 
 def test_explain_shows_the_waiver(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_history_of_run_folders(tmp_path: Path) -> None:
     (tmp_path / "three/report.json").write_text("{}")
     done = prodgate(tmp_path, "history", ".")
     assert (done.returncode, done.stdout.decode().count("2025-12-15 14:36:54")) == (0, 2)
-    assert [line.split(" is ")[0] for line in done.stderr.decode().splitlines()] == ["left out: three/report.json"]
+    assert [line.split(": not")[0] for line in done.stderr.decode().splitlines()] == ["skipped: three/report.json"]
 
 
 def test_explain_of_an_unknown_item(tmp_path: Path) -> None:

@@ -399,7 +399,7 @@ def test_restore_after_a_kill(staging: Staging) -> None:
     gate.communicate()
     assert staging.left() != []
     said = [_restore(staging), _restore(staging)]
-    assert ("undone" in said[0], said[1], staging.left()) == (True, "nothing was left behind\n", [])
+    assert ("reverted" in said[0], said[1], staging.left()) == (True, "nothing to revert\n", [])
 
 
 def _restore(staging: Staging) -> str:

@@ -140,9 +140,9 @@ def test_a_container_that_is_there_no_more(lane: Lane) -> None:
     docker("rm", "-f", lane.database)
     code, said = folder.run("restore")
     lines = [line for line in said.splitlines() if "unpause_container" in line]
-    assert [line.startswith("prodgate: cannot be undone any more") for line in lines] == [True], said
+    assert [line.startswith("prodgate: can no longer be reverted") for line in lines] == [True], said
     assert (code, folder.journals()) == (0, []), said
-    assert folder.run("restore") == (0, "nothing was left behind\n")
+    assert folder.run("restore") == (0, "nothing to revert\n")
 
 
 UNABLE = b'{"message": "Cannot pause container: OCI runtime pause failed: unable to freeze: unknown"}'

@@ -50,25 +50,33 @@ def test_the_outputs_of_the_code() -> None:
 
 def test_the_inputs_of_the_code() -> None:
     """The code reads the inputs of the action, and no other."""
-    options = {**inputs.LINES, **inputs.REPORTS, **inputs.PUBLISHING, **inputs.VALUES, **inputs.MERGING}
-    assert {*options, *inputs.APART} == set(ACTION["inputs"])
+    options = {
+        **inputs.REPEATED_OPTIONS,
+        **inputs.REPORT_OPTIONS,
+        **inputs.PUBLISH_OPTIONS,
+        **inputs.RUN_OPTIONS,
+        **inputs.MERGE_OPTIONS,
+    }
+    assert {*options, *inputs.NON_OPTIONS} == set(ACTION["inputs"])
 
 
 @pytest.mark.parametrize(
-    ("command", "own"), [(run, {**inputs.LINES, **inputs.VALUES}), (merge, inputs.MERGING)], ids=["run", "merge"]
+    ("command", "own"),
+    [(run, {**inputs.REPEATED_OPTIONS, **inputs.RUN_OPTIONS}), (merge, inputs.MERGE_OPTIONS)],
+    ids=["run", "merge"],
 )
 def test_each_input_is_an_option(command: ModuleType, own: dict[str, str]) -> None:
     """What an input becomes is an option of the command that the mode stands for."""
     parser = argparse.ArgumentParser()
-    command.arguments(parser)
+    command.add_arguments(parser)
     options = {name for action in parser._actions for name in action.option_strings}
-    assert {*own.values(), *inputs.REPORTS.values(), *inputs.PUBLISHING.values()} - options == set()
+    assert {*own.values(), *inputs.REPORT_OPTIONS.values(), *inputs.PUBLISH_OPTIONS.values()} - options == set()
 
 
 def test_the_defaults_of_the_command_line() -> None:
     """Without inputs the action does what the command line does without options."""
     parser = argparse.ArgumentParser()
-    run.arguments(parser)
+    run.add_arguments(parser)
     manifest = read(ROOT / "action.yml")
     environment = {f"INPUT_{name.upper()}": value for name, value in manifest.inputs.items()}
     given = vars(parser.parse_args(inputs.main_step_arguments(environment)[1:]))

@@ -47,7 +47,7 @@ def test_what_will_be_done(tmp_path: Path) -> None:
     for line in (
         "  - database, api: the right to use the container engine (/var/run/docker.sock)\n",
         "  - not here: database, api: there is no container engine here: ",
-        "Targets  (at worst 50.0 s)\n",
+        "Targets  (at most 50.0 s)\n",
         "  - database: the service container postgres is looked for\n",
         "  - api: an image is built from . and started; both are removed at the end\n",
         "  - api: conf is copied into it, to /etc/api\n",
@@ -94,7 +94,7 @@ def test_how_long_something_is_broken(tmp_path: Path) -> None:
 def test_how_long_a_fault_takes(tmp_path: Path, fault: dict[str, Any], seconds: int) -> None:
     """The worst case has room for all commands of a fault, and for the proof of a slow one."""
     said = plan(tmp_path, [{"id": "d", "title": "D", "drill": {**DRILL, "fault": fault}}])
-    found = re.search(r"1 drills, one at a time  \(at worst (?:(\d+) min )?([\d.]+) s\)", said)
+    found = re.search(r"1 drills, one at a time  \(at most (?:(\d+) min )?([\d.]+) s\)", said)
     assert found
     assert 60 * int(found[1] or 0) + float(found[2]) > seconds
 
@@ -109,5 +109,5 @@ def test_items_that_need_a_drill(tmp_path: Path) -> None:
         {"id": "e", "title": "E", "needs": ["d"], **asks},
     ]
     said = plan(tmp_path, items)
-    assert "2 items, 40 at a time  (at worst 1 min 22 s)\n" in said
-    assert "1 drills, one at a time, and 1 items that need one  (at worst " in said
+    assert "2 items, 40 at a time  (at most 1 min 22 s)\n" in said
+    assert "1 drills, one at a time, and 1 items that need one  (at most " in said

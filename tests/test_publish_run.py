@@ -163,7 +163,7 @@ def test_no_place_for_the_reports(tmp_path: Path, github: GitHub) -> None:
     runner = Runner(tmp_path, github, GO)
     code, text = runner.run("run", "--out=/proc/x")
     assert (code, states(github)) == (2, ["pending", "error"]), text
-    assert "/proc/x can't hold the reports" in github.latest()["description"]
+    assert "/proc/x: the reports can't be written" in github.latest()["description"]
 
 
 def test_no_payload(tmp_path: Path, github: GitHub) -> None:
@@ -448,7 +448,7 @@ def test_a_base_that_is_wrong(tmp_path: Path, github: GitHub, policy: str, code:
     found, text = runner.run("run", "--compare=base", f"--policy={policy}")
     assert (found, states(github)[-1]) == (code, "failure" if code else "success"), text
     (reason,) = runner.report["verdict"]["reasons" if code else "reservations"]
-    assert reason["message"]["text"] == "The base branch's checklist is wrong: {why}"
+    assert reason["message"]["text"] == "The base branch's checklist is not valid: {why}"
     assert reason["message"]["args"]["why"].startswith("main:prodgate.yml:3:1: ")
 
 

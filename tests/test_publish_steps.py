@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_hold_reports(action: Action, github: GitHub) -> No
     (action.workspace / "prodgate-out" / "report.md").mkdir(parents=True)
     code, log = action.run()
     assert (code, states(github)) == (2, ["pending", "error"]), log
-    assert "can't hold the reports" in log
+    assert "the reports can't be written" in log
 
 
 def test_a_checklist_that_is_not_there(action: Action, github: GitHub) -> None:

@@ -124,7 +124,7 @@ def test_a_fault_that_nobody_has_taken_back(folder: Folder, monkeypatch: pytest.
         notes.clear()
         (folder.path / "stuck").unlink(missing_ok=True)
         code, said = folder.run("restore")
-        assert (code, "undone: run runTrue" in said, folder.journals()) == (0, stuck, []), said
+        assert (code, "reverted: run runTrue" in said, folder.journals()) == (0, stuck, []), said
         (folder.path / "broken").touch()
 
 

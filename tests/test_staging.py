@@ -125,7 +125,7 @@ def test_no_engine(folder: Folder, address: str) -> None:
     until(lambda: gate.poll() is not None or bool(folder.journals()))
     folder.kill(gate)
     code, said = folder.run("restore")
-    assert (code, "NOT undone" in said, folder.journals()) == (0, False, []), said
+    assert (code, "NOT reverted" in said, folder.journals()) == (0, False, []), said
     code, said = folder.run()
     assert (code, [outcome["status"] for outcome in folder.outcomes()], folder.journals()) == (1, ["skip", "error"], [])
     assert "there is no container engine here" in said

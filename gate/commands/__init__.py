@@ -1,1 +1,1 @@
-"""The subcommands: one module each, with SUMMARY, arguments(parser) and main(arguments)."""
+"""Define the subcommands: one module each, with `SUMMARY`, `add_arguments(parser)` and `run(options)`."""

@@ -1,4 +1,4 @@
-"""Options that several subcommands share."""
+"""Define the options that several subcommands share."""
 
 from __future__ import annotations
 
@@ -9,79 +9,94 @@ if TYPE_CHECKING:
     from gate.checklist.models import Checklist, Item
 
 DEFAULT_FILE = "prodgate.yml"
+# Enough to run a usual checklist at once, and too few to put the service under load.
 WORKERS = 40
-"""Items asked at a time, where nothing is said: a usual checklist goes at once, and a service is not put under load."""
 DEFAULT_OUT = "prodgate-out"
 
 
 class _Files(argparse.Action):
-    """Collects `--file` options; the first one given takes the place of the default."""
+    """Collects `--file` options; the first one replaces the default."""
 
     def __call__(self, parser: object, namespace: argparse.Namespace, value: object, option: object = None) -> None:
-        given = getattr(namespace, "_files", [])
-        namespace._files = [*given, str(value)]
+        namespace._files = [*getattr(namespace, "_files", []), str(value)]
         namespace.file = namespace._files
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """`--file`, several times: later ones override."""
+    """Add `--file`, which may be repeated: later files override earlier ones."""
     parser.add_argument(
         "-f",
         "--file",
         action=_Files,
         default=[DEFAULT_FILE],
         metavar="FILE",
-        help=f"the checklist; several are merged, later ones override (default: {DEFAULT_FILE})",
+        help=f"read this checklist; repeat to merge several, later ones override (default: {DEFAULT_FILE})",
     )
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
-    """`--out`."""
+    """Add `--out`."""
     parser.add_argument(
-        "-o", "--out", type=_folder, default=DEFAULT_OUT, metavar="DIR", help="where the reports go (%(default)s)"
+        "-o",
+        "--out",
+        type=_folder,
+        default=DEFAULT_OUT,
+        metavar="DIR",
+        help="write the reports to this folder (default: %(default)s)",
     )
 
 
 def _folder(text: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError("expected a folder, such as prodgate-out")
+        raise argparse.ArgumentTypeError("the value is empty; expected a folder, such as prodgate-out")
     return text
 
 
 def add_only(parser: argparse.ArgumentParser) -> None:
-    """`--only`, several times: sections and items."""
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help="this section or item only")
+    """Add `--only`, which may be repeated and names sections and items."""
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="ID", help="run only this section or item (default: all)"
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """`--workers`."""
+    """Add `--workers`."""
     parser.add_argument(
-        "--workers", type=_count, default=WORKERS, metavar="N", help="items asked at a time (%(default)s)"
+        "--workers",
+        type=_count,
+        default=WORKERS,
+        metavar="N",
+        help="run at most this many items at a time (default: %(default)s)",
     )
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text!a}")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a valid count; expected a whole number from 1 on")
     return int(text)
 
 
 def select_items(checklist: Checklist, texts: list[str]) -> list[Item]:
-    """The items that `--only` names, all of them where it names none. Raises ChecklistError for an unknown name."""
+    """Return the items that `--only` selects, or all if it is not given.
+
+    Raise ChecklistError for the name of no section or item.
+    """
     from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
     from gate.decode.structs import suggestion
 
     only = {name for text in texts for name in text.replace(",", " ").split()}
     known = {section.id for section in checklist.sections} | {item.id for item in checklist.items}
     if only - known:
-        texts = [f"no section or item is called '{name}'{suggestion(name, known)}" for name in sorted(only - known)]
-        raise ChecklistError([Diagnostic(SourceLocation("--only"), text) for text in texts])
+        raise ChecklistError(
+            Diagnostic(SourceLocation("--only"), f"unknown section or item '{name}'{suggestion(name, known)}")
+            for name in sorted(only - known)
+        )
     sections = checklist.sections
     return [item for section in sections for item in section.items if not only or section.id in only or item.id in only]
 
 
 def parse_seconds_argument(text: str) -> float:
-    """A duration of the command line, such as 10m, in seconds."""
+    """Return the seconds of a duration such as `10m`."""
     from gate.decode.quantities import parse_duration
 
     try:
@@ -91,11 +106,11 @@ def parse_seconds_argument(text: str) -> float:
 
 
 def parse_image_argument(text: str) -> str:
-    """An image of the command line, named by its digest."""
+    """Return an image reference with its digest. Raise ArgumentTypeError if it has none."""
     from gate.report.seal import is_image
 
     if not is_image(text):
         raise argparse.ArgumentTypeError(
-            "expected an image by its digest, such as ghcr.io/me/api@sha256:<64 hex digits>"
+            f"{text!a} has no digest; expected an image such as ghcr.io/me/api@sha256:<64 hex digits>"
         )
     return text

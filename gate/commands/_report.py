@@ -1,4 +1,4 @@
-"""What ends every run: the reports are written, the verdict is said, and the runner is told."""
+"""Write the reports of a run, print the verdict and publish it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from gate.render.worker import RenderWorker
 
 
-def write_and_publish(report: Report, folder: Path, wishes: Settings, helper: RenderWorker | None = None) -> int:
-    """Writes the reports first; then says the verdict, on a runner to GitHub, too. The report has no secrets in it."""
+def write_and_publish(report: Report, folder: Path, settings: Settings, worker: RenderWorker | None = None) -> int:
+    """Write the reports, print the verdict, publish it and return the exit code.
+
+    The report must be redacted already. Return 3 instead of 0 if a report can't be written.
+    """
     from gate.render import FORMATS
     from gate.render.output_folder import write_reports
     from gate.run.progress import wants_colour
@@ -25,18 +28,18 @@ def write_and_publish(report: Report, folder: Path, wishes: Settings, helper: Re
 
     code = exit_code(report.verdict.decision, report.ended)
     try:
-        written = write_reports(report, folder, helper)
+        written = write_reports(report, folder, worker)
     except (ExceptionGroup, OSError) as error:
         print(f"prodgate: {error}: {getattr(error, 'exceptions', '')}", file=sys.stderr)
-        return publish_verdict(report if code else report.replace(ended="broken"), wishes, code or 3)
+        return publish_verdict(report if code else report.replace(ended="broken"), settings, code or 3)
     print(FORMATS.import_module("terminal").render(report, report.language, colour=wants_colour(sys.stdout)))
     print(f"\n{written.get('md', folder)}")
     _publish(report, written)
-    return publish_verdict(report, wishes, code)
+    return publish_verdict(report, settings, code)
 
 
 def _publish(report: Report, written: dict[str, Path]) -> None:
-    """On a runner: outputs, summary, annotations. Whatever becomes of them, the verdict stands."""
+    """Write outputs, job summary and annotations on a runner. A failure never changes the verdict."""
     from gate.publish import outputs, workflow_commands
 
     try_write_to_runner(lambda: outputs.write(outputs.outputs(report, written)))
@@ -48,9 +51,9 @@ def _publish(report: Report, written: dict[str, Path]) -> None:
         workflow_commands.write(report, sys.stdout)
 
 
-def try_write_to_runner(tell: Callable[[], None]) -> None:
-    """Tells the runner something. Where that fails it is said, and nothing else changes."""
+def try_write_to_runner(write: Callable[[], None]) -> None:
+    """Write to a file of the runner, and only log an OSError."""
     try:
-        tell()
+        write()
     except OSError as error:
-        print(f"prodgate: the runner could not be told: {error}", file=sys.stderr)
+        print(f"prodgate: could not write to the runner's file: {error}", file=sys.stderr)

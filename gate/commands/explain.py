@@ -1,4 +1,4 @@
-"""`prodgate explain`: one item, its last evidence, and what to do about it."""
+"""Implement `prodgate explain`: show one item, its last evidence and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,73 +16,73 @@ if TYPE_CHECKING:
     from gate.model import ItemResult, Report
 
 SUMMARY = "show an item, its last evidence, and what to do"
-LAST = "prodgate-out/report.json"
+LAST_REPORT = "prodgate-out/report.json"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
-    parser.add_argument("id", metavar="ID", help="the item")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("id", metavar="ID", help="show this item")
     parser.add_argument(
-        "--report", metavar="FILE", help=f"with its last evidence (default: {LAST}, where there is one)"
+        "--report", metavar="FILE", help=f"take the evidence from this report (default: {LAST_REPORT}, if it exists)"
     )
-    parser.add_argument("--language", choices=LANGUAGES, help="of the output (default: the report's own)")
+    parser.add_argument("--language", choices=LANGUAGES, help="print in this language (default: the report's)")
     add_files(parser)
 
 
-def main(options: argparse.Namespace) -> int:
-    """0 where there is such an item; raises ChecklistError where there is none."""
+def run(options: argparse.Namespace) -> int:
+    """Print the item and return 0. Raise ChecklistError if there is no such item."""
     from gate.report.serialization import read_report
 
-    if options.report or Path(LAST).is_file():
-        path = Path(options.report or LAST)
+    if options.report or Path(LAST_REPORT).is_file():
+        path = Path(options.report or LAST_REPORT)
         report = read_report(path)
-        if found := [item for item in report.items if item.id == options.id]:
-            print(format_item(report, found[0], options.language or report.language))
+        items = {item.id: item for item in report.items}
+        if options.id in items:
+            print(format_item(report, items[options.id], options.language or report.language))
             return 0
-        known = [item.id for item in report.items]
         if options.report:
-            raise _unknown(options.id, known, str(path))
-    return _without_report(options)
+            raise _unknown_item(options.id, list(items), str(path))
+    return _explain_from_checklist(options)
 
 
-def _without_report(options: argparse.Namespace) -> int:
-    """What the checklist alone says of an item that has not run yet."""
+def _explain_from_checklist(options: argparse.Namespace) -> int:
+    """Print what the checklist says about an item that has not run yet."""
     from gate.checklist.load import load
 
     loaded = load(options.file)
     items = {item.id: item for item in loaded.checklist.items}
     if options.id not in items:
-        raise _unknown(options.id, list(items), "the checklist")
+        raise _unknown_item(options.id, list(items), "the checklist")
     item = items[options.id]
     kind = type(item.check)
     print(f"{item.id}  {item.title}\n{item.severity}, {item.kind}: {kind.summary}")
-    print(f"It has not run yet. To run it: {_run(options.file, item.id)}")
+    print(f"It has not run yet. To run it: {_run_command(options.file, item.id)}")
     return 0
 
 
-def _run(files: Sequence[str], id: str) -> str:
-    """The command that runs one item of a checklist."""
-    named = [] if list(files) == [DEFAULT_FILE] else [word for file in files for word in ("--file", file)]
-    return shlex.join(["prodgate", "run", *named, "--only", id])
+def _run_command(files: Sequence[str], id: str) -> str:
+    """Return the command that runs one item of a checklist."""
+    arguments = [] if list(files) == [DEFAULT_FILE] else [word for file in files for word in ("--file", file)]
+    return shlex.join(["prodgate", "run", *arguments, "--only", id])
 
 
-def _unknown(id: str, known: list[str], where: str) -> Exception:
+def _unknown_item(id: str, known: list[str], source: str) -> Exception:
     from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
     from gate.decode.structs import suggestion
 
-    return ChecklistError([Diagnostic(SourceLocation(where), f"no item is called '{id}'{suggestion(id, known)}")])
+    return ChecklistError([Diagnostic(SourceLocation(source), f"unknown item '{id}'{suggestion(id, known)}")])
 
 
 def format_item(report: Report, item: ItemResult, code: str) -> str:
-    """The item for a terminal: what it is, how it came out, what proves it, what to do."""
+    """Return the item as text for a terminal: its outcome, its evidence and what to do."""
     from gate.i18n.language import language
 
     words = language(code)
-    parts = [_head(report, item, words), _proof(item, words), _to_do(report, item, words)]
-    return "\n\n".join("\n".join(_plain(line) for line in part) for part in parts if part)
+    parts = [_head(report, item, words), _evidence(item, words), _next_steps(report, item, words)]
+    return "\n\n".join("\n".join(_escape(line) for line in part) for part in parts if part)
 
 
-def _plain(line: str) -> str:
+def _escape(line: str) -> str:
     from gate.render.escape_markdown import replace_controls
 
     return replace_controls(line).replace("##[", "## [")
@@ -104,15 +104,20 @@ def _head(report: Report, item: ItemResult, words: Language) -> list[str]:
     return lines
 
 
-def _proof(item: ItemResult, words: Language) -> list[str]:
+def _evidence(item: ItemResult, words: Language) -> list[str]:
     from gate.render.presenter import MARKS
 
     evidence = item.outcome.evidence
-    lines = [words("Asked: {asked}", asked=evidence.request)] if evidence.request else []
+    lines = [words("Request: {request}", request=evidence.request)] if evidence.request else []
     if evidence.started:
         when, duration = words.moment(evidence.started), words.duration(evidence.duration)
         lines.append(
-            words("On {when}, for {duration}, tries: {tries}", when=when, duration=duration, tries=evidence.attempts)
+            words(
+                "On {when}, in {duration}, attempts: {attempts}",
+                when=when,
+                duration=duration,
+                attempts=evidence.attempts,
+            )
         )
     for row in item.outcome.rows:
         lines.append(f"{MARKS[row.status]}  {words.message(row.title)}: {words.message(row.message)}")
@@ -121,17 +126,17 @@ def _proof(item: ItemResult, words: Language) -> list[str]:
     return [*lines, "", *evidence.response.splitlines()] if evidence.response else lines
 
 
-def _to_do(report: Report, item: ItemResult, words: Language) -> list[str]:
+def _next_steps(report: Report, item: ItemResult, words: Language) -> list[str]:
     lines = []
     if item.outcome.advice:
         lines.append(words("What to do: {advice}", advice=item.outcome.advice))
     cause = item.outcome.cause
-    others = (
-        [other.id for other in report.items if other.outcome.cause == cause and other.id != item.id] if cause else []
-    )
-    if others:
-        lines.append(words("The same cause: {items}", items=", ".join(others)))
+    same_cause = [
+        result.id for result in report.items if cause and result.outcome.cause == cause and result.id != item.id
+    ]
+    if same_cause:
+        lines.append(words("Same cause: {items}", items=", ".join(same_cause)))
     if item.outcome.evidence.reproduce_command:
         lines.append(words("By hand: {command}", command=item.outcome.evidence.reproduce_command))
-    lines.append(words("Again: {command}", command=_run(report.files or [DEFAULT_FILE], item.id)))
+    lines.append(words("Run again: {command}", command=_run_command(report.files or [DEFAULT_FILE], item.id)))
     return lines

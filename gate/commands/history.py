@@ -1,4 +1,4 @@
-"""`prodgate history DIR`: the trend of many reports: verdicts, pass rates, times of the drills."""
+"""Implement `prodgate history`: print the trend of verdicts, pass rates and drill times over many reports."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gate.model import Report
 
-SUMMARY = "draw the trend of many reports"
+SUMMARY = "print the trend of many reports"
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
-    parser.add_argument("folder", metavar="DIR", help="a folder with report.json files, at any depth")
-    parser.add_argument("--last", type=int, default=50, metavar="N", help="how many runs to show (%(default)s)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("folder", metavar="DIR", help="read every report.json below this folder")
+    parser.add_argument("--last", type=int, default=50, metavar="N", help="show the last N runs (default: %(default)s)")
 
 
-def main(options: argparse.Namespace) -> int:
-    """0 where there was at least one report; 2 where there was none. A report.json that is none is named."""
+def run(options: argparse.Namespace) -> int:
+    """Print the trend and return 0, or 2 if there is no report. Name and skip each file that is not a report."""
     from gate.report.serialization import InvalidReportError, read_report
 
     reports: list[Report] = []
@@ -29,9 +29,9 @@ def main(options: argparse.Namespace) -> int:
         try:
             reports.append(read_report(path))
         except InvalidReportError as error:
-            print(f"left out: {error}", file=sys.stderr)
+            print(f"skipped: {error}", file=sys.stderr)
     if not reports:
-        print(f"prodgate: no report in {options.folder}, expected report.json files", file=sys.stderr)
+        print(f"prodgate: {options.folder}: no report.json found in this folder", file=sys.stderr)
         return 2
     reports = sorted(reports, key=lambda report: report.started)[-max(1, options.last) :]
     for line in format_trend(reports):
@@ -40,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def format_trend(reports: list[Report]) -> list[str]:
-    """The lines of the trend, of reports in order of time."""
+    """Return the lines of the trend. `reports` are in order of time."""
     lines = [f"{'started':<20} {'commit':<9} {'verdict':<21} {'rate':>5}  passed/total"]
     for report in reports:
         counts = report.counts
@@ -48,31 +48,31 @@ def format_trend(reports: list[Report]) -> list[str]:
         share = f"{counts.passed}/{counts.total}"
         lines.append(f"{moment:<20} {commit:<9} {report.verdict.decision:<21} {counts.rate:>4}%  {share}")
     lines += ["", f"rate       {_spark([float(report.counts.rate) for report in reports], 100.0)}"]
-    return lines + [line for name in _drills(reports) for line in _drill(reports, name)]
+    return lines + [line for name in _drill_ids(reports) for line in _drill_trend(reports, name)]
 
 
-def _drills(reports: list[Report]) -> list[str]:
+def _drill_ids(reports: list[Report]) -> list[str]:
     return list(dict.fromkeys(item.id for report in reports for item in report.items if item.outcome.timeline))
 
 
-def _drill(reports: list[Report], name: str) -> list[str]:
+def _drill_trend(reports: list[Report], name: str) -> list[str]:
     lines = []
-    for what in ("detect", "recover"):
-        found = [_time(report, name, what) for report in reports]
-        known = [value for value in found if value is not None]
+    for phase in ("detect", "recover"):
+        times = [_phase_duration(report, name, phase) for report in reports]
+        known = [seconds for seconds in times if seconds is not None]
         if known:
-            spark = _spark([value if value is not None else 0.0 for value in found], max(known) or 1.0)
-            lines.append(f"{what:<10} {spark}  {name}: {known[-1]:.1f} s, {min(known):.1f} to {max(known):.1f} s")
+            spark = _spark([seconds if seconds is not None else 0.0 for seconds in times], max(known) or 1.0)
+            lines.append(f"{phase:<10} {spark}  {name}: {known[-1]:.1f} s, {min(known):.1f} to {max(known):.1f} s")
     return lines
 
 
-def _time(report: Report, name: str, what: str) -> float | None:
+def _phase_duration(report: Report, name: str, phase: str) -> float | None:
     for item in report.items:
         if item.id == name and item.outcome.timeline:
-            value: float | None = (
-                item.outcome.timeline.detected_after if what == "detect" else item.outcome.timeline.recovered_after
+            seconds: float | None = (
+                item.outcome.timeline.detected_after if phase == "detect" else item.outcome.timeline.recovered_after
             )
-            return value
+            return seconds
     return None
 
 

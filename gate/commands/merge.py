@@ -1,4 +1,4 @@
-"""`prodgate merge REPORT...`: one verdict, one JUnit file and one report of the parts that many jobs have run."""
+"""Implement `prodgate merge`: combine the reports of several jobs into one report with one verdict."""
 
 from __future__ import annotations
 
@@ -19,33 +19,37 @@ if TYPE_CHECKING:
     from gate.publish.settings import Settings
     from gate.run.cancellation import CancellationToken
 
-SUMMARY = "make one verdict of the reports of many jobs"
+SUMMARY = "merge the reports of several jobs into one verdict"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
-    parser.add_argument("reports", nargs="*", metavar="REPORT", help="report.json files, or folders with such files")
-    parser.add_argument("--expect", action="append", default=[], metavar="NAME", help="a part that must be there")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("reports", nargs="*", metavar="REPORT", help="merge these report.json files or folders of them")
+    parser.add_argument(
+        "--expect", action="append", default=[], metavar="NAME", help="require this part (default: none is required)"
+    )
     add_out(parser)
-    parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: that of the first part)")
+    parser.add_argument(
+        "--language", choices=("en", "fr"), help="write the reports in this language (default: the first part's)"
+    )
     add_publishing(parser)
 
 
-def main(options: argparse.Namespace) -> int:
-    """The exit code of the verdict; 2 where the reports cannot be merged."""
+def run(options: argparse.Namespace) -> int:
+    """Merge the reports and return the exit code of the verdict, or 2 if they can't be merged."""
     from gate.report.merge import UnmergeableReportsError
     from gate.run.cancellation import CancellationToken
 
-    wishes, ending = publish_settings_from(options), CancellationToken()
+    settings, cancellation = publish_settings_from(options), CancellationToken()
     try:
-        with pending_status(wishes, ending):
-            return _merge(options, wishes, ending)
+        with pending_status(settings, cancellation):
+            return _merge(options, settings, cancellation)
     except UnmergeableReportsError as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 2
 
 
-def _merge(options: argparse.Namespace, wishes: Settings, ending: CancellationToken) -> int:
+def _merge(options: argparse.Namespace, settings: Settings, cancellation: CancellationToken) -> int:
     from gate.commands._report import try_write_to_runner, write_and_publish
     from gate.publish import outputs
     from gate.redaction.structs import redact_struct
@@ -54,7 +58,7 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: CancellationTo
     from gate.report.provenance import detect_provenance
 
     try_write_to_runner(lambda: outputs.write(outputs.NO_VERDICT))
-    notes = branch_rule_notes(wishes)
+    notes = branch_rule_notes(settings)
     expected = [name for text in options.expect for name in text.replace(",", " ").split()]
     files = collect_report_files(map(Path, options.reports), expected=bool(expected))
     try:
@@ -64,34 +68,32 @@ def _merge(options: argparse.Namespace, wishes: Settings, ending: CancellationTo
         raise UnmergeableReportsError(
             msg("{folder}: cannot hold the reports: {why}; nothing was merged", folder=options.out, why=why)
         ) from error
-    now, parts = datetime.now(UTC), _read(files)
+    now, parts = datetime.now(UTC), _read_parts(files)
     _check_run(parts)
-    none = expected and not parts
-    report = (
-        empty_merge(expected, detect_provenance(Path.cwd()), now)
-        if none
-        else merge_reports(parts, expected, now.date())
-    )
-    if wishes.enabled and report.source.commit != wishes.commit:
+    if expected and not parts:
+        report = empty_merge(expected, detect_provenance(Path.cwd()), now)
+    else:
+        report = merge_reports(parts, expected, now.date())
+    if settings.enabled and report.source.commit != settings.commit:
         raise UnmergeableReportsError(
             msg(
                 "reports of commit {commit}, but this run judges {expected}",
                 commit=report.source.commit or "(none)",
-                expected=wishes.commit or "no commit",
+                expected=settings.commit or "no commit",
             )
         )
     if options.language:
         report = report.replace(language=options.language)
     report = report.replace(notes=(*report.notes, *notes))
-    if ending.event.is_set():
+    if cancellation.event.is_set():
         raise KeyboardInterrupt
-    return write_and_publish(redact_struct(report, wishes.secrets), Path(options.out), wishes)
+    return write_and_publish(redact_struct(report, settings.secrets), Path(options.out), settings)
 
 
 def _check_run(parts: Mapping[str, Report]) -> None:
-    """Raise NotOneRun for reports of an earlier run, which on a runner each names.
+    """Raise UnmergeableReportsError for a report of another workflow run. Off a runner, any run is accepted.
 
-    A run that follows another one (`workflow_run`) may merge the reports of that.
+    A run triggered by another one (`workflow_run`) may merge the reports of either.
     """
     from gate.report.merge import UnmergeableReportsError
     from gate.report.provenance import event_payload
@@ -99,11 +101,11 @@ def _check_run(parts: Mapping[str, Report]) -> None:
     run = os.environ.get("GITHUB_RUN_ID", "") if os.environ.get("GITHUB_ACTIONS") == "true" else ""
     if not run:
         return
-    followed = event_payload(os.environ)
-    followed = followed.get("workflow_run") if isinstance(followed, dict) else None
-    runs = {run, str(followed.get("id")) if isinstance(followed, dict) else run}
+    event = event_payload(os.environ)
+    trigger = event.get("workflow_run") if isinstance(event, dict) else None
+    accepted = {run, str(trigger.get("id")) if isinstance(trigger, dict) else run}
     for name, report in parts.items():
-        if report.source.run_id not in runs:
+        if report.source.run_id not in accepted:
             of = f"run {report.source.run_id}" if report.source.run_id else "no run"
             raise UnmergeableReportsError(
                 msg("{part}: the report is of {found}, expected one of this run ({run})", part=name, found=of, run=run)
@@ -111,30 +113,30 @@ def _check_run(parts: Mapping[str, Report]) -> None:
 
 
 def collect_report_files(paths: Iterable[Path], *, expected: bool) -> list[Path]:
-    """The files that some paths stand for.
+    """Return the report files at some paths, which may be files or folders.
 
-    Where parts are expected, a path at which nothing stands has none of them, and what is missing is told by name.
+    If parts are `expected`, skip a path that does not exist: the missing part is reported by its name later.
     """
-    there = [path for path in paths if path.exists() or not expected]
-    return [file for path in there for file in (_in_folder(path) if path.is_dir() else [path])]
+    existing = [path for path in paths if path.exists() or not expected]
+    return [file for path in existing for file in (_report_files_in(path) if path.is_dir() else [path])]
 
 
-def _read(files: list[Path]) -> dict[str, Report]:
-    """The reports by the name of their part: the folder of a `report.json`, or the file's own name."""
+def _read_parts(files: list[Path]) -> dict[str, Report]:
+    """Return the reports by part name: the folder of a `report.json`, otherwise the stem of the file."""
     from gate.report.merge import UnmergeableReportsError
     from gate.report.serialization import read_report
 
-    found: dict[str, Report] = {}
+    parts: dict[str, Report] = {}
     for path in files:
         name = path.parent.name if path.name == "report.json" else path.stem
-        if name in found:
+        if name in parts:
             raise UnmergeableReportsError(
                 msg("{part}: two reports have this name; put each part into a folder of its own", part=name)
             )
-        found[name] = read_report(path)
-    return found
+        parts[name] = read_report(path)
+    return parts
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    """Every `report.json` below a folder; where there is none, the files of JSON in it, each named as its part."""
+def _report_files_in(folder: Path) -> list[Path]:
+    """Return every `report.json` below a folder; if there is none, the JSON files directly in it."""
     return sorted(folder.rglob("report.json")) or sorted(folder.glob("*.json"))

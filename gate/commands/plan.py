@@ -1,4 +1,4 @@
-"""`prodgate plan`: what a run will start, stop and put back, and how long it takes at worst. Touches nothing."""
+"""Implement `prodgate plan`: print what a run would do and its maximum duration, without running anything."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import argparse
 
 from gate.commands._arguments import add_files, add_only, add_workers, select_items
 
-SUMMARY = "say what a run will do and how long it takes at worst; touch nothing"
+SUMMARY = "print what a run would do and its maximum duration; run nothing"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
     add_files(parser)
     add_only(parser)
     add_workers(parser)
 
 
-def main(options: argparse.Namespace) -> int:
-    """Prints the plan."""
+def run(options: argparse.Namespace) -> int:
+    """Print the plan."""
     from gate.checklist.load import load
     from gate.decode.quantities import format_duration
     from gate.run.plan import plan
 
     checklist = load(options.file).checklist
-    made = plan(checklist, select_items(checklist, options.only), options.workers)
-    for step in made.steps:
-        print(f"{step.title}  (at worst {format_duration(step.max_duration)})")
+    steps = plan(checklist, select_items(checklist, options.only), options.workers)
+    for step in steps.steps:
+        print(f"{step.title}  (at most {format_duration(step.max_duration)})")
         for line in step.lines:
             print(f"  - {line}")
-    print(f"At worst {format_duration(made.max_duration)} in all. Nothing was touched.")
+    print(f"At most {format_duration(steps.max_duration)} in total. Nothing was run.")
     return 0

@@ -1,4 +1,4 @@
-"""`prodgate prove`: tries each check with nothing there, then inverted, and lists those that still pass."""
+"""Implement `prodgate prove`: find checks that can't fail, by mutation testing of the checklist."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import argparse
 
 from gate.commands._arguments import add_files, add_only, add_workers, select_items
 
-SUMMARY = "try each check with nothing there and inverted, and list those that can't fail; commands are run"
+SUMMARY = "find checks that can't fail: run each against nothing, then inverted; commands are executed"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
     add_files(parser)
     add_only(parser)
     add_workers(parser)
-    parser.add_argument("-v", "--verbose", action="store_true", help="say of each item how it was proven")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print how each item was proven (default: only unproven items)"
+    )
 
 
-def main(options: argparse.Namespace) -> int:
-    """0 where every item can fail, 1 where one was not proven."""
+def run(options: argparse.Namespace) -> int:
+    """Return 0 if every item is proven to be able to fail, else 1."""
     from gate.checklist.load import load
     from gate.run.mutation import check_falsifiability
 

@@ -1,4 +1,4 @@
-"""`prodgate render`: renders a `report.json` again, in any format and language."""
+"""Implement `prodgate render`: render a `report.json` in any format and language."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from gate.render import FORMATS
 SUMMARY = "render a report.json in another format or language"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
-    parser.add_argument("report", metavar="report.json", help="the report, as a run has written it")
-    parser.add_argument("--format", choices=FORMATS.kinds(), default="md", help="of the output (%(default)s)")
-    parser.add_argument("--language", choices=LANGUAGES, help="of the output (default: the report's own)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where it goes (default: standard output)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("report", metavar="report.json", help="render this report")
+    parser.add_argument(
+        "--format", choices=FORMATS.kinds(), default="md", help="write this format (default: %(default)s)"
+    )
+    parser.add_argument("--language", choices=LANGUAGES, help="write in this language (default: the report's)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file (default: standard output)")
 
 
-def main(options: argparse.Namespace) -> int:
-    """0: a format never changes a verdict, and the exit code here does not speak of one."""
+def run(options: argparse.Namespace) -> int:
+    """Render the report and return 0 whatever its verdict, or 2 if the output can't be written."""
     from gate.redaction.secrets import default_redactor
     from gate.redaction.structs import redact_struct
     from gate.report.serialization import read_report
@@ -35,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
         try:
             Path(options.output).write_bytes(content)
         except OSError as error:
-            print(f"prodgate: cannot write {options.output}: {error.strerror}", file=sys.stderr)
+            print(f"prodgate: {options.output}: cannot be written: {error.strerror}", file=sys.stderr)
             return 2
     else:
         cast(RedactingStream, sys.stdout).write_bytes(content)

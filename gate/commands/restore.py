@@ -1,4 +1,4 @@
-"""`prodgate restore`: undoes what runs that died have left of their faults, containers and processes."""
+"""Implement `prodgate restore`: revert what crashed runs left behind: faults, containers and processes."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ import sys
 from gate.commands._arguments import parse_seconds_argument
 from gate.publish.session import add_context, emit_notices, publish_settings_from, saved_end_state
 
-SUMMARY = "undo what a run that was killed has left behind"
+SUMMARY = "revert faults and remove containers left by a killed run"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command: on a runner, of which commit status a leftover `pending` becomes an error."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command, including which commit status to set to error if it is still pending."""
     add_context(parser)
     parser.add_argument(
         "--end",
         type=parse_seconds_argument,
         metavar="1m",
-        help="wait so long for runs that are still alive, then end them, too",
+        help="wait this long for runs that are still alive, then kill them (default: leave them running)",
     )
 
 
-def main(options: argparse.Namespace) -> int:
-    """0 where nothing is left but what living runs will undo, 3 where something could not be undone."""
+def run(options: argparse.Namespace) -> int:
+    """Return 0 if nothing is left that a living run would not revert itself, else 3."""
     from gate.publish.status import fix_stale_pending
     from gate.staging.recovery import recover_dead_runs
 
-    found = recover_dead_runs(end_after=options.end)
-    for line in found.done:
-        print(f"undone: {line}")
-    for line in found.failed:
-        print(f"prodgate: NOT undone: {line}", file=sys.stderr)
-    for line in found.lost:
-        print(f"prodgate: cannot be undone any more: {line}", file=sys.stderr)
-    for run_id in found.alive:
-        print(f"prodgate: run {run_id} is still alive: what it has broken was let be", file=sys.stderr)
-    if not (found.done or found.failed or found.lost or found.alive):
-        print("nothing was left behind")
+    recovery = recover_dead_runs(end_after=options.end)
+    for line in recovery.done:
+        print(f"reverted: {line}")
+    for line in recovery.failed:
+        print(f"prodgate: NOT reverted: {line}", file=sys.stderr)
+    for line in recovery.lost:
+        print(f"prodgate: can no longer be reverted: {line}", file=sys.stderr)
+    for run_id in recovery.alive:
+        print(f"prodgate: run {run_id} is still alive; its faults were not reverted", file=sys.stderr)
+    if not (recovery.done or recovery.failed or recovery.lost or recovery.alive):
+        print("nothing to revert")
     notices = fix_stale_pending(publish_settings_from(options), saved_end_state())
     emit_notices(notices)
-    broken = found.failed or (found.alive and options.end is not None)
-    return 3 if broken or any(notice.not_published for notice in notices) else 0
+    incomplete = recovery.failed or (recovery.alive and options.end is not None)
+    return 3 if incomplete or any(notice.not_published for notice in notices) else 0

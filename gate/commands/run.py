@@ -1,4 +1,4 @@
-"""`prodgate run`: runs the checklist, writes the reports, and exits with the verdict."""
+"""Implement `prodgate run`: run the checklist, write the reports and exit with the verdict."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from gate.commands._arguments import (
     parse_seconds_argument,
     select_items,
 )
-from gate.commands._base_branch import BY_API, resolve_base_checklist
+from gate.commands._base_branch import FETCH_FROM_BASE, resolve_base_checklist
 from gate.commands._baseline import load_baseline
 from gate.commands._report import try_write_to_runner, write_and_publish
+from gate.core.errors import GateError
+from gate.core.messages import msg
 from gate.publish.session import add_publishing, branch_rule_notes, pending_status, publish_settings_from
 
 if TYPE_CHECKING:
@@ -31,19 +33,22 @@ if TYPE_CHECKING:
 SUMMARY = "run the checklist, write the reports, exit with the verdict"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
     add_files(parser)
     add_out(parser)
-    parser.add_argument("--language", choices=("en", "fr"), help="of the reports (default: as the checklist says)")
+    parser.add_argument(
+        "--language", choices=("en", "fr"), help="write the reports in this language (default: the checklist's)"
+    )
     add_only(parser)
     parser.add_argument(
-        "--deadline", type=parse_seconds_argument, metavar="10m", help="end the whole run after this long"
+        "--deadline", type=parse_seconds_argument, metavar="10m", help="end the run after this long (default: no limit)"
     )
     parser.add_argument(
         "--baseline",
         metavar="REPORT",
-        help=f"an earlier report.json, or `{BY_API}`, that of the base branch's last run: say what has changed since",
+        help="report what changed since this earlier report.json "
+        f"(`{FETCH_FROM_BASE}` fetches the base branch's last one; default: none)",
     )
     parser.add_argument(
         "--image",
@@ -51,41 +56,45 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_image_argument,
         default=[],
         metavar="NAME@sha256:...",
-        help="an image that is judged, too",
+        help="also attest this image, by digest; may be repeated (default: none)",
     )
     parser.add_argument(
         "--compare",
         metavar="FILE",
-        help=f"the base branch's checklist, or `{BY_API}` to ask GitHub for it: say what this one has weakened",
+        help="report what was weakened since the base branch's checklist "
+        f"(a file, or `{FETCH_FROM_BASE}` to fetch it from GitHub; default: none)",
     )
     parser.add_argument(
         "--policy",
         choices=("report", "base"),
         default="report",
-        help="with --compare: `base` runs that one (%(default)s)",
+        help="with --compare, run this checklist (`report`) or the base branch's (`base`; default: %(default)s)",
     )
     add_publishing(parser)
     add_workers(parser)
 
 
-def main(options: argparse.Namespace) -> int:
-    """The exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled. `helper` of the options renders meanwhile."""
+def run(options: argparse.Namespace) -> int:
+    """Run the checklist and return the exit code of the verdict: 0 GO, 1 NO-GO, 130 cancelled.
+
+    `options.render_worker` renders the reports in another process, if there is one.
+    """
     from gate.run.cancellation import CancellationToken
 
-    wishes, ending = publish_settings_from(options), CancellationToken()
+    settings, cancellation = publish_settings_from(options), CancellationToken()
     try:
-        with pending_status(wishes, ending):
-            return _run(options, wishes, ending)
+        with pending_status(settings, cancellation):
+            return _run_checklist(options, settings, cancellation)
     except OutputFolderError as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 2
 
 
-class OutputFolderError(Exception):
-    """The folder of the reports can't hold them."""
+class OutputFolderError(GateError):
+    """The reports can't be written to the output folder."""
 
 
-def _run(options: argparse.Namespace, wishes: Settings, ending: CancellationToken) -> int:
+def _run_checklist(options: argparse.Namespace, settings: Settings, cancellation: CancellationToken) -> int:
     from gate.checklist.load import load
     from gate.publish import outputs
     from gate.redaction.structs import redact_struct
@@ -95,43 +104,43 @@ def _run(options: argparse.Namespace, wishes: Settings, ending: CancellationToke
     from gate.runtime.evidence import EvidenceStore
 
     try_write_to_runner(lambda: outputs.write(outputs.NO_VERDICT))
-    judged = detect_provenance(Path.cwd()).replace(images=tuple(options.image), context=wishes.context)
+    provenance = detect_provenance(Path.cwd()).replace(images=tuple(options.image), context=settings.context)
     with _without_old_reports(Path(options.out), options.baseline):
-        found = resolve_base_checklist(load(options.file), options.compare, options.policy, wishes)
-        loaded = found.loaded
+        comparison = resolve_base_checklist(load(options.file), options.compare, options.policy, settings)
+        loaded = comparison.loaded
         items = tuple(select_items(loaded.checklist, options.only))
-        before = load_baseline(options.baseline, loaded.checklist, {item.id for item in items}, wishes, judged.commit)
-    secrets = wishes.secrets
+        ids = {item.id for item in items}
+        baseline = load_baseline(options.baseline, loaded.checklist, ids, settings, provenance.commit)
+    secrets = settings.secrets
     language = options.language or loaded.checklist.language
-    if options.helper:
-        options.helper.warm_up(language)
-    settings = RunOptions(
+    if options.render_worker:
+        options.render_worker.warm_up(language)
+    run_options = RunOptions(
         root=Path.cwd(),
         workers=options.workers,
         deadline=options.deadline,
         items=items,
         language=language,
-        source=judged,
-        blockers=found.blockers,
-        reservations=found.reservations,
+        source=provenance,
+        blockers=comparison.blockers,
+        reservations=comparison.reservations,
         evidence=EvidenceStore(Path(options.out), secrets),
     )
     _check_writable(Path(options.out))
-    notes = branch_rule_notes(wishes)
-    report = Runner(loaded, settings, secrets, stderr_progress(secrets.redact, language), ending).run()
-    report = report.replace(notes=(*report.notes, *notes))
-    report = before.apply_to(report)
-    report = redact_struct(report.replace(sections=()), secrets).replace(
-        sections=report.sections
-    )  # they are masked as they are made
-    return write_and_publish(report, Path(options.out), wishes, options.helper)
+    notes = branch_rule_notes(settings)
+    progress = stderr_progress(secrets.redact, language)
+    report = Runner(loaded, run_options, secrets, progress, cancellation).run()
+    report = baseline.apply_to(report.replace(notes=(*report.notes, *notes)))
+    # The runner redacts each section when its results arrive: redacting them twice would cost time after the last item.
+    report = redact_struct(report.replace(sections=()), secrets).replace(sections=report.sections)
+    return write_and_publish(report, Path(options.out), settings, options.render_worker)
 
 
 @contextmanager
 def _without_old_reports(out: Path, baseline: str | None) -> Iterator[None]:
-    """Without an earlier run's reports: whatever becomes of this one, they don't speak for it.
+    """Remove earlier reports, so that they cannot be mistaken for this run's.
 
-    The baseline may be one of them, and goes once it is read. Raises NoPlace where they can't go.
+    The baseline may be one of them: remove it on exit, after it was read. Raise OutputFolderError if that fails.
     """
     from gate.render.output_folder import remove_reports
 
@@ -145,7 +154,7 @@ def _without_old_reports(out: Path, baseline: str | None) -> Iterator[None]:
 
 
 def _check_writable(out: Path) -> None:
-    """Raises NoPlace where no report can be written: found now, and not after the drills."""
+    """Raise OutputFolderError if no report can be written to the folder, before any drill runs."""
     with _translate_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
@@ -153,9 +162,15 @@ def _check_writable(out: Path) -> None:
 
 @contextmanager
 def _translate_os_errors(out: Path) -> Iterator[None]:
-    """Raises NoPlace for what can't be done in the folder of the reports."""
+    """Raise OutputFolderError for an OSError in the output folder."""
     try:
         yield
     except OSError as error:
         why = error.strerror or str(error)
-        raise OutputFolderError(f"{out} can't hold the reports: {why}; nothing was run") from error
+        raise OutputFolderError(
+            msg(
+                "{folder}: the reports can't be written to this folder: {why}; nothing was run",
+                folder=str(out),
+                why=why,
+            )
+        ) from error

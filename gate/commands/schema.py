@@ -1,4 +1,4 @@
-"""`prodgate schema`: prints the JSON Schema of the checklist, or of the report."""
+"""Implement `prodgate schema`: print the JSON Schema of the checklist or of the report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import json
 SUMMARY = "print the JSON Schema of the checklist, for completion in editors"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
-    parser.add_argument("--report", action="store_true", help="the schema of report.json instead")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument(
+        "--report", action="store_true", help="print the schema of report.json (default: the checklist's)"
+    )
 
 
-def main(options: argparse.Namespace) -> int:
-    """Prints a JSON Schema, draft 2020-12."""
+def run(options: argparse.Namespace) -> int:
+    """Print a JSON Schema, draft 2020-12."""
     from gate.checklist.schema import checklist_schema, report_schema
 
     schema = report_schema() if options.report else checklist_schema()

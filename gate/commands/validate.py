@@ -1,4 +1,4 @@
-"""`prodgate validate`: reads a checklist and says what is wrong with it, all at once."""
+"""Implement `prodgate validate`: report every error of a checklist."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import argparse
 
 from gate.commands._arguments import add_files
 
-SUMMARY = "read the checklist and say what is wrong with it; run nothing"
+SUMMARY = "check the checklist and report every error; run nothing"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
     add_files(parser)
 
 
-def main(options: argparse.Namespace) -> int:
-    """0 where the checklist can be run; raises ChecklistError with all its errors otherwise."""
+def run(options: argparse.Namespace) -> int:
+    """Return 0 if the checklist is valid. Raise ChecklistError with all its errors otherwise."""
     from gate.checklist.load import load
 
     checklist = load(options.file).checklist

@@ -1,4 +1,4 @@
-"""`prodgate verify`: recomputes everything that proves a report, and finds a changed byte."""
+"""Implement `prodgate verify`: verify the checksums, the verdict and the rendered files of a report folder."""
 
 from __future__ import annotations
 
@@ -11,44 +11,47 @@ import gate
 if TYPE_CHECKING:
     from gate.model import Report
 
-SUMMARY = "recompute the proof of a report folder: a changed byte is found"
+SUMMARY = "verify the checksums of a report folder"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
-    parser.add_argument("folder", metavar="DIR", help="what a run has written with --out")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("folder", metavar="DIR", help="verify this folder, as written by `run --out`")
 
 
-def main(options: argparse.Namespace) -> int:
-    """0 where every byte is as it was, 1 where one is not."""
+def run(options: argparse.Namespace) -> int:
+    """Return 0 if every file is unchanged, else 1."""
     from gate.render.formats import FILE_NAMES
     from gate.report import seal
     from gate.report.serialization import read_report
 
     folder = Path(options.folder)
     report = read_report(folder / seal.REPORT)
-    found = seal.verify_seal(report, folder, list(FILE_NAMES.values()))
-    if not found:
-        other = [name for name, file in FILE_NAMES.items() if not _same(report, name, folder / file)]
-        found = [f"{FILE_NAMES[name]}: does not match {seal.REPORT}{_told_by(report)}" for name in other]
-    if found:
-        print("\n".join(f"❌ {problem}" for problem in found))
-        print(f"prodgate: {folder} is not as it was written")
+    problems = seal.verify_seal(report, folder, list(FILE_NAMES.values()))
+    if not problems:
+        problems = [
+            f"{file}: does not match {seal.REPORT}{_version_hint(report)}"
+            for name, file in FILE_NAMES.items()
+            if not _is_rendered_from(report, name, folder / file)
+        ]
+    if problems:
+        print("\n".join(f"❌ {problem}" for problem in problems))
+        print(f"prodgate: {folder}: changed since it was written")
         return 1
     count = len(FILE_NAMES) + len(seal.artifacts(report)) + 3
-    print(f"prodgate: all {count} files are as they were written; the verdict is {report.verdict.decision}")
-    print("Whether the statement was signed, and by whom, is for `gh attestation verify` to say.")
+    print(f"prodgate: all {count} files are unchanged; the verdict is {report.verdict.decision}")
+    print("To verify who signed the statement, run `gh attestation verify`.")
     return 0
 
 
-def _told_by(report: Report) -> str:
-    """Which version can say more: another one may write the same report differently."""
+def _version_hint(report: Report) -> str:
+    """Return which version to verify with, if another one wrote the report: it may render differently."""
     if report.gate == gate.__version__:
         return ""
-    return f", as prodgate {gate.__version__} writes it; {report.gate} wrote it, so verify it with that version"
+    return f" as rendered by prodgate {gate.__version__}; {report.gate} wrote it, so verify it with that version"
 
 
-def _same(report: Report, name: str, path: Path) -> bool:
+def _is_rendered_from(report: Report, name: str, path: Path) -> bool:
     from gate.render.formats import render_format
 
     return path.read_bytes() == render_format(report, name)
