@@ -200,15 +200,15 @@ def test_item_mistakes(name: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("slow: {target: d, latency: 1s, jitter: 1s}", "expected 'jitter' below 'latency', else nothing need be late"),
-        ("slow: {target: d, jitter: 1s, cut: 2s}", "expected 'jitter' below 'latency', else nothing need be late"),
+        ("slow: {target: d, latency: 1s, jitter: 1s}", "expected 'jitter' below 'latency', else there may be no delay"),
+        ("slow: {target: d, jitter: 1s, cut: 2s}", "expected 'jitter' below 'latency', else there may be no delay"),
         (
             "slow: {target: d, latency: 2s, cut: 1ms}",
-            "expected 'cut' above 'latency' and 'jitter', else nothing is late",
+            "expected 'cut' above 'latency' plus 'jitter', else no delay can be observed",
         ),
         (
             "slow: {target: d, latency: 2s, reset: true}",
-            "expected 'reset' alone: what is reset at once is not late, nor cut",
+            "expected 'reset' alone: a connection that is reset immediately has no 'latency' and no 'cut'",
         ),
         ("slow: {target: d, cut: 0s}", 'expected a duration of more than 0s, got "0s"'),
         ("run: {command: 'true', undo: 'true'}", "key 'proof' is missing, expected it here"),
@@ -293,8 +293,8 @@ def test_a_mistake_hides_no_unfit_fault() -> None:
         f"  - id: s\n    title: S\n    items:\n      - {{id: c, title: C, drill: {{{drill}}}}}\n"
         f"      - {{id: d, title: D, drill: {{{drill.replace('stop: api', 'stop: db')}}}}}\n"
     )
-    assert [error for error in found if "nothing else can be broken" in error] == [
-        "8:74: target 'api': expected a target with a 'container' or a 'start': nothing else can be broken"
+    assert [error for error in found if "faults support nothing else" in error] == [
+        "8:74: target 'api': expected a target with a 'container' or a 'start': faults support nothing else"
     ]
 
 

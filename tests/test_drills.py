@@ -163,9 +163,9 @@ def test_a_proxy_in_front_of_a_process(staging: Staging, fault: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ({"slow": {"target": "database", "latency": "2s"}}, "nothing of ours stands in front of this process"),
-        ({"impersonate": {"target": "database", "close": True}}, "nothing of ours stands in front of this process"),
-        ({"disconnect": "database"}, "'disconnect' can't be done to a process"),
+        ({"slow": {"target": "database", "latency": "2s"}}, "needs the gate's proxy in front of a process"),
+        ({"impersonate": {"target": "database", "close": True}}, "needs the gate's proxy in front of a process"),
+        ({"disconnect": "database"}, "'disconnect' does not support processes"),
         ({"stop": "elsewhere"}, "nothing else can be broken"),
         ({"kill": "worker"}, "the fault is proved there"),
     ],

@@ -120,7 +120,7 @@ def test_no_such_container(job: Job) -> None:
     targets = {**staging.targets(), "database": {"container": "postgres", "ready": {"tcp": 5432}}}
     found = run(job, drill({"stop": "database"}), targets=targets)
     assert found["status"] == "skip"
-    assert "no container is called {name} on the network" in json.dumps(found)
+    assert "no container is named {name} on the network" in json.dumps(found)
     assert found["cause"] == "target:database"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gate.staging.logs import error_line
+from gate.staging.logs import find_error_line
 
 PROMETHEUS = """time=2026-03-30T10:00:00.000Z level=INFO source=main.go:725 msg="Starting Prometheus Server" mode=server
 time=2026-03-30T10:00:00.100Z level=ERROR source=manager.go:17 msg="loading groups failed" err="a.yml: 9:13: no"
@@ -46,8 +46,8 @@ ACCESS = """Listening on port 8080
 )
 def test_the_line_that_says_what_is_wrong(log: str, part: str) -> None:
     """The last line that reports an error is found in the logs of many programs, whatever stands behind it."""
-    assert part in error_line(log)
-    assert "\x1b" not in error_line(log)
+    assert part in find_error_line(log)
+    assert "\x1b" not in find_error_line(log)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_the_line_that_says_what_is_wrong(log: str, part: str) -> None:
 )
 def test_a_log_without_an_error(log: str) -> None:
     """A log without an error has no such line; of what has ended the last line is all there is."""
-    assert error_line(log) == ""
-    assert error_line(log, ended=True) == (log.strip().splitlines() or [""])[-1]
+    assert find_error_line(log) == ""
+    assert find_error_line(log, exited=True) == (log.strip().splitlines() or [""])[-1]
 
 
 def test_a_long_line() -> None:
     """The line is cut."""
-    assert len(error_line("ERROR " + "x" * 10_000)) <= 400
+    assert len(find_error_line("ERROR " + "x" * 10_000)) <= 400

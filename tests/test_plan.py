@@ -48,11 +48,11 @@ def test_what_will_be_done(tmp_path: Path) -> None:
         "  - database, api: the right to use the container engine (/var/run/docker.sock)\n",
         "  - not here: database, api: there is no container engine here: ",
         "Targets  (at most 50.0 s)\n",
-        "  - database: the service container postgres is looked for\n",
-        "  - api: an image is built from . and started; both are removed at the end\n",
-        "  - api: conf is copied into it, to /etc/api\n",
-        "  - api: it gets the signal HUP\n",
-        "  - d: stop database, and put it back\n",
+        "  - database: find the service container postgres\n",
+        "  - api: build an image from . and start it; remove both after the run\n",
+        "  - api: copy conf to /etc/api in the container\n",
+        "  - api: send it the signal HUP\n",
+        "  - d: stop database, then revert it\n",
     ):
         assert line in said
     assert "worker" not in said
@@ -61,7 +61,7 @@ def test_what_will_be_done(tmp_path: Path) -> None:
 def test_nothing_is_touched(tmp_path: Path) -> None:
     """A process that would be started is named, and not started; no engine is asked for."""
     said = plan(tmp_path, [{"id": "w", "title": "W", "tcp": {"target": "worker"}}])
-    assert "  - worker: `touch was-started` is started, and ended at the end\n" in said
+    assert "  - worker: start `touch was-started`; end it after the run\n" in said
     assert "none: no container engine is needed" in said
     assert [path.name for path in tmp_path.iterdir()] == ["prodgate.yml"]
 

@@ -117,7 +117,7 @@ def test_a_fault_that_nobody_has_taken_back(folder: Folder, monkeypatch: pytest.
             run_id=f"run{stuck}",
             secrets=Redactor(),
             cancelled=threading.Event(),
-            note=notes.append,
+            log_progress=notes.append,
         ) as stage:
             stage.journal.record_intent("run_command", command=[mends], folder=str(folder.path), timeout=10.0)
         assert (folder.journals() != [], bool(notes), (folder.path / "broken").exists()) == (stuck, stuck, stuck)

@@ -67,7 +67,7 @@ def test_a_target_that_was_never_there(kind: str, fields: dict[str, Any], status
     """A target that was not found or started is not waited for, and what answers at its address is not asked."""
     with serving({}) as web:
         around = context(tmp_path, api=web.url)
-        gone = structs.replace(around.targets["api"], placed=False, failure=msg("it has exited with 1"))
+        gone = structs.replace(around.targets["api"], located=False, failure=msg("it has exited with 1"))
         around = structs.replace(around, targets={"api": gone})
         outcome = patiently(check(kind, target="api", **fields), around)
         asked = list(web.requests)

@@ -61,7 +61,7 @@ def test_a_port_that_another_program_has(folder: Folder) -> None:
         folder.write(item(tcp={"target": "web"}), web={"start": {"command": serve(port)}, "ready": ready})
         code, said = folder.run()
         other.kill()
-    assert (code, "another program has its port" in said) == (1, True), said
+    assert (code, "is already in use by another program" in said) == (1, True), said
 
 
 @pytest.mark.parametrize(("head", "ready"), [(b"", False), (b"Content-Type: text/plain\r\n\r\n", True)])
@@ -153,7 +153,7 @@ class TestContainers:
     def test_a_folder_that_is_not_there(self, folder: Folder, image: str) -> None:
         """A folder to build from that is not there is named."""
         said = self.run(folder, item(tcp={"target": "web"}), start={"build": "nowhere"}, ready={"tcp": 80})
-        assert "nowhere is no folder of the checkout" in said
+        assert "nowhere is not a folder of the checkout" in said
 
     def test_a_command_in_an_image_beside_what_was_started(self, folder: Folder, image: str) -> None:
         """A command with an image reaches what the gate has started, where there is no job's network."""
@@ -296,7 +296,7 @@ def test_a_target_after_one_that_fails(folder: Folder) -> None:
         folder.write(*items, migrate=migrate, app=app)
         assert folder.run()[0] == 1
         other.kill()
-    expected = "app is not ready: migrate, which it comes after, is not ready: it has exited with 1"
+    expected = "app is not ready: its dependency migrate is not ready: it has exited with 1"
     outcomes = [each.outcome for each in report(folder).items]
     found = [(outcome.status, str(outcome.message), outcome.evidence.attempts) for outcome in outcomes]
     assert found == [("fail", expected, 1)] * 3

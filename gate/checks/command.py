@@ -111,7 +111,7 @@ class Command(Check[processes.CompletedCommand]):
 
     def _in_image(self, image: str, folder: Path, context: CheckContext) -> processes.CompletedCommand:
         from gate.staging import one_off_container
-        from gate.staging.docker_client import DockerUnavailableError
+        from gate.staging.errors import StagingError
 
         if context.stage is None:
             raise ObservationError(msg("There is no engine here to run {image} with", image=image))
@@ -119,14 +119,14 @@ class Command(Check[processes.CompletedCommand]):
             return one_off_container.run_one_off(
                 self.argv(),
                 image,
-                stage=context.stage,
+                staging=context.stage,
                 folder=folder,
                 environment=self.env,
                 deadline=context.deadline,
                 cancelled=context.cancelled,
                 limit=self.limit,
             )
-        except DockerUnavailableError as error:
+        except StagingError as error:
             raise ObservationError(error.message) from error
 
     def judge(self, observation: processes.CompletedCommand) -> CheckResult:

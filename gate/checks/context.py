@@ -110,7 +110,7 @@ class CheckContext(Struct, frozen=True):
     def not_there(self, target: str) -> Message | None:
         """Return why a target was not found or started: what answers at its address is something else. Else None."""
         running = self.targets[target]
-        if running.placed or running.failure is None:
+        if running.located or running.failure is None:
             return None
         return msg("{target} is not ready: {why}", target=target, why=running.failure)
 

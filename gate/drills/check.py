@@ -23,7 +23,7 @@ from gate.drills.injectors import FaultInjector, ScriptInjector, lock_fault_site
 from gate.drills.monitors import TrafficGenerator, final_attempt_timeout
 from gate.drills.spec import Criterion, FaultSpec, MetricCurves, OtherAlerts, Script, Traffic
 from gate.model import CriterionResult, Status
-from gate.staging.docker_client import DockerUnavailableError
+from gate.staging.errors import StagingError
 from gate.staging.faults.base import Fault, FaultError, TargetFault
 from gate.staging.spec import Target
 
@@ -168,7 +168,7 @@ class Drill(Check[DrillObservation]):
     def observe(self, context: CheckContext) -> DrillObservation:
         try:
             injector = self._injector(context)
-        except (FaultError, DockerUnavailableError) as error:
+        except (FaultError, StagingError) as error:
             return _not_started(error.message)
         observation = self._execution(context, injector).run()
         if observation.fault_unix_time and not context.cancelled.is_set():

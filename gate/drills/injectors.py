@@ -13,9 +13,9 @@ from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, FaultNotProvenError,
 from gate.drills.spec import Script
 from gate.runtime.processes import RunningCommand
 from gate.staging import user_commands
-from gate.staging.docker_client import DockerUnavailableError
+from gate.staging.errors import StagingError
 from gate.staging.faults.base import PROOF_TIMEOUT, Fault, FaultError, FaultSite, TargetFault, poll
-from gate.staging.faults.stop import runs_again, verify_restarted, verify_up
+from gate.staging.faults.stop import restart_and_verify, verify_restarted, verify_up
 from gate.staging.target import RunningTarget
 
 _PROOF_TIMEOUT = 10.0
@@ -33,7 +33,7 @@ def max_revert_duration(script: Script) -> float:
 def lock_fault_site(context: CheckContext, target: str | None) -> FaultSite:
     """Lock a target for the faults of this run.
 
-    Raises FaultError if no fault can be injected here, DockerUnavailableError if another run holds the lock.
+    Raises FaultError if no fault can be injected here, StagingError if another run holds the lock.
     """
     if context.stage is None:
         raise FaultError(msg("no fault can be injected here"))
@@ -57,8 +57,8 @@ class FaultInjector(Struct):
             self._require_up()
             self._require_no_twin()
             self.fault.inject(self.site)
-        except (FaultError, DockerUnavailableError) as error:
-            self.refused = not self.site.acts
+        except (FaultError, StagingError) as error:
+            self.refused = not self.site.actions
             raise FaultNotProvenError(error.message) from error
         except Exception as error:
             raise FaultNotProvenError(msg("the fault could not be injected: {why}", why=str(error))) from error
@@ -77,9 +77,9 @@ class FaultInjector(Struct):
     def _require_no_twin(self) -> None:
         """Raise FaultError if another container has a name of the target: it would get part of the requests."""
         container = self.site.running.container
-        if isinstance(self.fault, TargetFault) and container is not None and (twins := container.twins()):
+        if isinstance(self.fault, TargetFault) and container is not None and (conflicts := container.alias_conflicts()):
             raise FaultError(msg("{others} would still respond instead of {target}: the containers share a name",
-                                 others=", ".join(twins), target=self.site.running.name))  # fmt: skip
+                                 others=", ".join(conflicts), target=self.site.running.name))  # fmt: skip
 
     def wait(self) -> Message | None:
         return None
@@ -105,7 +105,7 @@ class FaultInjector(Struct):
         timeout = _CANCELLED_PROOF_TIMEOUT if self.context.cancelled.is_set() else _PROOF_TIMEOUT
         try:
             return poll(verify, timeout)
-        except (FaultError, DockerUnavailableError) as error:
+        except (FaultError, StagingError) as error:
             raise FaultNotProvenError(error.message) from error
         except Exception as error:
             raise FaultNotProvenError(msg("the target could not be inspected: {why}", why=str(error))) from error
@@ -181,7 +181,7 @@ class ScriptInjector(Struct, dict=True):
             raise FaultNotProvenError(
                 msg("the script was stopped before its end, and `touches` names no target to restore")
             )
-        if self.was_stopped and any(site.acts for site in self.running_sites):
+        if self.was_stopped and any(site.actions for site in self.running_sites):
             time.sleep(_ENGINE_SETTLE_TIME)
         for site in self.running_sites:
             self._restore(site)
@@ -194,7 +194,7 @@ class ScriptInjector(Struct, dict=True):
             site.revert_all()
             if site.process:
                 site.process.resume()
-            proof = poll(lambda: runs_again(site))
+            proof = poll(lambda: restart_and_verify(site))
         except Exception as error:
             raise FaultNotProvenError(msg("the revert failed: {why}", why=_join_reasons(error))) from error
         if proof is None:
@@ -207,8 +207,8 @@ class ScriptInjector(Struct, dict=True):
         container, settle_timeout = site.container, self.script.timeout + _ENGINE_SETTLE_TIME
         if container.state != "running":
             return False
-        for place in container.places:
-            site.journal_intent("connect_container", settle_timeout=settle_timeout, **place)
+        for config in container.network_configs:
+            site.journal_intent("connect_container", settle_timeout=settle_timeout, **config)
         site.journal_intent("start_container", settle_timeout=settle_timeout, container=container.id)
         site.journal_intent("unpause_container", settle_timeout=settle_timeout, container=container.id)
         return True

@@ -67,7 +67,7 @@ def _until_ready(targets: Mapping[str, Target]) -> float:
 
 def _requirements(checklist: Checklist, items: list[Item]) -> Step:
     """The rights that it takes, and what can't be had here. Asks the engine for its version, and nothing else."""
-    needing = [name for name in required_targets(items, checklist.targets) if checklist.targets[name].needs_engine]
+    needing = [name for name in required_targets(items, checklist.targets) if checklist.targets[name].needs_docker]
     needing += [item.id for item in items if item.check.needs_engine]
     if not needing:
         return Step(msg("Rights"), (msg("none: no container engine is needed"),), 0.0)
@@ -86,7 +86,7 @@ def _requirements(checklist: Checklist, items: list[Item]) -> Step:
 def _needs_proxy(item: Item, targets: Mapping[str, Target]) -> bool:
     """Whether something of ours takes a container's place."""
     fault = item.check.fault.fault if item.kind == "drill" and item.check.fault else None
-    return fault is not None and fault.kind in ("slow", "impersonate") and targets[fault.target].needs_engine
+    return fault is not None and fault.kind in ("slow", "impersonate") and targets[fault.target].needs_docker
 
 
 def _phase(name: str, items: list[Item], workers: int) -> Step:

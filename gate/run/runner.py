@@ -42,7 +42,7 @@ from gate.run.progress import Progress
 from gate.run.scheduler import Work, run_items
 from gate.runtime.evidence import EvidenceStore, as_bytes
 from gate.staging.environment import StagingEnvironment
-from gate.staging.logs import error_line
+from gate.staging.logs import find_error_line
 from gate.staging.target import RunningTarget
 from gate.verdict import ENDED, IMPOSSIBLE, decide, is_active
 
@@ -125,7 +125,7 @@ class Runner(Struct, dict=True):
             run_id=self.run_id,
             secrets=self.secrets,
             cancelled=self.ending.event,
-            note=self.progress.note,
+            log_progress=self.progress.note,
         )
 
     def _world(self, stage: StagingEnvironment) -> CheckContext:
@@ -249,7 +249,7 @@ class Runner(Struct, dict=True):
         logs = self.context.stage.tail_logs(ready) if self.context.stage else {}
         message = outcome.message
         for name in ready:
-            if line := error_line(logs.get(name, "")):
+            if line := find_error_line(logs.get(name, "")):
                 message = msg("{message} (log of {target}: {line})", message=message, target=name, line=line)
         return outcome.replace(message=message)
 

@@ -1,1 +1,1 @@
-"""Targets as containers and processes, the faults done to them, and the journal that undoes those."""
+"""Start targets as containers and processes, inject and revert faults, and recover from crashed runs."""

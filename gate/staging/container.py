@@ -1,4 +1,4 @@
-"""A container of staging: found by its alias on the job's network, or started by the gate."""
+"""Containers of staging: find service containers, start and lock containers, build images."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from gate.core.messages import msg
 from gate.redaction.secrets import redacted_head, redacted_tail
 from gate.staging.docker_client import (
     RUN_LABEL,
-    DockerUnavailableError,
     docker_client,
     gate_container,
     job_network,
     job_services,
 )
+from gate.staging.errors import StagingError
 from gate.staging.spec import Start
 
-_TAIL = 40
+# Characters of a container's short id, which Docker uses as hostname and, in older engines, as an alias.
 SHORT_ID_LENGTH = 12
-"""Characters of an id as the engine shows it."""
+_LOG_TAIL_LINES = 40
 
 
 class Container:
-    """One container. `network` is the one it shares with the gate, `alias` its name there."""
+    """A container. `network` is the network that it shares with the gate, `alias` its name there.
+
+    Properties are queried from Docker on each access.
+    """
 
     def __init__(self, handle: Any, alias: str, network: str | None, *, started: bool = False) -> None:
         self.handle = handle
@@ -36,30 +39,30 @@ class Container:
 
     @property
     def id(self) -> str:
-        """The engine's id of it."""
+        """The full id."""
         return str(self.handle.id)
 
     @property
     def state(self) -> str:
-        """`running`, `paused`, `exited` and so on, asked anew."""
+        """The status: `running`, `paused`, `exited`, ..."""
         self.handle.reload()
         return str(self.handle.attrs["State"]["Status"])
 
     @property
     def exit_code(self) -> int | None:
-        """What it exited with; None while it has not, asked anew."""
+        """The exit code; None while it has not exited."""
         return int(self.handle.attrs["State"]["ExitCode"]) if self.state in ("exited", "dead") else None
 
     @property
     def network_endpoint(self) -> dict[str, Any]:
-        """Its place on the shared network, asked anew; empty where it is not on it."""
+        """The endpoint on the shared network, in the form of `docker inspect`; empty if it has none."""
         self.handle.reload()
         networks = self.handle.attrs["NetworkSettings"]["Networks"]
         return dict(networks.get(self.network) or {}) if self.network else dict(next(iter(networks.values()), {}))
 
     @property
     def host(self) -> str:
-        """The name or address under which the gate reaches it: its alias where the gate is on its network."""
+        """The name or address at which the gate reaches it: the alias if the gate is on the same network."""
         if gate_container() is not None and self.network == job_network():
             return self.alias
         if self.network == "host" and gate_container() is None:
@@ -67,53 +70,53 @@ class Container:
         return str(self.network_endpoint.get("IPAddress") or self.alias)
 
     @property
-    def places(self) -> list[dict[str, Any]]:
-        """Return its place on each of its networks, asked anew, as `gate.staging.revert.connect_container` wants it."""
+    def network_configs(self) -> list[dict[str, Any]]:
+        """One entry for each of its networks: the arguments of `gate.staging.revert.connect_container`."""
         self.handle.reload()
         return [
             {
                 "container": self.id,
                 "network": network,
-                "aliases": [name for name in place.get("Aliases") or [] if name != self.id[:SHORT_ID_LENGTH]],
-                "address": (place.get("IPAMConfig") or {}).get("IPv4Address") or None,
-                "address6": (place.get("IPAMConfig") or {}).get("IPv6Address") or None,
+                "aliases": [alias for alias in endpoint.get("Aliases") or [] if alias != self.id[:SHORT_ID_LENGTH]],
+                "address": (endpoint.get("IPAMConfig") or {}).get("IPv4Address") or None,
+                "address6": (endpoint.get("IPAMConfig") or {}).get("IPv6Address") or None,
             }
-            for network, place in self.handle.attrs["NetworkSettings"]["Networks"].items()
+            for network, endpoint in self.handle.attrs["NetworkSettings"]["Networks"].items()
         ]
 
-    def address(self, network: str) -> str:
-        """Return its address on a network, asked anew; empty if it has none."""
+    def ip_address(self, network: str) -> str:
+        """Return its IP address on a network; empty if it has none."""
         self.handle.reload()
-        place = self.handle.attrs["NetworkSettings"]["Networks"].get(network) or {}
-        return str(place.get("IPAddress") or "")
+        endpoint = self.handle.attrs["NetworkSettings"]["Networks"].get(network) or {}
+        return str(endpoint.get("IPAddress") or "")
 
     @property
-    def published(self) -> list[str]:
-        """Return the ports of the machine that lead to it, asked anew, such as `5432`."""
+    def published_ports(self) -> list[str]:
+        """The ports of the host that are forwarded to it, such as `5432`."""
         self.handle.reload()
-        found = self.handle.attrs["NetworkSettings"].get("Ports") or {}
-        return sorted({str(entry["HostPort"]) for entries in found.values() for entry in entries or ()}, key=int)
+        ports = self.handle.attrs["NetworkSettings"].get("Ports") or {}
+        return sorted({str(binding["HostPort"]) for bindings in ports.values() for binding in bindings or ()}, key=int)
 
-    def twins(self) -> list[str]:
-        """Return the running containers that are found under one of its names, too."""
-        engine, found = docker_client(), set[str]()
-        for place in self.places:
-            names = {*place["aliases"], self.alias}
-            found |= {
+    def alias_conflicts(self) -> list[str]:
+        """Return the names of other running containers that share one of its names on one of its networks."""
+        client, conflicts = docker_client(), set[str]()
+        for config in self.network_configs:
+            names = {*config["aliases"], self.alias}
+            conflicts |= {
                 str(handle.name)
-                for handle in engine.containers.list(filters={"network": place["network"]}, ignore_removed=True)
-                if handle.id != self.id and names & names_on(handle, place["network"])
+                for handle in client.containers.list(filters={"network": config["network"]}, ignore_removed=True)
+                if handle.id != self.id and names & names_on_network(handle, config["network"])
             }
-        return sorted(found)
+        return sorted(conflicts)
 
-    def sharing(self) -> list[str]:
-        """Return the running containers that use its network interfaces: to them it is `localhost`."""
+    def network_sharers(self) -> list[str]:
+        """Return the names of running containers that share its network interfaces (`--network container:NAME`)."""
         mode = f"container:{self.id}"
         rows = docker_client().api.containers()
         return sorted(row["Names"][0].lstrip("/") for row in rows if row["HostConfig"].get("NetworkMode") == mode)
 
     def remove(self) -> None:
-        """Removes it, with what it kept."""
+        """Remove the container and its anonymous volumes."""
         from docker.errors import NotFound
 
         with contextlib.suppress(NotFound):
@@ -121,94 +124,97 @@ class Container:
 
     @property
     def lock_name(self) -> str:
-        """The name of the container by which one run holds this one for itself: an engine gives a name once."""
-        return f"prodgate-drills-{self.id[:12]}"
+        """The name of the lock container (see `acquire_lock`)."""
+        return f"prodgate-drills-{self.id[:SHORT_ID_LENGTH]}"
 
     @property
-    def tail(self) -> str:
-        """The last lines of what it wrote."""
+    def log_tail(self) -> str:
+        """The last lines of its log, redacted."""
         try:
-            raw = self.handle.logs(tail=_TAIL)
+            output = self.handle.logs(tail=_LOG_TAIL_LINES)
         except Exception as error:  # noqa: BLE001 - a log that can't be read must not change an outcome
             return f"(its log cannot be read: {error})"
-        return redacted_tail(bytes(raw).decode("utf-8", "replace"), 8192)
+        return redacted_tail(bytes(output).decode("utf-8", "replace"), 8192)
 
 
 def find_service_container(name: str) -> Container:
-    """Return the container of that name: a service of the job, an alias on the gate's network, or its own name or id.
+    """Return a container by its service name in the job, its alias on the gate's network, or its own name or id.
 
-    Raise NoEngine with the reason if there is none, or more than one. A container on a network that the gate does not
-    share may be somebody else's: it is found by its own name or id only.
+    Raise StagingError if there is none, or more than one.
     """
-    engine, network = docker_client(), job_network()
-    known = job_services().get(name)
-    if known:
-        return Container(engine.containers.get(known), name, network)
-    found = [handle for handle in _on(engine, network) if name in names_on(handle, network)] if network else []
-    found = found or _of_its_own_name(engine, name)
-    if len(found) > 1:
-        names = ", ".join(sorted(handle.name for handle in found))
-        raise DockerUnavailableError(
-            msg("several containers are called {name}: {names}", name=name, names=names),
-            advice=msg("Choose one: write its own name under `container`"),
+    client, network = docker_client(), job_network()
+    service_id = job_services().get(name)
+    if service_id:
+        return Container(client.containers.get(service_id), name, network)
+    on_network = _containers_on(client, network) if network else []
+    matches = [handle for handle in on_network if network and name in names_on_network(handle, network)]
+    # An alias on another network may be that of another project's container: there, only the own name counts.
+    matches = matches or _find_by_own_name(client, name)
+    if len(matches) > 1:
+        names = ", ".join(sorted(handle.name for handle in matches))
+        raise StagingError(
+            msg("several containers are named {name}: {names}", name=name, names=names),
+            advice=msg("Write the own name of one of them under `container`"),
         )
-    if found:
-        networks = list(found[0].attrs["NetworkSettings"]["Networks"])
-        return Container(found[0], name, network if network in networks else next(iter(networks), None))
+    if matches:
+        networks = list(matches[0].attrs["NetworkSettings"]["Networks"])
+        return Container(matches[0], name, network if network in networks else next(iter(networks), None))
     if network:
-        raise DockerUnavailableError(
-            msg("no container is called {name} on the network {network}", name=name, network=network)
-        )
-    raise DockerUnavailableError(
-        msg("no container of this machine has the own name {name}", name=name),
-        advice=msg("Write its own name, or set `PRODGATE_NETWORK` to the network where {name} is an alias", name=name),
+        raise StagingError(msg("no container is named {name} on the network {network}", name=name, network=network))
+    raise StagingError(
+        msg("no container on this machine has the own name {name}", name=name),
+        advice=msg(
+            "Write its own name, or set `PRODGATE_NETWORK` to the network on which {name} is an alias", name=name
+        ),
     )
 
 
-def _on(engine: Any, network: str) -> list[Any]:
-    """Return all containers on a network that no run has started."""
-    listed = engine.containers.list(all=True, filters={"network": network}, ignore_removed=True)
-    return [handle for handle in listed if RUN_LABEL not in handle.labels]
+def _containers_on(client: Any, network: str) -> list[Any]:
+    """Return the containers on a network, without those that a run started."""
+    handles = client.containers.list(all=True, filters={"network": network}, ignore_removed=True)
+    return [handle for handle in handles if RUN_LABEL not in handle.labels]
 
 
-def _of_its_own_name(engine: Any, name: str) -> list[Any]:
+def _find_by_own_name(client: Any, name: str) -> list[Any]:
     from docker.errors import NotFound
 
     try:
-        found = engine.containers.get(name)
+        handle = client.containers.get(name)
     except NotFound:
         return []
-    by_id = len(name) >= SHORT_ID_LENGTH and found.id.startswith(name)
-    return [found] if (found.name == name or by_id) and RUN_LABEL not in found.labels else []
+    # Docker accepts any unique prefix of an id: a short name must not match one by accident.
+    is_id = len(name) >= SHORT_ID_LENGTH and handle.id.startswith(name)
+    return [handle] if (handle.name == name or is_id) and RUN_LABEL not in handle.labels else []
 
 
-def names_on(handle: Any, network: str) -> set[str]:
-    """Return the names by which a container is found on a network, its own name among them."""
-    place = handle.attrs["NetworkSettings"]["Networks"].get(network)
-    if place is None:
+def names_on_network(handle: Any, network: str) -> set[str]:
+    """Return the names to which a container answers on a network, its own name included."""
+    endpoint = handle.attrs["NetworkSettings"]["Networks"].get(network)
+    if endpoint is None:
         return set()
-    return {handle.name, *(place.get("Aliases") or []), *(place.get("DNSNames") or [])}
+    return {handle.name, *(endpoint.get("Aliases") or []), *(endpoint.get("DNSNames") or [])}
 
 
 def acquire_lock(container: Container, run_id: str) -> None:
-    """Makes the container, never started, by which a run holds another for itself. Raises NoEngine where one does."""
+    """Lock a container for a run, across all runs on its engine. Raise StagingError if another run holds the lock."""
     from docker.errors import APIError, DockerException
 
     image, labels = container.handle.attrs["Image"], {RUN_LABEL: run_id}
     try:
+        # The lock is a container that never starts: Docker gives a name to one container only.
         docker_client().containers.create(
             image, ["never"], name=container.lock_name, labels=labels, network_mode="none"
         )
     except (DockerException, OSError) as error:
         if not isinstance(error, APIError) or error.status_code != 409:
             why = redacted_head(str(error), 500)
-            raise DockerUnavailableError(
-                msg("{target} cannot be held for this run: {why}", target=container.alias, why=why)
+            raise StagingError(
+                msg("{target} cannot be locked for this run: {why}", target=container.alias, why=why)
             ) from error
-        raise DockerUnavailableError(
+        raise StagingError(
             msg(
-                "another run drills {target} just now; where that one is dead, `prodgate restore` on its machine frees "
-                "it, or `docker rm {name}` once it is as it should be",
+                "another run is drilling {target}; if that run is dead, run `prodgate restore` on its machine, or "
+                "`docker rm {name}` after checking the container",
                 target=container.alias,
                 name=container.lock_name,
             )
@@ -222,54 +228,50 @@ def start_container(
     root: Path,
     run_id: str,
     network: str,
-    note: Callable[[str], None],
+    log_progress: Callable[[str], None],
     cancelled: threading.Event,
 ) -> Container:
-    """Starts a container on the network under the target's name, labelled with the run. Raises NoEngine."""
+    """Start a container with the target's name as its alias on a network. Raise StagingError if that fails."""
     from docker.errors import DockerException
 
-    engine = docker_client()
+    client = docker_client()
     try:
-        image = start.image or _build(name, start, root, run_id, note)
+        image = start.image or _build_image(name, start, root, run_id, log_progress)
         if start.image:
-            pull_image(engine, image, note)
+            pull_image(client, image, log_progress)
         if cancelled.is_set():
-            raise DockerUnavailableError(msg("the run ended before it was started"))
-        handle = engine.containers.create(
+            raise StagingError(msg("the run ended before it was started"))
+        handle = client.containers.create(
             image,
             command=start.command,
             name=f"prodgate-{run_id}-{name}",
             environment={key: str(value) for key, value in start.environment.items()},
             labels={RUN_LABEL: run_id, "prodgate.target": name},
             network=network,
-            networking_config={network: _alias(engine, name)},
+            networking_config={network: client.api.create_endpoint_config(aliases=[name])},
         )
         handle.start()
     except (DockerException, OSError) as error:
-        raise DockerUnavailableError(msg("it cannot be started: {why}", why=redacted_head(str(error), 2000))) from error
+        raise StagingError(msg("it cannot be started: {why}", why=redacted_head(str(error), 2000))) from error
     return Container(handle, name, network, started=True)
 
 
-def _alias(engine: Any, name: str) -> Any:
-    return engine.api.create_endpoint_config(aliases=[name])
-
-
-def pull_image(engine: Any, image: str, note: Callable[[str], None]) -> None:
-    """Pulls an image that is not there yet. Raises DockerException where that can't be done."""
+def pull_image(client: Any, image: str, log_progress: Callable[[str], None]) -> None:
+    """Pull an image unless it exists locally. Raise DockerException if that fails."""
     from docker.errors import ImageNotFound
 
     try:
-        engine.images.get(image)
+        client.images.get(image)
     except ImageNotFound:
-        note(f"pulling {image}")
-        engine.images.pull(image)
+        log_progress(f"pulling {image}")
+        client.images.pull(image)
 
 
-def _build(name: str, start: Start, root: Path, run_id: str, note: Callable[[str], None]) -> str:
-    """Builds an image, with its progress; the image carries the run's label and goes with it."""
+def _build_image(name: str, start: Start, root: Path, run_id: str, log_progress: Callable[[str], None]) -> str:
+    """Build an image with the run's label, log each step, and return its tag. Raise StagingError if that fails."""
     folder = root / (start.build or ".")
     if not folder.is_dir():
-        raise DockerUnavailableError(msg("{path} is no folder of the checkout", path=start.build or ""))
+        raise StagingError(msg("{path} is not a folder of the checkout", path=start.build or ""))
     tag = f"prodgate-{run_id}-{name}".lower()
     steps = docker_client().api.build(
         path=str(folder),
@@ -278,17 +280,17 @@ def _build(name: str, start: Start, root: Path, run_id: str, note: Callable[[str
         buildargs=start.args,
         labels={RUN_LABEL: run_id},
         network_mode=start.build_network,
-        nocache=True,  # what a run that ends has just removed, another one may have found there
+        nocache=True,  # another run may remove the cached layers while this build uses them
         rm=True,
         forcerm=True,
         decode=True,
     )
-    last: list[str] = []
+    last_lines: list[str] = []
     for step in steps:
         text = str(step.get("stream") or step.get("error") or "").rstrip()
-        last = [*last[-19:], text] if text else last
+        last_lines = [*last_lines[-19:], text] if text else last_lines
         if text.startswith("Step "):
-            note(f"{name}: {text}")
+            log_progress(f"{name}: {text}")
         if "error" in step:
-            raise DockerUnavailableError(msg("its image cannot be built: {why}", why="\n".join(last)))
+            raise StagingError(msg("its image cannot be built: {why}", why="\n".join(last_lines)))
     return tag

@@ -1,4 +1,4 @@
-"""The container engine: reached through its socket, if there is one, with the SDK."""
+"""Connect to Docker, and detect the container, network and image of the gate itself."""
 
 from __future__ import annotations
 
@@ -9,59 +9,55 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gate.core.messages import Message, msg
+from gate.core.messages import msg
 from gate.redaction.secrets import redacted_head
+from gate.staging.errors import StagingError
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+# The label, with the run's id, of every container, network and image that a run created.
 RUN_LABEL = "prodgate.run"
-"""The label of everything that a run started, with the run's id."""
+# Docker completes a request even if its client has died. Seconds in which it surely has, unless the request waits.
 ENGINE_SETTLE_TIMEOUT = 2.0
-"""Seconds that an engine takes at most for something that it does at once."""
-_TIMEOUT = 30
+_REQUEST_TIMEOUT = 30
 
 
-class DockerUnavailableError(Exception):
-    """There is no engine to ask, or it refused. `message` says why, and `advice` what to do, for a report."""
-
-    def __init__(self, message: Message, *, advice: Message | None = None) -> None:
-        super().__init__(str(message))
-        self.message = message
-        self.advice = advice
+class DockerUnavailableError(StagingError):
+    """No Docker engine can be reached."""
 
 
 @cache
 def docker_client() -> DockerClient:
-    """The engine. Raises NoEngine where there is none."""
+    """Return the Docker client. Raise DockerUnavailableError if no engine can be reached."""
     from docker.errors import DockerException
     from docker.utils import kwargs_from_env
 
     from gate.staging.bounded_docker import BoundedDockerClient
 
     try:
-        found = BoundedDockerClient(version="auto", timeout=_TIMEOUT, **kwargs_from_env())
-        found.ping()
-    except (DockerException, OSError, ValueError) as error:  # ValueError: a DOCKER_HOST that is no address
+        client = BoundedDockerClient(version="auto", timeout=_REQUEST_TIMEOUT, **kwargs_from_env())
+        client.ping()
+    except (DockerException, OSError, ValueError) as error:  # ValueError: DOCKER_HOST is not a valid address
         raise DockerUnavailableError(
-            msg("there is no container engine here: {why}", why=_short(error)),
+            msg("there is no container engine here: {why}", why=_first_line(error)),
             advice=msg("Run the gate where it can reach the engine's socket, or give the target a `url`"),
         ) from error
-    return found
+    return client
 
 
-def _short(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return redacted_head(str(error).split("\n", 1)[0], 200)
 
 
 def hostname() -> str | None:
-    """The name by which an engine knows the container that the gate runs in; None where it runs in none."""
+    """Return the hostname of the gate's container, by default its short id; None outside a container."""
     return socket.gethostname() if Path("/.dockerenv").exists() else None
 
 
 @cache
 def gate_container() -> Any | None:
-    """The container that the gate itself runs in, or None: a container's hostname is its short id."""
+    """Return Docker's handle of the gate's own container; None outside a container, or if Docker does not know it."""
     from docker.errors import APIError, NotFound
 
     name = hostname()
@@ -74,32 +70,36 @@ def gate_container() -> Any | None:
 
 
 def job_network() -> str | None:
-    """The network that the gate shares with the service containers: the job's, or the one it was started on."""
-    own = gate_container()
-    if own is None:
+    """Return the network shared with the service containers; None if there is none.
+
+    In a container that is the job's network, else the first one it is on. Outside, PRODGATE_NETWORK names it.
+    """
+    container = gate_container()
+    if container is None:
         return os.environ.get("PRODGATE_NETWORK") or None
-    names: list[str] = list(own.attrs["NetworkSettings"]["Networks"])
-    ours = [name for name in names if name.startswith("github_network_")]
-    others = [name for name in names if name not in ("bridge", "host", "none")]
-    return next(iter(ours + others), None)
+    names: list[str] = list(container.attrs["NetworkSettings"]["Networks"])
+    # The runner names a job's network `github_network_ID`. Docker's own networks have no aliases.
+    job_networks = [name for name in names if name.startswith("github_network_")]
+    user_networks = [name for name in names if name not in ("bridge", "host", "none")]
+    return next(iter(job_networks + user_networks), None)
 
 
 def gate_image() -> str | None:
-    """The image that the gate itself runs from: what its proxies and stubs are started from."""
-    own = gate_container()
-    return os.environ.get("PRODGATE_IMAGE") or (str(own.attrs["Image"]) if own is not None else None)
+    """Return the image to start fault proxies from: PRODGATE_IMAGE, else that of the gate's container, else None."""
+    container = gate_container()
+    return os.environ.get("PRODGATE_IMAGE") or (str(container.attrs["Image"]) if container is not None else None)
 
 
 def job_services() -> dict[str, str]:
-    """The ids of the service containers by their name in the workflow, as the runner says (`job.services`)."""
+    """Return the ids of the service containers by their name in the workflow, from the input `services`."""
     try:
-        data = json.loads(os.environ.get("INPUT_SERVICES") or "{}")
+        services = json.loads(os.environ.get("INPUT_SERVICES") or "{}")
     except ValueError:
         return {}
-    if not isinstance(data, dict):
+    if not isinstance(services, dict):
         return {}
     return {
         str(name): str(service["id"])
-        for name, service in data.items()
+        for name, service in services.items()
         if isinstance(service, dict) and isinstance(service.get("id"), str)
     }

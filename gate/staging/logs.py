@@ -1,4 +1,4 @@
-"""Find the line of a log that says what is wrong."""
+"""Find the line of a log that explains a failure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 
 from gate.redaction.secrets import redacted_head
 
-_LIMIT = 300
+_MAX_LENGTH = 300
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _HARMLESS = re.compile(
     r"""\blevel[=:]["\s]*(?:info|debug|trace)\b  # logfmt, JSON
     | \b(?:INFO|DEBUG|TRACE)\b
-    | ^\(its\ log\ cannot\ be\ read  # what stands for a log that the engine does not give
+    | ^\(its\ log\ cannot\ be\ read  # the placeholder for a log that Docker does not return
     | "(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\s  # an access log
     """,
     re.VERBOSE,
@@ -31,12 +31,15 @@ _SUSPECT = re.compile(
 )
 
 
-def error_line(log: str, *, ended: bool = False) -> str:
-    """Return the last line of a log that reports an error; if none does, "", or the last line of what has `ended`."""
+def find_error_line(log: str, *, exited: bool = False) -> str:
+    """Return the last line of a log that reports an error.
+
+    If no line does, return an empty string, or the last line if the target has `exited`.
+    """
     lines = [line.strip() for line in _COLOUR.sub("", log).splitlines() if line.strip()]
-    told = [line for line in lines if not _HARMLESS.search(line)]
+    candidates = [line for line in lines if not _HARMLESS.search(line)]
     for pattern in (_ERROR, _SUSPECT):
-        found = next((line for line in reversed(told) if pattern.search(line)), "")
-        if found:
-            return redacted_head(found, _LIMIT)
-    return redacted_head(lines[-1], _LIMIT) if ended and lines else ""
+        match = next((line for line in reversed(candidates) if pattern.search(line)), "")
+        if match:
+            return redacted_head(match, _MAX_LENGTH)
+    return redacted_head(lines[-1], _MAX_LENGTH) if exited and lines else ""

@@ -1,4 +1,4 @@
-"""Puts files of the checkout into a container, and has it read them again."""
+"""Copy files of the checkout into a container and make it reload them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,22 @@ from typing import TYPE_CHECKING
 
 from gate.core.messages import Message, msg
 from gate.http.client import HttpError
-from gate.staging.asking import probe_status
-from gate.staging.docker_client import DockerUnavailableError
+from gate.staging.errors import StagingError
+from gate.staging.readiness import is_cut_short, probe_status
 from gate.staging.spec import Provision
 from gate.staging.target import RunningTarget
 
 if TYPE_CHECKING:
     from tarfile import TarInfo
 
-_LIMIT = 64 * 2**20
-_AGAIN = 0.2
-_CLOSE = 0.02
+_MAX_ARCHIVE_SIZE = 64 * 2**20
+_RETRY_INTERVAL = 0.2
 
 
-def provision(
-    entry: Provision, running: RunningTarget, root: Path, patience: float, cancelled: threading.Event
-) -> None:
-    """Copies and reloads. Raises NoEngine with the reason where that can't be done.
+def provision(entry: Provision, running: RunningTarget, root: Path, timeout: float, cancelled: threading.Event) -> None:
+    """Copy files into a container and make it reload them. Raise StagingError if that fails.
 
-    A container that was just started does not answer yet: for `patience` seconds it is asked again.
+    A reload request is retried for `timeout` seconds: a container that was just started may not respond yet.
     """
     from docker.errors import DockerException
 
@@ -41,55 +38,54 @@ def provision(
         if entry.restart:
             container.handle.restart()
     except (DockerException, OSError) as error:
-        raise DockerUnavailableError(
-            msg("{source} cannot be put into it: {why}", source=entry.source, why=str(error))
+        raise StagingError(
+            msg("{source} cannot be copied into the container: {why}", source=entry.source, why=str(error))
         ) from error
     if entry.post:
-        _post(running.base_url, entry.post, patience, cancelled)
+        _request_reload(running.base_url, entry.post, timeout, cancelled)
 
 
 def _archive(name: str, root: Path) -> bytes:
-    """A file, or what is in a folder, as a tar archive; owned by root, readable by all."""
+    """Return a tar archive of a file or of the files in a folder, owned by root and readable by all."""
     source = root / name
     if not source.resolve().is_relative_to(root.resolve()):
-        raise DockerUnavailableError(msg("{path} leads out of the checkout", path=name))
+        raise StagingError(msg("{path} leads out of the checkout", path=name))
     if not source.exists():
-        raise DockerUnavailableError(msg("{source} does not exist in the checkout", source=name))
+        raise StagingError(msg("{source} does not exist in the checkout", source=name))
     import tarfile
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         entries = sorted(source.iterdir()) if source.is_dir() else [source]
         for path in entries:
-            archive.add(path, arcname=path.name, filter=_plain)
-            if buffer.tell() > _LIMIT:
-                raise DockerUnavailableError(msg("{source} is larger than 64 MiB", source=name))
+            archive.add(path, arcname=path.name, filter=_normalize_owner)
+            if buffer.tell() > _MAX_ARCHIVE_SIZE:
+                raise StagingError(msg("{source} is larger than 64 MiB", source=name))
     return buffer.getvalue()
 
 
-def _plain(info: TarInfo) -> TarInfo:
+def _normalize_owner(info: TarInfo) -> TarInfo:
     info.uid = info.gid = 0
     info.uname = info.gname = "root"
     info.mode |= 0o555 if info.isdir() else 0o444
     return info
 
 
-def _post(url: str, path: str, patience: float, cancelled: threading.Event) -> None:
-    """Asks once more as long as there is no answer, or one that says that the server is at fault (5xx)."""
-    end = time.monotonic() + patience
-    why: Message | None = None
+def _request_reload(url: str, path: str, timeout: float, cancelled: threading.Event) -> None:
+    """Send POST to a path until it succeeds. Raise StagingError on a 4xx status, or when `timeout` seconds are over."""
+    deadline = time.monotonic() + timeout
+    failure: Message | None = None
     while True:
-        final = False
+        retryable = True
         try:
-            code = probe_status("POST", url.rstrip("/") + path, end)
-            if code < 300:
+            status = probe_status("POST", url.rstrip("/") + path, deadline)
+            if status < 300:
                 return
-            why = msg("{path} answered the reload with {status}", path=path, status=code)
-            final = code < 500
+            failure = msg("reload request to {path} returned status {status}", path=path, status=status)
+            retryable = status >= 500
         except HttpError as error:
-            if (
-                why is None or time.monotonic() < end - _CLOSE
-            ):  # cut short by the end, it says less than what came before
-                why = msg("{path} cannot be asked to reload: {why}", path=path, why=error.message)
-        if final or time.monotonic() + _AGAIN > end or cancelled.wait(_AGAIN):
-            raise DockerUnavailableError(why)
+            # An attempt that the deadline cut short explains less than the failure before it.
+            if failure is None or not is_cut_short(deadline):
+                failure = msg("reload request to {path} failed: {why}", path=path, why=error.message)
+        if not retryable or time.monotonic() + _RETRY_INTERVAL > deadline or cancelled.wait(_RETRY_INTERVAL):
+            raise StagingError(failure)

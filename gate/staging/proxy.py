@@ -1,9 +1,7 @@
-"""A TCP proxy and stub of ours: stands in front of a dependency and delays, cuts or resets, or answers in its place.
+"""A TCP proxy that delays, cuts or resets connections, or responds in place of its upstream.
 
-It runs inside the gate in front of a process, and as `python -m gate.staging.proxy` in a container of our own image
-that has taken a dependency's name. It prints one line of JSON for each connection; a connection that begins with
-`PROBE` is answered by the proxy itself, through the same delay, so that the delay can be measured from outside. One
-that it cuts or resets has a line of its own, so that nobody else's doing is taken for it.
+It runs in a thread of the gate in front of a process, and as `python -m gate.staging.proxy` in a container that has
+taken a dependency's aliases. There it logs one line of JSON for each connection, and one for each that it breaks.
 """
 
 from __future__ import annotations
@@ -20,19 +18,24 @@ from contextlib import suppress
 
 from msgspec import Struct, structs
 
+# A connection that begins with these bytes gets them back through the same delay: it measures the latency.
 PROBE = b"PRODGATE-PROBE\n"
 _CHUNK = 64 * 1024
-_QUEUE = 64
+_MAX_QUEUED_CHUNKS = 64
+_FIRST_CHUNK_TIMEOUT = 0.05
+# Requests of netdevice(7).
 _SIOCGIFADDR = 0x8915
 _SIOCSIFADDR = 0x8916
 
 
 class ProxyBehaviour(Struct, frozen=True):
-    """What the proxy does to connections. All durations are in seconds.
+    """The behaviour of the proxy; by default it only forwards. All durations are in seconds.
 
-    `latency` with up to `jitter` more or less delays every piece of data each way; `cut` ends a connection after so
-    long; `reset` ends it at once with RST; `status` answers every request in the dependency's place; `close` accepts
-    and closes.
+    - `latency`: delay data in each direction, by up to `jitter` more or less.
+    - `cut`: reset a connection after this time.
+    - `reset`: reset a connection immediately.
+    - `status`: respond with this HTTP status after `delay`, instead of forwarding.
+    - `close`: accept and close connections, instead of forwarding.
     """
 
     latency: float = 0.0
@@ -44,30 +47,31 @@ class ProxyBehaviour(Struct, frozen=True):
     close: bool = False
 
     @property
-    def stub(self) -> bool:
-        """Whether it answers itself."""
+    def is_stub(self) -> bool:
+        """Whether it responds itself instead of forwarding."""
         return self.close or self.status is not None
 
 
 class Proxy:
-    """A proxy for one port. In a container of its own it says in its log what it has handled, and what broken."""
+    """A proxy for one port. It counts the connections that it served and broke; with `logs`, it logs each count."""
 
     def __init__(self, upstream: tuple[str, int], *, logs: bool = False) -> None:
         self.upstream = upstream
         self.logs = logs
-        self.mode = ProxyBehaviour()
+        self.behaviour = ProxyBehaviour()
         self.served = 0
         self.broken = 0
         self._open: set[asyncio.StreamWriter] = set()
 
-    def set_behaviour(self, mode: ProxyBehaviour) -> None:
-        """Takes another mode, and breaks what is open, so that pools come back through it."""
-        self.mode = mode
+    def set_behaviour(self, behaviour: ProxyBehaviour) -> None:
+        """Change the behaviour and reset the open connections."""
+        self.behaviour = behaviour
+        # Connection pools must reconnect, or they would keep the old behaviour.
         for writer in list(self._open):
             _reset(writer)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handles one connection."""
+        """Handle one connection."""
         self._open.add(writer)
         try:
             await self._handle(reader, writer)
@@ -79,78 +83,82 @@ class Proxy:
                 writer.close()
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        mode = self.mode
+        behaviour = self.behaviour
         self.served += 1
-        self._tell(served=self.served)
-        if mode.reset:
+        self._log_count(served=self.served)
+        if behaviour.reset:
             self._break(writer)
-        elif mode.stub:
-            await _stub(mode, reader, writer)
+        elif behaviour.is_stub:
+            await _respond(behaviour, reader, writer)
         else:
-            await self._until_cut(mode, reader, writer)
+            await self._forward_until_cut(behaviour, reader, writer)
 
-    async def _until_cut(
-        self, mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _forward_until_cut(
+        self, behaviour: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         try:
-            async with asyncio.timeout(mode.cut) as limit:
-                await self._forward(mode, reader, writer)
+            async with asyncio.timeout(behaviour.cut) as limit:
+                await self._forward(behaviour, reader, writer)
         except TimeoutError:
-            if not limit.expired():
+            if not limit.expired():  # the upstream timed out, not `cut`
                 raise
             self._break(writer)
 
     def _break(self, writer: asyncio.StreamWriter) -> None:
         _reset(writer)
         self.broken += 1
-        self._tell(broken=self.broken)
+        self._log_count(broken=self.broken)
 
-    def _tell(self, **count: int) -> None:
+    def _log_count(self, **count: int) -> None:
         if self.logs:
-            _say(json.dumps(count))
+            _print(json.dumps(count))
 
-    async def _forward(self, mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = b""
-        if mode.latency:
+    async def _forward(
+        self, behaviour: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        first_chunk = b""
+        # Wait for a probe only if there is a latency to measure: many protocols let the server speak first.
+        if behaviour.latency:
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    first = await reader.read(_CHUNK)
-        if first == PROBE:
-            await asyncio.sleep(_wait(mode))
-            writer.write(first)
+                async with asyncio.timeout(_FIRST_CHUNK_TIMEOUT):
+                    first_chunk = await reader.read(_CHUNK)
+        if first_chunk == PROBE:
+            await asyncio.sleep(_delay(behaviour))
+            writer.write(first_chunk)
             await writer.drain()
             return
-        there, back = await asyncio.open_connection(*self.upstream)
-        self._open.add(back)
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self.upstream)
+        self._open.add(upstream_writer)
         try:
-            both = (_pump(mode, reader, back, first), _pump(mode, there, writer))
-            await asyncio.gather(*both)
+            await asyncio.gather(
+                _pump(behaviour, reader, upstream_writer, first_chunk), _pump(behaviour, upstream_reader, writer)
+            )
         finally:
-            self._open.discard(back)
-            back.close()
+            self._open.discard(upstream_writer)
+            upstream_writer.close()
 
 
-def _wait(mode: ProxyBehaviour) -> float:
-    return max(0.0, mode.latency + random.uniform(-mode.jitter, mode.jitter))  # noqa: S311 - no secret
+def _delay(behaviour: ProxyBehaviour) -> float:
+    return max(0.0, behaviour.latency + random.uniform(-behaviour.jitter, behaviour.jitter))  # noqa: S311 - no secret
 
 
 async def _pump(
-    mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b""
+    behaviour: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first_chunk: bytes = b""
 ) -> None:
-    """Carries one direction: every piece arrives as late as the mode says, in order, and none waits for another."""
+    """Forward one direction: every chunk is delayed on its own, in order."""
     loop = asyncio.get_running_loop()
-    pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_QUEUE)
+    chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_MAX_QUEUED_CHUNKS)
 
     async def read() -> None:
-        if first:
-            await pieces.put((loop.time() + _wait(mode), first))
+        if first_chunk:
+            await chunks.put((loop.time() + _delay(behaviour), first_chunk))
         while data := await reader.read(_CHUNK):
-            await pieces.put((loop.time() + _wait(mode), data))
-        await pieces.put((loop.time() + _wait(mode), b""))
+            await chunks.put((loop.time() + _delay(behaviour), data))
+        await chunks.put((loop.time() + _delay(behaviour), b""))
 
     async def write() -> None:
         while True:
-            due, data = await pieces.get()
+            due, data = await chunks.get()
             await asyncio.sleep(max(0.0, due - loop.time()))
             if not data:
                 with suppress(OSError):
@@ -162,21 +170,21 @@ async def _pump(
     await asyncio.gather(read(), write())
 
 
-async def _stub(mode: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    if mode.close:
+async def _respond(behaviour: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    if behaviour.close:
         return
     with suppress(TimeoutError):
         async with asyncio.timeout(5):
             await reader.readuntil(b"\r\n\r\n")
-    await asyncio.sleep(mode.delay)
+    await asyncio.sleep(behaviour.delay)
     body = b"impersonated by prodgate\n"
-    head = f"HTTP/1.1 {mode.status} Impersonated\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+    head = f"HTTP/1.1 {behaviour.status} Impersonated\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
     writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
     await writer.drain()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Ends a connection with RST: nothing that is under way arrives any more."""
+    """End a connection with RST and discard the data under way."""
     sock = writer.get_extra_info("socket")
     with suppress(OSError):
         if sock is not None:
@@ -185,7 +193,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 class ProxyThread:
-    """A proxy inside the gate, in a thread of its own: `listen` on loopback, in front of a port there."""
+    """A proxy in a thread of the gate, between two loopback ports. Raises OSError if it cannot listen."""
 
     def __init__(self, listen: int, upstream: int) -> None:
         self.proxy = Proxy(("127.0.0.1", upstream))
@@ -212,39 +220,39 @@ class ProxyThread:
         finally:
             server.close()
 
-    def set_behaviour(self, mode: ProxyBehaviour) -> None:
-        """Takes another mode; returns when it holds."""
+    def set_behaviour(self, behaviour: ProxyBehaviour) -> None:
+        """Change the behaviour; return when it is in effect."""
         done = threading.Event()
 
         def change() -> None:
-            self.proxy.set_behaviour(mode)
+            self.proxy.set_behaviour(behaviour)
             done.set()
 
         self._loop.call_soon_threadsafe(change)
         done.wait(5)
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop the proxy."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
 
 def main(arguments: list[str]) -> int:
-    """`HOST PORT[,PORT...] MODE`: listens on the same ports, in front of the host, in one mode given as JSON.
+    """Run a proxy: `HOST PORT[,PORT...] BEHAVIOUR` listens on the same ports as the host, with a behaviour in JSON.
 
-    `claim ADDRESS OWN`: has this container answer for another address, too, on the interface that has its `OWN` one.
+    `claim ADDRESS OWN` instead adds an address to the interface that has the address `OWN`.
     """
     if arguments[0] == "claim":
         claim_ip(arguments[1], arguments[2])
         return 0
-    host, ports, mode = arguments[0], arguments[1].split(","), ProxyBehaviour(**json.loads(arguments[2]))
+    host, ports, behaviour = arguments[0], arguments[1].split(","), ProxyBehaviour(**json.loads(arguments[2]))
 
     async def run() -> None:
         for port in ports:
             proxy = Proxy((host, int(port)), logs=True)
-            proxy.mode = mode
-            await asyncio.start_server(proxy.serve, None, int(port))  # IPv4 and IPv6, as far as there are
-        _say(json.dumps({"mode": structs.asdict(mode)}))
+            proxy.behaviour = behaviour
+            await asyncio.start_server(proxy.serve, None, int(port))  # on IPv4 and IPv6, if available
+        _print(json.dumps({"mode": structs.asdict(behaviour)}))
         await asyncio.Event().wait()
 
     asyncio.run(run())
@@ -252,23 +260,23 @@ def main(arguments: list[str]) -> int:
 
 
 def claim_ip(address: str, own: str) -> None:
-    """Give the interface that has `own` another address besides it (netdevice(7)). Needs CAP_NET_ADMIN."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        interface = next(name for _, name in socket.if_nameindex() if _address(any_socket, name) == own)
+    """Add an address to the interface that has the address `own` (netdevice(7)). Needs CAP_NET_ADMIN."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet_socket:
+        interface = next(name for _, name in socket.if_nameindex() if _address(inet_socket, name) == own)
         request = struct.pack("16sHH4s8x", f"{interface}:1".encode(), socket.AF_INET, 0, socket.inet_aton(address))
-        fcntl.ioctl(any_socket, _SIOCSIFADDR, request)
+        fcntl.ioctl(inet_socket, _SIOCSIFADDR, request)
 
 
-def _address(any_socket: socket.socket, interface: str) -> str:
+def _address(inet_socket: socket.socket, interface: str) -> str:
     """Return the first IPv4 address of a network interface; empty if it has none."""
     request = struct.pack("16s16x", interface.encode())
     try:
-        return socket.inet_ntoa(fcntl.ioctl(any_socket, _SIOCGIFADDR, request)[20:24])
+        return socket.inet_ntoa(fcntl.ioctl(inet_socket, _SIOCGIFADDR, request)[20:24])
     except OSError:
         return ""
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True, file=sys.stderr)
 
 

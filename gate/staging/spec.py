@@ -1,4 +1,4 @@
-"""What a checklist says of a target: where it is or how it is started, and when it is ready."""
+"""Define the targets of a checklist: their address, how they are started, and when they are ready."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from gate.model import CheckoutPath, FrozenStruct, NonEmptyStr, TargetName
 def _http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        good = False
-    if not good:
+        valid = False
+    if not valid:
         raise ValueError("expected an address such as http://api:8080")
     return value
 
 
-def _words(value: Any) -> Any:
-    """A command line as words: a text is split as a shell would, and nothing of it is expanded."""
+def _split_command(value: Any) -> Any:
+    """Split a command line into a list of words, with the quoting rules of a shell but without expansion."""
     try:
         return shlex.split(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ValueError(f"expected a command: {error}") from error
 
 
-def _variable(value: Any) -> str:
-    """The text of an environment variable: numbers stand for themselves, as they are written."""
+def _env_value(value: Any) -> str:
+    """Return the text of an environment variable; a number keeps its spelling in the file, such as `1.10`."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("expected text or a number")
     return str(getattr(value, "text", value))
@@ -50,29 +50,28 @@ if TYPE_CHECKING:
 else:
     HttpUrl = custom_type(_http_url, {"type": "string"}, raw_type=str)
     CommandLine = custom_type(
-        _words,
+        _split_command,
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
         target_type=Annotated[list[str], Meta(min_length=1)],
     )
-    EnvValue = custom_type(_variable, {"type": ["string", "number"]})
-"""A command, as a list of words or as one text."""
+    EnvValue = custom_type(_env_value, {"type": ["string", "number"]})
 Port = Annotated[int, Meta(ge=1, le=65535)]
 StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
+# A reference to another target's address in an environment variable.
 ADDRESS_REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
-"""Another target's address in an environment variable."""
 
 
 class Ready(FrozenStruct):
-    """When a target counts as ready: a request is answered as expected, or a port accepts a connection."""
+    """When a target is ready: a request returns the expected status, or a port accepts a connection."""
 
     path: Annotated[
-        NonEmptyStr | None, Meta(description="A path of the target's URL that has to answer.", examples=["/live"])
+        NonEmptyStr | None, Meta(description="A path of the target's URL to request.", examples=["/live"])
     ] = None
-    status: Annotated[StatusMatcher, Meta(description="The status that `path` has to answer with.")] = field(
+    status: Annotated[StatusMatcher, Meta(description="The expected status of the response.")] = field(
         default_factory=lambda: StatusMatcher([200, 204])
     )
-    tcp: Annotated[Port | None, Meta(description="A port that has to accept a connection.")] = None
-    within: Annotated[DurationSeconds, Meta(description="How long to wait for it.")] = 60.0
+    tcp: Annotated[Port | None, Meta(description="A port that must accept a connection.")] = None
+    within: Annotated[DurationSeconds, Meta(description="How long to wait until it is ready.")] = 60.0
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.tcp is None):
@@ -80,7 +79,7 @@ class Ready(FrozenStruct):
 
 
 class Start(FrozenStruct):
-    """How the gate starts a target itself: a process, a container of an image, or of an image that it builds."""
+    """How the gate starts a target: as a process, or as a container of an image that it pulls or builds."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         **{
@@ -94,7 +93,8 @@ class Start(FrozenStruct):
     }
 
     command: Annotated[
-        CommandLine | None, Meta(description="The process, or what the container runs instead of its own.")
+        CommandLine | None,
+        Meta(description="The command of the process, or of the container instead of the image's own."),
     ] = None
     image: Annotated[NonEmptyStr | None, Meta(description="An image to run as a container on the job's network.")] = (
         None
@@ -103,17 +103,15 @@ class Start(FrozenStruct):
     dockerfile: Annotated[NonEmptyStr, Meta(description="The Dockerfile, relative to `build`.")] = "Dockerfile"
     args: Annotated[dict[str, str], Meta(description="Build arguments.")] = {}
     build_network: Annotated[
-        NonEmptyStr | None, Meta(description="The network of the build's steps.", examples=["host"])
+        NonEmptyStr | None, Meta(description="The network during the build.", examples=["host"])
     ] = None
     environment: Annotated[
         dict[str, EnvValue],
-        Meta(
-            description="Environment variables. `{NAME.host}`, `{NAME.port}`, `{NAME.address}` stand for other targets."
-        ),
+        Meta(description="Variables. `{NAME.host}`, `{NAME.port}`, `{NAME.address}` refer to targets."),
     ] = {}
-    stop_signal: Annotated[StopSignal, Meta(description="The signal that asks a process to end.", examples=["INT"])] = (
-        "TERM"
-    )
+    stop_signal: Annotated[
+        StopSignal, Meta(description="The signal with which a process is stopped.", examples=["INT"])
+    ] = "TERM"
 
     def __post_init__(self) -> None:
         if self.image and self.build:
@@ -123,24 +121,24 @@ class Start(FrozenStruct):
 
     @property
     def kind(self) -> Literal["image", "build", "command"]:
-        """What it starts from."""
+        """Whether it starts a process or a container, and where the image comes from."""
         return "image" if self.image else "build" if self.build else "command"
 
 
 class Provision(FrozenStruct):
-    """Files of the checkout that a container gets, and how it is told to read them again."""
+    """Files of the checkout to copy into a container, and how it reloads them."""
 
     source: Annotated[
-        CheckoutPath, Meta(description="A file or folder of the checkout; of a folder, what is in it.")
+        CheckoutPath, Meta(description="A file of the checkout, or a folder whose content is copied.")
     ] = field(name="copy")
-    to: Annotated[str, Meta(pattern="^/", description="The folder in the container where it goes.")]
+    to: Annotated[str, Meta(pattern="^/", description="The destination folder in the container.")]
     signal: Annotated[
-        NonEmptyStr | None, Meta(description="A signal sent to the container afterwards.", examples=["HUP"])
+        NonEmptyStr | None, Meta(description="A signal to send to the container afterwards.", examples=["HUP"])
     ] = None
     post: Annotated[
-        NonEmptyStr | None, Meta(description="A path of the target's URL that is asked with POST afterwards.")
+        NonEmptyStr | None, Meta(description="A path of the target's URL to send a POST request to afterwards.")
     ] = None
-    restart: Annotated[bool, Meta(description="Whether the container is restarted afterwards.")] = False
+    restart: Annotated[bool, Meta(description="Whether to restart the container afterwards.")] = False
 
     def __post_init__(self) -> None:
         if sum((self.signal is not None, self.post is not None, self.restart)) > 1:
@@ -148,7 +146,7 @@ class Provision(FrozenStruct):
 
 
 class Target(FrozenStruct):
-    """Something the gate talks to: by its address, found as a service container, or started by the gate."""
+    """A system that checks send requests to: at a URL, found as a service container, or started by the gate."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         **{key: f"'{key}' under 'start:'" for key in fields_by_key(Start)},
@@ -161,16 +159,14 @@ class Target(FrozenStruct):
     url: Annotated[HttpUrl | None, Meta(description="Its address.", examples=["http://api:8080"])] = None
     container: Annotated[NonEmptyStr | None, Meta(description="The service container's name in the workflow.")] = None
     start: Annotated[Start | None, Meta(description="How the gate starts it.")] = None
-    port: Annotated[Port | None, Meta(description="Its port, where it has no URL. Faults prove themselves on it.")] = (
-        None
-    )
+    port: Annotated[Port | None, Meta(description="Its port, if it has no URL. Faults are verified on it.")] = None
     listen: Annotated[
         Port | None,
-        Meta(description="A port on loopback where the gate puts a proxy of its own in front of a process's `port`."),
+        Meta(description="A loopback port on which the gate starts a proxy in front of a process's `port`."),
     ] = None
     after: Annotated[list[TargetName], Meta(description="Targets that must be ready before this one is started.")] = []
     provision: Annotated[list[Provision], Meta(description="Files to put into the container.")] = []
-    ready: Annotated[Ready | None, Meta(description="When it counts as ready; without it, it does at once.")] = None
+    ready: Annotated[Ready | None, Meta(description="When it is ready; by default as soon as it has started.")] = None
 
     def __post_init__(self) -> None:
         if not (self.url or self.container or self.start):
@@ -184,66 +180,66 @@ class Target(FrozenStruct):
 
     @property
     def depends_on(self) -> list[str]:
-        """The targets that must be ready before this one is started: `after`, and those whose address it gets."""
+        """The targets that must be ready before this one starts: `after`, and those referenced in `environment`."""
         values = self.start.environment.values() if self.start else ()
-        named = [found[1] for value in values for found in ADDRESS_REFERENCE.finditer(str(value))]
-        return list(dict.fromkeys([*self.after, *named]))
+        referenced = [match[1] for value in values for match in ADDRESS_REFERENCE.finditer(str(value))]
+        return list(dict.fromkeys([*self.after, *referenced]))
 
     @property
     def ports(self) -> list[int]:
-        """The ports on which it is known to answer: its own, that of its readiness, that of its URL."""
+        """The known ports: `port`, that of `ready`, and that of `url`."""
         parts = urlsplit(self.url or "")
         from_url = (parts.port or (443 if parts.scheme == "https" else 80)) if self.url else None
-        found = [self.port, self.ready.tcp if self.ready else None, from_url]
-        return list(dict.fromkeys(port for port in found if port))
+        ports = [self.port, self.ready.tcp if self.ready else None, from_url]
+        return list(dict.fromkeys(port for port in ports if port))
 
     @property
-    def needs_engine(self) -> bool:
-        """Whether it can't be had without a container engine."""
+    def needs_docker(self) -> bool:
+        """Whether it needs a Docker engine."""
         return bool(self.container) or self.needs_pull_or_build
 
     @property
     def ready_timeout(self) -> float:
-        """Seconds that it may take to answer, as a whole service or to a reload."""
+        """The seconds within which it must respond, after its start or to a reload request."""
         return self.ready.within if self.ready else Ready(path="/").within
 
     @property
     def max_start_duration(self) -> float:
-        """Seconds from its start until it is ready at most. Pulling and building have no end of their own."""
+        """The seconds until it is ready at most, without pulling and building, which have no time limit."""
         reloads = sum(entry.post is not None for entry in self.provision)
         return reloads * self.ready_timeout + (self.ready.within if self.ready else 0.0)
 
     @property
     def needs_pull_or_build(self) -> bool:
-        """Whether an image is pulled or built for it."""
+        """Whether an image may be pulled or built for it."""
         return self.start is not None and self.start.kind != "command"
 
     def planned_steps(self) -> list[Message]:
-        """What a run will do for it, and undo, in order."""
-        found = [self._begins()]
+        """Return the steps of a run for this target, in order."""
+        steps = [self._first_step()]
         for entry in self.provision:
-            found.append(msg("{source} is copied into it, to {folder}", source=entry.source, folder=entry.to))
-            found += _reload(entry)
+            steps.append(msg("copy {source} to {folder} in the container", source=entry.source, folder=entry.to))
+            steps += _reload_steps(entry)
         if self.ready:
-            found.append(msg("it is awaited, at most {within}", within=format_duration(self.ready.within)))
-        return found
+            steps.append(msg("wait until it is ready, at most {within}", within=format_duration(self.ready.within)))
+        return steps
 
-    def _begins(self) -> Message:
+    def _first_step(self) -> Message:
         start = self.start
         if start is None and self.container:
-            return msg("the service container {name} is looked for", name=self.container)
+            return msg("find the service container {name}", name=self.container)
         if start is None:
-            return msg("it is asked at {url}", url=self.url or "")
+            return msg("send requests to {url}", url=self.url or "")
         if start.kind == "command":
-            return msg("`{command}` is started, and ended at the end", command=shlex.join(start.command or []))
+            return msg("start `{command}`; end it after the run", command=shlex.join(start.command or []))
         if start.kind == "image":
-            return msg("a container of {image} is started, and removed at the end", image=start.image or "")
-        return msg("an image is built from {folder} and started; both are removed at the end", folder=start.build or "")
+            return msg("start a container of {image}; remove it after the run", image=start.image or "")
+        return msg("build an image from {folder} and start it; remove both after the run", folder=start.build or "")
 
 
-def _reload(entry: Provision) -> list[Message]:
+def _reload_steps(entry: Provision) -> list[Message]:
     if entry.signal:
-        return [msg("it gets the signal {signal}", signal=entry.signal)]
+        return [msg("send it the signal {signal}", signal=entry.signal)]
     if entry.post:
-        return [msg("{path} is asked with POST", path=entry.post)]
-    return [msg("it is restarted")] if entry.restart else []
+        return [msg("send a POST request to {path}", path=entry.post)]
+    return [msg("restart it")] if entry.restart else []

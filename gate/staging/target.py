@@ -1,4 +1,4 @@
-"""A target that the run knows how to reach: what a target of the checklist has become."""
+"""A target during a run: its address, and the handles with which it is stopped."""
 
 from __future__ import annotations
 
@@ -16,42 +16,40 @@ if TYPE_CHECKING:
 
 
 class RunningTarget(Struct, frozen=True):
-    """A target with its address, and a handle on what can be stopped. `why_not` is None when it came up."""
+    """A target of this run. `failure` says why it is not ready; it is None if it is.
+
+    `host` is the name or address at which the gate reaches its `ports`; `base_url` is empty if it has no URL.
+    `located` is False if it was neither found nor started: whatever responds at its address is something else.
+    """
 
     name: str
     kind: Literal["url", "container", "image", "build", "command"] = "url"
     base_url: str = ""
-    """`http://api:8080`; empty where the target has no URL."""
     host: str = ""
-    """Name or address under which its ports are reached from the gate."""
     ports: tuple[int, ...] = ()
-    """The ports on which it is known to answer."""
     proxy: ProxyThread | None = None
-    """Ours in front of it, where it has one."""
+    # The port of the process itself, if the proxy listens on the port in `ports`.
     backend_port: int | None = None
-    """Its own port, where ours stands in front of it."""
     container: Container | None = None
     process: Process | None = None
-    placed: bool = True
-    """Whether it was found or started. What answers at the address of one that was not is something else."""
+    located: bool = True
     failure: Message | None = None
     advice: Message | None = None
-    """What to do where it is not ready."""
     root_cause: str = ""
     log: str = ""
     duration: float = 0.0
 
     @property
     def backend_ports(self) -> tuple[int, ...]:
-        """The ports on which it answers itself, and nothing of ours in its place."""
+        """The ports on which the target itself listens, not the proxy in front of it."""
         return self.ports if self.backend_port is None else (self.backend_port,)
 
     @property
     def ready(self) -> bool:
-        """Whether it came up in time."""
+        """Whether it became ready in time."""
         return self.failure is None
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, without port and credentials."""
+    """Return the host of a URL, without port and credentials."""
     return urlsplit(url).hostname or ""

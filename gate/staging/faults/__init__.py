@@ -1,4 +1,4 @@
-"""The faults: one module each. `gate.staging.faults.base` is what each of them satisfies."""
+"""The faults, one module each. Each satisfies the interface in `gate.staging.faults.base`."""
 
 from gate.core.plugins import Registry
 

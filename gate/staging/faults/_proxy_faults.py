@@ -1,4 +1,8 @@
-"""A proxy or stub of ours in the place of a dependency: in front of a process's port, or with a container's name."""
+"""Install the fault proxy in front of a process's port, or under a container's aliases.
+
+On a container's networks, the proxy gets the aliases of the target and answers for its former addresses. The target
+itself is reached by the proxy under another alias, which ends in HIDDEN_ALIAS_SUFFIX.
+"""
 
 from __future__ import annotations
 
@@ -12,229 +16,238 @@ from msgspec import structs
 
 from gate.core.messages import msg
 from gate.redaction.secrets import redacted_tail
-from gate.staging.container import names_on
-from gate.staging.docker_client import RUN_LABEL, DockerUnavailableError, docker_client, gate_container, gate_image
+from gate.staging.container import names_on_network
+from gate.staging.docker_client import RUN_LABEL, docker_client, gate_container, gate_image
+from gate.staging.errors import StagingError
 from gate.staging.faults.base import FaultError, FaultSite
 from gate.staging.proxy import PROBE, ProxyBehaviour
 
+# Runs a module of the gate in its own image.
 IMAGE_PYTHON = ("/opt/prodgate/bin/python", "-I", "-m")
-"""How the image of the gate runs one of its modules."""
-_SHOWN = 500
-_LOOK = 0.2
 HIDDEN_ALIAS_SUFFIX = "prodgate-behind"
-"""The suffix of the name under which the real dependency is reached while ours has its name."""
+_OUTPUT_EXCERPT_LENGTH = 500
+_POLL_INTERVAL = 0.2
 
 
-def install_proxy(site: FaultSite, mode: ProxyBehaviour) -> None:
-    """Puts a proxy or stub in the target's place. Raises NoFault where that can't be done."""
+def install_proxy(site: FaultSite, behaviour: ProxyBehaviour) -> None:
+    """Install a proxy or stub in the target's place. Raise FaultError if that fails."""
     if site.running.proxy is not None:
-        site.running.proxy.set_behaviour(mode)
+        site.running.proxy.set_behaviour(behaviour)
     else:
-        _take_name(site, mode)
+        _install_container(site, behaviour)
 
 
 def remove_proxy(site: FaultSite) -> None:
-    """Puts the target back in its place."""
+    """Remove the proxy and restore the target's place."""
     if site.running.proxy is not None:
         site.running.proxy.set_behaviour(ProxyBehaviour())
     site.revert_all()
 
 
 def handled_count(site: FaultSite) -> int:
-    """How many connections ours has handled."""
+    """Return how many connections the proxy has handled."""
     return _count(site, "served")
 
 
 def broken_count(site: FaultSite) -> int:
-    """How many connections ours has cut or reset."""
+    """Return how many connections the proxy has cut or reset."""
     return _count(site, "broken")
 
 
-def _count(site: FaultSite, what: Literal["served", "broken"]) -> int:
+def _count(site: FaultSite, counter: Literal["served", "broken"]) -> int:
     if site.running.proxy is not None:
-        return int(getattr(site.running.proxy.proxy, what))
-    found = _ours(site)
-    return 0 if found is None else bytes(found.logs()).count(f'"{what}"'.encode())
+        return int(getattr(site.running.proxy.proxy, counter))
+    # In a container, the proxy writes one line to its log each time it increments a counter.
+    container = _proxy_container(site)
+    return 0 if container is None else bytes(container.logs()).count(f'"{counter}"'.encode())
 
 
 def measure_latency(site: FaultSite, timeout: float) -> float | None:
-    """Seconds that a piece of data takes there and back through ours; None where the connection is cut or reset."""
-    began = time.monotonic()
+    """Return the round-trip time of a probe through the proxy, in seconds; None if the connection breaks."""
+    started_at = time.monotonic()
     try:
         with connect(site, timeout) as connection:
             connection.sendall(PROBE)
             response = connection.recv(len(PROBE))
     except OSError:
         return None
-    return time.monotonic() - began if response == PROBE else None
+    return time.monotonic() - started_at if response == PROBE else None
 
 
 def measure_idle_lifetime(site: FaultSite, timeout: float) -> float | None:
-    """Seconds after which an idle connection is ended from there; None where it outlives `timeout`, or the run."""
-    began = time.monotonic()
+    """Return the seconds after which an idle connection is closed; None if it outlives `timeout` or the run."""
+    started_at = time.monotonic()
     try:
         with connect(site, timeout) as connection:
-            connection.settimeout(_LOOK)
-            while not _is_ended(connection):
-                if time.monotonic() - began > timeout or site.cancelled.is_set():
+            connection.settimeout(_POLL_INTERVAL)
+            while not _is_closed(connection):
+                if time.monotonic() - started_at > timeout or site.cancelled.is_set():
                     return None
     except OSError:
         pass
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
-def _is_ended(connection: socket.socket) -> bool:
-    """Whether it has come to its end; what the other side says, such as a greeting, is passed over."""
+def _is_closed(connection: socket.socket) -> bool:
+    """Return whether the peer has closed a connection."""
     try:
-        return connection.recv(_SHOWN) == b""
+        # Data, such as a greeting, means that it is open.
+        return connection.recv(_OUTPUT_EXCERPT_LENGTH) == b""
     except TimeoutError:
         return False
 
 
 def connect(site: FaultSite, timeout: float) -> socket.socket:
-    """A connection to whoever is in the target's place. Raises OSError."""
-    return socket.create_connection((_address(site), site.running.ports[0]), timeout)
+    """Connect to the proxy or target at the target's address. Raise OSError if that fails."""
+    return socket.create_connection((_probe_host(site), site.running.ports[0]), timeout)
 
 
 def is_removed(site: FaultSite) -> bool:
-    """Return whether the target has its place again, on each of its networks, and nothing else does."""
+    """Return whether the proxy is gone and the target has its aliases again on each of its networks."""
     if site.running.proxy is not None:
-        return site.running.proxy.proxy.mode == ProxyBehaviour()
-    return _ours(site) is None and site.is_back()
+        return site.running.proxy.proxy.behaviour == ProxyBehaviour()
+    return _proxy_container(site) is None and site.networks_restored()
 
 
-def alone(site: FaultSite) -> bool:
-    """Return whether the names of the target lead to the proxy, and to nothing else, on each of its networks."""
+def proxy_owns_names(site: FaultSite) -> bool:
+    """Return whether the target's aliases lead to the proxy, and to nothing else, on each of its networks."""
     if site.running.proxy is not None:
         return True
-    engine, ours = docker_client(), _ours(site)
-    if ours is None:
+    client, proxy = docker_client(), _proxy_container(site)
+    if proxy is None:
         return False
-    for place in site.places:
-        names = _taken(site, place)
-        running = engine.containers.list(filters={"network": place["network"]}, ignore_removed=True)
-        holders = {handle.id: names & names_on(handle, place["network"]) for handle in running}
-        if {id for id, held in holders.items() if held} != {ours.id} or holders[ours.id] != names:
+    for config in site.network_configs:
+        names = _proxy_aliases(site, config)
+        running = client.containers.list(filters={"network": config["network"]}, ignore_removed=True)
+        names_by_id = {handle.id: names & names_on_network(handle, config["network"]) for handle in running}
+        owners = {container_id for container_id, owned_names in names_by_id.items() if owned_names}
+        if owners != {proxy.id} or names_by_id[proxy.id] != names:
             return False
     return True
 
 
-def _address(site: FaultSite) -> str:
-    """The target's own name where it is a process, or the gate is on its network; else the address of ours."""
+def _probe_host(site: FaultSite) -> str:
+    """Return the host to probe: the target's, if its name resolves here, else the address of the proxy's container."""
     if site.running.proxy is not None or gate_container() is not None:
         return site.host
-    ours = _ours(site)
-    if ours is None:
+    proxy = _proxy_container(site)
+    if proxy is None:
         return site.host
-    return str(ours.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"]) or site.host
+    return str(proxy.attrs["NetworkSettings"]["Networks"][site.container.network]["IPAddress"]) or site.host
 
 
-def _name(site: FaultSite) -> str:
+def _proxy_container_name(site: FaultSite) -> str:
     return f"prodgate-{site.journal.run_id}-instead-of-{site.running.name}"
 
 
-def _ours(site: FaultSite) -> Any | None:
+def _proxy_container(site: FaultSite) -> Any | None:
     from docker.errors import NotFound
 
     try:
-        return docker_client().containers.get(_name(site))
+        return docker_client().containers.get(_proxy_container_name(site))
     except NotFound:
         return None
 
 
-def _take_name(site: FaultSite, mode: ProxyBehaviour) -> None:
-    """Ours joins the network first, then takes the names: no moment has two under one name."""
+def _install_container(site: FaultSite, behaviour: ProxyBehaviour) -> None:
+    """Start a proxy container and move the target's aliases to it. Raise FaultError if that fails."""
     from docker.errors import DockerException
 
     image = gate_image()
     if image is None:
-        raise FaultError(msg("no image of the gate is known to start a proxy from: set PRODGATE_IMAGE"))
-    site.keep_places()
-    _no_way_past(site)
+        raise FaultError(msg("no image to start the proxy from is known; set PRODGATE_IMAGE"))
+    site.record_networks()
+    _reject_bypass(site)
     try:
-        with ExitStack() as acts:
-            for place in site.places:
-                acts.enter_context(site.journaled("connect_container", **place))
-            acts.enter_context(site.journaled("remove_container", container=_name(site)))
-            _swap(site, image, mode)
-    except (DockerException, DockerUnavailableError) as error:
+        with ExitStack() as actions:
+            for config in site.network_configs:
+                actions.enter_context(site.journaled("connect_container", **config))
+            actions.enter_context(site.journaled("remove_container", container=_proxy_container_name(site)))
+            _replace_target(site, image, behaviour)
+    except (DockerException, StagingError) as error:
         raise FaultError(
-            msg("ours cannot take the place of {target}: {why}", target=site.running.name, why=str(error))
+            msg("the proxy cannot take the place of {target}: {why}", target=site.running.name, why=str(error))
         ) from error
 
 
-def _no_way_past(site: FaultSite) -> None:
-    """Raise NoFault if a way to the target would lead past the proxy."""
+def _reject_bypass(site: FaultSite) -> None:
+    """Raise FaultError if the target could still be reached without the proxy."""
     container, target = site.container, site.running.name
-    if published := container.published:
-        raise FaultError(msg("{target} would still be reached past the proxy, by its published port {port}",
-                          target=target, port=", ".join(published)))  # fmt: skip
-    if default := [str(place["network"]) for place in site.places if place["network"] == "bridge"]:
-        raise FaultError(msg("{target} would still be reached past the proxy, on its network {network}",
-                          target=target, network=", ".join(default)))  # fmt: skip
-    if container.alias in _kept(site):
-        raise FaultError(msg("{target} would keep the name {name}: it is its hostname, or the container's own name",
+    if ports := container.published_ports:
+        raise FaultError(msg("{target} would bypass the proxy through its published port {port}",
+                          target=target, port=", ".join(ports)))  # fmt: skip
+    # On the default network containers reach each other by address only: there is no alias to take.
+    if any(config["network"] == "bridge" for config in site.network_configs):
+        raise FaultError(msg("{target} would bypass the proxy on the network {network}",
+                          target=target, network="bridge"))  # fmt: skip
+    if container.alias in _permanent_names(site):
+        raise FaultError(msg("{target} would keep the name {name}: it is the container's own name or hostname",
                           target=target, name=container.alias))  # fmt: skip
 
 
-def _kept(site: FaultSite) -> set[str]:
-    """Return the names for which the engine's DNS answers with the target, wherever else they are an alias, too."""
+def _permanent_names(site: FaultSite) -> set[str]:
+    """Return the names for which Docker's DNS returns the target even if another container has them as an alias."""
     return {str(site.container.handle.name), str(site.container.handle.attrs["Config"]["Hostname"])}
 
 
-def _taken(site: FaultSite, place: dict[str, Any]) -> set[str]:
-    """Return the names that the proxy takes on a network."""
-    return set(place["aliases"]) - _kept(site)
+def _proxy_aliases(site: FaultSite, config: dict[str, Any]) -> set[str]:
+    """Return the aliases that the proxy takes on a network."""
+    return set(config["aliases"]) - _permanent_names(site)
 
 
-def _swap(site: FaultSite, image: str, mode: ProxyBehaviour) -> None:
-    """Put the proxy in the target's place on each network, with the target behind it under another name."""
-    container, behind = site.container, f"{site.running.name}-{HIDDEN_ALIAS_SUFFIX}"
-    networks = {str(place["network"]): docker_client().networks.get(place["network"]) for place in site.places}
-    before = {name: container.address(name) for name in networks}
-    ours = _create(site, image, mode, behind)
-    for place in site.places[1:]:
-        networks[place["network"]].connect(ours, aliases=sorted(_taken(site, place)))
+def _replace_target(site: FaultSite, image: str, behaviour: ProxyBehaviour) -> None:
+    """Put the proxy in the target's place on each network, and reconnect the target under its hidden alias."""
+    container, hidden_alias = site.container, f"{site.running.name}-{HIDDEN_ALIAS_SUFFIX}"
+    networks = {str(config["network"]): docker_client().networks.get(config["network"])
+                for config in site.network_configs}  # fmt: skip
+    old_addresses = {name: container.ip_address(name) for name in networks}
+    # The proxy joins before the target leaves, but starts after: two running containers never share an alias.
+    proxy = _create_container(site, image, behaviour, hidden_alias)
+    for config in site.network_configs[1:]:
+        networks[config["network"]].connect(proxy, aliases=sorted(_proxy_aliases(site, config)))
     for network in networks.values():
         network.disconnect(container.handle, force=True)
-    ours.start()
+    proxy.start()
     for network in networks.values():
-        network.connect(container.handle, aliases=[behind])
-    ours.reload()
-    for name, address in before.items():
-        _break_open(site, ours, name, address)
+        network.connect(container.handle, aliases=[hidden_alias])
+    proxy.reload()
+    for name, address in old_addresses.items():
+        _break_open_connections(site, proxy, name, address)
 
 
-def _break_open(site: FaultSite, ours: Any, network: str, before: str) -> None:
-    """Break the connections that were open: the proxy answers for the address that the target had."""
-    if site.container.address(network) == before:
-        raise FaultError(msg("{target} kept its address: open connections would bypass ours", target=site.running.name))
-    own = ours.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
-    if own != before:
-        code, said = ours.exec_run([*IMAGE_PYTHON, "gate.staging.proxy", "claim", before, own])
+def _break_open_connections(site: FaultSite, proxy: Any, network: str, old_address: str) -> None:
+    """Break the connections that were open before the fault: the proxy claims the target's former address."""
+    # Connection pools would otherwise keep talking to the target itself.
+    if site.container.ip_address(network) == old_address:
+        raise FaultError(
+            msg("{target} kept its address: open connections would bypass the proxy", target=site.running.name)
+        )
+    proxy_address = proxy.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
+    if proxy_address != old_address:
+        code, output = proxy.exec_run([*IMAGE_PYTHON, "gate.staging.proxy", "claim", old_address, proxy_address])
         if code != 0:
-            why = redacted_tail(bytes(said).decode("utf-8", "replace"), _SHOWN)
+            why = redacted_tail(bytes(output).decode("utf-8", "replace"), _OUTPUT_EXCERPT_LENGTH)
             raise FaultError(
                 msg("open connections to {target} cannot be broken: {why}", target=site.running.name, why=why)
             )
 
 
-def _create(site: FaultSite, image: str, mode: ProxyBehaviour, behind: str) -> Any:
-    engine, first = docker_client(), site.places[0]
-    network, names = str(first["network"]), sorted(_taken(site, first))
-    return engine.containers.create(
+def _create_container(site: FaultSite, image: str, behaviour: ProxyBehaviour, hidden_alias: str) -> Any:
+    client, config = docker_client(), site.network_configs[0]
+    network, aliases = str(config["network"]), sorted(_proxy_aliases(site, config))
+    return client.containers.create(
         image,
         command=[
             *IMAGE_PYTHON[1:],
             "gate.staging.proxy",
-            behind,
+            hidden_alias,
             ",".join(map(str, site.running.ports)),
-            json.dumps(structs.asdict(mode)),
+            json.dumps(structs.asdict(behaviour)),
         ],
         entrypoint=IMAGE_PYTHON[0],
         cap_add=["NET_ADMIN"],
-        name=_name(site),
+        name=_proxy_container_name(site),
         labels={RUN_LABEL: site.journal.run_id},
         network=network,
-        networking_config={network: engine.api.create_endpoint_config(aliases=names)},
+        networking_config={network: client.api.create_endpoint_config(aliases=aliases)},
     )

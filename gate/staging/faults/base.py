@@ -1,7 +1,6 @@
-"""What a fault is: put in, proved in place, taken back, proved gone.
+"""Define the interface of a fault: inject it, verify that it is in place, revert it, verify that it is reverted.
 
-Whatever it does to a container is written into the journal before it is done, and taken back by `gate.staging.revert`,
-the same way whether the run does it itself or somebody does it after the run's death.
+Actions on containers are journaled first and reverted by `gate.staging.revert`, during the run or after it crashed.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Meta, Struct, field
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.decode.structs import KeyPath, ValidationIssue
 from gate.model import FrozenStruct, TargetName
@@ -30,140 +30,153 @@ if TYPE_CHECKING:
     from gate.staging.spec import Target
     from gate.staging.target import RunningTarget
 
+# Seconds within which an injected fault must be in place, and a reverted one gone.
 PROOF_TIMEOUT = 10.0
-"""Seconds that a fault may take to be in place, or gone."""
-_TAKES = 15.0
-"""Seconds that putting in and taking back take at most, an engine's way of stopping a container included."""
+# Seconds that injecting and reverting take at most, with Docker's grace period for stopping a container.
+_MAX_ACTION_DURATION = 15.0
 
 
-class FaultError(Exception):
-    """The fault cannot be put in, or has no effect. `message` says why, for a report."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
+class FaultError(GateError):
+    """A fault cannot be injected, or has no effect."""
 
 
 class FaultSite(Struct):
-    """Where a fault goes: the target, and the journal that knows how to take it back."""
+    """The target of a fault, and the journal with which the fault is reverted.
+
+    `cancelled` is set if the run ends early: injecting must stop then, reverting must not.
+    `network_configs` is the state of a container's networks before a network fault.
+    """
 
     running: RunningTarget
     journal: Journal
     root: Path
     cancelled: threading.Event = field(default_factory=threading.Event)
-    """Set when the run ends early: what puts a fault in must watch it, what takes it back must not."""
-    acts: list[FaultAction] = field(default_factory=list)
-    places: list[dict[str, Any]] = field(default_factory=list)
-    """The container's places on its networks before a fault of the network."""
+    actions: list[FaultAction] = field(default_factory=list)
+    network_configs: list[dict[str, Any]] = field(default_factory=list)
 
     @contextmanager
     def journaled(
         self, revert_name: RevertName, *, settle_timeout: float = ENGINE_SETTLE_TIMEOUT, **arguments: Any
     ) -> Iterator[None]:
-        """Around an act on a container: written down before it is done, and when it has been."""
-        made = self.journal_intent(revert_name, settle_timeout=settle_timeout, **arguments)
+        """Journal an action on a container before the `with` block does it, and again when it is done."""
+        action = self.journal_intent(revert_name, settle_timeout=settle_timeout, **arguments)
         yield
-        self.journal.record_done(made)
+        self.journal.record_done(action)
 
     def journal_intent(self, revert_name: RevertName, *, settle_timeout: float = 0.0, **arguments: Any) -> FaultAction:
-        """Writes down how something that is about to be done is taken back."""
-        made = self.journal.record_intent(revert_name, settle_timeout=settle_timeout, **arguments)
-        self.acts.append(made)
-        return made
+        """Journal how an action is reverted, before it is done."""
+        action = self.journal.record_intent(revert_name, settle_timeout=settle_timeout, **arguments)
+        self.actions.append(action)
+        return action
 
     def mark_settled(self) -> None:
-        """Writes down that nothing of all this is under way any more."""
-        for act in self.acts:
-            self.journal.record_done(act)
+        """Journal that all actions have completed."""
+        for action in self.actions:
+            self.journal.record_done(action)
 
     def revert_all(self) -> None:
-        """Undoes all acts, the latest first. Raises what keeps one from being undone, after trying all."""
+        """Revert all actions, the latest first. Raise ExceptionGroup with the errors after trying every one."""
         errors = []
-        for act in reversed(self.acts):
+        for action in reversed(self.actions):
             try:
-                revert(act, self.journal.record_process)
-                self.journal.record_reverted(act)
-            except Exception as error:  # noqa: BLE001 - the others must be undone all the same
+                revert(action, self.journal.record_process)
+                self.journal.record_reverted(action)
+            except Exception as error:  # noqa: BLE001 - the other actions must be reverted all the same
                 errors.append(error)
-        self.acts = [] if not errors else self.acts
         if errors:
-            raise ExceptionGroup("not all could be taken back", errors)
+            raise ExceptionGroup("not every action could be reverted", errors)
+        self.actions = []
 
     @property
     def container(self) -> Container:
-        """The target's container. Raises NoFault where it has none."""
+        """The target's container. Raises FaultError if it has none."""
         if self.running.container is None:
-            raise FaultError(msg("{target} is no container that can be reached here", target=self.running.name))
+            raise FaultError(msg("{target} is not a container that can be reached here", target=self.running.name))
         return self.running.container
 
-    def keep_places(self) -> None:
-        """Note how the container stands on its networks. Raise NoFault if a way to it could not be cut off."""
+    def record_networks(self) -> None:
+        """Save the state of the container's networks. Raise FaultError if it would stay reachable without them."""
         container, name = self.container, self.running.name
-        self.places = container.places
-        fixed = [str(place["network"]) for place in self.places if place["network"] in ("host", "none")]
-        if fixed or not self.places:
-            raise FaultError(msg("{target} cannot leave its network {network}", target=name, network=", ".join(fixed)))
-        if sharing := container.sharing():
-            raise FaultError(msg("{target} would stay within reach of {others}: they use its network interfaces",
-                              target=name, others=", ".join(sharing)))  # fmt: skip
+        self.network_configs = container.network_configs
+        networks = [str(config["network"]) for config in self.network_configs]
+        permanent = [network for network in networks if network in ("host", "none")]
+        if permanent or not networks:
+            raise FaultError(
+                msg(
+                    "{target} cannot be disconnected from its network {network}",
+                    target=name,
+                    network=", ".join(permanent),
+                )
+            )
+        if sharers := container.network_sharers():
+            raise FaultError(
+                msg(
+                    "{target} would stay reachable for {others}: they share its network interfaces",
+                    target=name,
+                    others=", ".join(sharers),
+                )
+            )
 
-    def is_back(self) -> bool:
-        """Return whether the container has the places again that it had before."""
-        return {_place(place) for place in self.container.places} == {_place(place) for place in self.places}
+    def networks_restored(self) -> bool:
+        """Return whether the container is on the same networks, with the same aliases, as before the fault."""
+        return set(map(_network_key, self.container.network_configs)) == set(map(_network_key, self.network_configs))
 
     @property
     def host(self) -> str:
-        """Where the target is now: an engine may give a container another address each time it is connected."""
+        """The target's current address."""
+        # Docker may assign another address each time a container is connected to a network.
         return self.running.container.host if self.running.container else self.running.host
 
     @property
     def process(self) -> Process | None:
-        """The target's process, where the gate started one."""
+        """The target's process; None if the gate did not start it as one."""
         return self.running.process
 
 
-def _place(place: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    return str(place["network"]), tuple(sorted(set(place["aliases"])))
+def _network_key(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    return str(config["network"]), tuple(sorted(set(config["aliases"])))
 
 
 class Fault(FrozenStruct):
-    """One kind of fault."""
+    """A kind of fault."""
 
     kind: ClassVar[str]
     summary: ClassVar[str]
 
     @abstractmethod
     def inject(self, site: FaultSite) -> None:
-        """Puts it in. Raises NoFault where that can't be done."""
+        """Inject the fault. Raise FaultError if that fails."""
 
     @abstractmethod
     def verify_injected(self, site: FaultSite) -> Message | None:
-        """The proof that it is in place, or None as long as it isn't."""
+        """Return the proof that the fault is in place, or None while it is not."""
 
     def revert(self, site: FaultSite) -> None:
-        """Takes it back."""
+        """Revert the fault."""
         site.revert_all()
 
     @abstractmethod
     def verify_reverted(self, site: FaultSite) -> Message | None:
-        """The proof that it is gone, or None as long as it isn't."""
+        """Return the proof that the fault is reverted, or None while it is not."""
 
     def max_duration(self) -> float:
-        """Seconds that putting in, proving, taking back and proving gone take at most, in all."""
-        return _TAKES + 2 * PROOF_TIMEOUT
+        """Return the seconds that injecting, reverting and both proofs take at most."""
+        return _MAX_ACTION_DURATION + 2 * PROOF_TIMEOUT
 
     @abstractmethod
     def describe(self) -> Message:
-        """What it does, for the plan."""
+        """Return what the fault does, for the plan."""
 
 
 class TargetFault(Fault):
-    """A fault done to one target. `stop: database` is short for `stop: {target: database}`."""
+    """A fault of one target. `stop: database` is short for `stop: {target: database}`.
+
+    `needs_port` is True if it is verified on a port of the target. `process_support` says whether it supports targets
+    that are processes: `behind_proxy` means only those with a `listen` port.
+    """
 
     needs_port: ClassVar[bool] = True
-    """Whether it is proved on a port."""
-    process_support: ClassVar[Literal["yes", "behind", "no"]] = "yes"
-    """Whether it can be done to a process: `behind` only where ours stands in front of it."""
+    process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "yes"
 
     target: Annotated[TargetName, Meta(description="The target it is done to.")]
 
@@ -176,38 +189,38 @@ class TargetFault(Fault):
         return super().iter_issues(_long_form(value), path)
 
     def unsupported_reason(self, target: Target) -> str | None:
-        """Why it can't be done to such a target, for an error of the checklist; None where it can."""
+        """Return a checklist error if the fault does not support such a target, else None."""
         if not (target.container or target.start):
-            return "expected a target with a 'container' or a 'start': nothing else can be broken"
+            return "expected a target with a 'container' or a 'start': faults support nothing else"
         process = target.start is not None and target.start.kind == "command"
         if process and self.process_support == "no":
-            return f"expected a target that is a container: '{self.kind}' can't be done to a process"
-        if process and self.process_support == "behind" and not target.listen:
-            return "expected a target with a 'listen': nothing of ours stands in front of this process"
+            return f"expected a target that is a container: '{self.kind}' does not support processes"
+        if process and self.process_support == "behind_proxy" and not target.listen:
+            return f"expected a target with a 'listen': '{self.kind}' needs the gate's proxy in front of a process"
         if self.needs_port and not target.ports:
-            return "expected a target with a 'port', a 'ready: {tcp: ...}' or a 'url': the fault is proved there"
+            return "expected a target with a 'port', a 'ready: {tcp: ...}' or a 'url': the fault is verified there"
         return None
 
     def describe(self) -> Message:
-        return msg("{fault} {target}, and put it back", fault=self.kind, target=self.target)
+        return msg("{fault} {target}, then revert it", fault=self.kind, target=self.target)
 
 
 def _long_form(value: Any) -> Any:
     return {"target": value} if isinstance(value, str) else value
 
 
-def poll(proof: Callable[[], Message | None], patience: float = PROOF_TIMEOUT) -> Message | None:
-    """The proof as soon as there is one, None where there is none in time."""
-    end = time.monotonic() + patience
+def poll(proof: Callable[[], Message | None], timeout: float = PROOF_TIMEOUT) -> Message | None:
+    """Call `proof` until it returns a message; return None if it has not within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while True:
-        found = proof()
-        if found is not None or time.monotonic() > end:
-            return found
+        message = proof()
+        if message is not None or time.monotonic() > deadline:
+            return message
         time.sleep(0.1)
 
 
 def first_open_port(site: FaultSite, timeout: float = 1.0) -> int | None:
-    """The first of the target's own ports that accepts a connection. None where none does, or it has none."""
+    """Return the first of the target's own ports that accepts a connection; None if no port does."""
     for port in site.running.backend_ports:
         try:
             socket.create_connection((site.host, port), timeout).close()
@@ -218,5 +231,5 @@ def first_open_port(site: FaultSite, timeout: float = 1.0) -> int | None:
 
 
 def port_list(site: FaultSite) -> str:
-    """The target's ports, for a sentence."""
+    """Return the target's ports, separated by commas."""
     return ", ".join(map(str, site.running.backend_ports))

@@ -1,4 +1,4 @@
-"""`disconnect`: the network to the dependency is gone; the dependency itself does not notice."""
+"""`disconnect`: disconnect the dependency from its networks while it keeps running."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from typing import ClassVar, Literal
 from gate.core.messages import Message, msg
 from gate.staging.docker_client import docker_client
 from gate.staging.faults.base import FaultSite, TargetFault, first_open_port
-from gate.staging.faults.stop import runs
+from gate.staging.faults.stop import verify_running
 
 
 class Disconnect(TargetFault):
-    """Take a container off all its networks, and put it back with the names that it had."""
+    """Disconnect a container from all its networks; the revert restores its aliases."""
 
     kind: ClassVar[str] = "disconnect"
     summary: ClassVar[str] = "the network to the dependency is gone"
-    process_support: ClassVar[Literal["yes", "behind", "no"]] = "no"
+    process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "no"
 
     def inject(self, site: FaultSite) -> None:
-        site.keep_places()
-        with ExitStack() as acts:
-            for place in site.places:
-                acts.enter_context(site.journaled("connect_container", **place))
-            for place in site.places:
-                docker_client().networks.get(place["network"]).disconnect(site.container.handle, force=True)
+        site.record_networks()
+        with ExitStack() as actions:
+            for config in site.network_configs:
+                actions.enter_context(site.journaled("connect_container", **config))
+            for config in site.network_configs:
+                docker_client().networks.get(config["network"]).disconnect(site.container.handle, force=True)
 
     def verify_injected(self, site: FaultSite) -> Message | None:
-        # Without a network no published port leads to it either; the engine is asked for both all the same.
+        # Without a network no published port should lead to it either: check both, and connect.
         container = site.container
-        if container.places or container.published or first_open_port(site) is not None:
+        if container.network_configs or container.published_ports or first_open_port(site) is not None:
             return None
-        networks = ", ".join(str(place["network"]) for place in site.places)
-        return msg("{target} is off {networks} and its port is out of reach", target=self.target, networks=networks)
+        networks = ", ".join(str(config["network"]) for config in site.network_configs)
+        return msg(
+            "{target} is disconnected from {networks} and its port cannot be reached",
+            target=self.target,
+            networks=networks,
+        )
 
     def verify_reverted(self, site: FaultSite) -> Message | None:
-        return runs(site) if site.is_back() else None
+        return verify_running(site) if site.networks_restored() else None

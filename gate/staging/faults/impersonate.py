@@ -1,4 +1,4 @@
-"""`impersonate`: somebody else answers in the dependency's place: with a status, late, or by closing the connection."""
+"""`impersonate`: replace the dependency with a stub that returns a status, delays, or closes connections."""
 
 from __future__ import annotations
 
@@ -8,27 +8,35 @@ from msgspec import Meta
 
 from gate.core.messages import Message, msg
 from gate.decode.quantities import DurationSeconds
-from gate.staging.faults._proxy_faults import alone, connect, handled_count, install_proxy, is_removed, remove_proxy
+from gate.staging.faults._proxy_faults import (
+    connect,
+    handled_count,
+    install_proxy,
+    is_removed,
+    proxy_owns_names,
+    remove_proxy,
+)
 from gate.staging.faults.base import FaultSite, TargetFault
-from gate.staging.faults.stop import runs
+from gate.staging.faults.stop import verify_running
 from gate.staging.proxy import ProxyBehaviour
 
-_PROBE = 5.0
+# Seconds that a probe may take beyond `delay`.
+_PROBE_MARGIN = 5.0
 
 
 class Impersonate(TargetFault):
-    """Puts a stub in its place."""
+    """Install a stub in the dependency's place."""
 
     kind: ClassVar[str] = "impersonate"
-    summary: ClassVar[str] = "a stub answers in the dependency's place"
-    process_support: ClassVar[Literal["yes", "behind", "no"]] = "behind"
+    summary: ClassVar[str] = "a stub responds in the dependency's place"
+    process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "behind_proxy"
 
     status: Annotated[
         Annotated[int, Meta(ge=100, le=599)] | None,
-        Meta(description="The HTTP status that every request is answered with."),
+        Meta(description="The HTTP status of every response."),
     ] = None
-    delay: Annotated[DurationSeconds, Meta(description="How long an answer takes.")] = 0.0
-    close: Annotated[bool, Meta(description="Whether connections are closed without an answer.")] = False
+    delay: Annotated[DurationSeconds, Meta(description="The delay of each response.")] = 0.0
+    close: Annotated[bool, Meta(description="Whether connections are closed without a response.")] = False
 
     def __post_init__(self) -> None:
         if (self.status is None) != self.close:
@@ -38,20 +46,20 @@ class Impersonate(TargetFault):
         install_proxy(site, ProxyBehaviour(status=self.status, delay=self.delay, close=self.close))
 
     def verify_injected(self, site: FaultSite) -> Message | None:
-        if not alone(site):
+        if not proxy_owns_names(site):
             return None
         before = handled_count(site)
-        if not self._answers(site):
+        if not self._stub_responds(site):
             return None
         after = handled_count(site)
         if after <= before:
             return None
-        return msg("the stub has answered in the place of {target}, {count} times", target=self.target, count=after)
+        return msg("the stub responds in place of {target} (connections: {count})", target=self.target, count=after)
 
-    def _answers(self, site: FaultSite) -> bool:
-        """Whether a request is answered as the stub would."""
+    def _stub_responds(self, site: FaultSite) -> bool:
+        """Return whether a request gets the stub's response."""
         try:
-            with connect(site, self.delay + _PROBE) as connection:
+            with connect(site, self.delay + _PROBE_MARGIN) as connection:
                 connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 response = connection.recv(1024)
         except OSError:
@@ -59,10 +67,10 @@ class Impersonate(TargetFault):
         return response == b"" if self.close else response.startswith(f"HTTP/1.1 {self.status} ".encode())
 
     def max_duration(self) -> float:
-        return super().max_duration() + self.delay + _PROBE
+        return super().max_duration() + self.delay + _PROBE_MARGIN
 
     def revert(self, site: FaultSite) -> None:
         remove_proxy(site)
 
     def verify_reverted(self, site: FaultSite) -> Message | None:
-        return runs(site) if is_removed(site) else None
+        return verify_running(site) if is_removed(site) else None

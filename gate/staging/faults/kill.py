@@ -1,4 +1,4 @@
-"""`kill`: the dependency dies at once, as in a crash or for want of memory."""
+"""`kill`: kill the dependency, as in a crash or when it runs out of memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from gate.core.messages import Message
 from gate.staging.faults.base import FaultSite, TargetFault
-from gate.staging.faults.stop import reject_auto_remove, runs_again, verify_down
+from gate.staging.faults.stop import reject_auto_remove, restart_and_verify, verify_down
 
 
 class Kill(TargetFault):
-    """Ends it with SIGKILL."""
+    """Send SIGKILL."""
 
     kind: ClassVar[str] = "kill"
     summary: ClassVar[str] = "the dependency dies at once"
@@ -32,4 +32,4 @@ class Kill(TargetFault):
         site.revert_all()
 
     def verify_reverted(self, site: FaultSite) -> Message | None:
-        return runs_again(site)
+        return restart_and_verify(site)

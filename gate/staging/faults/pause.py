@@ -1,4 +1,4 @@
-"""`pause`: the dependency hangs. Its ports still accept connections, and nothing ever answers."""
+"""`pause`: freeze the dependency. Its ports still accept connections, but never respond."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import ClassVar
 from gate.core.messages import Message, msg
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
 from gate.staging.faults.base import FaultSite, TargetFault
-from gate.staging.faults.stop import runs
+from gate.staging.faults.stop import verify_running
 
-_PATIENCE = 5.0
-_AGAIN = 0.2
+_PAUSE_TIMEOUT = 5.0
+_RETRY_INTERVAL = 0.2
 
 
 class Pause(TargetFault):
-    """Freeze it: a container by the engine, a process and everything that it started by SIGSTOP."""
+    """Pause a container through Docker; send SIGSTOP to a process and its descendants."""
 
     kind: ClassVar[str] = "pause"
     summary: ClassVar[str] = "the dependency hangs"
@@ -26,17 +26,15 @@ class Pause(TargetFault):
             site.process.pause()
             return
         with site.journaled(
-            "unpause_container", settle_timeout=_PATIENCE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
+            "unpause_container", settle_timeout=_PAUSE_TIMEOUT + ENGINE_SETTLE_TIMEOUT, container=site.container.id
         ):
-            _freeze(site)
+            _pause_container(site)
 
     def verify_injected(self, site: FaultSite) -> Message | None:
         if site.process:
-            stopped, count = site.process.count_paused()
-            all_stopped = msg(
-                "{target} is paused: all its {count} processes are stopped", target=self.target, count=count
-            )
-            return all_stopped if count and stopped == count else None
+            stopped, total = site.process.count_paused()
+            proof = msg("{target} is paused (stopped processes: {count})", target=self.target, count=total)
+            return proof if total and stopped == total else None
         return msg("{target} is paused", target=self.target) if site.container.state == "paused" else None
 
     def revert(self, site: FaultSite) -> None:
@@ -45,18 +43,19 @@ class Pause(TargetFault):
         site.revert_all()
 
     def verify_reverted(self, site: FaultSite) -> Message | None:
-        return runs(site)
+        return verify_running(site)
 
 
-def _freeze(site: FaultSite) -> None:
-    """Under load, processes may not be frozen in the time that runc gives them (cgroup v1): it is asked again."""
+def _pause_container(site: FaultSite) -> None:
+    """Pause a container, with retries on server errors."""
+    # Under load, runc may not freeze all processes within its own time limit (cgroup v1).
     from docker.errors import APIError
 
-    end = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _PAUSE_TIMEOUT
     while True:
         try:
             site.container.handle.pause()
             return
         except APIError as error:
-            if not error.is_server_error() or time.monotonic() > end or site.cancelled.wait(_AGAIN):
+            if not error.is_server_error() or time.monotonic() > deadline or site.cancelled.wait(_RETRY_INTERVAL):
                 raise

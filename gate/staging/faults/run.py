@@ -1,4 +1,4 @@
-"""`run`: a fault of the user's own: a command, and the command that takes it back."""
+"""`run`: a fault defined by the user: a command, and the command that reverts it."""
 
 from __future__ import annotations
 
@@ -16,47 +16,57 @@ from gate.staging.user_commands import describe_failure, start_command
 
 
 class Run(Fault):
-    """Runs a command. Its proof is the exit code 0 of `proof`: that of `command` says only that it was run.
+    """Run a command. The fault is in place if `proof` exits with 0, whatever `command` did.
 
-    What it leaves running is ended with the run.
+    Background processes of `command` are ended with the run.
     """
 
     kind: ClassVar[str] = "run"
-    summary: ClassVar[str] = "a command of the user's own"
+    summary: ClassVar[str] = "a command that you define"
 
-    command: Annotated[CommandLine, Meta(description="What puts the fault in.")]
-    takes_back: Annotated[CommandLine, Meta(description="What takes it back. It has to work more than once.")] = field(
-        name="undo"
-    )
-    proof: Annotated[CommandLine, Meta(description="A command that exits with 0 while the fault is in place only.")]
-    timeout: Annotated[DurationSeconds, Meta(description="How long each command may take.")] = 30.0
+    command: Annotated[CommandLine, Meta(description="The command that injects the fault.")]
+    undo_command: Annotated[
+        CommandLine, Meta(description="The command that reverts it. It may run more than once.")
+    ] = field(name="undo")
+    proof: Annotated[CommandLine, Meta(description="A command that exits with 0 only while the fault is in place.")]
+    timeout: Annotated[DurationSeconds, Meta(description="The time limit of each command.")] = 30.0
 
     def inject(self, site: FaultSite) -> None:
-        if _succeeds(self._done(self.proof, site, site.cancelled)):
-            raise FaultError(msg("`proof` holds before the fault is in place: it proves nothing"))
-        site.journal_intent("run_command", command=self.takes_back, folder=str(site.root), timeout=self.timeout)
-        why = describe_failure(self.command[0], self._done(self.command, site, site.cancelled, leaves=True))
-        if why is not None:
-            raise FaultError(why)
+        if _succeeded(self._execute(self.proof, site, site.cancelled)):
+            raise FaultError(msg("`proof` exits with 0 before the fault is injected, so it proves nothing"))
+        site.journal_intent("run_command", command=self.undo_command, folder=str(site.root), timeout=self.timeout)
+        completed = self._execute(self.command, site, site.cancelled, keep_background_processes=True)
+        failure = describe_failure(self.command[0], completed)
+        if failure is not None:
+            raise FaultError(failure)
 
     def verify_injected(self, site: FaultSite) -> Message | None:
-        return msg("`proof` exits with 0") if _succeeds(self._done(self.proof, site, site.cancelled)) else None
+        return msg("`proof` exits with 0") if _succeeded(self._execute(self.proof, site, site.cancelled)) else None
 
     def verify_reverted(self, site: FaultSite) -> Message | None:
-        done = self._done(self.proof, site, threading.Event())
-        return msg("`proof` no longer exits with 0") if done.end_reason == "exit" and done.returncode != 0 else None
+        # Not `site.cancelled`: a cancelled run still has to verify that its fault is reverted.
+        completed = self._execute(self.proof, site, threading.Event())
+        if completed.end_reason != "exit" or completed.returncode == 0:
+            return None
+        return msg("`proof` no longer exits with 0")
 
     def max_duration(self) -> float:
-        """Each proof is asked for once at least, and may begin at the last moment: five commands in all."""
+        """Return the seconds that the commands take at most."""
+        # command, undo and three proofs: one before the fault, and two that may begin at the end of PROOF_TIMEOUT.
         return 5 * self.timeout + 2 * PROOF_TIMEOUT
 
     def describe(self) -> Message:
         return msg(
-            "run `{command}`, and `{undo}` afterwards", command=" ".join(self.command), undo=" ".join(self.takes_back)
+            "run `{command}`, and `{undo}` afterwards", command=" ".join(self.command), undo=" ".join(self.undo_command)
         )
 
-    def _done(
-        self, command: list[str], site: FaultSite, cancelled: threading.Event, *, leaves: bool = False
+    def _execute(
+        self,
+        command: list[str],
+        site: FaultSite,
+        cancelled: threading.Event,
+        *,
+        keep_background_processes: bool = False,
     ) -> CompletedCommand:
         journal = site.journal
         try:
@@ -67,11 +77,11 @@ class Run(Fault):
                 on_group_created=journal.record_process,
                 env_marker=journal.env_marker,
                 cancelled=cancelled,
-                keep_background_processes=leaves,
+                keep_background_processes=keep_background_processes,
             ).wait()
         except OSError as error:
-            raise FaultError(msg("`{command}` could not be run: {why}", command=command[0], why=str(error))) from error
+            raise FaultError(msg("`{command}` cannot be run: {why}", command=command[0], why=str(error))) from error
 
 
-def _succeeds(done: CompletedCommand) -> bool:
-    return done.end_reason == "exit" and done.returncode == 0
+def _succeeded(completed: CompletedCommand) -> bool:
+    return completed.end_reason == "exit" and completed.returncode == 0
