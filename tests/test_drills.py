@@ -166,8 +166,8 @@ def test_a_proxy_in_front_of_a_process(staging: Staging, fault: dict[str, Any]) 
         ({"slow": {"target": "database", "latency": "2s"}}, "needs the gate's proxy in front of a process"),
         ({"impersonate": {"target": "database", "close": True}}, "needs the gate's proxy in front of a process"),
         ({"disconnect": "database"}, "'disconnect' does not support processes"),
-        ({"stop": "elsewhere"}, "nothing else can be broken"),
-        ({"kill": "worker"}, "the fault is proved there"),
+        ({"stop": "elsewhere"}, "faults support nothing else"),
+        ({"kill": "worker"}, "the fault is verified there"),
     ],
     ids=["slow", "impersonate", "disconnect", "url", "port"],
 )
