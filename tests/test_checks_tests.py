@@ -196,7 +196,7 @@ def test_a_suite_that_never_began(tmp_path: Path) -> None:
     [
         (None, {}, "There are no results: r.xml does not exist"),
         ("", {}, "r.xml: it is neither"),
-        ("<testsuite>", {}, "r.xml: line 1: it is no XML"),
+        ("<testsuite>", {}, "r.xml: line 1: not valid XML"),
         (GOOD, {"format": "tap"}, "r.xml: it has no plan"),
         (OLD, {}, "r.xml is older than this run"),
         (OLD.replace("2020", "2999"), {}, "r.xml is dated 2999-01-01 00:00Z, which is still to come"),

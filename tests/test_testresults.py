@@ -158,7 +158,7 @@ NOT_WHOLE = [
     ("", "neither"),
     ("hello", "neither"),
     ("<?xml version='1.0'?><html/>", "no <testsuite>"),
-    ("<testsuite><testcase name='a'>", "it is no XML"),
+    ("<testsuite><testcase name='a'>", "not valid XML"),
     ("<testsuite><testcase/></testsuite>", "has no name"),
     ("<testsuite name='s' failures='2'><testcase name='a'/></testsuite>", "says that 2 tests failed, but shows 0"),
     ("<testsuites failures='0' errors='2'><testsuite name='s'><testcase name='a'/></testsuite></testsuites>",

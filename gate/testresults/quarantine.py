@@ -1,6 +1,7 @@
-"""Tests that are known to fail: each with an owner, a reason and the day on which it counts for nothing any more.
+"""Parse quarantines: tests that are known to fail, each with an owner, a reason and an expiry date.
 
-In the checklist, in a YAML file, or in a Markdown table with the columns test, owner, reason and expires.
+A quarantine is part of the checklist, a YAML file, or a Markdown table with the columns test, owner, reason and
+expires.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _NEEDED = ("test", "owner", "reason", "expires")
 
 
 class InvalidQuarantineError(ValueError):
-    """A file that is no quarantine: what is wrong, with the line where it is known."""
+    """A file that is not a valid quarantine: the reason, with the line if it is known."""
 
 
 class QuarantineEntry(FrozenStruct):
@@ -43,14 +44,12 @@ class QuarantineEntry(FrozenStruct):
 
 
 class Quarantine:
-    """Entries, found by the cases that they name or cover without looking at each of them.
-
-    `tree` has the names by the parts between slashes: a subtest is found on the way to its own name.
-    """
+    """An index of entries by the cases that they name or cover."""
 
     def __init__(self, entries: Iterable[QuarantineEntry]) -> None:
         self.entries = tuple(entries)
         self._by_test: dict[str, list[int]] = {}
+        # By the parts of a name between slashes: a subtest's parents are found on the way to its own name.
         self._tree = _Node()
         for number, entry in enumerate(self.entries):
             self._by_test.setdefault(entry.test, []).append(number)
@@ -62,31 +61,31 @@ class Quarantine:
         self._sorted = sorted(self._by_test)
 
     def naming(self, case: CaseResult) -> list[int]:
-        """Return the numbers of the entries that are this test, or its group."""
+        """Return the numbers of the entries that name this test or its group."""
         return [number for test in {case.group, case.id} for number in self._by_test.get(test, ())]
 
     def covering(self, case: CaseResult) -> list[int]:
-        """Return those that name a case, or the test of which it is a part (`p::TestA` for `p::TestA/sub`)."""
+        """Return the numbers of the entries that name a case or its parent (`p::TestA` for `p::TestA/sub`)."""
         return [*self.naming(case), *(self._above(case.id) if case.subtest else ())]
 
     def _above(self, name: str) -> Iterator[int]:
         node, at = self._tree, 0
         while (end := name.find("/", at)) >= 0:
-            found = node.inside.get(name[at:end])
-            if found is None:
+            child = node.inside.get(name[at:end])
+            if child is None:
                 return
-            node, at = found, end + 1
+            node, at = child, end + 1
             yield from node.entries
 
     def in_group(self, group: str) -> list[int]:
         """Return the numbers of the entries of tests in a group, or in one below it."""
-        names, found = self._sorted, []
+        names, numbers = self._sorted, []
         for start in (f"{group}::", f"{group}."):
             at = bisect_left(names, start)
             while at < len(names) and names[at].startswith(start):
-                found += self._by_test[names[at]]
+                numbers += self._by_test[names[at]]
                 at += 1
-        return found
+        return numbers
 
 
 class _Node:
@@ -98,22 +97,22 @@ class _Node:
 
 
 def parse_quarantine(text: str, name: str, still_time: StillTime = lambda: None) -> list[QuarantineEntry]:
-    """Return the entries of a file. Raise NoQuarantine."""
+    """Return the entries of a file. Raise InvalidQuarantineError."""
     entries = _table(text) if name.lower().endswith((".md", ".markdown")) else _yaml(text)
-    found, observation = [], set()
+    quarantine, tests = [], set()
     for where, entry in entries:
         still_time()
         try:
-            made = structs.decode_all_errors(entry, QuarantineEntry)
+            decoded = structs.decode_all_errors(entry, QuarantineEntry)
         except structs.ValidationErrors as error:
             first = error.issues[0]
             key = f"{first.path[0]}: " if first.path and first.scope == "value" else ""
             raise InvalidQuarantineError(f"{where}: {key}{first.text}") from None
-        if made.test in observation:
-            raise InvalidQuarantineError(f"{where}: {made.test} stands twice")
-        observation.add(made.test)
-        found.append(made)
-    return found
+        if decoded.test in tests:
+            raise InvalidQuarantineError(f"{where}: {decoded.test} stands twice")
+        tests.add(decoded.test)
+        quarantine.append(decoded)
+    return quarantine
 
 
 def _yaml(text: str) -> list[tuple[str, Any]]:
@@ -123,7 +122,7 @@ def _yaml(text: str) -> list[tuple[str, Any]]:
     try:
         root, data = yaml.compose(text, Loader=loader), yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidQuarantineError(f"it is no YAML: {redacted_head(' '.join(str(error).split()), 200)}") from None
+        raise InvalidQuarantineError(f"not valid YAML: {redacted_head(' '.join(str(error).split()), 200)}") from None
     _check_keys(root)
     if isinstance(data, dict) and list(data) != ["quarantine"]:
         raise InvalidQuarantineError(f"expected the key 'quarantine' alone, got {', '.join(map(str, data)) or 'none'}")
@@ -136,13 +135,14 @@ def _yaml(text: str) -> list[tuple[str, Any]]:
 
 
 def _check_keys(root: Any) -> None:
-    """Refuses a mapping with a key twice: of two days one would be dropped in silence."""
-    waiting, known = [root], set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in known or node is None or isinstance(node.value, str):
+    """Raise InvalidQuarantineError for a duplicate key in a mapping."""
+    # YAML keeps the last of two equal keys silently: one of two dates would be lost.
+    pending, visited = [root], set()
+    while pending:
+        node = pending.pop()
+        if id(node) in visited or node is None or isinstance(node.value, str):
             continue
-        known.add(id(node))
+        visited.add(id(node))
         names = set()
         for child in node.value:
             key, parts = (child[0], child) if isinstance(child, tuple) else (None, (child,))
@@ -150,12 +150,15 @@ def _check_keys(root: Any) -> None:
                 if key.value in names:
                     raise InvalidQuarantineError(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice")
                 names.add(key.value)
-            waiting += parts
+            pending += parts
 
 
 def _table(text: str) -> list[tuple[str, Any]]:
-    """The rows of all tables of tests. Raises NoQuarantine where there are tables, and none of them is one."""
-    found: list[tuple[str, Any]] = []
+    """Return the rows of all quarantine tables.
+
+    Raise InvalidQuarantineError if there are tables, and none of them is one.
+    """
+    rows: list[tuple[str, Any]] = []
     tables = markdown.tables(text)
     chosen = [(table, columns) for table in tables if (columns := _columns(table))]
     if tables and not chosen:
@@ -163,17 +166,17 @@ def _table(text: str) -> list[tuple[str, Any]]:
     for table, columns in chosen:
         for line, cells in table.rows:
             entry = {name: _plain(cell) for name, cell in zip(columns, cells, strict=True) if name and cell}
-            found.append((f"line {line}", entry))
-    return found
+            rows.append((f"line {line}", entry))
+    return rows
 
 
 def _columns(table: markdown.Table) -> list[str | None]:
-    """What the columns of a table of tests are; none where it is another table."""
+    """Return the fields of a quarantine table's columns; none for another table."""
     columns = [_COLUMNS.get(title.lower().strip("*` ")) for title in table.head]
-    known = {name for name in columns if name}
-    if "test" not in known and len(known) < 2:
+    fields = {name for name in columns if name}
+    if "test" not in fields and len(fields) < 2:
         return []
-    if missing := [name for name in _NEEDED if name not in known]:
+    if missing := [name for name in _NEEDED if name not in fields]:
         raise InvalidQuarantineError(f"line {table.line}: the table has no column '{missing[0]}'")
     return columns
 
