@@ -1,4 +1,4 @@
-# The image of the action: Python, the gate, and nothing else. `--build-arg BASE=` takes any Debian 13.
+# Build the action's image: Python and the gate. `--build-arg BASE=` accepts any Debian 13.
 ARG BASE=debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
 FROM ${BASE} AS build
@@ -6,7 +6,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock /
-# No package runs code of its own here: wheels only, each with the hash that the lock file has.
+# Wheels only, pinned by hash: a source package would run its own code during the build.
 RUN python3 -m venv /opt/prodgate \
     && /opt/prodgate/bin/pip install --no-cache-dir --only-binary=:all: --require-hashes -r /requirements.lock \
     && /opt/prodgate/bin/pip uninstall -y pip
@@ -29,9 +29,9 @@ RUN apt-get update \
         /usr/share/man/* /usr/share/locale/* \
     && find /usr/share/doc -type f ! -name copyright -delete
 COPY --from=build /opt/prodgate /opt/prodgate
-# The same program under two names: the runner's post step names a program, and gives it no word of its own.
+# The runner invokes the post entrypoint by path and passes no arguments, so the script is installed under two names.
 COPY entrypoint.py /entrypoint.py
 RUN chmod 755 /entrypoint.py && ln -s /entrypoint.py /post
-# Root, as GitHub asks of container actions: the runner's files belong to a user that the image cannot know.
-# Isolated (-I): the working directory is the code under test, and must not be imported from.
+# Root, as GitHub requires of container actions: the image cannot know which user owns the runner's files.
+# Isolated (-I): the working directory holds the code under test, which must not be imported.
 ENTRYPOINT ["/opt/prodgate/bin/python", "-I", "-u", "/entrypoint.py"]

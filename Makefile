@@ -42,8 +42,11 @@ format: venv ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Tests that need installed programs, kill the gate many times or run long; a new file is in `make check` unless it is here.
+PARTS = check_examples checks_prometheus checks_traceability drills drills_alerts example example_gate fuzz memory no_secret_leaves no_trace process process_tree prometheus_agrees proof publish_run publish_steps readme render_html restore run stranger tutorial workflows
+
 check: venv ## run the tests that need neither an engine nor installed servers
-	$(BIN)/pytest -n 2 --dist worksteal -m "not engine and not browser" $(FAST_TESTS)
+	$(BIN)/pytest -n 2 --dist worksteal -m "not engine and not browser" $(PARTS:%=--ignore=tests/test_%.py)
 
 test: venv parts ## run all tests
 	$(BIN)/pytest -n 4 --dist loadgroup
