@@ -778,7 +778,7 @@ def test_quarantine(text: str, name: str) -> None:
         ("- {test: a, owner: b, reason: c, expires: soon}", "q.yml", "expected a day"),
         ("- {test: a, owner: b, reason: c, expires: 2030-01-31, x: 1}", "q.yml", "entry 1: unknown key 'x'"),
         (YAML + YAML, "q.yml", "stands twice"),
-        ("a: [", "q.yml", "no YAML"),
+        ("a: [", "q.yml", "not valid YAML"),
         ("just text", "q.yml", "expected a list"),
         ("| test | owner | reason |\n|---|---|---|\n| a | b | c |", "q.md", "no column 'expires'"),
         (
