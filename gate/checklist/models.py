@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gate.checks.entry import CheckEntry
+from gate.core.strictness import stricter
 from gate.decode.structs import ShortForm
 from gate.decode.types import Date, DisplayText
 from gate.model import FrozenStruct, NonNegativeInt, Severity
@@ -23,8 +24,13 @@ class Item(CheckEntry, kw_only=True):
     ]
     title: Annotated[DisplayText, Meta(description="What people read. `code` in backquotes is shown as code.")]
     severity: Annotated[Severity, Meta(description="Whether not passing stops the commit.")] = Severity.BLOCKING
-    requires: Annotated[list[str], Meta(description="Targets that must be ready, else the item is skipped.")] = []
-    needs: Annotated[list[str], Meta(description="Items that must have passed before, else the item is skipped.")] = []
+    requires: Annotated[
+        list[str], Meta(description="Targets that must be ready, else the item is skipped.", extra=stricter("more"))
+    ] = []
+    needs: Annotated[
+        list[str],
+        Meta(description="Items that must have passed before, else the item is skipped.", extra=stricter("more")),
+    ] = []
 
 
 class Section(FrozenStruct):

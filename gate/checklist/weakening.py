@@ -14,39 +14,12 @@ from msgspec import structs
 from gate.checklist.models import Checklist, Item
 from gate.checks.entry import CheckEntry
 from gate.core.messages import Message, msg
+from gate.core.strictness import UNCLASSIFIED, Change, Strictness, find_strictness
 from gate.decode.quantities import DurationSeconds, PositiveDurationSeconds, Quantity, format_duration
 from gate.decode.structs import default_of, fields_by_key
 from gate.matchers import MISSING, Matcher, json_equal, to_short_json
 from gate.model import FrozenStruct, Severity, VerdictReason
 
-EXPECTATIONS = frozenset({
-    "AlertRules.alerts", "AlertRules.annotations", "AlertRules.group_count", "AlertRules.groups", "AlertRules.labels",
-    "AlertRules.runbooks", "AlertRules.valid", "Command.output", "Command.stderr", "Command.stdout", "Document.words",
-    "File.executable", "File.exists", "File.size", "File.text", "Http.json", "Http.latency", "Http.status", "Http.text",
-    "Metrics.type", "Metrics.valid", "ScrapeConfig.address", "ScrapeConfig.interval", "ScrapeConfig.metrics_path",
-    "ScrapeConfig.rules", "Target.ready", "Tests.max_failures", "Tests.max_skipped", "TlsExpectation.expires_in",
-})  # fmt: skip
-"""Fields that expect nothing where they do not stand: one that is added only asks more."""
-VALUES = frozenset({
-    "Command.exit", "Document.count", "File.count", "Metrics.count", "Metrics.value", "Promql.count", "Promql.value",
-    "Ready.status", "ScrapeTarget.count", "ScrapeTarget.health", "Source.count",
-})  # fmt: skip
-"""Fields with values that are expected, too: narrower ones only ask more. Others choose what is looked at."""
-ALL_HOLD = frozenset({
-    "AlertRules.annotations", "AlertRules.groups", "AlertRules.labels", "Document.sections", "Drill.observe",
-    "Drill.steady", "Drill.throughout", "File.contains", "Http.header", "Item.needs", "Item.requires",
-    "LoadedRules.groups", "Metrics.present", "Traceability.fired", "Traceability.links", "Traceability.sections",
-})  # fmt: skip
-"""Fields with entries that must all hold: one more only asks more."""
-AT_MOST = frozenset({
-    "Ready.within", "ScrapeConfig.interval", "Script.timeout", "Tests.max_age", "Tests.max_failures",
-    "Tests.max_skipped",
-})  # fmt: skip
-"""Bounds from above: a smaller one only asks more."""
-AT_LEAST = frozenset({"Drill.stays", "Tests.min_tests", "TlsExpectation.expires_in"})
-"""Bounds from below: a larger one only asks more."""
-EXEMPTIONS = {"Tests.quarantine": "test"}
-"""Fields with what may fail, and the key that names it: one less only asks more."""
 _SAID = ("id", "title")
 
 
@@ -140,7 +113,7 @@ def _fields(old: FrozenStruct, new: FrozenStruct, at: str, names: list[str]) -> 
         key, was, now = known.encode_name, getattr(old, name), getattr(new, name)
         if _is_duration(known.type):
             was, now = _seconds(was), _seconds(now)
-        yield from _differences(was, now, _join(at, key), f"{type(old).__name__}.{key}")
+        yield from _differences(was, now, _join(at, key), find_strictness(known.type) or UNCLASSIFIED)
 
 
 def _known(model: type[FrozenStruct]) -> dict[str, structs.FieldInfo]:
@@ -156,22 +129,23 @@ def _join(at: str, key: str) -> str:
     return f"{at}.{key}" if at else key
 
 
-def _differences(old: Any, new: Any, at: str, field: str = "") -> Iterator[_FieldChange]:
+def _differences(old: Any, new: Any, at: str, strictness: Strictness) -> Iterator[_FieldChange]:
     """Where `new` is not `old`, down to the smallest part, without what is known to only ask more."""
-    if field in EXEMPTIONS and isinstance(old, list) and isinstance(new, list):
-        yield from _exemptions(old, new, at, EXEMPTIONS[field])
+    changes = strictness.changes
+    if "fewer" in changes and isinstance(old, list) and isinstance(new, list):
+        yield from _exemptions(old, new, at, strictness.entry_key)
         return
-    if _asks_more(old, new, field):
+    if _asks_more(old, new, changes):
         return
     if isinstance(old, CheckEntry) and isinstance(new, CheckEntry):
         yield from _asked(old, new, at)
     elif isinstance(old, FrozenStruct) and isinstance(new, FrozenStruct):
         yield from _model(old, new, at)
     elif isinstance(old, dict) and isinstance(new, dict):
-        yield from _entries(old, new, {key: _join(at, str(key)) for key in (*old, *new)}, field)
+        yield from _entries(old, new, {key: _join(at, str(key)) for key in (*old, *new)}, strictness)
     elif isinstance(old, list) and isinstance(new, list):
-        numbered = dict(enumerate(old)), dict(enumerate(_in_order(old, new) if field in ALL_HOLD else new))
-        yield from _entries(*numbered, {number: f"{at}[{number}]" for one in numbered for number in one}, field)
+        numbered = dict(enumerate(old)), dict(enumerate(_in_order(old, new) if "more" in changes else new))
+        yield from _entries(*numbered, {number: f"{at}[{number}]" for one in numbered for number in one}, strictness)
     else:
         yield _FieldChange(at, old, new)
 
@@ -193,22 +167,24 @@ def _exemptions(old: list[Any], new: list[Any], at: str, key: str) -> Iterator[_
             yield _FieldChange(f"{place}.owner", before.owner, entry.owner)
 
 
-def _asks_more(old: Any, new: Any, field: str) -> bool:
+def _asks_more(old: Any, new: Any, changes: frozenset[Change]) -> bool:
     """Whether the two are the same, or the new one is known to only ask more."""
     if isinstance(old, Matcher) and isinstance(new, Matcher):
-        expected = field in EXPECTATIONS | VALUES | ALL_HOLD
-        return new.is_stricter_than(old) if expected else json_equal(old.spec, new.spec)
+        is_expectation = bool(changes & {"set", "narrower", "more"})
+        return new.is_stricter_than(old) if is_expectation else json_equal(old.spec, new.spec)
     if _absent(old) and not _absent(new):
-        return field in EXPECTATIONS
-    if field in AT_MOST | AT_LEAST and not _absent(new):
-        return bool(new <= old) if field in AT_MOST else bool(new >= old)
+        return "set" in changes
+    if changes & {"lower", "higher"} and not _absent(new):
+        return bool(new <= old) if "lower" in changes else bool(new >= old)
     plain = not isinstance(old, FrozenStruct | Matcher | dict | list)
     return plain and json_equal(old, new)
 
 
-def _entries(old: dict[Any, Any], new: dict[Any, Any], at: dict[Any, str], field: str) -> Iterator[_FieldChange]:
-    for key in dict.fromkeys([*old, *(() if field in ALL_HOLD else new)]):
-        yield from _differences(old.get(key, MISSING), new.get(key, MISSING), at[key], field)
+def _entries(
+    old: dict[Any, Any], new: dict[Any, Any], at: dict[Any, str], strictness: Strictness
+) -> Iterator[_FieldChange]:
+    for key in dict.fromkeys([*old, *(() if "more" in strictness.changes else new)]):
+        yield from _differences(old.get(key, MISSING), new.get(key, MISSING), at[key], strictness)
 
 
 def _in_order(old: list[Any], new: list[Any]) -> list[Any]:

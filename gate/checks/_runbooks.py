@@ -11,6 +11,7 @@ from msgspec import Meta
 from gate.checks._checkout import find_files
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode.structs import custom_type
 from gate.model import CheckoutPath, FrozenStruct, NonEmptyStr
 from gate.prometheus.rules import Rule
@@ -22,15 +23,20 @@ ANNOTATIONS = ("runbook", "runbook_url")
 class RunbookRule(FrozenStruct):
     """How a runbook annotation leads to a file."""
 
-    annotation: Annotated[NonEmptyStr | None, Meta(description="Its name; else `runbook`, or `runbook_url`.")] = None
+    annotation: Annotated[
+        NonEmptyStr | None, Meta(description="Its name; else `runbook`, or `runbook_url`.", extra=stricter("never"))
+    ] = None
     prefix: Annotated[
         NonEmptyStr | None,
         Meta(
             description="The beginning of the addresses that stands for `folder`.",
             examples=["https://github.com/org/repo/blob/main/"],
+            extra=stricter("never"),
         ),
     ] = None
-    folder: Annotated[CheckoutPath, Meta(description="The folder of the checkout that paths start from.")] = "."
+    folder: Annotated[
+        CheckoutPath, Meta(description="The folder of the checkout that paths start from.", extra=stricter("never"))
+    ] = "."
 
     def annotation_of(self, rule: Rule) -> str | None:
         """The name of the annotation that the rule has, or None."""

@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, ObservationError, TargetName, e
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import Presence, prometheus_client
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.decode.structs import custom_type
 from gate.decode.types import listify
@@ -64,26 +65,36 @@ class Alert(Check[Observation]):
     summary: ClassVar[str] = "the state of an alert, with its labels and annotations"
     expectation_keys: ClassVar[tuple[str, ...]] = ("state", "labels", "annotations")
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
-    name: Annotated[str, Meta(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"])]
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.", extra=stricter("never"))]
+    name: Annotated[
+        str, Meta(min_length=1, description="The alert's name.", examples=["VezaDatabaseDown"], extra=stricter("never"))
+    ]
     state: Annotated[
         States | None,
         Meta(
             description="`inactive`, `pending` or `firing`, or several of them.",
             examples=["firing", ["pending", "firing"]],
+            extra=stricter("never"),
         ),
     ] = None
     labels: Annotated[
         dict[str, TextMatcher],
         Meta(
-            min_length=1, description="Only instances with these labels are looked at; the rule, where there is none."
+            min_length=1,
+            description="Only instances with these labels are looked at; the rule, where there is none.",
+            extra=stricter("never"),
         ),
     ] = {}
     annotations: Annotated[
-        dict[str, TextMatcher], Meta(min_length=1, description="What the annotations of these have to be.")
+        dict[str, TextMatcher],
+        Meta(min_length=1, description="What the annotations of these have to be.", extra=stricter("never")),
     ] = {}
     no_data: Annotated[
-        bool, Meta(description="Whether an alert is inactive, too, while metrics of its expression have no series.")
+        bool,
+        Meta(
+            description="Whether an alert is inactive, too, while metrics of its expression have no series.",
+            extra=stricter("never"),
+        ),
     ] = False
 
     def describe(self, context: CheckContext) -> str:

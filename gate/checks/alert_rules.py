@@ -16,6 +16,7 @@ from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import ReadFile, Version, no_match_message, rule_files
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode.types import LiteralTrue
 from gate.matchers import MISSING, CountMatcher, PresentCountMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location, SomeTexts
@@ -51,40 +52,66 @@ class AlertRules(Check[Observation]):
         "runbooks",
     )
 
-    file: Annotated[CheckoutPath, Meta(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"])]
+    file: Annotated[
+        CheckoutPath,
+        Meta(description="A rule file, or a glob.", examples=["ops/prometheus/alerts.yml"], extra=stricter("never")),
+    ]
     valid: Annotated[
-        LiteralTrue | None, Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.")
+        LiteralTrue | None,
+        Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.", extra=stricter("set")),
     ] = None
     version: Annotated[
         Version | None,
-        Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
+        Meta(
+            description="The version of Prometheus that loads it; the newest known without it.",
+            examples=["3.5"],
+            extra=stricter("never"),
+        ),
     ] = None
     flags: Annotated[
         list[Flag],
-        Meta(description="Feature flags that Prometheus is started with: what needs others is not valid."),
+        Meta(
+            description="Feature flags that Prometheus is started with: what needs others is not valid.",
+            extra=stricter("never"),
+        ),
     ] = []
     groups: Annotated[
         Annotated[dict[str, PresentCountMatcher], Meta(min_length=1)] | None,
-        Meta(description="Groups, and how many alerts each has.", examples=[{"veza_backend_critical": 8}]),
+        Meta(
+            description="Groups, and how many alerts each has.",
+            examples=[{"veza_backend_critical": 8}],
+            extra=stricter("set", "more"),
+        ),
     ] = None
-    group_count: Annotated[CountMatcher | None, Meta(description="How many groups there are.", examples=[4])] = None
+    group_count: Annotated[
+        CountMatcher | None, Meta(description="How many groups there are.", examples=[4], extra=stricter("set"))
+    ] = None
     alerts: Annotated[
-        CountMatcher | None, Meta(description="How many alerts there are in all.", examples=[{"ge": 10}])
+        CountMatcher | None,
+        Meta(description="How many alerts there are in all.", examples=[{"ge": 10}], extra=stricter("set")),
     ] = None
     labels: Annotated[
         Labels | None,
         Meta(
             description="Labels that each alert has; with what values, where it is a mapping.",
             examples=[["severity"], {"severity": ["critical", "warning"]}],
+            extra=stricter("set", "more"),
         ),
     ] = None
     annotations: Annotated[
         Labels | None,
-        Meta(description="Annotations that each alert has, likewise.", examples=[["summary"]]),
+        Meta(
+            description="Annotations that each alert has, likewise.",
+            examples=[["summary"]],
+            extra=stricter("set", "more"),
+        ),
     ] = None
     runbooks: Annotated[
         Runbooks | None,
-        Meta(description="Each alert has a runbook annotation that leads to a file of the checkout."),
+        Meta(
+            description="Each alert has a runbook annotation that leads to a file of the checkout.",
+            extra=stricter("set"),
+        ),
     ] = None
 
     def describe(self, context: CheckContext) -> str:

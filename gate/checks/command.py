@@ -13,6 +13,7 @@ from gate.checks._checkout import find_files
 from gate.checks.base import Check, CheckResult, ObservationError, errored, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize, format_duration, format_size
 from gate.matchers import ExitCodeMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, NonEmptyStr
@@ -37,21 +38,36 @@ class Command(Check[processes.CompletedCommand]):
         Meta(
             description="The command: a list of arguments, or text that is split as a shell would.",
             examples=[["go", "vet", "./..."]],
+            extra=stricter("never"),
         ),
     ]
-    shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
-    exit: Annotated[ExitCodeMatcher, Meta(description="The expected exit code; 0 where nothing else is said.")] = field(
-        default_factory=lambda: ExitCodeMatcher(0)
+    shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.", extra=stricter("never"))] = False
+    exit: Annotated[
+        ExitCodeMatcher,
+        Meta(description="The expected exit code; 0 where nothing else is said.", extra=stricter("narrower")),
+    ] = field(default_factory=lambda: ExitCodeMatcher(0))
+    stdout: Annotated[TextMatcher | None, Meta(description="The expected standard output.", extra=stricter("set"))] = (
+        None
     )
-    stdout: Annotated[TextMatcher | None, Meta(description="The expected standard output.")] = None
-    stderr: Annotated[TextMatcher | None, Meta(description="The expected standard error.")] = None
-    output: Annotated[TextMatcher | None, Meta(description="The expected output, both together as they came.")] = None
-    cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
-    env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
-    image: Annotated[
-        NonEmptyStr | None, Meta(description="The image to run it in, as a container beside the job's.")
+    stderr: Annotated[TextMatcher | None, Meta(description="The expected standard error.", extra=stricter("set"))] = (
+        None
+    )
+    output: Annotated[
+        TextMatcher | None, Meta(description="The expected output, both together as they came.", extra=stricter("set"))
     ] = None
-    limit: Annotated[ByteSize, Meta(description="How much of its output to keep.")] = processes.OUTPUT_LIMIT
+    cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.", extra=stricter("never"))] = (
+        "."
+    )
+    env: Annotated[
+        dict[str, str], Meta(description="Variables to add to its environment.", extra=stricter("never"))
+    ] = {}
+    image: Annotated[
+        NonEmptyStr | None,
+        Meta(description="The image to run it in, as a container beside the job's.", extra=stricter("never")),
+    ] = None
+    limit: Annotated[ByteSize, Meta(description="How much of its output to keep.", extra=stricter("never"))] = (
+        processes.OUTPUT_LIMIT
+    )
 
     def __post_init__(self) -> None:
         if self.shell and not isinstance(self.run, str):

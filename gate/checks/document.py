@@ -12,6 +12,7 @@ from gate.checks._checkout import find_files, read_text, relative_path, shell_pa
 from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.matchers import CountMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location
 from gate.source import markdown
@@ -36,19 +37,26 @@ class Document(Check[Observation]):
     summary: ClassVar[str] = "Markdown documents have the required sections, none of them empty"
     expectation_keys: ClassVar[tuple[str, ...]] = ("sections",)
 
-    file: Annotated[CheckoutPath, Meta(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"])]
+    file: Annotated[
+        CheckoutPath,
+        Meta(description="A Markdown file, or a glob.", examples=["docs/runbooks/*.md"], extra=stricter("never")),
+    ]
     sections: Annotated[
         list[TextMatcher],
         Meta(
             min_length=1,
             description="The headings that have to be there, each with text under it.",
             examples=[["Signal", "Actions"]],
+            extra=stricter("more"),
         ),
     ] = []
     words: Annotated[
-        CountMatcher | None, Meta(description="How many words have to stand under each of these headings.")
+        CountMatcher | None,
+        Meta(description="How many words have to stand under each of these headings.", extra=stricter("set")),
     ] = None
-    count: Annotated[CountMatcher | None, Meta(description="How many documents match the glob.")] = None
+    count: Annotated[
+        CountMatcher | None, Meta(description="How many documents match the glob.", extra=stricter("narrower"))
+    ] = None
 
     def __post_init__(self) -> None:
         if self.words is not None and not self.sections:

@@ -12,6 +12,7 @@ from gate.checks._checkout import find_files, read_text, relative_path, shell_pa
 from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import format_size
 from gate.matchers import CountMatcher, SizeMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location, NonEmptyStr, SomeTexts
@@ -45,16 +46,24 @@ class File(Check[Observation]):
     expectation_keys: ClassVar[tuple[str, ...]] = ("exists", "executable", "size", "count", "contains", "text")
 
     path: Annotated[
-        CheckoutPath, Meta(description="A path in the checkout, or a glob.", examples=["docs/runbooks/*.md"])
+        CheckoutPath,
+        Meta(
+            description="A path in the checkout, or a glob.", examples=["docs/runbooks/*.md"], extra=stricter("never")
+        ),
     ]
-    exists: Annotated[bool | None, Meta(description="Whether there is such a file.")] = None
-    executable: Annotated[bool | None, Meta(description="Whether it may be run.")] = None
-    size: Annotated[SizeMatcher | None, Meta(description="Its size.", examples=[{"gt": "1KiB"}])] = None
-    count: Annotated[CountMatcher | None, Meta(description="How many match the glob.", examples=[3])] = None
-    contains: Annotated[
-        NonEmptyStr | SomeTexts | None, Meta(description="Text that stands in it; of several, all do.")
+    exists: Annotated[bool | None, Meta(description="Whether there is such a file.", extra=stricter("set"))] = None
+    executable: Annotated[bool | None, Meta(description="Whether it may be run.", extra=stricter("set"))] = None
+    size: Annotated[
+        SizeMatcher | None, Meta(description="Its size.", examples=[{"gt": "1KiB"}], extra=stricter("set"))
     ] = None
-    text: Annotated[TextMatcher | None, Meta(description="Its whole text.")] = None
+    count: Annotated[
+        CountMatcher | None, Meta(description="How many match the glob.", examples=[3], extra=stricter("narrower"))
+    ] = None
+    contains: Annotated[
+        NonEmptyStr | SomeTexts | None,
+        Meta(description="Text that stands in it; of several, all do.", extra=stricter("more")),
+    ] = None
+    text: Annotated[TextMatcher | None, Meta(description="Its whole text.", extra=stricter("set"))] = None
 
     def __post_init__(self) -> None:
         if self.exists is False and any(wish is not None for wish in self._wishes()):

@@ -26,6 +26,7 @@ from gate.checks.base import (
 )
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode import charsets
 from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
 from gate.decode.structs import custom_type
@@ -74,11 +75,17 @@ else:
 class TlsExpectation(FrozenStruct):
     """What to ask of a server's certificate."""
 
-    verify: Annotated[bool, Meta(description="Whether the certificate must be trusted and be the host's.")] = True
-    ca: Annotated[CheckoutPath | None, Meta(description="A PEM file with the authorities to trust instead.")] = None
-    expires_in: Annotated[DurationSeconds | None, Meta(description="How long the certificate must still be valid.")] = (
-        None
-    )
+    verify: Annotated[
+        bool, Meta(description="Whether the certificate must be trusted and be the host's.", extra=stricter("never"))
+    ] = True
+    ca: Annotated[
+        CheckoutPath | None,
+        Meta(description="A PEM file with the authorities to trust instead.", extra=stricter("never")),
+    ] = None
+    expires_in: Annotated[
+        DurationSeconds | None,
+        Meta(description="How long the certificate must still be valid.", extra=stricter("set", "higher")),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.expires_in is not None and not self.verify:
@@ -101,27 +108,49 @@ class Http(Check[Observation]):
     schema_extra: ClassVar[Mapping[str, Any]] = {"dependentRequired": {"body": ["method"]}}
     expectation_keys: ClassVar[tuple[str, ...]] = ("status", "header", "text", "json", "latency", "tls.expires_in")
 
-    target: Annotated[TargetName | None, Meta(description="The target to ask; `path` is added to its URL.")] = None
-    url: Annotated[HttpUrl | None, Meta(description="The address to ask, instead of a target.")] = None
-    path: Annotated[str, Meta(description="The path, with its query.", examples=["/readyz"])] = ""
+    target: Annotated[
+        TargetName | None, Meta(description="The target to ask; `path` is added to its URL.", extra=stricter("never"))
+    ] = None
+    url: Annotated[
+        HttpUrl | None, Meta(description="The address to ask, instead of a target.", extra=stricter("never"))
+    ] = None
+    path: Annotated[
+        str, Meta(description="The path, with its query.", examples=["/readyz"], extra=stricter("never"))
+    ] = ""
     method: Annotated[
         Annotated[str, Meta(pattern="^[A-Z]{1,20}$")] | None,
-        Meta(description="The method: `GET`, unless there is a `body`, which needs one such as `POST`."),
+        Meta(
+            description="The method: `GET`, unless there is a `body`, which needs one such as `POST`.",
+            extra=stricter("never"),
+        ),
     ] = None
-    headers: Annotated[dict[str, HeaderValue], Meta(description="Headers to send.")] = {}
-    body: Annotated[Any, Meta(description="The body to send: text as it is, a mapping or a list as JSON.")] = None
-    status: Annotated[StatusMatcher | None, Meta(description="The expected status code.", examples=[200])] = None
-    header: Annotated[dict[str, TextMatcher], Meta(min_length=1, description="Expected headers, by name.")] = {}
-    text: Annotated[TextMatcher | None, Meta(description="The expected body, as text.")] = None
-    json_: Annotated[Matcher | None, Meta(description="The expected body, as JSON; objects as subsets.")] = field(
-        default=None, name="json"
-    )
-    latency: Annotated[DurationMatcher | None, Meta(description="How long the whole request may take.")] = None
-    redirects: Annotated[int, Meta(ge=0, le=20, description="How many redirects to follow.")] = 0
+    headers: Annotated[dict[str, HeaderValue], Meta(description="Headers to send.", extra=stricter("never"))] = {}
+    body: Annotated[
+        Any, Meta(description="The body to send: text as it is, a mapping or a list as JSON.", extra=stricter("never"))
+    ] = None
+    status: Annotated[
+        StatusMatcher | None, Meta(description="The expected status code.", examples=[200], extra=stricter("set"))
+    ] = None
+    header: Annotated[
+        dict[str, TextMatcher], Meta(min_length=1, description="Expected headers, by name.", extra=stricter("more"))
+    ] = {}
+    text: Annotated[TextMatcher | None, Meta(description="The expected body, as text.", extra=stricter("set"))] = None
+    json_: Annotated[
+        Matcher | None, Meta(description="The expected body, as JSON; objects as subsets.", extra=stricter("set"))
+    ] = field(default=None, name="json")
+    latency: Annotated[
+        DurationMatcher | None, Meta(description="How long the whole request may take.", extra=stricter("set"))
+    ] = None
+    redirects: Annotated[
+        int, Meta(ge=0, le=20, description="How many redirects to follow.", extra=stricter("never"))
+    ] = 0
     tls: Annotated[
-        TlsExpectation, Meta(description="What to ask of the certificate: `verify`, `ca`, `expires_in`.")
+        TlsExpectation,
+        Meta(description="What to ask of the certificate: `verify`, `ca`, `expires_in`.", extra=stricter("never")),
     ] = TlsExpectation()
-    limit: Annotated[ByteSize, Meta(description="How much of the body to read at most.")] = client.BODY_LIMIT
+    limit: Annotated[ByteSize, Meta(description="How much of the body to read at most.", extra=stricter("never"))] = (
+        client.BODY_LIMIT
+    )
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.url is None):

@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import Formatted, ReadFile, no_match_message, prometheus_client, rule_files
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.model import CheckoutPath, Location, SomeTexts
 from gate.prometheus import config
@@ -43,11 +44,14 @@ class LoadedRules(Check[Observation]):
     summary: ClassVar[str] = "the running Prometheus has loaded the rules of a file, unchanged and healthy"
     expectation_keys: ClassVar[tuple[str, ...]] = ("file", "groups")
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
-    file: Annotated[CheckoutPath | None, Meta(description="The rule file that it has to have loaded, or a glob.")] = (
-        None
-    )
-    groups: Annotated[SomeTexts | None, Meta(description="Groups that it has to have loaded.")] = None
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.", extra=stricter("never"))]
+    file: Annotated[
+        CheckoutPath | None,
+        Meta(description="The rule file that it has to have loaded, or a glob.", extra=stricter("never")),
+    ] = None
+    groups: Annotated[
+        SomeTexts | None, Meta(description="Groups that it has to have loaded.", extra=stricter("more"))
+    ] = None
 
     def describe(self, context: CheckContext) -> str:
         return f"GET {context.url(self.target, '/api/v1/rules')}"

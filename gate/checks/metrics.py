@@ -17,6 +17,7 @@ from gate.checks._scrape import Scrape, scrape, scrape_file
 from gate.checks.base import Check, CheckResult, TargetName, base_url, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize
 from gate.decode.types import LiteralTrue
 from gate.matchers import CountMatcher, NumberMatcher, TextMatcher, describe, mismatch_if_set
@@ -48,40 +49,58 @@ class Metrics(Check[Observation]):
     summary: ClassVar[str] = "an exposition is valid; metrics are there, with type, labels and values"
     expectation_keys: ClassVar[tuple[str, ...]] = ("valid", "present", "name")
 
-    target: Annotated[TargetName | None, Meta(description="The target to scrape.")] = None
-    path: Annotated[str, Meta(pattern="^/", description="Where the target exposes its metrics.")] = "/metrics"
-    file: Annotated[CheckoutPath | None, Meta(description="A file with an exposition, instead of a target.")] = None
-    valid: Annotated[LiteralTrue | None, Meta(description="Prometheus would take every line of it.")] = None
+    target: Annotated[TargetName | None, Meta(description="The target to scrape.", extra=stricter("never"))] = None
+    path: Annotated[
+        str, Meta(pattern="^/", description="Where the target exposes its metrics.", extra=stricter("never"))
+    ] = "/metrics"
+    file: Annotated[
+        CheckoutPath | None,
+        Meta(description="A file with an exposition, instead of a target.", extra=stricter("never")),
+    ] = None
+    valid: Annotated[
+        LiteralTrue | None, Meta(description="Prometheus would take every line of it.", extra=stricter("set"))
+    ] = None
     present: Annotated[
         SomeTexts | None,
         Meta(
             description="Metrics with at least one sample; `veza_*` stands for at least one whose name begins so.",
             examples=[["veza_*"]],
+            extra=stricter("more"),
         ),
     ] = None
-    name: Annotated[NonEmptyStr | None, Meta(description="One metric; the keys below say what it has to be.")] = None
+    name: Annotated[
+        NonEmptyStr | None,
+        Meta(description="One metric; the keys below say what it has to be.", extra=stricter("never")),
+    ] = None
     type: Annotated[
         Literal["counter", "gauge", "histogram", "summary", "untyped", "unknown", "gaugehistogram", "info", "stateset"]
         | None,
-        Meta(description="Its type."),
+        Meta(description="Its type.", extra=stricter("set")),
     ] = None
     labels: Annotated[
-        dict[str, TextMatcher], Meta(min_length=1, description="Only its samples with these labels are looked at.")
+        dict[str, TextMatcher],
+        Meta(min_length=1, description="Only its samples with these labels are looked at.", extra=stricter("never")),
     ] = {}
     value: Annotated[
-        NumberMatcher | None, Meta(description="The value of each of its samples.", examples=[{"ge": 0}])
+        NumberMatcher | None,
+        Meta(description="The value of each of its samples.", examples=[{"ge": 0}], extra=stricter("narrower")),
     ] = None
-    count: Annotated[CountMatcher | None, Meta(description="How many samples it has.", examples=[1])] = None
+    count: Annotated[
+        CountMatcher | None, Meta(description="How many samples it has.", examples=[1], extra=stricter("narrower"))
+    ] = None
     fallback_scrape_protocol: Annotated[
         Literal["PrometheusText0.0.4", "PrometheusText1.0.0", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0"] | None,
         Meta(
             description=(
                 "That of the job that scrapes the target: how to parse a response without a usable Content-Type. "
                 "Defaults to that of the checklist's `scrape_config` items."
-            )
+            ),
+            extra=stricter("never"),
         ),
     ] = None
-    limit: Annotated[ByteSize, Meta(description="How large the exposition may be, decompressed.")] = LIMIT
+    limit: Annotated[
+        ByteSize, Meta(description="How large the exposition may be, decompressed.", extra=stricter("never"))
+    ] = LIMIT
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.file is None):

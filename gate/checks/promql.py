@@ -13,6 +13,7 @@ from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import prometheus_client
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.matchers import CountMatcher, NumberMatcher, mismatch_if_set
 from gate.prometheus.client import Series
 from gate.redaction.secrets import redacted_head
@@ -34,18 +35,30 @@ class Promql(Check[Observation]):
     summary: ClassVar[str] = "the value of a query on a running Prometheus"
     expectation_keys: ClassVar[tuple[str, ...]] = ("value", "count", "empty")
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.", extra=stricter("never"))]
     query: Annotated[
-        str, Meta(min_length=1, description="PromQL, for an instant vector or a scalar.", examples=['up{job="api"}'])
+        str,
+        Meta(
+            min_length=1,
+            description="PromQL, for an instant vector or a scalar.",
+            examples=['up{job="api"}'],
+            extra=stricter("never"),
+        ),
     ]
     value: Annotated[
-        NumberMatcher | None, Meta(description="The value of the series that come back.", examples=[{"ge": 1}])
+        NumberMatcher | None,
+        Meta(description="The value of the series that come back.", examples=[{"ge": 1}], extra=stricter("narrower")),
     ] = None
-    matching: Annotated[Literal["each", "any"], Meta(description="Whether each series has that value, or any one.")] = (
-        "each"
-    )
-    count: Annotated[CountMatcher | None, Meta(description="How many series come back.", examples=[1])] = None
-    empty: Annotated[bool | None, Meta(description="true: nothing may come back; false: something must.")] = None
+    matching: Annotated[
+        Literal["each", "any"],
+        Meta(description="Whether each series has that value, or any one.", extra=stricter("never")),
+    ] = "each"
+    count: Annotated[
+        CountMatcher | None, Meta(description="How many series come back.", examples=[1], extra=stricter("narrower"))
+    ] = None
+    empty: Annotated[
+        bool | None, Meta(description="true: nothing may come back; false: something must.", extra=stricter("never"))
+    ] = None
 
     def __post_init__(self) -> None:
         if self.empty and (self.value is not None or self.count is not None):

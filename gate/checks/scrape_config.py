@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, ObservationError, failed, passe
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import Version
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.model import CheckoutPath, Location, NonEmptyStr
 from gate.prometheus.config import Config, InvalidConfigError, Job, Surroundings, parse_config
@@ -37,18 +38,36 @@ class ScrapeConfig(Check[Observation]):
     kind: ClassVar[str] = "scrape_config"
     summary: ClassVar[str] = "a Prometheus configuration file has a job that scrapes a target"
 
-    file: Annotated[CheckoutPath, Meta(description="The prometheus.yml.", examples=["ops/prometheus/prometheus.yml"])]
-    job: Annotated[str, Meta(min_length=1, description="The name of the job.", examples=["veza-backend-api"])]
+    file: Annotated[
+        CheckoutPath,
+        Meta(description="The prometheus.yml.", examples=["ops/prometheus/prometheus.yml"], extra=stricter("never")),
+    ]
+    job: Annotated[
+        str,
+        Meta(min_length=1, description="The name of the job.", examples=["veza-backend-api"], extra=stricter("never")),
+    ]
     version: Annotated[
         Version | None,
-        Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
+        Meta(
+            description="The version of Prometheus that loads it; the newest known without it.",
+            examples=["3.5"],
+            extra=stricter("never"),
+        ),
     ] = None
     address: Annotated[
-        NonEmptyStr | None, Meta(description="An address among its static targets.", examples=["api:8080"])
+        NonEmptyStr | None,
+        Meta(description="An address among its static targets.", examples=["api:8080"], extra=stricter("set")),
     ] = None
-    metrics_path: Annotated[NonEmptyStr | None, Meta(description="Its metrics path.", examples=["/metrics"])] = None
-    interval: Annotated[DurationSeconds | None, Meta(description="How often it scrapes, at least.")] = None
-    rules: Annotated[NonEmptyStr | None, Meta(description="An entry of `rule_files`.", examples=["alerts.yml"])] = None
+    metrics_path: Annotated[
+        NonEmptyStr | None, Meta(description="Its metrics path.", examples=["/metrics"], extra=stricter("set"))
+    ] = None
+    interval: Annotated[
+        DurationSeconds | None, Meta(description="How often it scrapes, at least.", extra=stricter("set", "lower"))
+    ] = None
+    rules: Annotated[
+        NonEmptyStr | None,
+        Meta(description="An entry of `rule_files`.", examples=["alerts.yml"], extra=stricter("set")),
+    ] = None
 
     def describe(self, context: CheckContext) -> str:
         return f"{self.file}: job {self.job}"

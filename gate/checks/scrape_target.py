@@ -12,6 +12,7 @@ from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import prometheus_client
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.matchers import CountMatcher, HealthMatcher, TextMatcher, describe, mismatch_if_set
 from gate.prometheus.client import ActiveTarget
@@ -26,15 +27,22 @@ class ScrapeTarget(Check[Observation]):
     kind: ClassVar[str] = "scrape_target"
     summary: ClassVar[str] = "Prometheus has a job as an active target, and it is up"
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
-    job: Annotated[str, Meta(min_length=1, description="The job's name.", examples=["veza-backend-api"])]
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.", extra=stricter("never"))]
+    job: Annotated[
+        str, Meta(min_length=1, description="The job's name.", examples=["veza-backend-api"], extra=stricter("never"))
+    ]
     health: Annotated[
-        HealthMatcher, Meta(description="`up`, `down` or `unknown`: what each of its targets has to be.")
+        HealthMatcher,
+        Meta(description="`up`, `down` or `unknown`: what each of its targets has to be.", extra=stricter("narrower")),
     ] = field(default_factory=lambda: HealthMatcher("up"))
     labels: Annotated[
-        dict[str, TextMatcher], Meta(min_length=1, description="Only its targets with these labels are looked at.")
+        dict[str, TextMatcher],
+        Meta(min_length=1, description="Only its targets with these labels are looked at.", extra=stricter("never")),
     ] = {}
-    count: Annotated[CountMatcher | None, Meta(description="How many targets it has.", examples=[{"ge": 2}])] = None
+    count: Annotated[
+        CountMatcher | None,
+        Meta(description="How many targets it has.", examples=[{"ge": 2}], extra=stricter("narrower")),
+    ] = None
 
     def describe(self, context: CheckContext) -> str:
         return f"GET {context.url(self.target, '/api/v1/targets?state=active')}: {self.job}"

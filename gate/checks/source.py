@@ -16,6 +16,7 @@ from gate.checks._checkout import find_files, read_text, relative_path, shell_pa
 from gate.checks.base import Check, CheckResult, ObservationError, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode import regex
 from gate.decode.structs import custom_type
 from gate.matchers import CountMatcher
@@ -65,19 +66,28 @@ class Source(Check[Observation]):
     summary: ClassVar[str] = "a text or a pattern stands in source code, inside a function where one is named"
     expectation_keys: ClassVar[tuple[str, ...]] = ("text", "pattern", "function")
 
-    file: Annotated[CheckoutPath, Meta(description="A source file, or a glob.", examples=["internal/handlers/*.go"])]
-    text: Annotated[NonEmptyStr | None, Meta(description="Text that has to stand there, as it is.")] = None
-    pattern: Annotated[Pattern | None, Meta(description="A regular expression (RE2's; `^` begins a line).")] = None
+    file: Annotated[
+        CheckoutPath,
+        Meta(description="A source file, or a glob.", examples=["internal/handlers/*.go"], extra=stricter("never")),
+    ]
+    text: Annotated[
+        NonEmptyStr | None, Meta(description="Text that has to stand there, as it is.", extra=stricter("never"))
+    ] = None
+    pattern: Annotated[
+        Pattern | None, Meta(description="A regular expression (RE2's; `^` begins a line).", extra=stricter("never"))
+    ] = None
     function: Annotated[
         NonEmptyStr | None,
         Meta(
             description="The function to search, in Go or Python; alone, it has to exist.",
             examples=["Readiness", "HealthHandler.Readiness"],
+            extra=stricter("never"),
         ),
     ] = None
-    count: Annotated[CountMatcher, Meta(description="How often; at least once where nothing else is said.")] = field(
-        default_factory=lambda: CountMatcher({"ge": 1})
-    )
+    count: Annotated[
+        CountMatcher,
+        Meta(description="How often; at least once where nothing else is said.", extra=stricter("narrower")),
+    ] = field(default_factory=lambda: CountMatcher({"ge": 1}))
 
     def __post_init__(self) -> None:
         if self.text is not None and self.pattern is not None:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from gate.checks.base import Check, CheckResult, ObservationError, TargetName, failed, passed, require_target
 from gate.checks.context import CheckContext
 from gate.core.messages import msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.http import client
 from gate.model import NonEmptyStr
@@ -30,10 +31,15 @@ class Tcp(Check[Observation]):
     kind: ClassVar[str] = "tcp"
     summary: ClassVar[str] = "a port accepts a connection"
 
-    target: Annotated[TargetName | None, Meta(description="The target whose port is asked.")] = None
-    host: Annotated[NonEmptyStr | None, Meta(description="The host to ask, instead of a target.")] = None
+    target: Annotated[
+        TargetName | None, Meta(description="The target whose port is asked.", extra=stricter("never"))
+    ] = None
+    host: Annotated[
+        NonEmptyStr | None, Meta(description="The host to ask, instead of a target.", extra=stricter("never"))
+    ] = None
     port: Annotated[
-        Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="The port; without it, the target's own.")
+        Annotated[int, Meta(ge=1, le=65535)] | None,
+        Meta(description="The port; without it, the target's own.", extra=stricter("never")),
     ] = None
 
     def __post_init__(self) -> None:

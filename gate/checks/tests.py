@@ -19,6 +19,7 @@ from gate.checks.base import Attachment, Check, CheckResult, ObservationError, e
 from gate.checks.command import Arguments, Command
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
 from gate.decode.structs import custom_type
 from gate.decode.types import listify
@@ -69,7 +70,9 @@ else:
 class QuarantineFile(ExemptionFile):
     """Where the quarantine is kept."""
 
-    file: Annotated[CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.")]
+    file: Annotated[
+        CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.", extra=stricter("never"))
+    ]
 
     def entries(self, text: str, still_time: StillTime = lambda: None) -> list[QuarantineEntry]:
         """Return the entries of the file. Raise NoQuarantine if it is none."""
@@ -98,33 +101,61 @@ class Tests(Check[Observation]):
 
     run: Annotated[
         NonEmptyStr | Arguments | None,
-        Meta(description="The test command, as in `command`.", examples=[["go", "test", "-json", "./..."]]),
+        Meta(
+            description="The test command, as in `command`.",
+            examples=[["go", "test", "-json", "./..."]],
+            extra=stricter("never"),
+        ),
     ] = None
-    shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.")] = False
-    cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.")] = "."
-    env: Annotated[dict[str, str], Meta(description="Variables to add to its environment.")] = {}
-    image: Annotated[NonEmptyStr | None, Meta(description="The image to run it in, as in `command`.")] = None
+    shell: Annotated[bool, Meta(description="Whether `run` is a script for `sh -c`.", extra=stricter("never"))] = False
+    cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.", extra=stricter("never"))] = (
+        "."
+    )
+    env: Annotated[
+        dict[str, str], Meta(description="Variables to add to its environment.", extra=stricter("never"))
+    ] = {}
+    image: Annotated[
+        NonEmptyStr | None, Meta(description="The image to run it in, as in `command`.", extra=stricter("never"))
+    ] = None
     results: Annotated[
         Paths | None,
-        Meta(description="The files with the results, or globs; without it, the output of `run`."),
+        Meta(
+            description="The files with the results, or globs; without it, the output of `run`.",
+            extra=stricter("never"),
+        ),
     ] = None
     exit_code: Annotated[
         CheckoutPath | None,
-        Meta(description="A file with the exit code of the command that left the results in an earlier step."),
+        Meta(
+            description="A file with the exit code of the command that left the results in an earlier step.",
+            extra=stricter("never"),
+        ),
     ] = None
     format: Annotated[
-        Literal["auto", "junit", "gojson", "go", "tap"], Meta(description="The format of the results.")
+        Literal["auto", "junit", "gojson", "go", "tap"],
+        Meta(description="The format of the results.", extra=stricter("never")),
     ] = "auto"
     quarantine: Annotated[
-        list[QuarantineEntry] | QuarantineFile, Meta(description="Tests that may fail, here or in a file.")
+        list[QuarantineEntry] | QuarantineFile,
+        Meta(description="Tests that may fail, here or in a file.", extra=stricter("fewer", entry_key="test")),
     ] = []
-    min_tests: Annotated[int, Meta(ge=1, description="How many tests there have to be, without the skipped ones.")] = 1
-    max_skipped: Annotated[NonNegativeInt | None, Meta(description="How many may be skipped.")] = None
-    max_failures: Annotated[
-        NonNegativeInt | None, Meta(description="How many may fail at most, all of them in quarantine.")
+    min_tests: Annotated[
+        int,
+        Meta(ge=1, description="How many tests there have to be, without the skipped ones.", extra=stricter("higher")),
+    ] = 1
+    max_skipped: Annotated[
+        NonNegativeInt | None, Meta(description="How many may be skipped.", extra=stricter("set", "lower"))
     ] = None
-    max_age: Annotated[DurationSeconds, Meta(description="How old the results of an earlier step may be.")] = 3600.0
-    limit: Annotated[ByteSize, Meta(description="How large an output or a file may be.")] = _FILE_LIMIT
+    max_failures: Annotated[
+        NonNegativeInt | None,
+        Meta(description="How many may fail at most, all of them in quarantine.", extra=stricter("set", "lower")),
+    ] = None
+    max_age: Annotated[
+        DurationSeconds, Meta(description="How old the results of an earlier step may be.", extra=stricter("lower"))
+    ] = 3600.0
+    limit: Annotated[ByteSize, Meta(description="How large an output or a file may be.", extra=stricter("never"))] = (
+        _FILE_LIMIT
+    )
 
     def __post_init__(self) -> None:
         if self.run is None and (self.shell or self.env or self.image or self.cwd != "."):

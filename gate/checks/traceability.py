@@ -31,6 +31,7 @@ from gate.checks.prometheus_queries import (
     rule_files,
 )
 from gate.core.messages import Message, join_messages, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.decode.structs import custom_type
 from gate.matchers import TextMatcher
@@ -114,14 +115,19 @@ class Traceability(Check[Observation]):
     phase: ClassVar[Literal["main", "drill", "after"]] = "after"
     time_limit: ClassVar[float | None] = 60.0
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to ask.")]
-    file: Annotated[CheckoutPath, Meta(description="The rule file, or a glob.")]
+    target: Annotated[TargetName, Meta(description="The Prometheus to ask.", extra=stricter("never"))]
+    file: Annotated[CheckoutPath, Meta(description="The rule file, or a glob.", extra=stricter("never"))]
     version: Annotated[
         Version | None,
-        Meta(description="The version of Prometheus that loads it; the newest known without it.", examples=["3.5"]),
+        Meta(
+            description="The version of Prometheus that loads it; the newest known without it.",
+            examples=["3.5"],
+            extra=stricter("never"),
+        ),
     ] = None
     links: Annotated[
-        list[ChainLinkName], Meta(min_length=1, description="The links that have to hold for every alert.")
+        list[ChainLinkName],
+        Meta(min_length=1, description="The links that have to hold for every alert.", extra=stricter("more")),
     ] = msgspec.field(default_factory=lambda: ["loaded", "exposed", "annotation", "runbook", "sections"])
     fired: Annotated[
         dict[str, Percent],
@@ -129,19 +135,26 @@ class Traceability(Check[Observation]):
             min_length=1,
             description="How many alerts of a severity have to have been seen firing in a drill.",
             examples=[{"critical": "100%"}],
+            extra=stricter("more"),
         ),
     ] = {}
-    severity: Annotated[NonEmptyStr, Meta(description="The label that says the severity of an alert.")] = "severity"
-    runbook: Annotated[RunbookRule, Meta(description="How a runbook annotation leads to a file.")] = RunbookRule()
+    severity: Annotated[
+        NonEmptyStr, Meta(description="The label that says the severity of an alert.", extra=stricter("never"))
+    ] = "severity"
+    runbook: Annotated[
+        RunbookRule, Meta(description="How a runbook annotation leads to a file.", extra=stricter("never"))
+    ] = RunbookRule()
     sections: Annotated[
         list[NonEmptyStr],
         Meta(
             min_length=1,
             description="Headings that a runbook has to have, each with text under it; without it, all that it has.",
+            extra=stricter("more"),
         ),
     ] = []
     runbooks: Annotated[
-        CheckoutPath | None, Meta(description="A glob of all runbooks: an alert has to lead to each.")
+        CheckoutPath | None,
+        Meta(description="A glob of all runbooks: an alert has to lead to each.", extra=stricter("never")),
     ] = None
 
     def describe(self, context: CheckContext) -> str:

@@ -15,6 +15,7 @@ from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.checks.events import as_event
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.decode.structs import ShortForm
 from gate.drills.alerts import add_alert_transitions, add_curves, other_alerts_criterion
@@ -50,31 +51,50 @@ class Drill(Check[DrillObservation]):
 
     steady: Annotated[
         list[ShortForm[Criterion]],
-        Meta(min_length=1, description="What must hold before the fault, and again after it."),
+        Meta(min_length=1, description="What must hold before the fault, and again after it.", extra=stricter("more")),
     ]
-    fault: Annotated[ShortForm[FaultSpec] | None, Meta(description="The fault to inject: exactly one.")] = None
+    fault: Annotated[
+        ShortForm[FaultSpec] | None, Meta(description="The fault to inject: exactly one.", extra=stricter("never"))
+    ] = None
     script: Annotated[
-        Script | None, Meta(description="A script of your own that injects and reverts, instead of a fault.")
+        Script | None,
+        Meta(description="A script of your own that injects and reverts, instead of a fault.", extra=stricter("never")),
     ] = None
     observations: Annotated[
         list[ShortForm[Criterion]],
-        Meta(min_length=1, description="What must be observed during the fault, each `within` a time."),
+        Meta(
+            min_length=1,
+            description="What must be observed during the fault, each `within` a time.",
+            extra=stricter("more"),
+        ),
     ] = field(default=[], name="observe")
     throughout: Annotated[
-        list[ShortForm[Criterion]], Meta(min_length=1, description="What must hold during the whole drill.")
+        list[ShortForm[Criterion]],
+        Meta(min_length=1, description="What must hold during the whole drill.", extra=stricter("more")),
     ] = []
     recover: Annotated[
         list[ShortForm[Criterion]],
-        Meta(min_length=1, description="What must hold after the revert; by default the steady state."),
+        Meta(
+            min_length=1,
+            description="What must hold after the revert; by default the steady state.",
+            extra=stricter("never"),
+        ),
     ] = []
-    stays: Annotated[DurationSeconds, Meta(description="How long the recovery must last.")] = 2.0
-    traffic: Annotated[Traffic | None, Meta(description="Requests to send during the drill.")] = None
-    other_alerts: Annotated[OtherAlerts | None, Meta(description="Reject every other alert that begins to fire.")] = (
-        None
-    )
+    stays: Annotated[
+        DurationSeconds, Meta(description="How long the recovery must last.", extra=stricter("higher"))
+    ] = 2.0
+    traffic: Annotated[
+        Traffic | None, Meta(description="Requests to send during the drill.", extra=stricter("never"))
+    ] = None
+    other_alerts: Annotated[
+        OtherAlerts | None, Meta(description="Reject every other alert that begins to fire.", extra=stricter("never"))
+    ] = None
     curves: Annotated[
         MetricCurves | None,
-        Meta(description="Metrics to draw below the timeline; by default those of the awaited alerts."),
+        Meta(
+            description="Metrics to draw below the timeline; by default those of the awaited alerts.",
+            extra=stricter("never"),
+        ),
     ] = None
 
     def __post_init__(self) -> None:

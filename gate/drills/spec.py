@@ -10,6 +10,7 @@ from msgspec import Meta
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds
 from gate.decode.structs import KeyPath, ValidationIssue, custom_type
 from gate.model import FrozenStruct, TargetName
@@ -23,7 +24,9 @@ _MAX_RATE = 200
 class Criterion(CheckEntry):
     """A check inside a drill, with a title for the report."""
 
-    title: Annotated[str, Meta(description="The title in reports; by default what the check requests.")] = ""
+    title: Annotated[
+        str, Meta(description="The title in reports; by default what the check requests.", extra=stricter("never"))
+    ] = ""
 
     def display_title(self, context: CheckContext) -> Message:
         """Return the title, or what the check requests."""
@@ -83,33 +86,35 @@ else:
 class Traffic(FrozenStruct):
     """Requests that are sent during the fault, so that metrics and alerts can show it."""
 
-    target: Annotated[TargetName, Meta(description="The target to send them to.")]
-    path: Annotated[str, Meta(description="The path.")] = "/"
-    method: Annotated[str, Meta(pattern="^[A-Z]{1,20}$", description="The method.")] = "GET"
-    rate: Annotated[Rate, Meta(description="Requests per second.")] = 5.0
+    target: Annotated[TargetName, Meta(description="The target to send them to.", extra=stricter("never"))]
+    path: Annotated[str, Meta(description="The path.", extra=stricter("never"))] = "/"
+    method: Annotated[str, Meta(pattern="^[A-Z]{1,20}$", description="The method.", extra=stricter("never"))] = "GET"
+    rate: Annotated[Rate, Meta(description="Requests per second.", extra=stricter("never"))] = 5.0
 
 
 class OtherAlerts(FrozenStruct):
     """No alert may begin to fire during the drill, except the awaited and the allowed ones."""
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to query.")]
-    allow: Annotated[list[str], Meta(description="Alerts that may fire.")] = []
+    target: Annotated[TargetName, Meta(description="The Prometheus to query.", extra=stricter("never"))]
+    allow: Annotated[list[str], Meta(description="Alerts that may fire.", extra=stricter("never"))] = []
 
 
 class MetricCurves(FrozenStruct):
     """Metrics to draw below the drill's timeline."""
 
-    target: Annotated[TargetName, Meta(description="The Prometheus to query.")]
+    target: Annotated[TargetName, Meta(description="The Prometheus to query.", extra=stricter("never"))]
     queries: Annotated[
-        dict[str, str], Meta(min_length=1, max_length=6, description="PromQL queries, by the curve's name.")
+        dict[str, str],
+        Meta(min_length=1, max_length=6, description="PromQL queries, by the curve's name.", extra=stricter("never")),
     ]
 
 
 class Script(FrozenStruct):
     """A drill script of the user. The gate bounds it and restores the targets that it touches."""
 
-    command: Annotated[CommandLine, Meta(description="The command; it must exit with 0.")]
-    timeout: Annotated[DurationSeconds, Meta(description="How long it may take.")] = 300.0
+    command: Annotated[CommandLine, Meta(description="The command; it must exit with 0.", extra=stricter("never"))]
+    timeout: Annotated[DurationSeconds, Meta(description="How long it may take.", extra=stricter("lower"))] = 300.0
     touches: Annotated[
-        list[TargetName], Meta(description="The targets that it breaks; the gate restores them afterwards.")
+        list[TargetName],
+        Meta(description="The targets that it breaks; the gate restores them afterwards.", extra=stricter("never")),
     ] = []

@@ -27,11 +27,11 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gate.checklist.models import Checklist, Item
-from gate.checklist.weakening import AT_LEAST, AT_MOST
 from gate.checks.attempts import run_check
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
+from gate.core.strictness import UNCLASSIFIED, find_strictness
 from gate.decode.quantities import format_duration
 from gate.decode.structs import default_of, fields_by_key
 from gate.drills.protocol import DrillCheck
@@ -134,11 +134,11 @@ def _inverted(model: FrozenStruct) -> Iterator[tuple[str, Any]]:
     is one if it is not the default.
     """
     for key, field in fields_by_key(type(model)).items():
-        value, name = getattr(model, field.name), f"{type(model).__name__}.{key}"
+        value, changes = getattr(model, field.name), (find_strictness(field.type) or UNCLASSIFIED).changes
         if isinstance(value, bool):
             others: Iterable[tuple[str, Any]] = [("", not value)] if field.default is None else []
-        elif name in AT_LEAST | AT_MOST and value != default_of(field):
-            others = [("", _UNREACHABLE if name in AT_LEAST else -1)]
+        elif changes & {"lower", "higher"} and value != default_of(field):
+            others = [("", _UNREACHABLE if "higher" in changes else -1)]
         else:
             others = _opposites(value)
         yield from ((f"{key}{at}", _with(model, field.name, other)) for at, other in others)

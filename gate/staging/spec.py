@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, field
 
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.decode.structs import custom_type, fields_by_key
 from gate.matchers import StatusMatcher
@@ -67,11 +68,13 @@ class Ready(FrozenStruct):
     path: Annotated[
         NonEmptyStr | None, Meta(description="A path of the target's URL to request.", examples=["/live"])
     ] = None
-    status: Annotated[StatusMatcher, Meta(description="The expected status of the response.")] = field(
-        default_factory=lambda: StatusMatcher([200, 204])
-    )
+    status: Annotated[
+        StatusMatcher, Meta(description="The expected status of the response.", extra=stricter("narrower"))
+    ] = field(default_factory=lambda: StatusMatcher([200, 204]))
     tcp: Annotated[Port | None, Meta(description="A port that must accept a connection.")] = None
-    within: Annotated[DurationSeconds, Meta(description="How long to wait until it is ready.")] = 60.0
+    within: Annotated[
+        DurationSeconds, Meta(description="How long to wait until it is ready.", extra=stricter("lower"))
+    ] = 60.0
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.tcp is None):
@@ -166,7 +169,9 @@ class Target(FrozenStruct):
     ] = None
     after: Annotated[list[TargetName], Meta(description="Targets that must be ready before this one is started.")] = []
     provision: Annotated[list[Provision], Meta(description="Files to put into the container.")] = []
-    ready: Annotated[Ready | None, Meta(description="When it is ready; by default as soon as it has started.")] = None
+    ready: Annotated[
+        Ready | None, Meta(description="When it is ready; by default as soon as it has started.", extra=stricter("set"))
+    ] = None
 
     def __post_init__(self) -> None:
         if not (self.url or self.container or self.start):
