@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 from gate.checks._checkout import find_files, read_bytes, read_text, relative_path, shell_pattern
+from gate.checks._quarantine import MAX_ROWS, QuarantineResult, classify_failures, similar_name
 from gate.checks.base import Attachment, Check, CheckResult, ObservationError, errored, failed, passed
 from gate.checks.command import Arguments, Command
 from gate.checks.context import CheckContext
@@ -25,13 +24,9 @@ from gate.decode.structs import custom_type
 from gate.decode.types import listify
 from gate.model import (
     CheckoutPath,
-    CriterionResult,
-    Evidence,
     ExemptionFile,
-    Location,
     NonEmptyStr,
     NonNegativeInt,
-    Status,
 )
 from gate.redaction.secrets import drop_torn_secret
 from gate.runtime import processes
@@ -39,13 +34,10 @@ from gate.runtime.evidence import FILE_LIMIT, FILES_PER_ITEM, as_bytes
 from gate.source import git_index
 from gate.testresults import base as testresults
 from gate.testresults.base import CaseResult, InvalidResultsError, Results, StillTime
-from gate.testresults.quarantine import InvalidQuarantineError, Quarantine, QuarantineEntry, parse_quarantine
+from gate.testresults.quarantine import InvalidQuarantineError, QuarantineEntry, parse_quarantine
 
 _FILE_LIMIT = 32 * 1024 * 1024
-_ROWS = 50
 _NAMED = 5
-_CANDIDATES = 2000
-"""Names among which one is looked for that is like another."""
 _CODE_LIMIT = 100
 _CODE = re.compile(r"[0-9]{1,3}")
 MAX_UTC_OFFSET = timedelta(hours=14)
@@ -290,42 +282,48 @@ class Tests(Check[Observation]):
         return found
 
     def judge(self, observation: Observation) -> CheckResult:
-        verdicts = _classify_failures(observation)
-        evidence = {"response": _shown(observation), "rows": tuple(verdicts.rows()), "locations": verdicts.locations(),
+        results = observation.results
+        classified = classify_failures(
+            results.cases, results.hides_passing, observation.quarantine, observation.today
+        )
+        evidence = {"response": _shown(observation), "rows": tuple(classified.rows()), "locations": classified.locations(),
                     "attachments": observation.kept}  # fmt: skip
-        error = self._unusable(observation, verdicts)
+        error = self._unusable(observation, classified)
         if error:
             return errored(error, **evidence)
-        problems = list(self._problems(observation, verdicts))
+        problems = list(self._problems(observation, classified))
         if problems:
             return failed(join_messages(problems), **evidence)
-        return passed(_proof(observation.results, verdicts), **evidence)
+        return passed(_proof(observation.results, classified), **evidence)
 
-    def _unusable(self, observation: Observation, verdicts: QuarantineResult) -> Message | None:
+    def _unusable(self, observation: Observation, classified: QuarantineResult) -> Message | None:
         """Why the results can't be judged."""
         if not observation.results.cases:
             return msg("No test was collected: nothing to check is no pass")
-        if verdicts.unknown and not verdicts.broken:
-            name = verdicts.unknown[0].test
-            near = get_close_matches(name, _candidates(name, observation.results.cases), n=1)
-            if near:
-                return msg("{test} is in quarantine, but does not exist; {near} does", test=name, near=near[0])
+        if classified.unknown and not classified.broken:
+            name = classified.unknown[0].test
+            if near := similar_name(name, observation.results.cases):
+                return msg("{test} is in quarantine, but does not exist; {near} does", test=name, near=near)
             return msg("{test} is in quarantine, but does not exist", test=name)
-        if observation.results.stray and observation.code != 0 and not (verdicts.failing or verdicts.expired):
+        if (
+            observation.results.stray
+            and observation.code != 0
+            and not (classified.failing or classified.expired)
+        ):
             return msg("The results have a line that is not theirs, and may be why the tests did not pass: {line}",
                        line=observation.results.stray)  # fmt: skip
         return None
 
-    def _problems(self, observation: Observation, verdicts: QuarantineResult) -> Iterator[Message]:
-        failing = len(verdicts.failing) + len(verdicts.tolerated)
-        if verdicts.broken:
-            yield _broken(verdicts.broken)
-        if others := [case for case in verdicts.failing if not case.is_group]:
+    def _problems(self, observation: Observation, classified: QuarantineResult) -> Iterator[Message]:
+        failing = len(classified.failing) + len(classified.tolerated)
+        if classified.broken:
+            yield _broken(classified.broken)
+        if others := [case for case in classified.failing if not case.is_group]:
             yield _names(others)
-        for entry, case in verdicts.expired:
+        for entry, case in classified.expired:
             yield msg("the quarantine of {test} ended on {day}", test=case.id, day=entry.expires.isoformat())
         if observation.code is not None:
-            yield from _exit_problem(observation.code, failing + len(verdicts.expired))
+            yield from _exit_problem(observation.code, failing + len(classified.expired))
         ran = observation.results.count("passed") + observation.results.count("failed")
         if ran < self.min_tests:
             yield msg("{count} tests ran, expected at least {wish}", count=ran, wish=self.min_tests)
@@ -334,109 +332,6 @@ class Tests(Check[Observation]):
             yield msg("{count} tests were skipped, expected at most {wish}", count=skipped, wish=self.max_skipped)
         if self.max_failures is not None and failing > self.max_failures:
             yield msg("{count} tests fail, expected at most {wish}", count=failing, wish=self.max_failures)
-
-
-class QuarantineResult(Struct, frozen=True):
-    """The failing tests, by what the quarantine says of each; and what it lists without need.
-
-    `unseen` are entries of tests in packages that show only what fails: they may have passed, been skipped, or be gone.
-    """
-
-    failing: tuple[CaseResult, ...]
-    tolerated: tuple[tuple[QuarantineEntry, CaseResult], ...]
-    expired: tuple[tuple[QuarantineEntry, CaseResult], ...]
-    stale: tuple[QuarantineEntry, ...]
-    unknown: tuple[QuarantineEntry, ...]
-    unseen: tuple[QuarantineEntry, ...]
-
-    @property
-    def broken(self) -> list[CaseResult]:
-        """The failing groups: with one of them, nobody knows which tests there are."""
-        return [case for case in self.failing if case.is_group]
-
-    def rows(self) -> Iterator[CriterionResult]:
-        """A row for each failing test and each entry that is not needed."""
-        for case in [*self.failing, *(case for _, case in self.expired)][:_ROWS]:
-            yield _row(case, Status.FAIL, msg("fails"))
-        for entry, case in self.tolerated:
-            yield _row(case, Status.WAIVED, _excuse(entry), entry.expires)
-        for entry in self.stale:
-            message = msg("it is in quarantine until {day}, and passes: remove it", day=entry.expires.isoformat())
-            yield CriterionResult(title=msg("{test}", test=entry.test), status=Status.WAIVED, message=message)
-        for entry in self.unseen:
-            message = msg("it does not fail; whether it is still there the output of `go test` shows only with `-v`")
-            yield CriterionResult(title=msg("{test}", test=entry.test), status=Status.WAIVED, message=message)
-
-    def locations(self) -> tuple[Location, ...]:
-        """Where the failing tests stand, as far as the results tell."""
-        cases = [*self.failing, *(case for _, case in self.expired)]
-        return tuple(Location(file=case.file, line=case.line, text=case.id) for case in cases if case.file)[:_ROWS]
-
-
-def _classify_failures(observation: Observation) -> QuarantineResult:
-    quarantine = Quarantine(observation.quarantine)
-    failing: list[CaseResult] = []
-    tolerated, expired = [], []
-    for case in testresults.leaf_failures(observation.results.cases):
-        covering = (quarantine.entries[number] for number in quarantine.covering(case))
-        entry = max(covering, key=lambda each: each.expires, default=None)
-        if entry is None:
-            failing.append(case)
-        elif observation.today < entry.expires:
-            tolerated.append((entry, case))
-        else:
-            expired.append((entry, case))
-    stale, absent = _not_needed(quarantine, observation.results.cases)
-    unseen = tuple(entry for entry in absent if entry.test.partition("::")[0] in observation.results.hides_passing)
-    unknown = tuple(entry for entry in absent if entry.test.partition("::")[0] not in observation.results.hides_passing)
-    return QuarantineResult(tuple(failing), tuple(tolerated), tuple(expired), stale, unknown, unseen)
-
-
-def _not_needed(
-    quarantine: Quarantine, cases: Sequence[CaseResult]
-) -> tuple[tuple[QuarantineEntry, ...], tuple[QuarantineEntry, ...]]:
-    """Return the entries of which all that they cover has passed, and those of tests that do not exist.
-
-    A test that was skipped has not shown that it passes. A test of a group that broke before it came to its tests may
-    exist.
-    """
-    endings: dict[int, set[str]] = {}
-    there: set[int] = set()
-    for case in cases:
-        there.update(quarantine.naming(case))
-        for number in quarantine.covering(case):
-            endings.setdefault(number, set()).add(case.outcome)
-    for group in dict.fromkeys(case.group for case in cases if case.is_group):
-        there.update(quarantine.in_group(group))
-    numbered = list(enumerate(quarantine.entries))
-    stale = tuple(entry for number, entry in numbered if endings.get(number) == {"passed"})
-    return stale, tuple(entry for number, entry in numbered if number not in there)
-
-
-def _candidates(name: str, cases: Sequence[CaseResult]) -> list[str]:
-    """Return names that may be meant by one that is not there: those of the same group first, and not too many."""
-    group, _, own = name.rpartition("::")
-    close = (case.id for case in cases if case.group == group or case.name == own)
-    return list(dict.fromkeys([*islice(close, _CANDIDATES), *(case.id for case in cases[:_CANDIDATES])]))
-
-
-def _row(case: CaseResult, status: Status, message: Message, expires: date | None = None) -> CriterionResult:
-    return CriterionResult(
-        title=msg("{test}", test=case.id),
-        status=status,
-        message=message,
-        expires=expires,
-        evidence=Evidence(response=case.output, duration=case.duration),
-    )
-
-
-def _excuse(entry: QuarantineEntry) -> Message:
-    return msg(
-        "fails, and may until {day} ({owner}: {reason})",
-        day=entry.expires.isoformat(),
-        owner=entry.owner,
-        reason=entry.reason,
-    )
 
 
 def _broken(groups: Sequence[CaseResult]) -> Message:
@@ -472,12 +367,12 @@ def _exit_problem(code: int, failing: int) -> Iterator[Message]:
         yield msg("the command ended with exit code {code} although no test fails", code=code)
 
 
-def _proof(found: Results, verdicts: QuarantineResult) -> Message:
+def _proof(found: Results, classified: QuarantineResult) -> Message:
     total, ok, skipped = len(found.cases), found.count("passed"), found.count("skipped")
     message = msg("{passed} of {total} tests passed, {skipped} were skipped", passed=ok, total=total, skipped=skipped)
-    if not verdicts.tolerated:
+    if not classified.tolerated:
         return message
-    count = len(verdicts.tolerated)
+    count = len(classified.tolerated)
     return msg("{message}, {count} that fail are in quarantine", message=message, count=count)
 
 
@@ -485,9 +380,9 @@ def _shown(observation: Observation) -> str:
     """Counts, slowest and what the failing tests said."""
     found = observation.results
     lines = [f"{found.count('passed')} passed, {found.count('failed')} failed, {found.count('skipped')} skipped"]
-    lines += [f"from {name}" for name in observation.files[:_ROWS]]
+    lines += [f"from {name}" for name in observation.files[:MAX_ROWS]]
     lines += [f"slowest: {case.id} {format_duration(case.duration)}" for case in found.slowest]
-    for case in [case for case in found.cases if case.outcome == "failed"][:_ROWS]:
+    for case in [case for case in found.cases if case.outcome == "failed"][:MAX_ROWS]:
         lines += ["", f"FAIL {case.id}", *(f"  {line}" for line in case.output.splitlines())]
     return "\n".join(lines)
 
