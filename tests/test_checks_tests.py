@@ -126,7 +126,7 @@ def test_rows() -> None:
         ("p::ok", Status.WAIVED, None),
     ]
     assert "(team: known)" in str(rows[1].message)
-    assert "remove it" in str(rows[2].message)
+    assert "remove the entry" in str(rows[2].message)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_rows() -> None:
 def test_what_is_stale(cases: tuple[CaseResult, ...], listed: str, stale: bool) -> None:
     """An entry is stale when all that it covers has passed; a skipped test has not shown that it does."""
     rows = judge({}, seen(*cases, listed=(entry(listed),))).rows
-    assert ("remove it" in "".join(str(row.message) for row in rows)) is stale
+    assert ("remove the entry" in "".join(str(row.message) for row in rows)) is stale
 
 
 def test_evidence() -> None:

@@ -16,17 +16,17 @@ from gate.checks.context import CheckContext
 from gate.core.messages import msg
 from gate.decode.quantities import format_size
 
+# Bytes of a file that are read at most; a larger file is an error.
 READ_LIMIT = 8 * 1024 * 1024
-"""Bytes of a file that are read at most; a larger one can't be judged by its text."""
+# Files that a glob may match.
 MATCH_LIMIT = 10_000
-"""Files that a glob may match."""
 
 
 def find_files(context: CheckContext, pattern: str) -> list[Path]:
     """Return the existing files and folders that a path or a glob (`docs/*.md`, `**/*.go`) names, sorted.
 
-    `**` follows symbolic links to folders inside the checkout; each folder is searched once. Raises CannotObserve if a
-    link leads out of the checkout, or if more than 10,000 paths match.
+    `**` follows symbolic links to folders inside the checkout; each is searched once. Raises ObservationError if a
+    link leads out of the checkout or over 10,000 paths match.
     """
     root = context.root.resolve()
     if not has_magic(pattern):
@@ -74,7 +74,7 @@ def _folders(top: Path, root: Path) -> Iterator[Path]:
 
 
 def _names(folder: Path, root: Path) -> list[str]:
-    """Return the names in a folder, sorted. Raises CannotObserve if the folder cannot be read."""
+    """Return the names in a folder, sorted. Raises ObservationError if the folder cannot be read."""
     try:
         return sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -83,14 +83,14 @@ def _names(folder: Path, root: Path) -> list[str]:
 
 
 def _is_there(path: Path, root: Path) -> bool:
-    """As `_exists`, for an entry of a folder that is known to be in the checkout: only a link can lead out of it."""
+    """Return what `_exists` does, for an entry of a folder in the checkout: only a link can lead out of it."""
     return _exists(path, root) if path.is_symlink() else os.path.lexists(path)
 
 
 def _exists(path: Path, root: Path) -> bool:
     """Return whether something is at a path, as `test -e` does: a symbolic link to nothing does not exist.
 
-    Raises CannotObserve for a link in a circle, and for one that leads out of the checkout.
+    Raises ObservationError for a link in a circle, and for one that leads out of the checkout.
     """
     try:
         path.stat()
@@ -113,12 +113,12 @@ def _exists(path: Path, root: Path) -> bool:
 
 
 def relative_path(path: Path, root: Path) -> str:
-    """A path as the checklist would write it."""
+    """Return a path as a checklist writes it: relative to the checkout, with slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def read_text(path: Path, root: Path, limit: int = READ_LIMIT) -> str:
-    """Return a file's text, UTF-8. Raise CannotObserve as `read_bytes` does, and for a file that is binary."""
+    """Return a file's text, UTF-8. Raise ObservationError as `read_bytes` does, and for a file that is binary."""
     content = read_bytes(path, root, limit)
     if b"\0" in content:
         raise ObservationError(msg("{path} is no text", path=relative_path(path, root)))
@@ -126,7 +126,7 @@ def read_text(path: Path, root: Path, limit: int = READ_LIMIT) -> str:
 
 
 def read_bytes(path: Path, root: Path, limit: int = READ_LIMIT) -> bytes:
-    """Return a file's content. Raise CannotObserve if it is no file, can't be read, or is too large."""
+    """Return a file's content. Raise ObservationError if it is no file, can't be read, or is too large."""
     name = relative_path(path, root)
     if not path.is_file():
         raise ObservationError(msg("{path} is no file", path=name))
@@ -141,7 +141,7 @@ def read_bytes(path: Path, root: Path, limit: int = READ_LIMIT) -> bytes:
 
 
 def shell_pattern(pattern: str) -> str:
-    """A glob for a shell: its wildcards work, all else in it is quoted."""
+    """Quote a glob for a shell: its wildcards stay active."""
     parts = re.split(r"([*?\[\]!])", pattern)
     text = "".join(part if part in ("*", "?", "[", "]", "!") else shlex.quote(part) for part in parts if part)
     return f"./{text}" if text.startswith("-") else text

@@ -1,4 +1,4 @@
-"""Values of metrics against matchers: NaN is no data, and no data is never healthy unless the matcher asks for it."""
+"""Compare values of metrics with matchers. NaN is no data, and matches only if the matcher expects it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gate.matchers import Matcher, describe
 
 
 def mismatch_of_number(wish: Matcher | None, value: float, at: str) -> Message | None:
-    """The mismatch of a metric's value, None where it is as expected or nothing was."""
+    """Return how a metric's value differs from the matcher; None if it matches or there is no matcher."""
     if wish is None:
         return None
     if math.isnan(value) and not _asks_for_nan(wish.spec):

@@ -1,4 +1,4 @@
-"""Where the runbook of an alert is: the file of the checkout that its annotation leads to."""
+"""Find the file of the checkout that an alert's runbook annotation links to."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class RunbookRule(FrozenStruct):
     ] = "."
 
     def annotation_of(self, rule: Rule) -> str | None:
-        """The name of the annotation that the rule has, or None."""
+        """Return the name of the rule's runbook annotation, or None."""
         names = (self.annotation,) if self.annotation else ANNOTATIONS
         return next((name for name in names if rule.annotations.get(name, "").strip()), None)
 
     def path_of(self, link: str) -> str | Message:
-        """The path that a link stands for, or why it stands for none."""
+        """Return the path that a link names, or why it names none."""
         text = link.strip()
         if "{{" in text:
             return msg("{link} is a template, and leads to no file by itself", link=redacted_head(text, 200))
@@ -60,7 +60,7 @@ class RunbookRule(FrozenStruct):
         return str(path)
 
     def file_of(self, context: CheckContext, link: str) -> Path | Message:
-        """The file that a link leads to, or why it leads to none."""
+        """Return the file that a link names, or why it names none."""
         path = self.path_of(link)
         if isinstance(path, Message):
             return path
@@ -71,7 +71,7 @@ class RunbookRule(FrozenStruct):
 
 
 def _wish(value: Any) -> Any:
-    """`true` is a wish without any wishes of its own."""
+    """Return the mapping to decode: `true` is a rule without settings."""
     if value is not True and not isinstance(value, dict):
         raise ValueError("expected true or a mapping")
     return {} if value is True else value

@@ -1,7 +1,6 @@
-"""Scrapes an exposition as Prometheus does, once for all checks that ask the same address at the same time.
+"""Scrape an exposition as Prometheus does, once for all checks of the same URL.
 
-The body goes to a file without a name, so that the samples that a check asks for can be read again: memory holds the
-families, never the body.
+The body is written to an unnamed temporary file, so that samples can be reread: memory holds the families only.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from gate.prometheus.yaml_tree import FILE_LIMIT
 from gate.redaction.secrets import OVERLAP, redacted_head
 
 SAMPLE_LIMIT = 10_000
+# Characters of the exposition for the evidence.
 _HEAD = 2048
-"""Samples of one name whose values are looked at."""
 _CHUNK = 256 * 1024
 
 
@@ -39,19 +38,19 @@ class Scrape(Struct, weakref=True):
 
     exposition: Exposition = field(default_factory=Exposition)
     failure: Message | None = None
+    # Why Prometheus would reject the response as a whole, whatever its lines are.
     refusal: Message | None = None
-    """Why Prometheus takes no line of it, whatever the lines are."""
     status: int = 200
     body: IO[bytes] | None = None
+    # The first lines, for the evidence.
     head: str = ""
-    """The first lines, for the evidence."""
 
     def __post_init__(self) -> None:
         if self.body is not None:
             weakref.finalize(self, self.body.close)
 
     def samples(self, family: Family, wanted: Callable[[str], bool]) -> list[Sample]:
-        """The samples of a family with a wanted name. Raises CannotObserve beyond 10,000."""
+        """Return the samples of a family whose name is wanted. Raises ObservationError beyond 10,000."""
         if self.body is None or not family.first:
             return []
         line, offset = self.exposition.offset_of(family)
@@ -78,9 +77,9 @@ class Scrape(Struct, weakref=True):
 
 
 def scrape(context: CheckContext, target: str, path: str, limit: int, fallback: str = "") -> Scrape:
-    """The exposition at a path of a target. Raises CannotObserve for one over a limit.
+    """Return the exposition of a target. Raises ObservationError if it exceeds a limit.
 
-    `fallback` is the `fallback_scrape_protocol` of the job that scrapes it; without one, it is looked up in the
+    `fallback` is the `fallback_scrape_protocol` of the job that scrapes the target; if empty, it is looked up in the
     checklist's `scrape_config` items.
     """
     url = context.url(target, path)
@@ -94,7 +93,7 @@ def scrape(context: CheckContext, target: str, path: str, limit: int, fallback: 
 
 
 def scrape_file(context: CheckContext, path: Path, name: str, limit: int) -> Scrape:
-    """The exposition in a file. It is OpenMetrics where it ends with `# EOF`."""
+    """Return the exposition of a file: OpenMetrics if it ends with `# EOF`."""
 
     def make() -> Scrape:
         return _read_file(path, name, limit)
@@ -183,7 +182,7 @@ def _read_file(path: Path, name: str, limit: int) -> Scrape:
 
 
 def _keep(chunks: Iterator[bytes], openmetrics: bool) -> Scrape:
-    """Reads an exposition while it is written down."""
+    """Parse an exposition while writing it to a temporary file."""
     body = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with the Scrape
     head = bytearray()
 

@@ -1,4 +1,4 @@
-"""The check `alert`: the state of an alert on a running Prometheus, with its labels and annotations."""
+"""Check the state of an alert on a running Prometheus, with its labels and annotations."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ State = Literal["inactive", "pending", "firing"]
 STATES = get_args(State)
 _SHOWN = 20
 _PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# Functions whose results have labels that no series has, or that need no series.
 _MAKES_LABELS = re.compile(r"\b(?:label_replace|label_join|count_values|info|absent|absent_over_time)\b", re.IGNORECASE)
-"""Functions whose results have labels that no series has, or that need no series."""
 Texts = Mapping[str, str]
 
 
@@ -136,11 +136,11 @@ class Alert(Check[Observation]):
         return passed(msg("{alert} is {states}", alert=self.name, states=", ".join(sorted(states))), response=response)
 
     def _needs_data(self) -> bool:
-        """Whether an alert that is quiet for want of data would be taken for an answer."""
+        """Return whether an alert that is quiet because data is missing would be misread as healthy."""
         return self.is_event() or (self._claims_quiet() and not self.no_data)
 
     def _claims_quiet(self) -> bool:
-        """Whether it passes for an alert that is inactive, and not for every other."""
+        """Return whether the check passes for an inactive alert, and not for every state."""
         return "inactive" in (self.state or ()) and len(set(self.state or ())) < len(STATES)
 
     def _not_loaded(self, names: tuple[str, ...]) -> Message:
@@ -182,7 +182,7 @@ class Alert(Check[Observation]):
         return self.has_labels(alert.labels)
 
     def has_labels(self, labels: Texts) -> bool:
-        """Whether an instance with these labels is one that is looked at."""
+        """Return whether an instance with these labels is selected."""
         return all(wish.matches(labels.get(name, "")) for name, wish in self.labels.items())
 
     def _problems(self, observation: Observation, chosen: list[ActiveAlert], instances: list[ActiveAlert],
@@ -229,7 +229,7 @@ class Alert(Check[Observation]):
                    metrics=", ".join(observation.unknown))  # fmt: skip
 
     def _looked_at(self, rules: tuple[LoadedRule, ...], chosen: list[ActiveAlert]) -> list[tuple[Texts, Texts]]:
-        """Labels and annotations of the chosen instances; where there is none, what the rules say of them."""
+        """Return labels and annotations of the selected instances; without any, those of the rules."""
         if chosen:
             return [(alert.labels, alert.annotations) for alert in chosen]
         known = [rule for rule in rules if all(wish.matches(rule.labels[name]) for name, wish in self.labels.items()
@@ -240,7 +240,7 @@ class Alert(Check[Observation]):
         return self.state is not None and "inactive" not in self.state
 
     def minimum_delay(self, context: CheckContext) -> tuple[float, Message] | None:
-        """Scrape interval, evaluation intervals and, unless pending is enough, the rule's `for`."""
+        """Return scrape interval, evaluation intervals and, unless pending is enough, the rule's `for`."""
         if not self.is_event():
             return None
         with prometheus_client(context, self.target) as api:
@@ -269,7 +269,7 @@ class Alert(Check[Observation]):
         return self._quiet(no_data=self.no_data)
 
     def _quiet(self, *, no_data: bool) -> Alert | None:
-        """The same alert, neither pending nor firing, where this check waits for it."""
+        """Return a check that the same alert is inactive; None if this check does not wait for it."""
         if not self.is_event():
             return None
         wanted: list[State] = ["inactive"]
@@ -282,7 +282,7 @@ def _names(groups: Iterable[LoadedGroup]) -> tuple[str, ...]:
 
 
 def _rule_and_group(groups: list[LoadedGroup], name: str) -> tuple[LoadedRule, LoadedGroup] | None:
-    """The loaded alert of that name; of several, the one that waits least."""
+    """Return the loaded alert of that name; of several, the one with the shortest delay."""
     found = [(rule, group) for group in groups for rule in group.rules if rule.alerting and rule.name == name]
     return min(found, key=lambda pair: pair[0].for_seconds + pair[1].interval, default=None)
 
@@ -306,7 +306,7 @@ def _without_series(presence: Presence, rules: tuple[LoadedRule, ...]) -> tuple[
 
 
 def _due(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[Texts, ...]:
-    """The labels of the alerts that quiet rules would have if they were evaluated now."""
+    """Return the labels of the alerts that the next evaluation of quiet rules creates."""
     quiet = [rule for rule in rules if not rule.alerts and rule.health == "ok"]
     return tuple({**series.labels, **rule.labels} for rule in quiet for series in api.query(rule.expr))
 

@@ -1,4 +1,4 @@
-"""The check `alert_rules`: a rule file is valid, with its groups, labels, annotations and runbooks."""
+"""Check that a rule file is valid, with its groups, labels, annotations and runbooks."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class AlertRules(Check[Observation]):
         return " && ".join(commands)
 
     def _keys(self) -> list[str]:
-        """The keys of a rule file that say what is expected, `valid` apart."""
+        """Return the keys of a rule file that the expectations name, except `valid`."""
         counted = self.groups or self.group_count is not None or self.alerts is not None
         keys = ["name", "alert"] if counted or self.labels or self.annotations or self.runbooks else []
         keys += [name for name, _ in (*_wishes(self.labels), *_wishes(self.annotations))]

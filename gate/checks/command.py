@@ -1,4 +1,4 @@
-"""The check `command`: exit code and output of a command."""
+"""Check the exit code and the output of a command."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Command(Check[processes.CompletedCommand]):
         return self.image is not None
 
     def argv(self) -> list[str]:
-        """The command as its arguments. Raises ValueError where a quote is not closed."""
+        """Return the command as arguments. Raises ValueError if a quote is not closed."""
         if isinstance(self.run, list):
             return list(self.run)
         return ["sh", "-c", self.run] if self.shell else shlex.split(self.run)
@@ -190,7 +190,7 @@ def _how(observation: processes.CompletedCommand) -> Message:
 
 
 def _with_excerpt(problem: Message, observation: processes.CompletedCommand) -> Message:
-    """The problem, and the last line of what it wrote, which often says why."""
+    """Return the problem with the last line of the output, which often names the cause."""
     lines = (observation.stderr.text().strip() or observation.stdout.text().strip()).splitlines()
     if not lines:
         return problem

@@ -1,4 +1,4 @@
-"""What a check may ask of the run: where its targets are, how much time is left, and what is shared between checks."""
+"""Define what a check may access: targets, time left, and what checks share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SingleFlightCache:
         self._made: dict[Any, tuple[float, threading.Event, list[Any]]] = {}
 
     def get(self, key: Any, make: Callable[[], Shared], *, not_before: float, remaining: float) -> Shared:
-        """The value of `key`, if its making began at `not_before` (monotonic) or later, else made now.
+        """Return the value of `key` if its computation started at `not_before` (monotonic) or later; else compute it.
 
         An exception of `make` is raised to everyone who waits for it. Raises TimeoutError after `remaining` seconds.
         """
@@ -65,46 +65,46 @@ class SingleFlightCache:
 class CheckContext(Struct, frozen=True):
     """Everything a check may access during one attempt. `deadline` and `fresh` are `time.monotonic()` seconds."""
 
+    # The checkout: relative paths of a checklist start here.
     root: Path
-    """The checkout: relative paths of a checklist start here."""
     targets: Mapping[str, RunningTarget]
     secrets: Redactor
+    # Deadline of this attempt.
     deadline: float
-    """When this try must be over."""
+    # Shared observations (a scrape, a rule file) that started before this are too old: an item that this one needs had
+    # not ended yet.
     fresh_after: float
-    """Shared observations (a scrape, a rule file) that began before this moment are too old: by then all that the item
-    needs had ended."""
+    # Set when the run ends early: long waits must watch it.
     cancelled: threading.Event = field(default_factory=threading.Event)
-    """Set when the run ends early: long waits must watch it."""
     memo: SingleFlightCache = field(default_factory=SingleFlightCache)
+    # Results of the items that have run, by id.
     results: Mapping[str, ItemResult] = field(default_factory=dict)
-    """What became of the items that have run, by id."""
+    # The environment in which faults are injected; None if no fault can be.
     stage: StagingEnvironment | None = None
-    """Where faults are done; None where none can be."""
+    # Start of the run (monotonic).
     began: float = field(default_factory=time.monotonic)
-    """When the run began (monotonic)."""
+    # Configuration file and job of each `scrape_config` item of the checklist.
     scrape_jobs: tuple[tuple[str, str], ...] = ()
-    """Configuration file and job of each `scrape_config` item of the checklist."""
+    # Identifies this run, also in the labels of what it starts.
     run_id: str = ""
-    """Names this run of the gate, also in the labels of what it starts."""
+    # Command that runs the item again, for checks that only the gate can run.
     rerun_command: str = ""
-    """The command that asks the item again, for a check that nothing but the gate can ask."""
+    # Where the item saves its raw evidence; None if nothing is saved.
     evidence: ItemEvidence | None = None
-    """Where the item that is asked keeps its raw evidence; None where nothing is kept."""
+    # Logs what a long check is doing, in one line.
     log_progress: Callable[[str], None] = lambda text: None
-    """Tells the person who watches what a long check is doing, in one line."""
 
     def remaining(self) -> float:
-        """Seconds left for this try, never negative."""
+        """Return the seconds left for this attempt, never negative."""
         return max(0.0, self.deadline - time.monotonic())
 
     def with_deadline(self, deadline: float) -> CheckContext:
-        """The same world for a new try that must be over by `deadline`."""
+        """Return the context of a new attempt that must end by `deadline`."""
         now = time.monotonic()
         return structs.replace(self, deadline=deadline, fresh_after=now)
 
     def url(self, target: str, path: str = "") -> str:
-        """The address of a target with a path behind it: `http://api:8080/readyz`."""
+        """Return the URL of a path of a target: `http://api:8080/readyz`."""
         return self.targets[target].base_url.rstrip("/") + (path if not path or path.startswith("/") else "/" + path)
 
     def not_there(self, target: str) -> Message | None:
@@ -115,9 +115,9 @@ class CheckContext(Struct, frozen=True):
         return msg("{target} is not ready: {why}", target=target, why=running.failure)
 
     def host(self, target: str) -> str:
-        """The name or address under which a target is reached from here."""
+        """Return the name or address at which a target is reached from here."""
         return self.targets[target].host
 
     def file(self, path: str) -> Path:
-        """A path of the checklist, below the checkout."""
+        """Return a path of the checklist below the checkout."""
         return self.root / path

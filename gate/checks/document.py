@@ -1,4 +1,4 @@
-"""The check `document`: Markdown documents have the required sections, none of them empty."""
+"""Check that Markdown documents have the required sections, none of them empty."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Document(Check[Observation]):
         return found
 
     def thin(self, path: str, section: markdown.Section) -> Message | None:
-        """Why a section has too little text under it, if it has."""
+        """Return why the text of a section is too short, or None."""
         if section.words == 0:
             return msg(
                 '{path}:{line}: section "{title}" has no text under it',

@@ -69,17 +69,17 @@ class CheckEntry(FrozenStruct):
 
     @property
     def kind(self) -> str:
-        """The kind of the check."""
+        """Return the kind of the check."""
         return str(self.check.kind)
 
     @property
     def total_timeout(self) -> float:
-        """Seconds that all attempts may take together."""
+        """Return the seconds that all attempts may take together."""
         return self.within if self.within is not None else self.attempt_timeout
 
     @property
     def attempt_timeout(self) -> float:
-        """Seconds that one attempt may take."""
+        """Return the seconds that one attempt may take."""
         return self.timeout or self.check.time_limit or float("inf")
 
 

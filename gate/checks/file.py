@@ -1,4 +1,4 @@
-"""The check `file`: files of the checkout exist, with their size, permission, number and text."""
+"""Check that files of the checkout exist, with their size, permission, number and text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FileInfo(Struct, frozen=True):
 
     @property
     def executable(self) -> bool:
-        """A regular file that somebody may run."""
+        """Return whether this is a regular file that someone may execute."""
         return stat.S_ISREG(self.mode) and bool(self.mode & 0o111)
 
 
@@ -138,7 +138,7 @@ class File(Check[Observation]):
         return [problem for problem in found if problem]
 
     def _places(self, observation: Observation) -> tuple[Location, ...]:
-        """Where the asked texts stand."""
+        """Return the locations of the expected texts."""
         places = []
         for one in observation[:_SHOWN]:
             for text in self._texts:

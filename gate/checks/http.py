@@ -1,4 +1,4 @@
-"""The check `http`: status, headers, body, JSON, latency and certificate of one request."""
+"""Check status, headers, body, JSON, latency and certificate of one request."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ from gate.runtime.evidence import FILE_LIMIT, as_bytes
 from gate.staging.spec import HttpUrl
 
 _JSON_LIMIT = 16 * 2**20
+# Memory that a decoded body needs, as a multiple of its size: JSON of empty objects, text outside of the BMP.
 _JSON_WEIGHT, _TEXT_WEIGHT = 30, 8
-"""How many times its size a body needs in memory: JSON of empty objects, text outside of the BMP."""
 _WITHOUT_BODY = ("GET", "HEAD")
 _SHOWN_BODY = 4096
 _EXCERPT = 200
+# Headers that only responses have: RFC 9110, Fetch, and those of common servers.
 _OF_ANSWERS = frozenset({
     "accept-ranges", "access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
     "access-control-allow-origin", "access-control-expose-headers", "access-control-max-age", "age", "allow", "alt-svc",
@@ -52,13 +53,12 @@ _OF_ANSWERS = frozenset({
     "set-cookie", "strict-transport-security", "timing-allow-origin", "vary", "www-authenticate",
     "x-content-type-options", "x-frame-options", "x-powered-by", "x-xss-protection",
 })  # fmt: skip
-"""Headers that only answers have: RFC 9110, Fetch, and those of the usual servers."""
 _OF_BODIES = ("content-type", "content-length", "content-encoding", "content-language", "transfer-encoding")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _text(value: Any) -> str:
-    """A header's value as text: numbers and booleans stand for themselves."""
+    """Return the value of a header as text: numbers and booleans as they are written."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
@@ -314,7 +314,7 @@ def _json_problem(wish: Matcher, response: client.Response) -> Message | None:
 
 
 def _with_excerpt(problem: Message, response: client.Response) -> Message:
-    """The problem, and the beginning of the body, which often says why."""
+    """Return the problem with the start of the body, which often names the cause."""
     body = charsets.readable(response.body, charsets.charset_of(response.header("content-type") or ""))
     excerpt = " ".join(redacted_head(body, 4 * _EXCERPT).split())
     if not excerpt:
@@ -334,7 +334,7 @@ def _evidence(response: client.Response) -> dict[str, Any]:
 
 
 def _shown(response: client.Response, body: str) -> str:
-    """The response as it came, its body cut."""
+    """Return the response as text, its body truncated."""
     lines = [*(f"-> {url}" for url in response.history), f"{response.version} {response.status} {response.reason}"]
     lines += [f"{name}: {value}" for name, value in response.headers]
     if len(body) > _SHOWN_BODY:

@@ -1,4 +1,4 @@
-"""The check `loaded_rules`: the running Prometheus has loaded the rules of a file, unchanged, and they are healthy."""
+"""Check that the running Prometheus has loaded the rules of a file, unchanged and healthy."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gate.prometheus.rules import Group, Rule
 from gate.redaction.secrets import redacted_head
 
 _SHOWN = 50
+# Prometheus rounds durations to the millisecond.
 _ROUNDING = 0.0005
-"""Seconds: Prometheus keeps durations to the millisecond."""
 Wrong = tuple[Location | None, Message]
 
 
@@ -145,7 +145,7 @@ def _compared(observation: Observation) -> list[LoadedGroup]:
 
 
 def _no_longer(observation: Observation) -> Iterator[Wrong]:
-    """Groups that are loaded from a file of the checkout and no longer stand in it: Prometheus has an older one."""
+    """Yield groups that are loaded from a file of the checkout and no longer in it: Prometheus has an older file."""
     for file in observation.files:
         came_from = _loaded_file(observation.loaded, file)
         known = {
@@ -161,11 +161,9 @@ def _no_longer(observation: Observation) -> Iterator[Wrong]:
 
 
 def _loaded_file(groups: tuple[LoadedGroup, ...], file: ReadFile) -> str | None:
-    """The loaded file that is this one of the checkout, by its base name; or None where that can't be told.
-
-    Several have the same base name where each team has its `alerts.yml`: it is one that holds groups of the file, and
-    of those the one whose path ends like the file's, and whose groups are most like the file's.
-    """
+    """Return the path under which Prometheus loaded a file of the checkout, found by its base name; None if unknown."""
+    # Teams can have an `alerts.yml` each: a candidate shares groups with the file, or the end of its path. Of several,
+    # the most similar path and groups decide.
     named: dict[str, set[str]] = {}
     for group in groups:
         if _base(group.file) == _base(file.path):
@@ -186,7 +184,7 @@ def _base(path: str) -> str:
 
 
 def _alike(one: str, other: str) -> int:
-    """How many parts at their ends two paths have in common."""
+    """Return the number of trailing parts that two paths have in common."""
     pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -234,13 +232,13 @@ def _of_group(group: Group, loaded: LoadedGroup, global_interval: float | None) 
 
 
 def _best(rule: Rule, loaded: list[LoadedRule], formatted: Formatted) -> LoadedRule | None:
-    """The loaded rule of that name, the one that differs least where there are several."""
+    """Return the loaded rule of that name; of several, the one with the fewest differences."""
     same = [each for each in loaded if each.name == rule.name and each.alerting == rule.alerting]
     return min(same, key=lambda each: len(list(differences(rule, each, formatted))), default=None)
 
 
 def differences(rule: Rule, loaded: LoadedRule, formatted: Formatted) -> Iterator[Message]:
-    """What a loaded rule has otherwise than the file: expression, `for`, `keep_firing_for`, labels, annotations."""
+    """Yield how a loaded rule differs from the file: expression, `for`, `keep_firing_for`, labels, annotations."""
     if not formatted.same(rule.expr, loaded.expr):
         yield msg("{rule}: the file has the expression {wanted}, loaded is {loaded}", rule=rule.name,
                   wanted=_short(rule.expr), loaded=_short(loaded.expr))  # fmt: skip
@@ -264,12 +262,12 @@ def differences(rule: Rule, loaded: LoadedRule, formatted: Formatted) -> Iterato
 
 
 def _given(texts: Mapping[str, str]) -> dict[str, str]:
-    """Labels or annotations without empty ones, which are as good as none."""
+    """Return labels or annotations without empty ones, which Prometheus treats as missing."""
     return {name: text for name, text in texts.items() if text}
 
 
 def _only(texts: Mapping[str, str], others: Mapping[str, str]) -> str:
-    """Those of some texts that are different among others."""
+    """Return the texts that differ from the others, formatted."""
     different = {name: text for name, text in texts.items() if text != others.get(name, "")}
     return redacted_head(_labels(different), 300)
 

@@ -1,4 +1,4 @@
-"""The check `metrics`: an exposition is valid, has certain metrics, and one of them has a type, labels and values."""
+"""Check that an exposition is valid and has certain metrics, one of them with type, labels and values."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def _is_present(exposition: Exposition, name: str) -> bool:
 
 
 def _found_names(exposition: Exposition, wanted: list[str]) -> list[str]:
-    """The families with samples that were asked for, by name or by how the name begins."""
+    """Return the requested families that have samples, by name or prefix."""
     found: list[str] = []
     for name in wanted:
         if name.endswith("*"):
@@ -300,7 +300,7 @@ def _absent(exposition: Exposition, name: str) -> Message:
 
 
 def _type(name: str) -> str:
-    """The two formats have two words for a metric of no known type."""
+    """Return a type under its name in the text format: OpenMetrics calls `untyped` `unknown`."""
     return "untyped" if name in ("", "unknown", "untyped") else name
 
 

@@ -1,4 +1,4 @@
-"""What the checks that ask a Prometheus have in common."""
+"""Provide what the checks of a Prometheus server share: client, series presence, formatted expressions, rule files."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from gate.prometheus.rules import RuleFile, parse_rule_file
 from gate.prometheus.yaml_tree import FILE_LIMIT
 from gate.runtime import memory_budget
 
+# Selectors in one query.
 _AT_ONCE = 50
-"""Selectors that one query asks for."""
+# Characters of such a query: proxies reject long URLs.
 _QUERY_LENGTH = 4000
-"""Characters of such a query: proxies refuse long addresses."""
+# Recording rules that read each other's series.
 _DEPTH = 10
-"""Recording rules that read each other's series."""
+# The newest release with all feature flags: those of a running Prometheus are not known here.
 ANY_FLAGS = Release(flags=frozenset(FLAGS))
-"""The newest release with all feature flags: which of them a running Prometheus has is its own to know."""
+# Series that Prometheus records for pending and firing alerts.
 _ALERT_SERIES = ("ALERTS", "ALERTS_FOR_STATE")
-"""What Prometheus itself records of the alerts that are pending or firing."""
 
 
 def _version(value: Any) -> tuple[int, int]:
@@ -51,7 +51,7 @@ else:
 
 @contextmanager
 def prometheus_client(context: CheckContext, target: str) -> Iterator[Api]:
-    """The API of a target; what it does not answer cannot be observed."""
+    """Return a client for a target's API. Within the context, API errors are raised as ObservationError."""
     if why := context.not_there(target):
         raise ObservationError(why, final=True)
     if not context.targets[target].base_url:
@@ -201,7 +201,7 @@ def _can_match(rule: LoadedRule, selector: Selector) -> bool:
 
 
 def no_match_message(pattern: str) -> Message:
-    """A rule file that is not there."""
+    """Return the message for a pattern that matches no file."""
     return msg("{pattern} matches no file", pattern=pattern)
 
 
@@ -212,12 +212,12 @@ class ReadFile(Struct, frozen=True):
     content: RuleFile
 
     def at(self, line: int, column: int | None = None, text: str = "") -> Location:
-        """A place in it."""
+        """Return a location in the file."""
         return Location(file=self.path, line=line, column=column, text=text)
 
 
 def rule_files(context: CheckContext, pattern: str, release: Release = ANY_FLAGS) -> tuple[ReadFile, ...]:
-    """Return the rule files that a path or glob names, read once for all checks. Raises CannotObserve."""
+    """Return the rule files that a path or glob names, read once for all checks. Raises ObservationError."""
     root = context.root.resolve()
     return tuple(_read_once(context, path, root, release) for path in find_files(context, pattern))
 

@@ -1,4 +1,4 @@
-"""The check `promql`: the value of a query on a running Prometheus."""
+"""Check the value of a query on a running Prometheus."""
 
 from __future__ import annotations
 

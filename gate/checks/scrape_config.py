@@ -1,4 +1,4 @@
-"""The check `scrape_config`: a Prometheus configuration file has a job that scrapes a target."""
+"""Check that a Prometheus configuration file has a job that scrapes a target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check `scrape_target`: Prometheus has a job as an active target, and it is up."""
+"""Check that Prometheus scrapes a job, and that it is up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check `source`: a pattern stands in source code, inside a named function where one is given."""
+"""Check that a pattern occurs in source code, inside a named function if one is given."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from gate.source import functions
 _SHOWN = 50
 _LINE = 200
 _MOST = 100_000
+# Parts of a regular expression that may match a line ending.
 _SPANS = re.compile(r"\\[nsWDPpxC]|\[\^|\[\[:|\(\?[a-zA-Z]*s")
-"""What a regular expression has in it where it may match the end of a line."""
 
 
 class Observation(Struct, frozen=True):
@@ -37,10 +37,10 @@ class Observation(Struct, frozen=True):
     count: int = 0
     places: tuple[Location, ...] = ()
     files: tuple[str, ...] = ()
+    # The functions with the requested name, as `file:first-last`.
     searched: tuple[str, ...] = ()
-    """The functions of the asked name, as `file:first-last`."""
+    # The names of all functions, for a suggestion.
     known: tuple[str, ...] = ()
-    """The functions that there are, for a suggestion."""
 
 
 def _pattern(value: str) -> str:
@@ -111,7 +111,7 @@ class Source(Check[Observation]):
         return f"{self._grep()} -H {shell_pattern(self.file)}"
 
     def _inside_by_hand(self, parts: list[tuple[str, int, int]]) -> str:
-        """Searches whole files and keeps what is in the functions: the numbers of lines are those of the files."""
+        """Search whole files and keep the matches inside the functions: line numbers are those of the files."""
         shows = [f"sed -n {first},{last}p {shlex.quote(name)}" for name, first, last in parts]
         if self.text is None and self.pattern is None:
             return "; ".join(shows)
@@ -124,13 +124,13 @@ class Source(Check[Observation]):
         return "; ".join(finds)
 
     def _grep(self) -> str:
-        """The call of grep. One that may find more than a line takes the file as one: it shows no line's number."""
+        """Return the call of grep. A pattern that may span lines takes the file as one line, without numbers."""
         how = "-n -F" if not self.pattern else "-zo -P" if _SPANS.search(self.pattern) else "-n -P"
         what = f"(?m){self.pattern}" if how == "-zo -P" else self._what
         return f"grep {how} -e {shlex.quote(what)}"
 
     def _parts_by_hand(self, context: CheckContext) -> list[tuple[str, int, int]]:
-        """The functions of the asked name: file, first and last line."""
+        """Return the functions with the requested name: file, first and last line."""
         root = context.root.resolve()
         found = []
         for path in [path for path in find_files(context, self.file) if path.is_file()]:
@@ -161,7 +161,7 @@ class Source(Check[Observation]):
         )
 
     def _parts(self, name: str, lines: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
-        """The lines to search, and the functions that there are."""
+        """Return the lines to search, and the names of all functions."""
         if self.function is None:
             return [(1, len(lines))], []
         try:
@@ -230,7 +230,7 @@ class Source(Check[Observation]):
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a text as an editor counts them, each with its end."""
+    """Return the lines of a text as an editor counts them, with their line endings."""
     return [f"{line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 

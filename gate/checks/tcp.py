@@ -1,4 +1,4 @@
-"""The check `tcp`: a port accepts a connection."""
+"""Check that a port accepts a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check `tests`: a test command, or what an earlier step left of one; with a quarantine of tests that may fail."""
+"""Check the results of a test command or of an earlier step, with a quarantine of tests that may fail."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _FILE_LIMIT = 32 * 1024 * 1024
 _NAMED = 5
 _CODE_LIMIT = 100
 _CODE = re.compile(r"[0-9]{1,3}")
+# The largest offset of a local time from UTC.
 MAX_UTC_OFFSET = timedelta(hours=14)
-"""How far a time without a zone can be from UTC."""
+# Seconds by which the clock of a file system may differ.
 CLOCK_SKEW = 2.0
-"""Seconds by which a file system's clock may be behind, or ahead."""
+# Exit codes from here on mean that a command could not be run, or was ended by a signal.
 SHELL_EXIT_CODES_FROM = 126
-"""Exit codes from this one on say that a command could not be run, or was ended by a signal, and nothing of tests."""
 
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Tests(Check[Observation]):
     def _found(
         self, context: CheckContext, oldest: float, finished: processes.CompletedCommand | None, kept: list[Attachment]
     ) -> tuple[Results, tuple[str, ...]]:
-        """The results and the files that they came from; what is read is added to what is kept."""
+        """Return the results and the files that hold them. Adds what was read to `kept`."""
         if finished is not None and finished.end_reason != "exit":
             raise _not_ended(finished)
         if finished is not None and not self._patterns:
@@ -204,7 +204,7 @@ class Tests(Check[Observation]):
         return self._of_files(context, oldest, finished, kept)
 
     def _code(self, context: CheckContext, oldest: float, kept: list[Attachment]) -> int | None:
-        """What an earlier step wrote of how its command ended."""
+        """Return the exit code that an earlier step wrote, or None."""
         if self.exit_code is None:
             return None
         paths = find_files(context, self.exit_code)
@@ -283,11 +283,13 @@ class Tests(Check[Observation]):
 
     def judge(self, observation: Observation) -> CheckResult:
         results = observation.results
-        classified = classify_failures(
-            results.cases, results.hides_passing, observation.quarantine, observation.today
-        )
-        evidence = {"response": _shown(observation), "rows": tuple(classified.rows()), "locations": classified.locations(),
-                    "attachments": observation.kept}  # fmt: skip
+        classified = classify_failures(results.cases, results.hides_passing, observation.quarantine, observation.today)
+        evidence: dict[str, Any] = {
+            "response": _shown(observation),
+            "rows": tuple(classified.rows()),
+            "locations": classified.locations(),
+            "attachments": observation.kept,
+        }
         error = self._unusable(observation, classified)
         if error:
             return errored(error, **evidence)
@@ -297,7 +299,7 @@ class Tests(Check[Observation]):
         return passed(_proof(observation.results, classified), **evidence)
 
     def _unusable(self, observation: Observation, classified: QuarantineResult) -> Message | None:
-        """Why the results can't be judged."""
+        """Return why the results can't be judged, or None."""
         if not observation.results.cases:
             return msg("No test was collected: nothing to check is no pass")
         if classified.unknown and not classified.broken:
@@ -305,11 +307,7 @@ class Tests(Check[Observation]):
             if near := similar_name(name, observation.results.cases):
                 return msg("{test} is in quarantine, but does not exist; {near} does", test=name, near=near)
             return msg("{test} is in quarantine, but does not exist", test=name)
-        if (
-            observation.results.stray
-            and observation.code != 0
-            and not (classified.failing or classified.expired)
-        ):
+        if observation.results.stray and observation.code != 0 and not (classified.failing or classified.expired):
             return msg("The results have a line that is not theirs, and may be why the tests did not pass: {line}",
                        line=observation.results.stray)  # fmt: skip
         return None
@@ -355,7 +353,7 @@ def _names(cases: Sequence[CaseResult]) -> Message:
 
 
 def _exit_problem(code: int, failing: int) -> Iterator[Message]:
-    """A command and its results that contradict each other."""
+    """Yield a contradiction between the exit code of a command and its results."""
     signal = processes.signal_of(code)
     if code == 0 and failing:
         yield msg("the command ended with exit code 0 although {count} tests fail", count=failing)
@@ -377,7 +375,7 @@ def _proof(found: Results, classified: QuarantineResult) -> Message:
 
 
 def _shown(observation: Observation) -> str:
-    """Counts, slowest and what the failing tests said."""
+    """Return counts, the slowest tests and the output of the failing ones."""
     found = observation.results
     lines = [f"{found.count('passed')} passed, {found.count('failed')} failed, {found.count('skipped')} skipped"]
     lines += [f"from {name}" for name in observation.files[:MAX_ROWS]]
@@ -423,7 +421,7 @@ def _check_made_now(paths: Iterable[Path], root: Path) -> None:
 
 
 def _check_time(context: CheckContext) -> None:
-    """Raise CannotObserve if the time to read results is over."""
+    """Raise ObservationError if the time to read results is over."""
     if context.cancelled.is_set():
         raise ObservationError(msg("The run ended before this check did"))
     if context.remaining() <= 0:
@@ -433,7 +431,7 @@ def _check_time(context: CheckContext) -> None:
 
 
 def _raw(text: str) -> bytes:
-    """A text as raw evidence, up to the size of a file."""
+    """Return a text as raw evidence, truncated to the size limit of a file."""
     content = as_bytes(text)
     return content if len(content) <= FILE_LIMIT else drop_torn_secret(content[:FILE_LIMIT])
 

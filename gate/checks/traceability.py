@@ -68,7 +68,7 @@ class Chain(Struct, frozen=True):
     broken: Mapping[ChainLinkName, Message]
 
     def first_broken(self, links: tuple[ChainLinkName, ...]) -> Message | None:
-        """The first broken one of some links."""
+        """Return why the first broken link among these is broken, or None."""
         return next((self.broken[link] for link in _LINKS if link in links and link in self.broken), None)
 
 
@@ -89,7 +89,7 @@ class PrometheusFacts(Struct, frozen=True):
         return not any(differences(rule, loaded, self.formatted))
 
     def namesakes(self, rule: Rule) -> list[tuple[str, LoadedRule]]:
-        """The loaded alerts of a rule's name, each with the name of its group."""
+        """Return the loaded alerts with a rule's name, each with the name of its group."""
         return [
             (group.name, each)
             for group in self.groups
@@ -205,7 +205,7 @@ class Traceability(Check[Observation]):
             yield "sections", why
 
     def _unfilled(self, path: str, context: CheckContext) -> Message | None:
-        """Why a runbook is not filled in: one of the sections that are demanded, else one of those that it has."""
+        """Return why a runbook is not filled in, or None: by the required sections, else by those that it has."""
         document = Document(file=path, sections=list(map(TextMatcher, self.sections)))
         observation = document.observe(context)
         if self.sections:
@@ -277,12 +277,12 @@ def _lasting(links: tuple[ChainLinkName, ...]) -> tuple[ChainLinkName, ...]:
 
 
 def _named(file: ReadFile) -> list[Rule]:
-    """The alerts of a file; one without a name is a problem of the file."""
+    """Return the alerts of a file that have a name. One without a name is a problem of the file."""
     return [rule for rule in file.content.alerts if rule.name]
 
 
 def _not_loaded(rule: Rule, known: PrometheusFacts) -> Message | None:
-    """Why the rule itself, and no other of its name, is not loaded and healthy."""
+    """Return why this rule, and not another of its name, is not loaded and healthy; or None."""
     namesakes = known.namesakes(rule)
     same = [each for group, each in namesakes if group == rule.group and known.is_same(rule, each)]
     if not same:
@@ -294,7 +294,7 @@ def _not_loaded(rule: Rule, known: PrometheusFacts) -> Message | None:
 
 
 def _not_fired(rule: Rule, known: PrometheusFacts) -> Message | None:
-    """Why it was not seen firing: an alert counts for the one rule that can have brought it, by its labels."""
+    """Return why this rule was not seen firing; or None. A firing alert counts for one rule only, by its labels."""
     mine = [labels for labels in known.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
     if not mine:
         return msg("it was not seen firing in a drill")
@@ -305,12 +305,12 @@ def _not_fired(rule: Rule, known: PrometheusFacts) -> Message | None:
 
 
 def _bears(labels: Mapping[str, str], of_rule: Mapping[str, str]) -> bool:
-    """Whether an alert can be a rule's: it has all of the rule's labels. Only an evaluation fills in templates."""
+    """Return whether an alert can belong to a rule: it has all labels of the rule, except templated ones."""
     return all(labels.get(name, "") == value for name, value in of_rule.items() if "{{" not in value)
 
 
 def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:
-    """The labels of the alerts that a drill of this run has noticed, and that Prometheus had firing meanwhile."""
+    """Return the labels of the alerts that a drill of this run observed and Prometheus recorded as firing."""
     outcomes = [item.outcome for item in context.results.values() if item.check == "drill"]
     moments = [moment for outcome in outcomes if outcome.timeline for moment in outcome.timeline.events]
     noticed = {str(moment.what.args["alert"]) for moment in moments if "alert" in moment.what.args}
@@ -322,7 +322,7 @@ def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:
 
 
 def _row(chain: Chain, links: tuple[ChainLinkName, ...]) -> CriterionResult:
-    """An alert with all its links; it passes where those that are demanded hold."""
+    """Return the row of an alert with all its links; it passes if the required ones hold."""
     why, other = chain.first_broken(links), chain.first_broken(_LINKS)
     message = why or (msg("{why} (not demanded)", why=other) if other else msg("no link is broken"))
     return CriterionResult(
@@ -337,7 +337,7 @@ def _row(chain: Chain, links: tuple[ChainLinkName, ...]) -> CriterionResult:
 
 
 def _table(observation: Observation) -> str:
-    """A line for each alert, a mark for each link."""
+    """Return a line for each alert, with a mark for each link."""
     lines = ["severity   " + " ".join(f"{link:<10}" for link in _LINKS) + " alert"]
     for chain in observation.chains:
         marks = " ".join(f"{'no' if link in chain.broken else 'yes':<10}" for link in _LINKS)
