@@ -1,7 +1,7 @@
-"""The gate's words as types: statuses, evidence, outcomes, the verdict and the report (DESIGN, sections 2, 4 and 7).
+"""Domain types: statuses, evidence, outcomes, the verdict and the report.
 
-Everything here is frozen data. `Report` is the document that `report.json` holds and every format is rendered from;
-its JSON Schema is generated from these definitions.
+Everything here is immutable. `Report` is the content of `report.json`, from which every format is rendered. Its JSON
+Schema is generated from these definitions.
 """
 
 from __future__ import annotations
@@ -32,51 +32,50 @@ REPORT_VERSION: Literal["prodgate.report/1"] = "prodgate.report/1"
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class _FrozenStructMeta(StructMeta):
-    """Makes every model frozen, strict about keys, and made by keywords: msgspec asks each class for it anew."""
+    """Metaclass that makes every subclass frozen, keyword-only and strict about unknown keys."""
 
-    def __new__(mcls, name: str, bases: tuple[type, ...], inside: dict[str, Any], **options: Any) -> Any:
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        # msgspec does not inherit these options.
         options |= {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
-        return super().__new__(mcls, name, bases, inside, **options)
+        return super().__new__(mcls, name, bases, namespace, **options)
 
 
 class FrozenStruct(Struct, metaclass=_FrozenStructMeta):
-    """Data that can't be changed."""
+    """An immutable struct."""
 
+    # Keys that are often written here by mistake, with where they belong, for errors.
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that are often written here and belong elsewhere, with the place that is meant, for errors."""
 
     def replace(self, **changes: Any) -> Self:
-        """The same with some fields otherwise."""
+        """Return a copy with some fields changed."""
         return structs.replace(self, **changes)
 
     @classmethod
     def decode(cls, value: Any) -> Self:
-        """The model of what somebody wrote. Raises msgspec.ValidationError or ValueError: see `decode_all_errors`."""
-        made: Self = convert(value, cls)
-        return made
+        """Decode a value. Raise msgspec.ValidationError or ValueError if it is not valid: see `decode_all_errors`."""
+        decoded: Self = convert(value, cls)
+        return decoded
 
     @classmethod
     def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
-        """Everything that is wrong with what somebody wrote."""
-        found = list(struct_issues(value, fields_by_key(cls), path, elsewhere=cls.elsewhere))
-        yield from found or post_init_issues(value, cls, path)
+        """Yield every validation error of a value."""
+        issues = list(struct_issues(value, fields_by_key(cls), path, elsewhere=cls.elsewhere))
+        yield from issues or post_init_issues(value, cls, path)
 
 
 class TargetRef:
-    """Marks a field that holds the name of a target, for the checklist to look up."""
+    """Marks a field that holds the name of a target, so that the checklist can check the reference."""
 
 
 AwareDatetime = Annotated[datetime, Meta(tz=True)]
-"""A time with its zone."""
 NonEmptyStr = Annotated[str, Meta(min_length=1)]
+# The name of a target of the checklist; an unknown name is an error.
 TargetName = Annotated[NonEmptyStr, TargetRef()]
-"""The name of a target of the checklist. One that does not exist is an error of the checklist."""
 SomeTexts = Annotated[list[NonEmptyStr], Meta(min_length=1)]
 NonNegativeInt = Annotated[int, Meta(ge=0)]
-"""A whole number from 0."""
 
 
-def _inside(value: str) -> str:
+def _relative_path(value: str) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError("expected a path inside the checkout, without '..'")
@@ -85,22 +84,22 @@ def _inside(value: str) -> str:
     return value
 
 
+# A path relative to the checkout, which it may not leave: no absolute path, no `..`, no symbolic link out of it.
 if TYPE_CHECKING:
     CheckoutPath = str
 else:
-    CheckoutPath = custom_type(_inside, {"type": "string", "minLength": 1}, raw_type=NonEmptyStr)
-"""A path relative to the checkout. It may not lead out of it: neither absolute, nor by `..`, nor by a symbolic link."""
+    CheckoutPath = custom_type(_relative_path, {"type": "string", "minLength": 1}, raw_type=NonEmptyStr)
 
 
 class Severity(StrEnum):
-    """Whether an item that does not pass stops the commit."""
+    """How much an item counts: `blocking` makes a NO-GO if it does not pass, `advisory` a reservation."""
 
     BLOCKING = "blocking"
     ADVISORY = "advisory"
 
 
 class Status(StrEnum):
-    """What became of an item. A check says one of the first four; a waiver in force makes the last."""
+    """The status of an item. A check yields one of the first four; an active waiver turns FAIL or ERROR into WAIVED."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
@@ -110,7 +109,7 @@ class Status(StrEnum):
 
 
 class Decision(StrEnum):
-    """The verdict in one word or three."""
+    """The decision of a verdict."""
 
     GO = "GO"
     GO_WITH_RESERVATIONS = "GO with reservations"
@@ -118,7 +117,7 @@ class Decision(StrEnum):
 
 
 class Location(FrozenStruct):
-    """A place in a file of the repository under test, as annotations and editors want it. Lines and columns from 1."""
+    """A position in a file of the repository under test, for annotations and editors. Lines and columns from 1."""
 
     file: str
     line: int | None = None
@@ -130,7 +129,7 @@ class Location(FrozenStruct):
 
 
 class Artifact(FrozenStruct):
-    """A raw file of evidence beside the report: its path below the output folder, size in bytes, and SHA-256 in hex."""
+    """A file of raw evidence: its path below the output folder, its size in bytes, and its SHA-256 in hex."""
 
     path: str
     size: int
@@ -141,7 +140,7 @@ class Evidence(
     FrozenStruct,
     rename={"request": "asked", "response": "answer", "reproduce_command": "reproduce", "attempts": "tries"},
 ):
-    """The proof of one outcome: what was asked, what came back, when, how long, and how to do it by hand."""
+    """The evidence of an outcome: request, response, start time, duration, and a command that reproduces it."""
 
     request: str = ""
     response: str = ""
@@ -153,22 +152,23 @@ class Evidence(
     artifacts: tuple[Artifact, ...] = ()
 
 
+# The links of the chain from an alert's rule to its runbook, in order.
 ChainLinkName = Literal["loaded", "exposed", "fired", "annotation", "runbook", "sections"]
-"""The links of the chain from an alert's rule to its runbook, in order."""
 
 
 class ChainLink(FrozenStruct):
-    """A link of an alert's chain, and whether it holds."""
+    """A link of an alert's traceability chain, and whether it holds."""
 
     name: ChainLinkName
     holds: bool
 
 
 class CriterionResult(FrozenStruct):
-    """One criterion inside an outcome, such as an observation of a drill. `at`: seconds since the fault, when seen.
+    """The result of one criterion of an item, such as an observation of a drill.
 
-    A WAIVED row is a reservation of an item that passes; `expires` is the day from which it would not pass any more.
-    Of an alert, `severity` is what its rule says, and `links` are those of its chain, in order.
+    `at` is when it was met, in seconds since the fault. A WAIVED criterion is a reservation of an item that passes;
+    from the day `expires` on, the item would no longer pass. For an alert, `severity` is the label of its rule, and
+    `links` are the links of its chain, in order.
     """
 
     title: Message
@@ -184,7 +184,7 @@ class CriterionResult(FrozenStruct):
 
 
 class TimelineEvent(FrozenStruct):
-    """Something that happened during a drill. `at`: seconds since the fault went in, negative before it."""
+    """An event of a drill. `at` is in seconds since the fault was injected, negative before it."""
 
     at: float
     what: Message
@@ -192,18 +192,18 @@ class TimelineEvent(FrozenStruct):
 
 
 class MetricSeries(FrozenStruct):
-    """A metric's own course during a drill, for the timeline. Points are (seconds since the fault, value)."""
+    """The values of a metric during a drill, for the timeline. Points are (seconds since the fault, value)."""
 
     name: str
     points: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        """A gap of the curve is a gap: JSON has no NaN."""
+        """Drop points that are not finite, which JSON cannot hold."""
         structs.force_setattr(self, "points", tuple(point for point in self.points if all(map(math.isfinite, point))))
 
 
 class Timeline(FrozenStruct, rename={"events": "moments", "detected_after": "detect", "recovered_after": "recover"}):
-    """A drill in time: `detect` and `recover` are seconds from the fault, and from its undoing."""
+    """The timeline of a drill: seconds from the fault to detection, and from its revert to recovery."""
 
     events: tuple[TimelineEvent, ...] = ()
     curves: tuple[MetricSeries, ...] = ()
@@ -212,7 +212,7 @@ class Timeline(FrozenStruct, rename={"events": "moments", "detected_after": "det
 
 
 class Outcome(FrozenStruct):
-    """What became of one check, with its proof. `cause` is the same for all outcomes that have one root cause."""
+    """The outcome of a check, with its evidence. Outcomes with the same root cause have the same `cause`."""
 
     status: Status
     message: Message
@@ -225,17 +225,17 @@ class Outcome(FrozenStruct):
 
 
 class ExemptionFile(FrozenStruct):
-    """A file that a checklist names and that says what may fail. It is a part of the checklist, as its items are."""
+    """A file named by the checklist that lists permitted failures. It is part of the checklist."""
 
     file: Annotated[CheckoutPath, Meta(description="Its path in the checkout.")]
 
     def entries(self, text: str) -> list[Any]:
-        """Return what the file says, as the checklist could have said it. Raise ValueError if it is something else."""
+        """Return the entries of the file, in the form of the checklist. Raise ValueError if it is not valid."""
         raise NotImplementedError
 
 
 class Waiver(FrozenStruct):
-    """A named, dated permission for one item to fail. In force up to and including the day before `expires`."""
+    """A permission for one item to fail, with an owner. Active until the day before `expires`."""
 
     item: str
     reason: str
@@ -246,7 +246,7 @@ class Waiver(FrozenStruct):
 
 
 class ItemResult(FrozenStruct):
-    """An item of the checklist with what became of it. `location` is where it stands in the checklist."""
+    """An item of the checklist and its outcome. `location` is its position in the checklist."""
 
     id: str
     title: str
@@ -261,14 +261,14 @@ class ItemResult(FrozenStruct):
 
     @property
     def status(self) -> Status:
-        """The outcome's status, or WAIVED where a waiver in force covers a fail or an error."""
+        """Return the status of the outcome, or WAIVED if a waiver covers its FAIL or ERROR."""
         if self.waiver and self.outcome.status in (Status.FAIL, Status.ERROR):
             return Status.WAIVED
         return self.outcome.status
 
 
 class SectionResult(FrozenStruct):
-    """A section of the checklist with its items, in the checklist's order."""
+    """A section of the checklist and the results of its items, in order."""
 
     id: str
     title: str
@@ -276,7 +276,7 @@ class SectionResult(FrozenStruct):
 
 
 class TargetResult(FrozenStruct, kw_only=True):
-    """What the gate talked to, whether it came up, and its own last words where it did not."""
+    """A target, whether it became ready, and the end of its log if it did not."""
 
     name: str
     address: str = ""
@@ -289,7 +289,7 @@ class TargetResult(FrozenStruct, kw_only=True):
 
 
 class VerdictReason(FrozenStruct):
-    """Something that stands against a GO, or a reservation; with the items it speaks of, and what to do about it."""
+    """A reason for a NO-GO, or a reservation: the items that it concerns, and advice."""
 
     message: Message
     items: tuple[str, ...] = ()
@@ -297,9 +297,9 @@ class VerdictReason(FrozenStruct):
 
 
 class Verdict(FrozenStruct):
-    """The decision and what it rests on.
+    """The decision, its reasons and reservations.
 
-    `until`: the day on which a GO ends, because waivers of items do, or the quarantine of parts of them.
+    `until` is the day on which a GO expires, because a waiver of an item or a quarantine of a part of it expires.
     """
 
     decision: Decision
@@ -311,7 +311,7 @@ class Verdict(FrozenStruct):
 
 
 class Counts(FrozenStruct):
-    """How many items came out how. `rate` is passed / total, in whole percent, halves up; None of nothing is 0."""
+    """The number of items by status."""
 
     total: int = 0
     passed: int = 0
@@ -322,27 +322,28 @@ class Counts(FrozenStruct):
 
     @property
     def rate(self) -> int:
+        """Return the share of passed items in whole percent, rounded half up; 0 if there are no items."""
         return int(100 * self.passed / self.total + 0.5) if self.total else 0
 
 
 def count_statuses(items: tuple[ItemResult, ...] | list[ItemResult]) -> Counts:
-    """The counts of some items."""
-    by = Counter(item.status for item in items)
+    """Count items by status."""
+    count = Counter(item.status for item in items)
     return Counts(
         total=len(items),
-        passed=by[Status.PASS],
-        failed=by[Status.FAIL],
-        errors=by[Status.ERROR],
-        skipped=by[Status.SKIP],
-        waived=by[Status.WAIVED],
+        passed=count[Status.PASS],
+        failed=count[Status.FAIL],
+        errors=count[Status.ERROR],
+        skipped=count[Status.SKIP],
+        waived=count[Status.WAIVED],
     )
 
 
 class Provenance(FrozenStruct):
-    """What was judged: the commit, images (`name@sha256:...`), and where it ran. `url` leads to the run.
+    """The commit and images (`name@sha256:...`) that were judged, and the workflow run; `url` is the page of the run.
 
-    `context` is the name of the commit status, which tells the gates of one commit apart. `changed` are the files of
-    the checkout that are not as the commit has them. All empty where it is not known.
+    `context` is the name of the commit status, which distinguishes several gates of one commit. `changed` are the files
+    of the checkout that differ from the commit. An unknown value is empty.
     """
 
     commit: str = ""
@@ -358,7 +359,7 @@ class Provenance(FrozenStruct):
 
 
 class DrillTimesDiff(FrozenStruct):
-    """A drill's times now and before, in seconds; None where it was not seen."""
+    """Times of a drill in this report and the baseline, in seconds; None if not observed."""
 
     item: str
     detect: float | None = None
@@ -375,7 +376,7 @@ class Commit(FrozenStruct):
 
 
 class ReportDiff(FrozenStruct, kw_only=True):
-    """What is different from an earlier report, the baseline: items by id, rates in percent, drill times, commits."""
+    """The difference from an earlier report, the baseline: item ids, rates in percent, drill times, commits."""
 
     baseline: str = ""
     baseline_decision: Decision
@@ -388,12 +389,12 @@ class ReportDiff(FrozenStruct, kw_only=True):
     rate_before: int = 0
     drills: tuple[DrillTimesDiff, ...] = ()
     commits: tuple[Commit, ...] = ()
+    # Why the commits between the two reports could not be found.
     commits_unknown: Message | None = None
-    """Why the commits between the two could not be found."""
 
 
 class Report(FrozenStruct, kw_only=True, rename={"unselected_items": "left_out"}):
-    """The whole result as one document."""
+    """The result of a run as one document."""
 
     version: Literal["prodgate.report/1"] = REPORT_VERSION
     gate: str
@@ -409,19 +410,20 @@ class Report(FrozenStruct, kw_only=True, rename={"unselected_items": "left_out"}
     targets: tuple[TargetResult, ...] = ()
     sections: tuple[SectionResult, ...] = ()
     unselected_items: tuple[str, ...] = ()
-    """Items of the checklist that were not chosen to run."""
+    # Sections without a selected item.
     sections_left_out: tuple[str, ...] = ()
-    """Sections of which no item was chosen to run."""
     waivers: tuple[Waiver, ...] = ()
+    # Information that has no influence on the verdict.
     notes: tuple[Message, ...] = ()
-    """What people should know and the verdict does not rest on."""
     verdict: Verdict
     changes: ReportDiff | None = None
 
     @property
     def items(self) -> tuple[ItemResult, ...]:
+        """Return the items of all sections."""
         return tuple(item for section in self.sections for item in section.items)
 
     @property
     def counts(self) -> Counts:
+        """Return the number of items by status."""
         return count_statuses(self.items)

@@ -78,7 +78,7 @@ def test_code(root: Path, fields: dict[str, Any], status: Status, place: str | N
     assert places[:1] == ([place] if place else [])
 
 
-@pytest.mark.parametrize(("file", "why"), [("bad.py", "it is no Python"), ("a.rb", "not in .rb")])
+@pytest.mark.parametrize(("file", "why"), [("bad.py", "not valid Python"), ("a.rb", "not in .rb")])
 def test_functions_that_can_not_be_told(root: Path, file: str, why: str) -> None:
     """Where functions can't be told, the question could not be answered."""
     with pytest.raises(ObservationError, match=why):

@@ -157,7 +157,7 @@ def test_deadline(gate: Gate, silent: str) -> None:
     (reason,) = gate.report["verdict"]["reasons"]
     assert reason["items"] == ["a", "b"]
     text = (gate.folder / "prodgate-out/report.md").read_text()
-    assert (text.count("The run reached its overall deadline"), "Give the run more time" in text) == (3, True)
+    assert (text.count("The run reached its overall deadline"), "Raise the run's deadline" in text) == (3, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -192,9 +192,9 @@ def test_the_end_of_a_quarantine() -> None:
 def test_stale_and_ended_waivers() -> None:
     """A waiver whose item passes is stale, one past its date counts for nothing: both are said."""
     stale = decide([section(item(PASS, covered=waiver(1)))], waivers=[waiver(1)], today=TODAY)
-    assert str(stale.reservations[0].message) == "The waiver of a is stale: the item passes. Remove it"
+    assert str(stale.reservations[0].message) == "The waiver for a is stale: the item passes. Remove the waiver"
     ended = decide([section(item(FAIL))], waivers=[waiver(0)], today=TODAY)
-    assert str(ended.reservations[0].message) == "The waiver of a ended on 2026-03-30 and counts for nothing"
+    assert str(ended.reservations[0].message) == "The waiver for a expired on 2026-03-30 and is ignored"
 
 
 def test_waived_says_who_and_why() -> None:

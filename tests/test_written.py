@@ -41,7 +41,7 @@ class Outer(FrozenStruct, kw_only=True):
 def told(value: Any) -> list[tuple[tuple[str | int, ...], str]]:
     with pytest.raises(ValidationErrors) as caught:
         decode_all_errors(value, Outer)
-    return [(each.path, each.text) for each in caught.value.mistakes]
+    return [(issue.path, issue.text) for issue in caught.value.issues]
 
 
 def test_all_mistakes_come_at_once() -> None:
@@ -161,7 +161,7 @@ MODELS = sorted(
 )
 MAY_BE_EMPTY = {
     "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env", "Http.body",
-    "Http.headers", "Item.needs", "Item.requires", "Others.allow", "Script.touches", "Start.args", "Start.environment",
+    "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow", "Script.touches", "Start.args", "Start.environment",
     "Target.after", "Target.provision", "Tests.env", "Tests.quarantine",
 }  # fmt: skip
 """Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has."""

@@ -167,7 +167,7 @@ class Source(Check[Observation]):
         try:
             found = functions.find_functions(name, "".join(lines))
         except functions.UnsupportedSourceError as error:
-            raise ObservationError(msg("{path}: {why}", path=name, why=error.reason)) from None
+            raise ObservationError(msg("{path}: {why}", path=name, why=error.message)) from None
         parts = [(each.first, each.last) for each in found if self.function in each.names]
         return parts, [each.names[0] for each in found]
 

@@ -1,4 +1,4 @@
-"""One module per kind: finds the kinds of a package by its modules, and imports only those that are used."""
+"""Find the plugins of a package: one module per kind, imported on first use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 
 class Registry:
-    """The kinds of one package: every module of it without a leading underscore that is not in `excluded`,
-    and those of `modules`: kind -> module, for a kind whose module has another name or lives elsewhere.
+    """The kinds of one package.
 
-    A kind's module is named after it and holds exactly one class whose `kind` is that name.
+    Every module without a leading underscore is a kind, unless it is in `excluded`. `modules` maps a kind to its module
+    if the module has another name or is in another package. The module of a kind holds exactly one class whose `kind`
+    is the name of the kind.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Registry:
 
     @cache  # noqa: B019 - registries live as long as the program
     def kinds(self) -> tuple[str, ...]:
-        """All kinds, sorted; nothing is imported for it but the package itself."""
+        """Return all kinds, sorted. Only the package is imported, not its modules."""
         files = [
             file.name for folder in importlib.import_module(self.package).__path__ for file in Path(folder).iterdir()
         ]
@@ -36,12 +37,12 @@ class Registry:
         )
 
     def import_module(self, name: str) -> Any:
-        """The module of a kind."""
+        """Import and return the module of a kind."""
         return importlib.import_module(self.modules.get(name, f"{self.package}.{name}"))
 
     @cache  # noqa: B019
     def get_class(self, name: str) -> Any:
-        """The class of a kind. Raises KeyError for a name that is none."""
+        """Return the class of a kind. Raise KeyError if there is no such kind."""
         if name not in self.kinds():
             raise KeyError(name)
         for value in vars(self.import_module(name)).values():

@@ -10,6 +10,7 @@ import codecs
 import re
 from functools import cache
 
+# Python's name of each encoding, and its labels. Encodings without a decoder in the standard are left out.
 _LABELS = {
     "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8",
     "cp866": "866 cp866 csibm866 ibm866",
@@ -54,16 +55,15 @@ _LABELS = {
     "utf-16-be": "unicodefffe utf-16be",
     "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
 }
-"""Python's name of each encoding, and the labels for it. Those for which the standard has no decoder are left out."""
+# Labels that browsers refuse: their text would pass for another one if its bytes were taken for ASCII.
 _SEVEN_BIT = {"utf-7", "utf7", "unicode-1-1-utf-7", "csunicode11utf7", "hz-gb-2312", "hz", "iso-2022-kr",
               "csiso2022kr", "iso-2022-cn", "iso-2022-cn-ext", "replacement"}  # fmt: skip
-"""Labels that browsers refuse, and whose text would pass for another one if its bytes were taken for ASCII."""
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"))
 _PARAMETER = re.compile(r';[ \t]*([^\s;=,"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;,"]*))')
 
 _XML_ENCODING = re.compile(rb"""<\?xml[ \t\r\n][^>]{0,200}?encoding[ \t\r\n]*=[ \t\r\n]*["']([A-Za-z][\w.-]{0,40})""")
+# Python's text encodings that are not charsets. `punycode` takes quadratic time.
 _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
-"""Python's encodings of text that are not charsets. `punycode` takes quadratic time."""
 
 
 def charset_of(content_type: str) -> str:
@@ -86,9 +86,9 @@ def decode(body: bytes, charset: str) -> str | None:
             return _valid(body[len(mark) :].decode(encoding, "replace"))
     if label in _SEVEN_BIT:
         return None
-    known = _encodings().get(label)
-    if known is not None:
-        return _valid(body.decode(known, "replace"))
+    codec = _encodings().get(label)
+    if codec is not None:
+        return _valid(body.decode(codec, "replace"))
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -132,7 +132,7 @@ def _looks_like(body: bytes) -> str:
 
 
 def _is_text_encoding(label: str) -> bool:
-    """Whether Python has an encoding for text under a name that decodes in linear time."""
+    """Return whether Python has a text encoding of this name that decodes in linear time."""
     try:
         found = codecs.lookup(label)
     except (LookupError, ValueError):

@@ -1,4 +1,4 @@
-"""Durations and sizes, which carry their unit in a checklist: `500ms`, `30s`, `1m30s`, `8KiB`.
+"""Parse and format durations and sizes with a unit: `500ms`, `30s`, `1m30s`, `8KiB`.
 
 Units: Go durations as Prometheus writes them (https://prometheus.io/docs/prometheus/latest/querying/basics/), and
 IEC 80000-13 binary or SI decimal sizes.
@@ -16,14 +16,14 @@ _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+"
 _SIZE = r"[0-9]+(?:\.[0-9]+)?\s*(?:B|KB|MB|GB|KiB|MiB|GiB)"
 
+# In seconds. A longer duration is a typo, and system timers overflow.
 MAX_DURATION = 3650 * _SECONDS["d"]
-"""Seconds: a longer duration is a slip of the pen, and no timer could hold it."""
+# In bytes.
 MAX_SIZE = 2**60
-"""Bytes, likewise."""
 
 
 def parse_duration(value: Any) -> float:
-    """Seconds from `500ms`, `30s`, `1m30s`. Raises ValueError for anything else, a bare number included."""
+    """Return the seconds of `500ms`, `30s` or `1m30s`. Raise ValueError for anything else, such as a bare number."""
     if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
         raise ValueError("expected a duration with its unit, such as 500ms, 30s or 2m")
     parts = re.findall(r"([0-9.]+)(ms|s|m|h|d|w)", value)
@@ -34,24 +34,24 @@ def parse_duration(value: Any) -> float:
 
 
 def parse_size(value: Any) -> int:
-    """Bytes from `512B`, `8KiB`, `10MB`. Raises ValueError for anything else, a bare number included."""
-    found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
-    if not found or not re.fullmatch(_SIZE, str(value)):
+    """Return the bytes of `512B`, `8KiB` or `10MB`. Raise ValueError for anything else, such as a bare number."""
+    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+    if not match or not re.fullmatch(_SIZE, str(value)):
         raise ValueError("expected a size with its unit, such as 512B, 8KiB or 64MiB")
-    count = float(found[1]) * _BYTES[found[2]]
+    count = float(match[1]) * _BYTES[match[2]]
     if count > MAX_SIZE:
         raise ValueError(f"expected a size of at most {MAX_SIZE // 2**30}GiB")
     return int(count)
 
 
-def _more_than_nothing(value: Any) -> float:
+def _parse_positive_duration(value: Any) -> float:
     seconds = parse_duration(value)
     if not seconds:
         raise ValueError("expected a duration of more than 0s")
     return seconds
 
 
-def _some_bytes(value: Any) -> int:
+def _parse_positive_size(value: Any) -> int:
     count = parse_size(value)
     if not count:
         raise ValueError("expected a size of more than 0B")
@@ -71,16 +71,14 @@ if TYPE_CHECKING:
     PositiveDurationSeconds = float
     ByteSize = int
 else:
+    # Written with a unit; decoded to seconds or bytes.
     DurationSeconds = custom_type(parse_duration, DURATION_SCHEMA)
-    """A duration, in seconds once loaded."""
-    PositiveDurationSeconds = custom_type(_more_than_nothing, DURATION_SCHEMA)
-    """A duration that is more than none, in seconds once loaded."""
-    ByteSize = custom_type(_some_bytes, SIZE_SCHEMA)
-    """A size of more than nothing, in bytes once loaded."""
+    PositiveDurationSeconds = custom_type(_parse_positive_duration, DURATION_SCHEMA)
+    ByteSize = custom_type(_parse_positive_size, SIZE_SCHEMA)
 
 
 def format_duration(seconds: float) -> str:
-    """A duration for people: `3 ms`, `2.1 s`, `1 min 30 s`."""
+    """Format a duration for people: `3 ms`, `2.1 s`, `1 min 30 s`."""
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
@@ -93,7 +91,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(count: int) -> str:
-    """A size for people: `512 B`, `8.0 KiB`."""
+    """Format a size for people: `512 B`, `8.0 KiB`."""
     number = float(count)
     for unit in ("B", "KiB", "MiB"):
         if number < 1024:
@@ -103,11 +101,11 @@ def format_size(count: int) -> str:
 
 
 class Quantity(float):
-    """A number that people read with its unit."""
+    """A number with a text for people, such as its value with a unit."""
 
     display: str
 
-    def __new__(cls, value: float, shown: str) -> Quantity:
-        made = super().__new__(cls, value)
-        made.display = shown
-        return made
+    def __new__(cls, value: float, display: str) -> Quantity:
+        quantity = super().__new__(cls, value)
+        quantity.display = display
+        return quantity

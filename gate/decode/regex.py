@@ -1,7 +1,7 @@
-"""Regular expressions that a checklist holds: in RE2's syntax, whose search takes time linear in the text.
+"""Search for the regular expressions of a checklist with RE2 (https://github.com/google/re2/wiki/Syntax).
 
-Python's own `re` can need longer than the universe for one line of a service's answer, and nothing ends it meanwhile:
-it holds the interpreter. RE2 neither backtracks nor holds it (https://github.com/google/re2/wiki/Syntax).
+Python's `re` backtracks: one line of a hostile response can keep it busy without end, and it holds the GIL meanwhile.
+RE2 takes time linear in the text.
 """
 
 from __future__ import annotations
@@ -10,54 +10,61 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-_FOREIGN = ("invalid perl operator", "invalid escape sequence", "bad repetition operator", "invalid repetition size")
-"""How RE2's complaints begin about what other engines have."""
-_UNLIKE = ("", "\x01", "a\nb")
+# Prefixes of RE2's errors for syntax that only other engines have.
+_UNSUPPORTED_SYNTAX = (
+    "invalid perl operator",
+    "invalid escape sequence",
+    "bad repetition operator",
+    "invalid repetition size",
+)
+# Texts that have little in common: a pattern found in each of them is taken to match everything.
+_DISSIMILAR_TEXTS = ("", "\x01", "a\nb")
 
 
 class InvalidPatternError(ValueError):
-    """What is written is no regular expression of RE2's; the text says why."""
+    """A text is not a valid RE2 regular expression."""
 
 
 def validate(pattern: str) -> None:
-    """Raises BadPattern for a pattern that cannot be searched for."""
-    _compiled(pattern)
+    """Raise InvalidPatternError if the pattern is not valid."""
+    _compile(pattern)
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether the pattern stands in the text. `$` holds before a line end that ends the text, too."""
-    searched, wanted = text.encode("utf-8", "replace"), _compiled(pattern)
-    return bool(wanted.search(searched) or (searched.endswith(b"\n") and wanted.search(searched[:-1])))
+    """Return whether the pattern matches anywhere in the text. `$` also matches before a final line break."""
+    data, compiled = text.encode("utf-8", "replace"), _compile(pattern)
+    # RE2's `$` matches only at the very end, unlike Python's.
+    return bool(compiled.search(data) or (data.endswith(b"\n") and compiled.search(data[:-1])))
 
 
 def find_starts(pattern: str, text: str) -> Iterator[int]:
-    """Where the pattern stands in the text, as indices; `^` and `$` are the ends of each line."""
-    for each in _compiled(_by_line(pattern)).finditer(text.encode("utf-8", "replace").decode()):
-        yield each.start()
+    """Yield the index of each match in the text; `^` and `$` match at each line."""
+    for match in _compile(_multiline(pattern)).finditer(text.encode("utf-8", "replace").decode()):
+        yield match.start()
 
 
 def matches_empty(pattern: str) -> bool:
-    """Whether it is found in an empty text, with `^` and `$` the ends of a line."""
-    return bool(_compiled(_by_line(pattern)).search(b""))
+    """Return whether the pattern matches the empty text; `^` and `$` match at each line."""
+    return bool(_compile(_multiline(pattern)).search(b""))
 
 
 def matches_everything(pattern: str) -> bool:
-    """Whether it is found in each of some texts that have little in common: it is found in every text, then."""
-    return all(search(pattern, text) for text in _UNLIKE) and search(pattern, _all_characters())
+    """Return whether the pattern matches every one of some texts that have little in common."""
+    return all(search(pattern, text) for text in _DISSIMILAR_TEXTS) and search(pattern, _all_characters())
 
 
 @cache
 def _all_characters() -> str:
-    """A long text with each of the usual characters in it: what `^[^<]*$` and `(?s)^.{0,80}$` are not found in."""
+    """Return a long text of all characters of the BMP, which `^[^<]*$` and `(?s)^.{0,80}$` do not match."""
     return "".join(map(chr, (*range(0xD800), *range(0xE000, 0x10000))))
 
 
-def _by_line(pattern: str) -> str:
+def _multiline(pattern: str) -> str:
     return f"(?m){pattern}"
 
 
 @cache
-def _compiled(pattern: str) -> Any:
+def _compile(pattern: str) -> Any:
     import re2
 
     options = re2.Options()
@@ -72,5 +79,5 @@ def _compiled(pattern: str) -> Any:
 
 
 def _why(reason: str) -> str:
-    foreign = reason.startswith(_FOREIGN)
+    foreign = reason.startswith(_UNSUPPORTED_SYNTAX)
     return f"{reason} (the syntax is RE2's: no look-around, no backreferences)" if foreign else reason

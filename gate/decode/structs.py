@@ -1,7 +1,7 @@
-"""What somebody wrote, made typed data by msgspec; and where it can't be, every mistake in it, with its path.
+"""Decode untrusted YAML data into msgspec structs and collect every validation error, not just the first.
 
-`read` is one call of msgspec's, which stops at the first mistake. Only then the same types are walked, and msgspec is
-asked about each part by itself, so that all mistakes come at once and nothing is a mistake that msgspec would take.
+msgspec stops at the first error. Only if there is one, the types are walked and each part is converted by itself, so
+that all errors are reported at once and nothing is rejected that msgspec would accept.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or 
 
 
 class Unfilled(str):
-    """Empty text that was written as a variable: nothing was filled in."""
+    """Empty text that results from a variable without a value."""
 
     __slots__ = ()
 
 
 class ValidationIssue(Struct, frozen=True):
-    """What is wrong at a path below what was written: `expected ...`, and the value that is there.
+    """A validation error at a path: `expected ...`, and the value found there.
 
-    `about`: the `value`, which is to be shown; the `key` that leads to it; or the `whole` of a mapping, of which the
-    text says all.
+    `scope` is what the error is about: the `value`, which is reported with it; the `key` that leads to the value; or
+    the `whole` mapping, whose value is not repeated.
     """
 
     path: KeyPath
@@ -53,56 +53,58 @@ class ValidationIssue(Struct, frozen=True):
 
 
 class ValidationErrors(ValueError):
-    """What was written cannot be read, for these reasons. There is at least one."""
+    """Data is not valid; `issues` holds at least one error."""
 
-    def __init__(self, mistakes: list[ValidationIssue]) -> None:
-        super().__init__("; ".join(mistake.text for mistake in mistakes))
-        self.issues = mistakes
+    def __init__(self, issues: list[ValidationIssue]) -> None:
+        super().__init__("; ".join(issue.text for issue in issues))
+        self.issues = issues
 
 
 class _AcceptAnyInstance(type):
-    """A form's values are whatever its `made_of` returns: mostly plain text and numbers."""
+    """Metaclass for types whose `decode` returns plain values, such as text and numbers."""
+
+    # msgspec checks that dec_hook's result is an instance of the annotated type.
 
     def __instancecheck__(cls, value: object) -> bool:
         return True
 
 
 class Decodable(Protocol):
-    """A type that makes itself of what somebody wrote."""
+    """A type that decodes itself from untrusted data."""
 
     @classmethod
     def decode(cls, value: Any) -> Self:
-        """The one that is written so. Raises ValueError or msgspec.ValidationError."""
+        """Decode a value. Raise ValueError or msgspec.ValidationError if it is not valid."""
 
 
 DecodableT = TypeVar("DecodableT", bound=Decodable)
 
 
 class CustomType(metaclass=_AcceptAnyInstance):
-    """The form of a value that is written in a way of its own: as an `of`, which `before` makes a `then` of."""
+    """Base of custom scalar types: decode as `raw_type`, convert with `parse`, then validate as `target_type`."""
 
     raw_type: ClassVar[Any] = Any
     target_type: ClassVar[Any] = Any
+    # Whether an error repeats the value.
     echo_value: ClassVar[bool] = True
-    """Whether a mistake shows the value."""
+    # The JSON Schema of the raw value.
     schema: ClassVar[dict[str, Any]]
-    """The JSON Schema of what is written."""
 
     @staticmethod
     def parse(value: Any) -> Any:
-        """What the value, which is an `of`, stands for. Raises ValueError(`expected ...`)."""
+        """Convert a value of `raw_type`. Raise ValueError(`expected ...`) if it is not valid."""
         raise NotImplementedError
 
     @classmethod
     def decode(cls, value: Any) -> Any:
-        """What the value stands for. Raises ValueError, or msgspec.ValidationError."""
+        """Decode a raw value. Raise ValueError or msgspec.ValidationError if it is not valid."""
         return convert(cls.parse(convert(value, cls.raw_type)), cls.target_type)
 
 
 def custom_type(
     parse: Callable[[Any], Any], schema: dict[str, Any], *, raw_type: Any = Any, target_type: Any = Any
 ) -> Any:
-    """A form: what makes its values, or raises ValueError(`expected ...`), the JSON Schema, what of, and what then."""
+    """Create a custom type: `parse` converts a raw value or raises ValueError(`expected ...`)."""
     return type(
         "CustomType",
         (CustomType,),
@@ -112,8 +114,8 @@ def custom_type(
 
 @cache
 def _short_form_type(model: Any) -> Any:
-    inside = {"decode": model.decode, "iter_issues": model.iter_issues, "model": model}
-    return _AcceptAnyInstance(f"ShortForm{model.__name__}", (), inside)
+    namespace = {"decode": model.decode, "iter_issues": model.iter_issues, "model": model}
+    return _AcceptAnyInstance(f"ShortForm{model.__name__}", (), namespace)
 
 
 if TYPE_CHECKING:
@@ -121,44 +123,44 @@ if TYPE_CHECKING:
 else:
 
     class ShortForm:
-        """A model that is written in another form than its own fields: through its `made_of`."""
+        """A struct that is also written in a shorter form than its fields: `decode` accepts both."""
 
         def __class_getitem__(cls, model):
             return _short_form_type(model)
 
 
-def convert(value: Any, wanted: Any) -> Any:
-    """The value as a type. Raises msgspec.ValidationError with the first thing that is wrong."""
-    return msgspec.convert(value, wanted, strict=False, dec_hook=_decoded)
+def convert(value: Any, target: Any) -> Any:
+    """Convert a value to a type. Raise msgspec.ValidationError with the first error."""
+    return msgspec.convert(value, target, strict=False, dec_hook=_decode_custom_type)
 
 
-def _decoded(wanted: Any, value: Any) -> Any:
-    return wanted.decode(value)
+def _decode_custom_type(target: Any, value: Any) -> Any:
+    return target.decode(value)
 
 
-def decode_all_errors(value: Any, wanted: type[DecodableT]) -> DecodableT:
-    """Return the value as a type, such as a model. Raises Mistaken with everything that is wrong.
+def decode_all_errors(value: Any, target: type[DecodableT]) -> DecodableT:
+    """Decode a value as a type, such as a struct. Raise ValidationErrors with every error.
 
-    A key whose value says nothing is a mistake, although msgspec would take it for a key that is not there.
+    A key with an empty value is an error, although msgspec would treat it like a missing key.
     """
-    if _holds_nothing(value) and (found := list(iter_issues(value, wanted))):
-        raise ValidationErrors(found)
+    if _has_empty_value(value) and (issues := list(iter_issues(value, target))):
+        raise ValidationErrors(issues)
     try:
-        return wanted.decode(value)
+        return target.decode(value)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ValidationErrors(list(iter_issues(value, wanted)) or [ValidationIssue((), str(error), value)]) from None
+        raise ValidationErrors(list(iter_issues(value, target)) or [ValidationIssue((), str(error), value)]) from None
 
 
-def _holds_nothing(value: Any) -> bool:
+def _has_empty_value(value: Any) -> bool:
     """Return whether null or an empty mapping is anywhere in a value."""
     if isinstance(value, dict | list):
         entries = value.values() if isinstance(value, dict) else value
-        return value == {} or any(map(_holds_nothing, entries))
+        return value == {} or any(map(_has_empty_value, entries))
     return value is None
 
 
 def iter_issues(value: Any, wanted: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
-    """Everything that keeps a value from being of a type."""
+    """Yield every error that keeps a value from being of a type."""
     origin, inner = get_origin(wanted), get_args(wanted)
     if origin is Annotated:
         found = list(iter_issues(value, inner[0], path))
@@ -203,7 +205,7 @@ def _custom_type_issues(value: Any, wanted: Any, path: KeyPath) -> Iterator[Vali
 
 
 def _limit_description(value: Any, wanted: Any, path: KeyPath) -> Iterator[ValidationIssue]:
-    """The limits that a value breaks which is of the right type."""
+    """Yield an error for each limit that a value of the right type violates."""
     metas = [meta for meta in get_args(wanted)[1:] if isinstance(meta, Meta)]
     for meta in metas:
         limits = {name: limit for name in _LIMITS if (limit := getattr(meta, name)) is not None}
@@ -225,34 +227,35 @@ _LIMITS: dict[str, Callable[[Any], str]] = {
 
 
 def _expected(value: Any, wanted: Any) -> str:
-    """A type of single values in words, with the nearest of those that it names."""
+    """Describe a scalar type, with a suggestion if the value is close to one of its choices."""
     if get_origin(wanted) is Literal:
-        known = list(get_args(wanted))
+        choices = list(get_args(wanted))
     elif isinstance(wanted, type) and issubclass(wanted, Enum):
-        known = [each.value for each in wanted]
+        choices = [member.value for member in wanted]
     else:
         return _WORDS.get(wanted, str(wanted))
-    names = [f"'{each}'" if isinstance(each, str) else str(each) for each in known]
-    return _or(names) + suggestion(str(value), [str(each) for each in known])
+    names = [f"'{choice}'" if isinstance(choice, str) else str(choice) for choice in choices]
+    return _or(names) + suggestion(str(value), [str(choice) for choice in choices])
 
 
 def _union_issues(value: Any, members: tuple[Any, ...], path: KeyPath) -> Iterator[ValidationIssue]:
-    """The mistakes by the one member that is written so, else what each of them expects."""
-    some = [member for member in members if member is not type(None)]
-    if value is None and len(some) < len(members):
+    """Yield the errors of the one member that the value resembles, else what each member expects."""
+    non_null = [member for member in members if member is not type(None)]
+    if value is None and len(non_null) < len(members):
         return
-    fit = [member for member in some if _looks_like(value, member)]
-    if len(some) == 1 or (len(fit) == 1 and isinstance(value, dict | list | tuple)):
-        yield from iter_issues(value, (fit or some)[0], path)
+    similar = [member for member in non_null if _looks_like(value, member)]
+    if len(non_null) == 1 or (len(similar) == 1 and isinstance(value, dict | list | tuple)):
+        yield from iter_issues(value, (similar or non_null)[0], path)
         return
-    told = {first.text: first for member in some for first in [*iter_issues(value, member, path)][:1]}
-    if len(told) == len(some):
-        texts = [text if number == 0 else text.removeprefix("expected ") for number, text in enumerate(told)]
+    first_issues = [issue.text for member in non_null for issue in [*iter_issues(value, member, path)][:1]]
+    expected = list(dict.fromkeys(first_issues))
+    if len(expected) == len(non_null):
+        texts = [text if number == 0 else text.removeprefix("expected ") for number, text in enumerate(expected)]
         yield ValidationIssue(path, " or ".join(texts), value)
 
 
 def _looks_like(value: Any, wanted: Any) -> bool:
-    """Whether a value has the form of a type: a mapping, a list, or neither."""
+    """Return whether a value has the shape of a type: a mapping, a list, or a scalar."""
     inner = get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
     origin = get_origin(inner)
     if origin is dict or (isinstance(inner, type) and issubclass(inner, Struct)):
@@ -262,34 +265,34 @@ def _looks_like(value: Any, wanted: Any) -> bool:
 
 def struct_issues(
     value: Any,
-    known: dict[str, structs.FieldInfo],
+    fields: dict[str, structs.FieldInfo],
     path: KeyPath,
     also: Iterable[str] = (),
     elsewhere: Mapping[str, str] = {},
 ) -> Iterator[ValidationIssue]:
-    """Everything that keeps a value from being the fields of a model: unknown and missing keys, and each field.
+    """Yield every error of a struct's fields: unknown and missing keys, and the errors of each value.
 
-    `also`: keys that may stand beside them, and do not. `elsewhere`: keys of other models, with where to write them.
+    `also`: further keys that the mapping may have. `elsewhere`: keys that belong elsewhere, with where to write them.
     """
     if not isinstance(value, dict):
         yield ValidationIssue(path, "expected a mapping", value)
         return
-    names = sorted({*known, *also})
+    names = sorted({*fields, *also})
     for key in value:
-        if key not in known:
+        if key not in fields:
             hint = f"; did you mean {elsewhere[key]}?" if key in elsewhere else suggestion(str(key), names)
             text = f"unknown key '{key}', expected {quote_choices(names)}{hint}"
             yield ValidationIssue((*path, key), text, value[key], "key")
-    for key, field in known.items():
+    for key, field in fields.items():
         if key in value:
-            found = list(iter_issues(value[key], field.type, (*path, key)))
-            yield from found or _of_nothing(value[key], field, (*path, key))
+            issues = list(iter_issues(value[key], field.type, (*path, key)))
+            yield from issues or _empty_value_issues(value[key], field, (*path, key))
         elif field.required:
             yield ValidationIssue(path, f"key '{key}' is missing, expected it here", value, "whole")
 
 
-def _of_nothing(value: Any, field: structs.FieldInfo, path: KeyPath) -> Iterator[ValidationIssue]:
-    """Yield a mistake if a value of the right type says no more than the missing key would."""
+def _empty_value_issues(value: Any, field: structs.FieldInfo, path: KeyPath) -> Iterator[ValidationIssue]:
+    """Yield an error if a value of the right type is as good as a missing key."""
     if value is None:
         yield ValidationIssue(path, "expected a value, or no such key", value)
     elif value == {} and isinstance(default_of(field), Struct):
@@ -297,7 +300,7 @@ def _of_nothing(value: Any, field: structs.FieldInfo, path: KeyPath) -> Iterator
 
 
 def post_init_issues(value: Any, model: type[Struct], path: KeyPath) -> Iterator[ValidationIssue]:
-    """What a model itself says of fields that are right each by itself."""
+    """Yield the error that a struct raises for fields that are each valid by themselves."""
     try:
         convert(value, model)
     except msgspec.ValidationError as error:
@@ -306,27 +309,28 @@ def post_init_issues(value: Any, model: type[Struct], path: KeyPath) -> Iterator
 
 @cache
 def fields_by_key(model: type[Struct]) -> dict[str, structs.FieldInfo]:
-    """A model's fields by the names that people write."""
+    """Return the fields of a struct by their keys."""
     return {field.encode_name: field for field in structs.fields(model)}
 
 
 def default_of(field: structs.FieldInfo) -> Any:
-    """What a field is where nothing is written; `msgspec.NODEFAULT` where something must be."""
+    """Return the default of a field, or `msgspec.NODEFAULT` if the key is required."""
     return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the known name nearest to `name`, or nothing."""
+def suggestion(name: str, choices: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` with the choice closest to `name`, or "" if none is close."""
     import difflib
 
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    closest = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean '{closest[0]}'?" if closest else ""
 
 
 def quote_choices(names: Iterable[str]) -> str:
-    """`'a', 'b' or 'c'`."""
+    """Return the names as `'a', 'b' or 'c'`."""
     return _or([f"'{name}'" for name in names])
 
 
 def _or(words: list[str]) -> str:
+    """Join by commas and `or`; "nothing" for an empty list."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else "nothing"

@@ -1,4 +1,4 @@
-"""Forms that checklists and their files have in common: a title or a reason, a day, a plain yes, one or a list."""
+"""Scalar types that checklists and related files share: display text, dates, a literal `true`, lists."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from gate.decode.structs import custom_type
 
-_LONGEST = 2000
+_MAX_LENGTH = 2000
 
 
 def _text(value: str) -> str:
     text = value.strip()
     if not text:
         raise ValueError("expected some text")
-    if len(text) > _LONGEST:
-        raise ValueError(f"expected at most {_LONGEST} characters")
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"expected at most {_MAX_LENGTH} characters")
     return text
 
 
@@ -35,7 +35,7 @@ def _true(value: Any) -> bool:
 
 
 def listify(value: Any) -> Any:
-    """A list as it is; what is written alone as a list of one."""
+    """Return a text as a list of one; anything else unchanged."""
     return [value] if isinstance(value, str) else value
 
 
@@ -45,6 +45,6 @@ if TYPE_CHECKING:
     Date = date
 else:
     LiteralTrue = custom_type(_true, {"const": True})
-    DisplayText = custom_type(_text, {"type": "string", "minLength": 1, "maxLength": _LONGEST}, raw_type=str)
-    """What people read: without the blanks around it, some and not too much."""
+    # Text for people: stripped, not empty, and bounded.
+    DisplayText = custom_type(_text, {"type": "string", "minLength": 1, "maxLength": _MAX_LENGTH}, raw_type=str)
     Date = custom_type(_day, {"type": "string", "format": "date"})

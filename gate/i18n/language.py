@@ -1,7 +1,7 @@
-"""Puts messages, dates, numbers and durations into the language of a report, from the gettext catalogues.
+"""Translate messages and format dates, numbers and durations in the language of a report.
 
-English is the language of the templates themselves; `gate/i18n/locale/` has the others. Arguments of a message are
-what was observed and stay as they are, except that dates, numbers, durations and sizes take the language's form.
+The templates are in English; `gate/i18n/locale/` has gettext catalogues for the other languages. Arguments of a message
+are observed values and stay unchanged, except that dates, numbers, durations and sizes are formatted.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from gate.decode.quantities import format_duration
 
 LOCALES = Path(__file__).parent / "locale"
 DOMAIN = "prodgate"
+# The languages of reports. The first is the language of the templates.
 LANGUAGES = ("en", "fr")
-"""The languages of the reports. The first is the one of the templates."""
 
 _LOCALES = {"en": "en_GB", "fr": "fr_FR"}
 _MOMENTS = {"en": "d MMMM y 'at' HH:mm:ss 'UTC'", "fr": "d MMMM y 'à' HH:mm:ss 'UTC'"}
 _QUANTITY = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)? (?:ms|s|min|B|KiB|MiB|GiB)|[0-9]+ min [0-9]+ s")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"fr": {"B": "o", "KiB": "Kio", "MiB": "Mio", "GiB": "Gio"}}
-_LONG = 1e9
+# Seconds beyond which a point in time is not worth printing: a report may hold any number.
+_MAX_OFFSET = 1e9
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Language:
-    """One language: its catalogue and its forms."""
+    """A language of reports: its catalogue and its formats."""
 
     def __init__(self, code: str, catalogue: gettext.NullTranslations) -> None:
         self.code = code
@@ -78,32 +79,32 @@ class Language:
         return NO_BREAK.join(units.get(word, word.replace(".", ",")) for word in text.split(" "))
 
     def number(self, value: float) -> str:
-        """A number without grouping, because it may be a port or a line: `2.1`, in French `2,1`."""
+        """Format a number without grouping, because it may be a port or a line: `2.1`, in French `2,1`."""
         return str(value) if self.code == "en" else str(value).replace(".", ",")
 
     def percent(self, whole: int) -> str:
-        """Whole percent: `17%`, in French `17 %` with a no-break space."""
+        """Format whole percent: `17%`, in French `17 %` with a no-break space."""
         return f"{whole}%" if self.code == "en" else f"{whole}{NO_BREAK}%"
 
     def duration(self, seconds: float) -> str:
-        """A duration for people: `2.1 s`, in French `2,1 s`."""
+        """Format a duration: `2.1 s`, in French `2,1 s`."""
         return self._quantity(format_duration(seconds))
 
     @property
     def colon(self) -> str:
-        """A colon with the space before it that the language wants."""
+        """Return a colon, in French with a no-break space before it."""
         return ":" if self.code == "en" else f"{NO_BREAK}:"
 
     def seconds(self, at: float) -> str:
-        """Seconds from a fault: `+0.9 s`, in French `+0,9 s`."""
-        return self._quantity(f"{at:+.1f} s") if abs(at) < _LONG else "?"
+        """Format seconds since a fault: `+0.9 s`, in French `+0,9 s`."""
+        return self._quantity(f"{at:+.1f} s") if abs(at) < _MAX_OFFSET else "?"
 
     def moment(self, when: datetime) -> str:
-        """A date with its time, in UTC: `15 December 2025 at 09:36:54 UTC`."""
+        """Format a date and time in UTC: `15 December 2025 at 09:36:54 UTC`."""
         return _moment(when.astimezone(UTC).replace(microsecond=0), self.code)
 
     def day(self, day: date) -> str:
-        """A date: `31 March 2026`."""
+        """Format a date: `31 March 2026`."""
         from babel.dates import format_date
 
         return str(format_date(day, "long", locale=_LOCALES[self.code]))
@@ -111,7 +112,7 @@ class Language:
 
 @lru_cache(maxsize=4096)
 def _moment(when: datetime, code: str) -> str:
-    """Many items begin in the same second."""
+    # Cached, because many items start in the same second.
     from babel.dates import format_datetime
 
     return str(format_datetime(when, _MOMENTS[code], locale=_LOCALES[code]))
@@ -127,12 +128,12 @@ def _load_catalogue(code: str) -> gettext.NullTranslations:
 
 @cache
 def language(code: str) -> Language:
-    """The language of that code, `fr-CA` being `fr`; English where there is no catalogue for it."""
+    """Return the language of a code, such as `fr` for `fr-CA`; English if there is no catalogue for it."""
     short = code.replace("_", "-").split("-")[0].lower()
-    found = short if short in LANGUAGES else LANGUAGES[0]
-    return Language(found, _load_catalogue(found))
+    supported = short if short in LANGUAGES else LANGUAGES[0]
+    return Language(supported, _load_catalogue(supported))
 
 
 def translate(message: Message, code: str) -> str:
-    """The message in a language."""
+    """Translate a message."""
     return language(code).message(message)

@@ -1,4 +1,4 @@
-"""Data of a report without secrets in it, wherever they stand: also in titles, addresses and logs."""
+"""Redact the secrets in report data, also in titles, addresses and logs."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from gate.model import Decision, Severity, Status
 from gate.redaction.secrets import Redactor
 
 StructT = TypeVar("StructT", bound=Struct)
+# Types whose values cannot hold a secret.
 _SAFE_TYPES = frozenset((type(None), bool, int, float, datetime, date, Status, Severity, Decision))
-"""Types of values in which no secret can be."""
 
 
 def redact_struct(data: StructT, secrets: Redactor) -> StructT:
-    """The same with every text from outside hidden where it is secret. Templates and words of ours stay."""
-    found: StructT = _redact(data, secrets)
-    return found
+    """Return a copy whose secrets are redacted. Message templates and literals stay unchanged."""
+    redacted: StructT = _redact(data, secrets)
+    return redacted
 
 
 def _redact(value: Any, secrets: Redactor) -> Any:
-    """The value itself where nothing in it is secret, so that most of a report is not made anew."""
+    """Redact a value. Return the same object if it holds no secret, to copy as little of a report as possible."""
     if type(value) is str:
         return secrets.redact(value)
     if isinstance(value, Struct):
-        changed = _changed({name: getattr(value, name) for name in _from_outside(type(value))}, secrets)
+        changed = _redacted_values({name: getattr(value, name) for name in _untrusted_fields(type(value))}, secrets)
         return structs.replace(value, **changed) if changed else value
     if isinstance(value, tuple):
-        made = [_redact(inner, secrets) for inner in value]
-        return value if all(map(is_, made, value)) else tuple(made)
+        entries = [_redact(entry, secrets) for entry in value]
+        return value if all(map(is_, entries, value)) else tuple(entries)
     if isinstance(value, dict):
-        changed = _changed(value, secrets)
+        changed = _redacted_values(value, secrets)
         return {**value, **changed} if changed else value
     return value
 
 
-def _changed(values: dict[str, Any], secrets: Redactor) -> dict[str, Any]:
-    """Those of some values that are not the same without their secrets."""
-    found = {}
+def _redacted_values(values: dict[str, Any], secrets: Redactor) -> dict[str, Any]:
+    """Return the values that hold a secret, redacted, by name."""
+    redacted = {}
     for name, value in values.items():
         if type(value) in _SAFE_TYPES:
             continue
         if (after := _redact(value, secrets)) is not value:
-            found[name] = after
-    return found
+            redacted[name] = after
+    return redacted
 
 
 @cache
-def _from_outside(model: type[Struct]) -> tuple[str, ...]:
-    """The fields of a model that may hold what came from outside."""
+def _untrusted_fields(model: type[Struct]) -> tuple[str, ...]:
+    """Return the fields of a struct that may hold text from outside."""
     return tuple(
         field.name
         for field in structs.fields(model)

@@ -45,7 +45,7 @@ ENDINGS = {
     "complete": msg("The run is complete"),
     "deadline": msg("The run ended at its overall deadline, before every item had run"),
     "cancelled": msg("The run was cancelled before every item had run"),
-    "broken": msg("The gate itself broke before every item had run"),
+    "broken": msg("Internal error in the gate before every item had run"),
 }
 
 PHASES = {

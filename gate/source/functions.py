@@ -1,4 +1,4 @@
-"""Where functions begin and end in source code, in Python and Go. Code that does not run still has functions."""
+"""Locate the functions of Python and Go source code, without running it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from pathlib import PurePath
 
 from msgspec import Struct
 
-from gate.core.messages import Message, msg
+from gate.core.errors import GateError
+from gate.core.messages import msg
 
 
-class UnsupportedSourceError(ValueError):
-    """A file whose functions can't be told: another language, or code that is broken."""
-
-    def __init__(self, reason: Message) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+class UnsupportedSourceError(GateError):
+    """A file is in another language or cannot be parsed."""
 
 
 class Function(Struct, frozen=True):
-    """A function: its names from the shortest to the fullest, and its lines, both from 1 and both included."""
+    """A function: its names from short to qualified, its first and its last line (from 1, inclusive)."""
 
     names: tuple[str, ...]
     first: int
@@ -29,22 +26,22 @@ class Function(Struct, frozen=True):
 
 
 def find_functions(path: str, text: str) -> list[Function]:
-    """The functions of a file, in order. Raises NotCode with the reason."""
+    """Return the functions of a file, in order. Raise UnsupportedSourceError if there is no parser for it."""
     suffix = PurePath(path).suffix
     if suffix in (".py", ".pyi"):
         return list(_python(text))
     if suffix == ".go":
         return list(_go(text))
-    what = msg("{ending}", ending=suffix) if suffix else msg("a file without an ending")
-    raise UnsupportedSourceError(msg("functions are known in Python (.py) and Go (.go), not in {what}", what=what))
+    what = msg("{extension}", extension=suffix) if suffix else msg("a file without an extension")
+    raise UnsupportedSourceError(msg("functions are supported in Python (.py) and Go (.go), not in {what}", what=what))
 
 
 def _python(text: str) -> Iterator[Function]:
-    """By Python's own parser; decorators belong to a function. A method is `handle` as well as `Server.handle`."""
+    """Yield Python functions, decorators included. A method is named `handle` as well as `Server.handle`."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UnsupportedSourceError(msg("it is no Python: {why}", why=str(error))) from None
+        raise UnsupportedSourceError(msg("not valid Python: {why}", why=str(error))) from None
     waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(tree, ())]
     found = []
     while waiting:
@@ -53,7 +50,7 @@ def _python(text: str) -> Iterator[Function]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inner = (*path, node.name)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             names = tuple(".".join(inner[start:]) for start in range(len(inner) - 1, -1, -1))
             found.append(Function(names, first, node.end_lineno or node.lineno))
         waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
@@ -92,7 +89,7 @@ def _go_tokens(text: str) -> list[_Token]:
 
 
 def _go(text: str) -> Iterator[Function]:
-    """By braces, outside strings, runes and comments. A method is `Ready`, `Handler.Ready` and `(*Handler).Ready`."""
+    """Yield Go functions. A method is named `Ready`, `Handler.Ready` and `(*Handler).Ready`."""
     tokens = _go_tokens(text)
     at = depth = 0
     while at < len(tokens):
@@ -108,12 +105,12 @@ def _go(text: str) -> Iterator[Function]:
 
 
 def _starts_line(tokens: list[_Token], at: int) -> bool:
-    """Whether a declaration may begin here: on a line of its own."""
+    """Return whether a declaration may start here: it is the first token of a line or statement."""
     return at == 0 or tokens[at - 1].line < tokens[at].line or tokens[at - 1].text == ";"
 
 
 def _go_function(tokens: list[_Token], at: int) -> tuple[Function | None, int]:
-    """The function that begins at a `func`, and where to go on. One without a body is none."""
+    """Return the function that starts at a `func` and the index after it; None if it has no body."""
     start = tokens[at]
     receiver: list[_Token] = []
     at += 1

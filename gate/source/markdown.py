@@ -1,4 +1,4 @@
-"""The sections of a Markdown document (CommonMark, https://spec.commonmark.org) with their text, and its tables."""
+"""Parse the sections and tables of a Markdown document (CommonMark, https://spec.commonmark.org)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL 
 
 
 class Section(Struct, frozen=True):
-    """A heading and what stands under it. `words` counts the words until the next heading of its level or above.
+    """A heading and the text under it. `words` counts the words until the next heading of its level or above.
 
-    Comments and link definitions are no text, and neither are the headings below it.
+    Comments, link definitions and nested headings do not count.
     """
 
     title: str
@@ -28,9 +28,9 @@ class Section(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """A table (https://github.github.com/gfm/#tables-extension-): its head, and its rows with the line of each.
+    """A table (https://github.github.com/gfm/#tables-extension-): its header, and its rows with their lines.
 
-    Cells are as they are written, marks of Markdown included; a row has as many as the head.
+    Cells are Markdown source. Every row has as many cells as the header.
     """
 
     line: int
@@ -39,7 +39,7 @@ class Table(Struct, frozen=True):
 
 
 def sections(text: str) -> list[Section]:
-    """All sections of a document, in order. What stands in code, quotes and comments is no heading."""
+    """Return all sections of a document, in order. Headings in code, quotes and comments are ignored."""
     tokens = _tokens(text)
     found: list[list[Any]] = []
     heading = False
@@ -56,7 +56,7 @@ def sections(text: str) -> list[Section]:
 
 
 def tables(text: str) -> list[Table]:
-    """All tables of a document, in order. What stands in code and comments is none."""
+    """Return all tables of a document, in order. Tables in code and comments are ignored."""
     found: list[tuple[int, list[tuple[int, list[str]]]]] = []
     tokens = _tokens(text)
     for number, token in enumerate(tokens):
@@ -77,12 +77,13 @@ def _tokens(text: str) -> list[Any]:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """As many lines with nothing on them: what a site generator reads is no text of the document."""
+    """Return as many blank lines."""
+    # Front matter is for a site generator; removing its lines would shift the line numbers.
     return "\n" * match[0].count("\n")
 
 
 def _count(found: list[list[Any]], words: int) -> None:
-    """Adds words to the last section, and to those that it is a part of."""
+    """Add words to the last section and to the sections that contain it."""
     level = 7
     for entry in reversed(found):
         if entry[1] < level:
@@ -91,7 +92,7 @@ def _count(found: list[list[Any]], words: int) -> None:
 
 
 def _plain(token: Any) -> str:
-    """The text of a token as a reader sees it; an image counts by its description."""
+    """Return the rendered text of a token; of an image, its description."""
     if not token.children:
         return str(token.content) if token.type != "inline" else ""
     return "".join(_piece(child) for child in token.children)
@@ -106,10 +107,10 @@ def _piece(child: Any) -> str:
 
 
 def normalize_heading(text: str) -> str:
-    """A heading for comparison: Unicode's composed form, single spaces."""
+    """Return a heading in Unicode's composed form with single spaces, for comparison."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def titles(found: Iterable[Section]) -> list[str]:
-    """The headings alone."""
+    """Return the titles of sections."""
     return [section.title for section in found]
