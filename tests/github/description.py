@@ -35,18 +35,18 @@ ERRORS = {422: "validation-error"}
 
 @cache
 def document() -> dict[str, Any]:
-    """The whole description."""
+    """Return the whole description."""
     loaded: dict[str, Any] = json.loads(fetched().read_bytes())
     return loaded
 
 
 def example(name: str) -> Any:
-    """GitHub's own example of that name, to be changed."""
+    """Return a copy of GitHub's own example of that name."""
     return copy.deepcopy(document()["components"]["examples"][name]["value"])
 
 
 def operation(method: str, path: str) -> tuple[str, dict[str, Any], dict[str, str]] | None:
-    """The path of the description, its operation, and the values of its parameters."""
+    """Return the path of the description, its operation, and the values of its parameters."""
     for pattern in PATHS:
         found = _pattern(pattern).fullmatch(path)
         described = document()["paths"][pattern].get(method.lower())
@@ -64,7 +64,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def wrong_request(described: dict[str, Any], query: dict[str, str], body: Any) -> list[str]:
-    """What is wrong with the query and the body of a request."""
+    """Return the errors of a request's query and body."""
     known = {parameter["name"]: parameter for parameter in map(_resolved, described.get("parameters", []))}
     found = [f"no parameter {name!r} in the query" for name in query if known.get(name, {}).get("in") != "query"]
     for name, value in query.items():
@@ -78,7 +78,7 @@ def wrong_request(described: dict[str, Any], query: dict[str, str], body: Any) -
 
 
 def wrong_answer(described: dict[str, Any], status: int, body: Any) -> list[str]:
-    """What is wrong with an answer: a status that is not described, or a body of another form."""
+    """Return the errors of a response: an undescribed status, or a body of another form."""
     if status >= 400:
         return _mismatches({"$ref": f"#/components/schemas/{ERRORS.get(status, 'basic-error')}"}, body)
     answer = described["responses"].get(str(status))
@@ -106,7 +106,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _reached(schema: Any) -> set[str]:
-    """The names of all schemas that one leads to."""
+    """Return the names of all schemas that one leads to."""
     found: set[str] = set()
     todo = [schema]
     while todo:
@@ -130,7 +130,7 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def _modern(value: Any) -> Any:
-    """A schema of OpenAPI 3.0 as JSON Schema: `nullable` becomes a type, and examples mean nothing."""
+    """Return a schema of OpenAPI 3.0 as JSON Schema: `nullable` becomes a type, and examples mean nothing."""
     if isinstance(value, list):
         return [_modern(inner) for inner in value]
     if not isinstance(value, dict):

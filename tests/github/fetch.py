@@ -21,7 +21,10 @@ PATH = Path(__file__).resolve().parents[2] / ".cache" / "openapi" / VERSION / "a
 
 
 def fetched() -> Path:
-    """The description, fetched where it is not there yet. Raises ValueError for another content than the pinned one."""
+    """Return the description, fetched where it is not there yet.
+
+    Raise ValueError for another content than the pinned one.
+    """
     PATH.parent.mkdir(parents=True, exist_ok=True)
     with open(PATH.parent / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -18,21 +18,21 @@ QUICK = RetryPolicy(timeout=1.0, initial_delay=0.05, write_interval=0)
 
 @pytest.fixture
 def github() -> Iterator[server.GitHub]:
-    """A server that plays GitHub, in whose requests and answers nothing may be wrong."""
+    """Provide a server that plays GitHub, and fail the test if a request or response breaks its description."""
     with served() as made:
         yield made
 
 
 @pytest.fixture
 def enterprise() -> Iterator[server.GitHub]:
-    """The same, as an enterprise server has it."""
+    """Provide the same, as an enterprise server has it."""
     with served("/api/v3") as made:
         yield made
 
 
 @contextmanager
 def served(prefix: str = "", host: str = "127.0.0.1") -> Iterator[server.GitHub]:
-    """The same on an address of one's own."""
+    """Provide the same on an address of its own."""
     made = server.GitHub(prefix, host)
     made.start()
     try:
@@ -43,7 +43,7 @@ def served(prefix: str = "", host: str = "127.0.0.1") -> Iterator[server.GitHub]
 
 
 def settings(github: server.GitHub, **more: Any) -> Settings:
-    """Settings of the run 5000, attempt 1, on pull request 7."""
+    """Return the settings of run 5000, attempt 1, on pull request 7."""
     given: dict[str, Any] = {
         "token": server.TOKEN,
         "api_url": github.url,

@@ -127,35 +127,35 @@ class GitHub:
 
     @property
     def url(self) -> str:
-        """The address of the API."""
+        """Return the address of the API."""
         return f"http://{self.host}:{self.server.server_port}{self.prefix}"
 
     def start(self) -> None:
-        """Listens in the background."""
+        """Listen in the background."""
         self.thread.start()
 
     def stop(self) -> None:
-        """Listens no more."""
+        """Stop listening."""
         self.over.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join(10)
 
     def number(self) -> int:
-        """The next id."""
+        """Return the next id."""
         self._number += 1
         return self._number
 
     def writes(self) -> list[Asked]:
-        """The requests that were to change something."""
+        """Return the requests that were to change something."""
         return [asked for asked in self.asked if asked.method != "GET"]
 
     def latest(self, context: str = "prodgate", sha: str = HEAD) -> dict[str, Any]:
-        """The status that counts for a commit and a context."""
+        """Return the status that counts for a commit and a context."""
         return [status for status in self.statuses if status["sha"] == sha and status["context"] == context][-1]
 
     def comment(self, body: str, author: User = ACTIONS, pull: int = 7) -> dict[str, Any]:
-        """Adds a comment, as somebody else would."""
+        """Add a comment, as somebody else would."""
         made = description.example("issue-comment")
         number = self.number()
         made.update(id=number, body=body, issue_url=f"{self.url}/repos/{REPOSITORY}/issues/{pull}")
@@ -164,7 +164,7 @@ class GitHub:
         return made
 
     def run(self, workflow: str = "prodgate.yml", **more: Any) -> dict[str, Any]:
-        """Adds a run of a workflow, later than those before it."""
+        """Add a run of a workflow, later than those before it."""
         made: dict[str, Any] = description.example("workflow-run-paginated")["workflow_runs"][0]
         number = self.number()
         made.update(
@@ -179,7 +179,7 @@ class GitHub:
         return made
 
     def artifact(self, run: dict[str, Any], name: str, location: str, **more: Any) -> dict[str, Any]:
-        """Adds an artifact that a run has left, whose content lies elsewhere."""
+        """Add an artifact that a run has left, whose content lies elsewhere."""
         made: dict[str, Any] = description.example("artifact-paginated")["artifacts"][0]
         made.update(id=self.number(), name=name, expired=False, **more)
         made["workflow_run"].update(id=run["id"], head_sha=run["head_sha"], head_branch=run["head_branch"])
@@ -190,7 +190,7 @@ class GitHub:
     def answer(
         self, method: str, path: str, query: dict[str, str], body: Any, token: str
     ) -> tuple[int, Any, dict[str, str]]:
-        """What GitHub answers: status, body, headers."""
+        """Return GitHub's response: status, body, headers."""
         with self.lock:
             found = description.operation(method, path)
             if found is None:
@@ -364,7 +364,7 @@ def _fitting(body: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """What is seen of the state: without what is ours alone."""
+    """Return the public part of the state."""
     if isinstance(value, list):
         return [_shown(inner) for inner in value]
     if isinstance(value, dict) and "state" in value and "sha" in value:
@@ -401,7 +401,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: tests read `asked`."""
+        """Log nothing: tests read `asked`."""
 
     def do_GET(self) -> None:
         self._serve()

@@ -49,7 +49,7 @@ class Files:
             os.chown(path, own, own)
 
     def told(self, hidden: Masks | None = None) -> Told:
-        """What they say now, the summary without what the job hides. A deleted file is an empty one."""
+        """Return their content, with the summary masked. A deleted file counts as empty."""
         told = Told()
         told.path = self._text("GITHUB_PATH").splitlines()
         self._summary(told, hidden or Masks())
@@ -76,7 +76,7 @@ class Files:
 
 
 def parse(text: str, kept: dict[str, str]) -> None:
-    """Reads pairs into a mapping. Raises ValueError at the first error; pairs before it are kept."""
+    """Read pairs into a mapping. Raise ValueError at the first error; pairs before it are kept."""
     lines = iter(text.split("\n") if not text.endswith("\n") else text[:-1].split("\n"))
     for line in lines:
         if not line:

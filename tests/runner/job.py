@@ -59,14 +59,14 @@ class Stage:
 
     @property
     def conclusion(self) -> str:
-        """`success`, `failure`, `cancelled` or `skipped`, as the workflow sees it."""
+        """Return `success`, `failure`, `cancelled` or `skipped`, as the workflow sees it."""
         if self.skipped or self.cancelled:
             return "skipped" if self.skipped else "cancelled"
         return "failure" if self.code or self.timed_out or self.told.errors or self.log.failures else "success"
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What later steps read: the file, which is read last, wins over the log. Only those of main count."""
+        """Return the outputs that later steps read: the file wins over the log. Only main's count."""
         return {**self.log.outputs, **self.told.outputs} if self.name == "main" else {}
 
 
@@ -119,7 +119,7 @@ class Job:
         self.own()
 
     def own(self) -> None:
-        """Gives all files to the runner's user, as after a checkout."""
+        """Give all files to the runner's user, as after a checkout."""
         for path in (self.workspace.parent.parent, *self.workspace.parent.parent.rglob("*")):
             if not path.is_symlink():
                 os.chown(path, RUNNER_USER, RUNNER_USER)
@@ -141,12 +141,12 @@ class Job:
         self._tear_down()
 
     def pre(self, **inputs: str) -> Stage:
-        """Runs the action's pre step, which begins the use of the action. Inputs are given as to `main`."""
+        """Run the action's pre step, which begins the use of the action. Inputs are given as to `main`."""
         self._begin(inputs)
         return self._judged(self._run("pre", self.manifest.pre, self.manifest.pre_if))
 
     def main(self, **inputs: str) -> Stage:
-        """Runs the action's main step. `file="a.yml"` is `with: {file: a.yml}`; an underscore stands for a dash.
+        """Run the action's main step. `file="a.yml"` is `with: {file: a.yml}`; an underscore stands for a dash.
 
         After `pre` it is of the same use of the action, and is skipped where the job has failed; else it begins one.
         """
@@ -155,7 +155,7 @@ class Job:
         return self._judged(self._run("main", self.manifest.entrypoint or self.inputs.get("entryPoint"), "success()"))
 
     def main_cancelled_once(self, begun: Callable[[], bool], **inputs: str) -> Stage:
-        """Runs the main step, and cancels it as soon as something has begun (or after a minute)."""
+        """Run the main step, and cancel it as soon as something has begun (or after a minute)."""
 
         def wait() -> None:
             end = time.monotonic() + 60
@@ -171,22 +171,22 @@ class Job:
             watcher.join()
 
     def post(self) -> Stage:
-        """Runs the action's post step, where a stage of it has begun: the services are still there."""
+        """Run the action's post step, where a stage of it has begun: the services are still there."""
         assert self.manifest.post
         return self._run("post", self.manifest.post if self.before else None, self.manifest.post_if)
 
     def _begin(self, inputs: dict[str, str]) -> None:
-        """A use of the action begins: its state and what the job has come to are its own."""
+        """Begin a use of the action, with a state of its own."""
         self.inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
         self.state, self.status, self.before = {}, "success", ""
 
     def _judged(self, stage: Stage) -> Stage:
-        """The stage, after which the job is what it has made of it."""
+        """Return a stage, and update the status of the job."""
         self.status = self.status if stage.skipped else stage.conclusion
         return stage
 
     def _run(self, name: str, entrypoint: str | None, condition: str) -> Stage:
-        """A stage, if it is declared and its condition holds, and what it leaves to later ones."""
+        """Run a stage if it is declared and its condition holds; keep its state for later stages."""
         if (name != "main" and entrypoint is None) or not holds(condition, self.status):
             return Stage(name, 0, Log(self.masks), Told(), skipped=True)
         self.before = name
@@ -198,7 +198,7 @@ class Job:
         return stage
 
     def cancel(self) -> None:
-        """Cancels the step that runs."""
+        """Cancel the step that runs."""
         self.cancelled = True
         self._end()
 
@@ -207,7 +207,7 @@ class Job:
         self._end()
 
     def _end(self) -> None:
-        """Ends the step that runs: signals to the Docker command line, at the runner's times."""
+        """End the step that runs: signals to the Docker command line, at the runner's times."""
         cli = self.cli
         assert cli
         for number, seconds in ((signal.SIGINT, _FIRST), (signal.SIGTERM, _SECOND)):
@@ -220,7 +220,7 @@ class Job:
         cli.kill()
 
     def kill_everything(self) -> None:
-        """Kills the action's container, as a lost machine would."""
+        """Kill the action's container, as a lost machine would."""
         for name in self._containers(f"ancestor={self.image}"):
             _docker("kill", name)
 
@@ -273,13 +273,13 @@ class Job:
         return [*command, self.image, *words(self._args())]
 
     def _args(self) -> str:
-        """What follows the image on the command line: the manifest's arguments, else those of the step."""
+        """Return the arguments after the image: the manifest's, else those of the step."""
         if self.manifest.args:
             return " ".join(quoted(evaluate(text, {"inputs": self._inputs()})) for text in self.manifest.args)
         return self.inputs.get("args", "")
 
     def _inputs(self) -> dict[str, str]:
-        """All inputs, given or by default. What can't reach a GitHub does not publish."""
+        """Return all inputs, given or default. Without a GitHub to reach, publishing is off."""
         contexts = {
             "github": {**self.github, "token": TOKEN},
             "job": {"services": self.services, "status": self.status},
@@ -290,7 +290,7 @@ class Job:
         return {**found, **self.inputs}
 
     def _environment(self, files: Files) -> dict[str, str]:
-        """What the container gets, in the runner's order: later ones win, `runs.env` only where there is none yet."""
+        """Return the container's environment in the runner's order: later values win, `runs.env` only adds."""
         given = self._inputs()
         own = {key: evaluate(value, {"inputs": given}) for key, value in self.manifest.env.items()}
         found = {**self.env, **{f"STATE_{key}": value for key, value in self.state.items()}}
@@ -306,7 +306,7 @@ class Job:
         return {key: self._translated(value) for key, value in found.items()}
 
     def _translated(self, value: str) -> str:
-        """A value that begins with a mounted folder of the host, as the container sees it."""
+        """Return a value that begins with a mounted folder of the host, as the container sees it."""
         for path, inside in self.mounts.items():
             if value == str(path) or value.startswith(f"{path}/"):
                 return inside + value[len(str(path)) :]
@@ -347,7 +347,7 @@ class Job:
         return _docker("ps", "--all", "--quiet", *words).split()
 
     def _remove_containers(self) -> None:
-        """Ends with none left: a step's container of a cancelled step may be on its way out by itself (`--rm`)."""
+        """Remove all containers of the job; one of a cancelled step may be removing itself (`--rm`)."""
         told, until = "", time.monotonic() + 30
         while left := self._containers():
             if time.monotonic() > until:
@@ -390,7 +390,7 @@ _GITHUB = {
 
 
 def _read(stream: IO[bytes], log: Log, lock: threading.Lock) -> None:
-    """Reads lines that end as the runner's lines do."""
+    """Read lines that end as the runner's lines do."""
     for line in stream:
         with lock:
             for part in _ENDINGS.split(line.removesuffix(b"\n").removesuffix(b"\r")):

@@ -27,12 +27,12 @@ class Command:
 
 
 def commands(text: str) -> list[Command]:
-    """All commands of a text, of the form `::name key=value::data` and of the older `##[name key=value;]data`."""
+    """Return all commands of a text, of the form `::name key=value::data` or `##[name key=value;]data`."""
     return [found for line in _LINE.split(text) if (found := command(line))]
 
 
 def command(line: str) -> Command | None:
-    """The command in a line. Characters that a comparison by culture passes over do not hide it."""
+    """Return the command in a line. Characters that a comparison by culture passes over do not hide it."""
     seen = "".join(c for c in line if unicodedata.category(c) not in ("Cf", "Cc", "Mn") and c not in _UNSEEN)
     seen = seen.lstrip()
     if seen.startswith("::") and "::" in seen[2:]:
@@ -90,7 +90,7 @@ class Masks:
             self.add(value)
 
     def add(self, value: str) -> None:
-        """From now on. Blank values are none."""
+        """Mask a value from now on. Blank values are ignored."""
         for part in {value, *_LINE.split(value)}:
             if part.strip():
                 self.values |= {
@@ -102,7 +102,7 @@ class Masks:
                 }
 
     def hide(self, text: str) -> str:
-        """The text with three asterisks in the place of each."""
+        """Return the text with three asterisks in the place of each."""
         for value in sorted(self.values, key=len, reverse=True):
             text = text.replace(value, "***")
         return text
@@ -130,7 +130,7 @@ class Log:
         return "\n".join(self.lines)
 
     def line(self, line: str) -> None:
-        """One line, from either stream."""
+        """Read one line, from either stream."""
         self.raw.append(line)
         found = command(line)
         if found and self.stopped is not None:

@@ -51,7 +51,7 @@ class Manifest:
 
 
 def read(path: Path) -> Manifest:
-    """The manifest of a container action. Raises ValueError for what makes the runner fail the job."""
+    """Return the manifest of a container action. Raise ValueError for what makes the runner fail the job."""
     document = yaml.safe_load(path.read_text())
     runs, outputs = document["runs"], document.get("outputs") or {}
     if unknown := set(runs) - _RUNS:
@@ -79,7 +79,7 @@ def read(path: Path) -> Manifest:
 
 
 def evaluate(text: str, contexts: dict[str, Any]) -> str:
-    """A text with its expressions in place: `a.b` and `toJSON(a.b)` of the contexts that it may see."""
+    """Evaluate the expressions of a text: `a.b` and `toJSON(a.b)` of the given contexts."""
 
     def value(found: re.Match[str]) -> str:
         path = re.fullmatch(r"(toJSON\()?(\w+(?:\.[\w-]+)+)(\))?", found.group(1))
@@ -94,7 +94,10 @@ def evaluate(text: str, contexts: dict[str, Any]) -> str:
 
 
 def holds(condition: str, status: str) -> bool:
-    """Whether a stage runs in a job of this status. Raises ValueError for more than one status function."""
+    """Return True if a stage runs in a job of this status.
+
+    Raise ValueError for more than one status function.
+    """
     said = _EXPRESSION.sub(lambda found: found.group(1), condition).strip()
     if said not in _STATUS:
         raise ValueError(f"a condition that this runner does not know: {condition}")
@@ -102,12 +105,12 @@ def holds(condition: str, status: str) -> bool:
 
 
 def quoted(argument: str) -> str:
-    """An argument as the runner puts it into the command line: only its quotes are escaped."""
+    """Return an argument as the runner puts it into the command line: only its quotes are escaped."""
     return '"' + argument.replace('"', '\\"') + '"'
 
 
 def words(line: str) -> list[str]:
-    """The words of a command line as .NET splits it: backslashes count only before a quote."""
+    """Return the words of a command line as .NET splits it: backslashes count only before a quote."""
     found: list[str] = []
     word, inside = "", False
     for backslashes, character in re.findall(r"(\\*)([^\\]|$)", line):

@@ -38,7 +38,7 @@ class Browser:
     _session: str | None = None
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Calls a method of the protocol and returns its result. Raises RuntimeError for an error."""
+        """Call a method of the protocol and return its result. Raise RuntimeError for an error."""
         self._last += 1
         message: dict[str, Any] = {"id": self._last, "method": method, "params": params}
         if self._session and not method.startswith("Target."):
@@ -66,38 +66,38 @@ class Browser:
         return dict(json.loads(line))
 
     def open(self, path: Path, fragment: str = "") -> None:
-        """Opens a file and waits until it is loaded."""
+        """Open a file and wait until it is loaded."""
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri() + fragment)
         self.until(lambda: self.run("document.readyState") == "complete" and "about:" not in self.run("location.href"))
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page. Raises RuntimeError where it throws."""
+        """Return the value of an expression in the page. Raise RuntimeError where it throws."""
         response = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in response:
             raise RuntimeError(response["exceptionDetails"])
         return response["result"].get("value")
 
     def until(self, done: Any) -> None:
-        """Waits until something is so."""
+        """Wait until an expression is true."""
         end = time.monotonic() + _PATIENCE
         while not done():
             assert time.monotonic() < end, "it never came to be so"
             time.sleep(0.05)
 
     def type(self, text: str) -> None:
-        """Types a text where the focus is."""
+        """Type a text where the focus is."""
         self.call("Input.insertText", text=text)
 
     def press(self, key: str) -> None:
-        """Presses a key."""
+        """Press a key."""
         name, code, text = _DOWN[key] if key in _DOWN else (key, ord(key.upper()), key)
         shared = {"key": name, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **shared)
         self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
 
     def click(self, selector: str) -> None:
-        """Clicks with the mouse in the middle of an element, after bringing it into view."""
+        """Click with the mouse in the middle of an element, after bringing it into view."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.run(f"{found}.scrollIntoView({{block: 'center'}})")
         box = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({found}.getBoundingClientRect())")
@@ -105,7 +105,7 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
     def window(self, width: int, height: int, *, scheme: str = "light", media: str = "") -> None:
-        """The size of the window, and whether it is light, dark, or paper."""
+        """Set the size of the window, and whether it is light, dark, or paper."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
@@ -113,27 +113,27 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
-        """A screenshot of the window, or of the whole page."""
+        """Return a screenshot of the window, or of the whole page."""
         response = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(response["data"]))
 
     def pdf(self) -> bytes:
-        """The page as it is printed."""
+        """Return the page as it is printed."""
         return base64.b64decode(self.call("Page.printToPDF", printBackground=False)["data"])
 
     def observation(self, method: str) -> list[dict[str, Any]]:
-        """The events of a kind since the page was opened."""
+        """Return the events of a kind since the page was opened."""
         return [event["params"] for event in self.events if event.get("method") == method]
 
 
 def requests(browser: Browser) -> list[str]:
-    """The addresses that the page asked for, its own excepted."""
+    """Return the addresses that the page asked for, its own excepted."""
     found = [event["request"]["url"] for event in browser.observation("Network.requestWillBeSent")]
     return [url for url in found if not url.startswith("file:")]
 
 
 def complaints(browser: Browser) -> list[str]:
-    """What went to the console: errors, refusals of the Content-Security-Policy, exceptions, dialogs."""
+    """Return the console's errors, violations of the Content-Security-Policy, exceptions and dialogs."""
     logged = [event["entry"]["text"] for event in browser.observation("Log.entryAdded")]
     thrown = [str(event["exceptionDetails"]) for event in browser.observation("Runtime.exceptionThrown")]
     return logged + thrown + [event["message"] for event in browser.observation("Page.javascriptDialogOpening")]
@@ -141,7 +141,7 @@ def complaints(browser: Browser) -> list[str]:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Browser]:
-    """A headless Chromium with a profile of its own."""
+    """Provide a headless Chromium with a profile of its own."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "no Chromium on PATH: make parts installs it"
     low, write = os.pipe()
@@ -184,6 +184,6 @@ def chromium(profile: Path) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser for the tests of a module."""
+    """Provide a browser for the tests of a module."""
     with chromium(tmp_path_factory.mktemp("chromium")) as made:
         yield made

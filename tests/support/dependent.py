@@ -16,7 +16,7 @@ LOST: list[bool] = []
 
 
 def database_answers() -> bool:
-    """Whether the database answers a line within half a second."""
+    """Return True if the database answers a line within half a second."""
     if FORGETFUL and LOST:
         return False
     try:
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers the two paths."""
 
     def do_GET(self) -> None:
-        """`/live` and `/readyz`."""
+        """Serve `/live` and `/readyz`."""
         ready = self.path == "/live" or BLIND or database_answers()
         body = b'{"status":"ready"}' if ready else b'{"status":"not_ready","checks":{"database":{"status":"error"}}}'
         self.send_response(200 if ready else 503)
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class NoEngine(RuntimeError):
 
 
 def up() -> None:
-    """Makes sure that an engine answers. Raises NoEngine."""
+    """Start an engine unless one answers. Raise NoEngine."""
     with locked("engine"):
         if answers():
             return
@@ -42,7 +42,7 @@ def up() -> None:
 
 
 def down() -> None:
-    """Ends the engine that was started here; one that was running before is left alone."""
+    """End the engine that was started here; one that was running before is left alone."""
     if not PID.exists():
         return
     pid = int(PID.read_text())
@@ -54,7 +54,7 @@ def down() -> None:
 
 
 def answers() -> bool:
-    """Whether an engine answers at the usual socket, or where DOCKER_HOST says."""
+    """Return True if an engine answers at the usual socket, or at DOCKER_HOST."""
     if not shutil.which("docker"):
         return False
     done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, check=False)
@@ -63,7 +63,7 @@ def answers() -> bool:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Only one process of this machine at a time, such as one of several test workers."""
+    """Hold a lock that one process of this machine can have, such as one of several test workers."""
     STATE.mkdir(parents=True, exist_ok=True)
     with (STATE / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -83,7 +83,7 @@ def _install() -> None:
 
 
 def _start(command: tuple[str, ...]) -> str:
-    """Starts a daemon; returns the end of its log where it did not come up, and nothing where it did."""
+    """Start a daemon; return the end of its log if it did not come up, else nothing."""
     with LOG.open("wb") as log:
         daemon = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
@@ -114,7 +114,7 @@ def _wait(until: Callable[[], bool], seconds: float) -> None:
 
 
 def main(words: list[str]) -> int:
-    """`up` (also without a word) or `down`."""
+    """Run `up` (the default) or `down`."""
     try:
         down() if words == ["down"] else up()
     except (NoEngine, subprocess.CalledProcessError) as error:

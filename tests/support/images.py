@@ -28,7 +28,10 @@ _ACTION = ("Dockerfile", ".dockerignore", "requirements.lock", "gate", "template
 
 
 def base() -> str:
-    """The tag of a minimal Debian with Python and this machine's certificates. About a minute the first time."""
+    """Return the tag of a minimal Debian with Python and this machine's certificates.
+
+    About a minute the first time.
+    """
     settings = _machine_settings()
     tag = _tag("base", [_INCLUDE.encode(), SUITE.encode(), *(name.encode() + text for name, text in settings.items())])
     with engine.locked("image-base"):
@@ -38,7 +41,7 @@ def base() -> str:
 
 
 def service(name: str) -> str:
-    """The tag of an image of tests/support/docker, such as one of SERVICES."""
+    """Return the tag of an image of tests/support/docker, such as one of SERVICES."""
     recipe = _RECIPES / name
     below = base()
     tag = _tag(name, [below.encode(), *_contents([recipe])])
@@ -49,12 +52,12 @@ def service(name: str) -> str:
 
 
 def step() -> str:
-    """The tag of the image of an action whose stages do what a test has put into the workspace."""
+    """Return the tag of the image of an action whose stages do what a test has put into the workspace."""
     return service("step")
 
 
 def action() -> str:
-    """The tag of the action's own image, from the Dockerfile that is published, on the test's base."""
+    """Return the tag of the action's own image, from the Dockerfile that is published, on the test's base."""
     below = base()
     tag = _tag("action", [below.encode(), *_contents(_action_files())])
     with engine.locked("image-action"):
@@ -90,7 +93,7 @@ def _there(tag: str) -> bool:
 
 
 def _bootstrap(tag: str, settings: dict[str, bytes]) -> None:
-    """Makes a Debian in a folder and imports it."""
+    """Make a Debian in a folder and import it."""
     print(f"prodgate: making {tag} (about a minute, once)", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="prodgate-base-") as folder:
         _say(["debootstrap", "--variant=minbase", f"--include={_INCLUDE}", SUITE, folder])
@@ -105,7 +108,7 @@ def _bootstrap(tag: str, settings: dict[str, bytes]) -> None:
 
 
 def _machine_settings() -> dict[str, bytes]:
-    """The files that a build needs to reach the package registries as this machine does: certificates, pip, apt."""
+    """Return the files by which a build reaches the package registries: certificates, pip, apt."""
     found = {}
     if _CERTIFICATES.exists():
         found[str(_CERTIFICATES)[1:]] = _CERTIFICATES.read_bytes()
@@ -117,7 +120,7 @@ def _machine_settings() -> dict[str, bytes]:
 
 
 def _pip_settings() -> dict[str, str]:
-    """Where pip finds its index, and what it trusts; not the folders of this machine, a container has none."""
+    """Return pip's index and trusted hosts, without folders: a container has none of them."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = {}
@@ -139,7 +142,7 @@ def _apt_settings() -> list[str]:
 
 
 def _build(tag: str, folder: Path, below: str) -> None:
-    """Builds with the classic builder, which every engine has, on the machine's own network."""
+    """Build with the classic builder, which every engine has, on the machine's own network."""
     print(f"prodgate: building {tag}", file=sys.stderr)
     proxies = [part for name in ("http_proxy", "https_proxy", "no_proxy") for part in _build_argument(name)]
     _say(["docker", "build", "--network=host", "--build-arg", f"BASE={below}", *proxies, "-t", tag, str(folder)])
@@ -150,7 +153,7 @@ def _build_argument(name: str) -> list[str]:
 
 
 def _say(command: list[str], stdin: IO[bytes] | None = None) -> None:
-    """Runs a command, and shows its output only where it failed."""
+    """Run a command, and show its output only if it failed."""
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     done = subprocess.run(
         command,
@@ -167,7 +170,7 @@ def _say(command: list[str], stdin: IO[bytes] | None = None) -> None:
 
 
 def main() -> int:
-    """Makes every image that is not there yet."""
+    """Build every image that does not exist yet."""
     try:
         engine.up()
         for name in SERVICES:

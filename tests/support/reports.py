@@ -60,7 +60,7 @@ def item(
     evidence: Evidence | None = None,
     **outcome: object,
 ) -> ItemResult:
-    """An item with its outcome, and evidence where none is given."""
+    """Return an item with its outcome, and evidence where none is given."""
     message = message or msg("GET {url} answered {status}", url=f"http://api:8080/{id}", status=200)
     made = evidence or proof(asked=f"GET http://api:8080/{id}", reproduce=f"curl -sS http://api:8080/{id}")
     return ItemResult(
@@ -75,13 +75,13 @@ def item(
 
 
 def proof(asked: str = "", response: str = "", reproduce: str = "", **more: object) -> Evidence:
-    """Evidence of one try."""
+    """Return the evidence of one attempt."""
     given = {"started": STARTED, "duration": 0.012, "attempts": 1, **more}
     return Evidence(request=asked, response=response, reproduce_command=reproduce, **given)
 
 
 def skipped(id: str, title: str, target: str = "api", **more: object) -> ItemResult:
-    """An item that was not run, because a target that it requires is not ready."""
+    """Return an item that was not run, because a target that it requires is not ready."""
     message = NOT_UP if target == "api" else NO_PROMETHEUS
     advice = START_API if target == "api" else START_PROMETHEUS
     reproduce = f"curl -sS http://{target}:8080/{id}"
@@ -94,7 +94,7 @@ def skipped(id: str, title: str, target: str = "api", **more: object) -> ItemRes
 def report(
     sections: Iterable[SectionResult], *, waivers: tuple[Waiver, ...] = (), language: str = "en", **more: object
 ) -> Report:
-    """A report with the verdict that its sections come to."""
+    """Return a report with the verdict that its sections come to."""
     held = tuple(sections)
     given: dict[str, object] = {
         "gate": "0.1.0",
@@ -110,12 +110,12 @@ def report(
 
 
 def section(id: str, title: str, *items: ItemResult) -> SectionResult:
-    """A section of items."""
+    """Return a section of items."""
     return SectionResult(id=id, title=title, items=items)
 
 
 def refused(id: str, path: str) -> ItemResult:
-    """A health endpoint of an API that is not up."""
+    """Return a health endpoint of an API that is not up."""
     url = f"http://api:8080{path}"
     message = msg("GET {url} failed while connecting: {why}", url=url, why="connection refused")
     evidence = proof(f"GET {url}", "connection refused", f"curl -sS -i {url}", attempts=3)
@@ -123,7 +123,7 @@ def refused(id: str, path: str) -> ItemResult:
 
 
 def found(id: str, title: str, path: str) -> ItemResult:
-    """A file that is there."""
+    """Return a file that is there."""
     message = msg("{path} exists ({size})", path=path, size="8.0 KiB")
     evidence = proof(path, f"-rw-r--r-- 8192 {path}", f"ls -la {path}", locations=(Location(file=path, line=1),))
     return item(id, title, Status.PASS, message, check="file", evidence=evidence)
@@ -141,7 +141,7 @@ METRICS = (
 
 
 def all_down(language: str = "fr") -> Report:
-    """The report of December 2025: nothing is running, 33 items, 10 pass, 3 fail, 20 skip."""
+    """Return the report of December 2025: nothing is running, 33 items, 10 pass, 3 fail, 20 skip."""
     alerts = "ops/prometheus/alerts.yml"
     sections = (
         section(
@@ -216,7 +216,7 @@ def all_down(language: str = "fr") -> Report:
 
 
 def drill(id: str = "drills.database", title: str = "DB down drill", status: Status = Status.PASS) -> ItemResult:
-    """A drill that was noticed, with its rows, moments and a metric's own curve."""
+    """Return a drill that was noticed, with its rows, moments and a metric's own curve."""
     rows = (
         row("Steady state: GET /readyz is 200", phase="steady"),
         row("The database has exited and its port refuses", phase="fault", at=0.4),
@@ -261,17 +261,17 @@ def drill(id: str = "drills.database", title: str = "DB down drill", status: Sta
 
 
 def row(title: str, status: Status = Status.PASS, **more: object) -> CriterionResult:
-    """A criterion of a drill."""
+    """Return a criterion of a drill."""
     return CriterionResult(title=msg("{title}", title=title), status=status, message=msg("seen as expected"), **more)
 
 
 def moment(at: float, what: str, kind: str) -> TimelineEvent:
-    """A moment of a drill."""
+    """Return a moment of a drill."""
     return TimelineEvent(at=at, what=msg("{what}", what=what), kind=kind)
 
 
 def go(language: str = "en") -> Report:
-    """Everything passed, both drills included."""
+    """Return a report in which everything passed, both drills included."""
     return report(
         (
             section(
@@ -284,7 +284,7 @@ def go(language: str = "en") -> Report:
 
 
 def changed(language: str = "en") -> Report:
-    """A GO with what is different from the report before it."""
+    """Return a GO with what is different from the report before it."""
     changes = ReportDiff(
         baseline="0123456789abcdef0123456789abcdef01234567",
         baseline_decision=Decision.NO_GO,
@@ -306,7 +306,7 @@ def changed(language: str = "en") -> Report:
 
 
 def alert(name: str, severity: str, line: int, *broken: ChainLinkName) -> CriterionResult:
-    """An alert's row, with those of its links that are broken."""
+    """Return an alert's row, with those of its links that are broken."""
     links = tuple(ChainLink(name=link, holds=link not in broken) for link in get_args(ChainLinkName))
     return CriterionResult(
         title=msg("{alert}", alert=name),
@@ -320,7 +320,7 @@ def alert(name: str, severity: str, line: int, *broken: ChainLinkName) -> Criter
 
 
 def traced(language: str = "en") -> Report:
-    """Alerts followed to their runbooks: two of one name, one without a severity, one with a hostile name."""
+    """Return a report of alerts: two of one name, one without a severity, one with a hostile name."""
     rows = (
         alert("HighErrors", "critical", 4),
         alert("HighErrors", "critical", 9, "fired", "runbook"),
@@ -345,7 +345,7 @@ WAIVER = Waiver(
 
 
 def reserved(language: str = "en") -> Report:
-    """A GO with reservations: a waiver, an advisory failure, and an item that needed two tries."""
+    """Return a GO with reservations: a waiver, an advisory failure, and an item that needed two tries."""
     failing = msg("{count} tests failed", count=2)
     flaky = proof("GET http://api:8080/live", "200 OK", "curl http://api:8080/live", attempts=2)
     return report(
@@ -371,7 +371,7 @@ def reserved(language: str = "en") -> Report:
 
 
 def hostile(language: str = "en", text: str = HOSTILE, name: str = "hostile") -> Report:
-    """Hostile text wherever text goes; `name` is what ids begin with."""
+    """Return a report with hostile text wherever text goes; ids begin with `name`."""
     message = msg("{text}", text=text)
     evidence = proof(text, text, text, locations=(Location(file=text.replace("\x00", ""), line=3, text=text),))
     waiver = Waiver(item=f"{name}.waived", reason=text, owner=text, expires=date(2026, 3, 31), issue=text)
@@ -403,7 +403,7 @@ def hostile(language: str = "en", text: str = HOSTILE, name: str = "hostile") ->
 
 
 def many(count: int = 1000, language: str = "en") -> Report:
-    """So many items, in sections of fifty, one of ten failing."""
+    """Return a report of `count` items in sections of fifty, one of ten failing."""
     items = [
         item(
             f"many.{number}",

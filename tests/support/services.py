@@ -48,18 +48,18 @@ class Service:
 
     @property
     def log(self) -> str:
-        """What it has said until now."""
+        """Return its output so far."""
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self) -> None:
-        """Starts it; it may not answer yet."""
+        """Start it without waiting for its first answer."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
             )
 
     def stop(self) -> None:
-        """Asks it to end, insists after ten seconds, and waits until it is gone with all its children."""
+        """Terminate it, kill it after ten seconds, and wait until all its children are gone."""
         if not self.process:
             return
         self.signal(self.interrupt)
@@ -71,7 +71,7 @@ class Service:
         self.process = None
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the service and, for SIGKILL, SIGSTOP and SIGCONT, to its children."""
+        """Send a signal to the service and, for SIGKILL, SIGSTOP and SIGCONT, to its children."""
         if not self.process or self.process.poll() is not None:
             return
         if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT):
@@ -80,7 +80,7 @@ class Service:
             self.process.send_signal(number)
 
     def wait(self, answers: Callable[[], bool]) -> None:
-        """Waits until it answers. Raises RuntimeError, with its log, where it ends first or never does."""
+        """Wait until it answers. Raise RuntimeError with its log if it ends first or never does."""
         end = time.monotonic() + _UP_WITHIN
         while not answers():
             if not self.process or self.process.poll() is not None or time.monotonic() > end:
@@ -102,7 +102,7 @@ class Postgres(Service):
 
 @contextmanager
 def postgres_prepared(database: str = "postgres") -> Iterator[Postgres]:
-    """Prepare a PostgreSQL with an empty database; whoever wants it to run starts its command."""
+    """Prepare a PostgreSQL with an empty database; the caller starts its command."""
     with _folder("postgres") as folder:
         binaries = Path(_program("postgres", *Path("/usr/lib/postgresql").glob("*/bin/postgres"))).parent
         user = _postgres_user(folder)
@@ -123,7 +123,7 @@ def postgres_prepared(database: str = "postgres") -> Iterator[Postgres]:
 
 @contextmanager
 def postgres_running(database: str = "postgres") -> Iterator[Postgres]:
-    """A PostgreSQL of its own, with an empty database."""
+    """Provide a PostgreSQL of its own, with an empty database."""
     with (
         postgres_prepared(database) as service,
         _running(service, lambda: "ready to accept connections" in service.log),
@@ -133,7 +133,7 @@ def postgres_running(database: str = "postgres") -> Iterator[Postgres]:
 
 @contextmanager
 def redis_running() -> Iterator[Service]:
-    """A Redis of its own that keeps nothing."""
+    """Provide a Redis of its own that keeps nothing."""
     with _folder("redis") as folder:
         port = free_port()
         program = _program("redis-server")
@@ -145,10 +145,10 @@ def redis_running() -> Iterator[Service]:
 
 @contextmanager
 def prometheus_running(config: str, rules: str | None = None, **files: str) -> Iterator[Service]:
-    """A Prometheus of its own. `config` is its whole prometheus.yml; `rules` becomes `rules.yml` beside it.
+    """Provide a Prometheus of its own. `config` is its whole prometheus.yml; `rules` becomes `rules.yml` beside it.
 
-    `files` are more files beside it, by name with `__` for the dot: `alerts__yml="groups: []"`.
-    It can be reloaded by `POST /-/reload` and by SIGHUP.
+    `files` are more files beside it, by name with `__` for the dot: `alerts__yml="groups: []"`. It can be reloaded by
+    `POST /-/reload` and by SIGHUP.
     """
     with _folder("prometheus") as folder:
         (folder / "prometheus.yml").write_text(config)
@@ -171,27 +171,27 @@ def prometheus_running(config: str, rules: str | None = None, **files: str) -> I
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL for one test."""
+    """Provide a PostgreSQL for one test."""
     with postgres_running() as service:
         yield service
 
 
 @pytest.fixture
 def redis_server() -> Iterator[Service]:
-    """A Redis for one test."""
+    """Provide a Redis for one test."""
     with redis_running() as service:
         yield service
 
 
 @pytest.fixture
 def prometheus() -> Iterator[Callable[..., Service]]:
-    """Starts a Prometheus for one test: `prometheus(config, rules)`, with the files' texts."""
+    """Start a Prometheus for one test: `prometheus(config, rules)`, with the files' texts."""
     with ExitStack() as stack:
         yield lambda config, rules=None, **files: stack.enter_context(prometheus_running(config, rules, **files))
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on now, and that no connection going out will be given."""
+    """Return a port of this machine that nobody listens on now, and that no connection going out will be given."""
     for port in random.SystemRandom().sample(range(10_000, 32_000), 100):
         with socket.socket() as found, suppress(OSError):
             found.bind((HOST, port))
@@ -200,7 +200,7 @@ def free_port() -> int:
 
 
 def answers(url: str) -> bool:
-    """Whether a URL answers with 200."""
+    """Return True if a URL answers with 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return bool(response.status == 200)
@@ -223,7 +223,7 @@ def _running(service: Service, ready: Callable[[], bool]) -> Iterator[None]:
 
 @contextmanager
 def _folder(name: str) -> Iterator[Path]:
-    """A folder with a short path: that of a Unix socket may not exceed 107 bytes."""
+    """Provide a folder with a short path: that of a Unix socket may not exceed 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix=f"prodgate-{name}-", dir="/tmp"))
     try:
         yield folder
@@ -232,7 +232,7 @@ def _folder(name: str) -> Iterator[Path]:
 
 
 def _postgres_user(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: the words in front that make it the user `postgres`."""
+    """Return the command prefix that runs PostgreSQL as the user `postgres`: it refuses root."""
     if os.geteuid() != 0:
         return []
     shutil.chown(folder, "postgres", "postgres")

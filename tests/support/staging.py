@@ -17,7 +17,7 @@ DATABASE_OPTIONS = "--stop-signal INT --network-alias pg --hostname db-host"
 
 
 def job(work: Path, image: str, **more: Service) -> Job:
-    """A job with a container `database` that serves HTTP on port 5432, and others."""
+    """Return a job with a container `database` that serves HTTP on port 5432, and others."""
     made = Job(
         work, image, services={"database": Service(images.base(), options=DATABASE_OPTIONS, command=SERVES), **more}
     )
@@ -26,7 +26,7 @@ def job(work: Path, image: str, **more: Service) -> Job:
 
 
 def targets() -> dict[str, Any]:
-    """The database, found; the API, started by the gate and provisioned with its code."""
+    """Return the database, found; the API, started by the gate and provisioned with its code."""
     wait = "until [ -f /srv/dependent.py ]; do sleep 0.1; done; exec python3 /srv/dependent.py 8080"
     api = {
         "url": "http://api:8080",
@@ -42,18 +42,18 @@ def targets() -> dict[str, Any]:
 
 
 def checklist(items: list[dict[str, Any]], **more: Any) -> str:
-    """A checklist with one section."""
+    """Return a checklist with one section."""
     section = {"id": "s", "title": "S", "items": items}
     return json.dumps({"version": 1, "service": "shop", "targets": targets(), "sections": [section], **more})
 
 
 def ready(status: int = 200, **more: Any) -> dict[str, Any]:
-    """Whether the API says it is ready, or with 503 that it is not."""
+    """Return an item that expects the API to be ready, or not ready with 503."""
     return {**more, "http": {"target": "api", "path": "/readyz", "status": status}}
 
 
 def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """An item that breaks the database and watches the API."""
+    """Return an item that breaks the database and watches the API."""
     made = {
         "steady": [ready(within="5s")],
         "fault": fault,
@@ -67,7 +67,7 @@ def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def outcome(job: Job, stage: Stage) -> dict[str, Any]:
-    """The outcome of the first item."""
+    """Return the outcome of the first item."""
     path = job.workspace / "prodgate-out" / "report.json"
     assert path.exists(), stage.log.text
     found: dict[str, Any] = json.loads(path.read_text())["sections"][0]["items"][0]["outcome"]
@@ -83,7 +83,7 @@ class Look:
 
 
 def look(id: str) -> Look:
-    """A container's state, and its names on each network."""
+    """Return a container's state, and its names on each network."""
     found = json.loads(docker("inspect", id))[0]
     networks = found["NetworkSettings"]["Networks"]
     places = sorted((name, tuple(sorted(place["Aliases"] or []))) for name, place in networks.items())
@@ -91,15 +91,15 @@ def look(id: str) -> Look:
 
 
 def on_network(network: str) -> list[str]:
-    """The names of all containers on a network, running or not."""
+    """Return the names of all containers on a network, running or not."""
     return sorted(docker("ps", "-a", "--filter", f"network={network}", "--format", "{{.Names}}").split())
 
 
 def networks_of_runs() -> set[str]:
-    """The networks that runs have made and not removed."""
+    """Return the networks that runs have made and not removed."""
     return set(docker("network", "ls", "-q", "--filter", "label=prodgate.run").split())
 
 
 def docker(*words: str) -> str:
-    """What the engine's command line prints. Raises where it fails."""
+    """Return the output of a Docker command. Raise an error if it fails."""
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()

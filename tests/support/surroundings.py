@@ -59,7 +59,10 @@ HOSTILE: Mapping[str, Reply | Raw] = {
 
 @contextmanager
 def surroundings(text: str, folder: Path) -> Iterator[dict[str, str]]:
-    """The variables that a checklist names, for as long as what they name runs. `folder` becomes a checkout."""
+    """Provide the variables that a checklist names, for as long as what they name runs.
+
+    `folder` becomes a checkout.
+    """
     shutil.copytree(CHECKOUT, folder, dirs_exist_ok=True)
     wanted = set(re.findall(r"\$\{([A-Z_]+)", text))
     with ExitStack() as stack:
@@ -72,7 +75,7 @@ def surroundings(text: str, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def environment(home: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """A scrubbed environment with these variables, and a home of its own."""
+    """Return a scrubbed environment with these variables, and a home of its own."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), **variables}
 
 
@@ -90,7 +93,7 @@ def _web(routes: Mapping[str, Reply | Raw]) -> Start:
 
 
 def _tls(stack: ExitStack, folder: Path, found: Mapping[str, str]) -> str:
-    """A server whose authority is `certificates/ca.pem` of the checkout."""
+    """Return a server whose authority is `certificates/ca.pem` of the checkout."""
     (folder / "certificates").mkdir(exist_ok=True)
     authority = make_authority(folder / "certificates")
     web = Web(API, tls=authority.context())
@@ -100,7 +103,7 @@ def _tls(stack: ExitStack, folder: Path, found: Mapping[str, str]) -> str:
 
 
 def _prometheus(stack: ExitStack, folder: Path, found: Mapping[str, str]) -> str:
-    """A Prometheus with the checkout's own configuration and rules; its job `api` is the real one."""
+    """Return a Prometheus with the checkout's own configuration and rules; its job `api` is the real one."""
     ops = folder / "ops" / "prometheus"
     config = (ops / "prometheus.yml").read_text().replace("api:8080", found["API_URL"].removeprefix("http://"))
     return stack.enter_context(prometheus_running(config, alerts__yml=(ops / "alerts.yml").read_text())).url

@@ -61,17 +61,17 @@ class Web:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return its base URL."""
         return f"{'https' if self.tls else 'http'}://{'localhost' if self.tls else '127.0.0.1'}:{self.port}"
 
     def start(self) -> None:
-        """Listens in the background."""
+        """Listen in the background."""
         thread = threading.Thread(target=self._accept, daemon=True)
         self.threads.append(thread)
         thread.start()
 
     def stop(self) -> None:
-        """Listens no more, and ends all answers that are still going on."""
+        """Stop listening, and end all responses in progress."""
         self.over.set()
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
@@ -80,7 +80,7 @@ class Web:
             thread.join(_WAIT)
 
     def check(self) -> None:
-        """Fails where a request came that nobody expected, or one never came that somebody did."""
+        """Fail if an unexpected request came, or an expected one did not."""
         assert [f"{got.method} {got.path}" for got in self.unexpected] == []
         asked = {got.path.split("?")[0] for got in self.requests}
         assert [path for path in self.routes if path not in asked] == []
@@ -144,7 +144,7 @@ def _read(connection: socket.socket) -> Got | None:
 
 @contextmanager
 def serving(routes: Mapping[str, Reply | Raw], *, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
-    """A server for the length of a test, which it fails where requests and routes do not agree."""
+    """Provide a server for the length of a test, which it fails where requests and routes do not agree."""
     web = Web(routes, tls=tls)
     web.start()
     try:
@@ -155,7 +155,7 @@ def serving(routes: Mapping[str, Reply | Raw], *, tls: ssl.SSLContext | None = N
 
 
 def trickle(head: bytes, piece: bytes = b"x", every: float = 0.05, times: int = 10_000) -> Raw:
-    """Sends `head`, then `piece` again and again, with pauses of `every` seconds."""
+    """Send `head`, then `piece` again and again, with pauses of `every` seconds."""
 
     def response(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -168,12 +168,12 @@ def trickle(head: bytes, piece: bytes = b"x", every: float = 0.05, times: int = 
 
 
 def send(data: bytes) -> Raw:
-    """Sends exactly that, and closes."""
+    """Send exactly these bytes, and close."""
     return lambda connection: connection.sendall(data)
 
 
 def reset(data: bytes = b"") -> Raw:
-    """Sends that, and resets the connection."""
+    """Send these bytes, and reset the connection."""
 
     def response(connection: socket.socket) -> None:
         connection.sendall(data)
@@ -192,7 +192,7 @@ class Authority:
     other: Path
 
     def context(self, chain: Path | None = None) -> ssl.SSLContext:
-        """A server's side of TLS with one of the chains, the good one by default."""
+        """Return a server's side of TLS with one of the chains, the good one by default."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain or self.server)
         return context
@@ -202,7 +202,7 @@ Signer = tuple[x509.Name, ec.EllipticCurvePrivateKey]
 
 
 def make_authority(folder: Path) -> Authority:
-    """An authority and three certificates: for localhost, one that has expired, and one for another host."""
+    """Return an authority and three certificates: for localhost, one that has expired, and one for another host."""
     ca, _, signer = _certificate("prodgate tests", None, 365)
     (folder / "ca.pem").write_bytes(ca)
     for name, host, days in (("server", "localhost", 90), ("expired", "localhost", -1), ("other", "other.example", 90)):

@@ -18,13 +18,13 @@ from gate.staging.target import RunningTarget, host_of
 def context(
     root: Path = Path(), *, limit: float = 10.0, cancelled: threading.Event | None = None, **urls: str
 ) -> CheckContext:
-    """A world for one try of `limit` seconds, with a target for each URL."""
+    """Return a world for one attempt of `limit` seconds, with a target for each URL."""
     now = time.monotonic()
     targets = {name: RunningTarget(name, base_url=url, host=host_of(url)) for name, url in urls.items()}
     return CheckContext(root, targets, Redactor(), now + limit, now, cancelled or threading.Event())
 
 
 def check(kind: str, **fields: Any) -> Check[Any]:
-    """A check as a checklist would load it."""
+    """Return a check as a checklist would load it."""
     made: Check[Any] = decode_all_errors(fields, CHECKS.get_class(kind))
     return made
