@@ -236,7 +236,7 @@ def leaky(tmp_path: Path, github: GitHub) -> Runner:
     """A report of somebody who hid nothing, in the hands of a job that knows what is secret."""
     runner = planted(tmp_path, github)
     made = reports.hostile(text=f"{LEAKS}{DENSE[:9000]}", name=SECRETS["API_TOKEN"])
-    source = made.source.replace(commit=HEAD)
+    source = made.source.replace(commit=HEAD, run_id="5000")
     runner.write("parts/one/report.json", to_json(made.replace(source=source)))
     return runner
 

@@ -78,8 +78,14 @@ class EvidenceStore:
         return Artifact(path=path, size=len(shown), sha256=hashlib.sha256(shown).hexdigest())
 
     def _hidden(self, content: bytes) -> bytes:
-        # Decoded, not byte by byte: a value in UTF-16 or EBCDIC is found only in the text.
-        return as_bytes(self.secrets.redact(charsets.readable(content, "")))
+        # Decoded: a value in UTF-16 or EBCDIC is found only in the text.
+        text = charsets.readable(content, "")
+        shown = self.secrets.redact(text)
+        if shown != text or as_bytes(text) == content:
+            return as_bytes(shown)
+        # Not UTF-8, and the encoding is a guess: the bytes are kept only if they also hold no secret as they stand.
+        raw = content.decode("utf-8", "surrogateescape")
+        return content if self.secrets.redact(raw) == raw else as_bytes(text)
 
     def _has_room(self, wanted: int) -> bool:
         if wanted > self._room:
