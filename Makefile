@@ -43,7 +43,7 @@ format: venv ## format the code
 	$(BIN)/ruff check --fix .
 
 # Tests that need installed programs, kill the gate many times or run long; a new file is in `make check` unless it is here.
-PARTS = check_examples checks_prometheus checks_traceability drills drills_alerts example example_gate fuzz memory no_secret_leaves no_trace process process_tree prometheus_agrees proof publish_run publish_steps readme render_html restore run stranger tutorial workflows
+PARTS = check_examples checks_http checks_prometheus checks_prometheus_responses checks_traceability commands_report docker_client drills drills_alerts example example_gate fuzz http memory memory_budget missing_series no_secret_leaves no_trace plan process process_tree prometheus_agrees prometheus_api proof prove publish_baseline publish_budget publish_run publish_steps readme release render_beside render_html restore retries run runner_files starting stranger tutorial workflows
 
 check: venv ## run the tests that need neither an engine nor installed servers
 	$(BIN)/pytest -n 2 --dist worksteal -m "not engine and not browser" $(PARTS:%=--ignore=tests/test_%.py)
