@@ -85,7 +85,7 @@ def test_credentials_of_an_address() -> None:
 
 def test_no_proxy_from_the_environment() -> None:
     """Proxies of the environment are not used: staging is asked directly."""
-    script = "import sys, time; from gate import http; http.fetch(http.Request(sys.argv[1]), time.monotonic() + 10)"
+    script = "import sys, time; from gate.http import client; client.send(client.Request(sys.argv[1]), time.monotonic() + 10)"
     proxies = {
         "http_proxy": "http://127.0.0.1:9",
         "HTTP_PROXY": "http://127.0.0.1:9",
@@ -581,6 +581,6 @@ def test_huge_numbers() -> None:
 
 def test_importing_is_cheap() -> None:
     """The client imports neither requests nor urllib3, which would double the gate's start."""
-    script = "import sys, gate.http; print(sorted({'requests', 'urllib3', 'certifi'} & set(sys.modules)))"
+    script = "import sys, gate.http.client; print(sorted({'requests', 'urllib3', 'certifi'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
