@@ -72,7 +72,7 @@ def note(runner: Runner) -> str:
     """What is said where nothing was compared; the verdict is that without a baseline."""
     assert compared(runner) == {}
     text = runner.run("render", "prodgate-out/report.json")[1]
-    (found,) = [line for line in text.splitlines() if "Nothing was compared" in line]
+    (found,) = [line for line in text.splitlines() if "Not compared" in line]
     return found
 
 
@@ -87,9 +87,9 @@ def store(report: bytes) -> Iterator[Web]:
 @pytest.mark.parametrize(
     ("missing", "why"),
     [
-        ({"workflow": ""}, "this is no run of a workflow. Name an earlier report.json instead"),
-        ({"token": ""}, "there is no token. Give the job the right `actions: read`"),
-        ({"branch": ""}, "the event does not say which branch is the base. Name an earlier report.json instead"),
+        ({"workflow": ""}, "this is not a workflow run. Pass the path of an earlier report.json instead"),
+        ({"token": ""}, "no token. Give the job the permission `actions: read`"),
+        ({"branch": ""}, "the event does not name the base branch. Pass the path of an earlier report.json instead"),
     ],
 )
 def test_what_is_missing(github: GitHub, missing: dict[str, str], why: str) -> None:
@@ -171,15 +171,15 @@ def test_no_run(runner: Runner, github: GitHub, known: bool) -> None:
     if known:
         github.run(event="pull_request")
     said = note(runner)
-    assert "there is none of prodgate.yml on main" in said
-    assert "has to run on pushes to that branch" in said
+    assert "prodgate.yml has no finished run on main" in said
+    assert "Run the workflow on pushes to that branch" in said
 
 
 def test_no_artifact(runner: Runner, github: GitHub) -> None:
     """A run that has left nothing: the note names the upload step."""
     github.run()
     said = note(runner)
-    assert "has left no artifact" in said
+    assert "has no artifact" in said
     assert "`actions/upload-artifact`" in said
 
 
@@ -200,8 +200,8 @@ def test_no_right(runner: Runner, github: GitHub) -> None:
     """A token that may not read the runs: the note names the right; the log has it as a warning."""
     github.run()
     runner.environment["INPUT_GITHUB-TOKEN"] = READ_ONLY
-    assert "Give the job the right `actions: read`" in note(runner)
-    assert "::warning title=prodgate::Nothing was compared" in runner.run("run", "--baseline=base")[1]
+    assert "Give the job the permission `actions: read`" in note(runner)
+    assert "::warning title=prodgate::Not compared" in runner.run("run", "--baseline=base")[1]
 
 
 def test_a_go_stays_one(tmp_path: Path, github: GitHub) -> None:
@@ -217,15 +217,15 @@ def hostile(report: bytes) -> dict[str, tuple[bytes, str]]:
     forged = good.replace(b"report.json", b"../../etc/x")
     bomb = zipped(("report.json", b" " * (baseline.REPORT_LIMIT + 1)))
     return {
-        "cut off": (good[: len(good) // 2], "it is a broken zip"),
-        "no zip": (b"<html>Sorry</html>", "it is a broken zip"),
-        "empty": (b"", "it is a broken zip"),
-        "bytes changed": (good[:60] + bytes(20) + good[80:], "it is a broken zip"),
-        "a bomb": (bomb, "a report larger than 16.0 MiB"),
+        "cut off": (good[: len(good) // 2], "not a valid zip file"),
+        "no zip": (b"<html>Sorry</html>", "not a valid zip file"),
+        "empty": (b"", "not a valid zip file"),
+        "bytes changed": (good[:60] + bytes(20) + good[80:], "not a valid zip file"),
+        "a bomb": (bomb, "report larger than 16.0 MiB"),
         "many files": (zipped(*((str(number), b"") for number in range(20_001))), "more than 20000 files"),
         "another compression": (zipped(("report.json", report), method=zipfile.ZIP_LZMA), "compression 14"),
         "no report in it": (zipped(("report.json", b'{"version": "x"}')), "not a valid report"),
-        "no text in it": (zipped(("report.json", b"\xff\xfe")), "it is a broken zip"),
+        "no text in it": (zipped(("report.json", b"\xff\xfe")), "not a valid zip file"),
         "other names": (forged, "no report of shop"),
         "too large": (bytes(baseline.ZIP_LIMIT + 1), "larger than the limit of 32.0 MiB"),
     }
@@ -253,9 +253,9 @@ def test_paths_in_a_zip_lead_nowhere(runner: Runner, github: GitHub, report: byt
 @pytest.mark.parametrize(
     ("route", "expected"),
     [
-        (Reply(403, "AuthenticationFailed"), "it answered with 403"),
-        (Reply(302, headers={"Location": "http://127.0.0.1:9/"}), "it answered with 302"),
-        (reset(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "could not be had from 127.0.0.1"),
+        (Reply(403, "AuthenticationFailed"), "HTTP 403"),
+        (Reply(302, headers={"Location": "http://127.0.0.1:9/"}), "HTTP 302"),
+        (reset(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "could not download the artifact from 127.0.0.1"),
     ],
     ids=["refuses", "leads on", "breaks off"],
 )
@@ -277,7 +277,7 @@ def test_a_store_without_an_end(github: GitHub) -> None:
         github.artifact(github.run(), "prodgate", f"{web.url}/blob0?sig=s1gned-eeee")
         with pytest.raises(baseline.BaselineUnavailableError) as caught:
             baseline.find_baseline(asking, baseline.BaselineQuery("shop", "gate", ()))
-    assert "it took too long" in str(caught.value.message)
+    assert "timed out" in str(caught.value.message)
 
 
 def test_an_artifact_that_is_too_large_is_not_asked_for(runner: Runner, github: GitHub) -> None:

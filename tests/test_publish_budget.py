@@ -12,7 +12,7 @@ import pytest
 from gate.publish import branch_rules, comment, status
 from gate.publish.session import catch_publish_errors
 from gate.publish.settings import RetryPolicy
-from gate.publish.time_budget import HURRY, TimeBudget
+from gate.publish.time_budget import GRACE_SECONDS, TimeBudget
 from tests.github.fixtures import github, settings
 from tests.github.server import TOKEN, Fault, GitHub
 from tests.support import reports
@@ -30,7 +30,7 @@ def test_one_budget_for_all(github: GitHub) -> None:
     asked = len(github.asked)
     (notice,) = status.set_verdict(reports.go(), ours)
     assert (notice.not_published, len(github.asked)) == (True, asked)
-    assert "the time for GitHub is over" in str(notice.message)
+    assert "no time left for GitHub" in str(notice.message)
 
 
 def test_pending_may_spend_a_part_of_it(github: GitHub) -> None:
@@ -40,8 +40,8 @@ def test_pending_may_spend_a_part_of_it(github: GitHub) -> None:
         Fault("GET", "rules", headers={"Retry-After": "8"}, **LIMITED),
     ]
     (notice,) = status.set_pending(settings(github, budget=TimeBudget(), retry_policy=CALM))
-    assert "longer than we do" in str(notice.message)
-    assert "longer than we do" in str(
+    assert "which is too long" in str(notice.message)
+    assert "which is too long" in str(
         branch_rules.branch_rule_note(settings(github, budget=TimeBudget(), retry_policy=CALM))
     )
     assert len(github.asked) == 2
@@ -52,8 +52,8 @@ def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> Non
     github.faults.append(Fault("POST", "statuses", headers={"Retry-After": "3600"}, **{**LIMITED, "times": 1}))
     ours = settings(github, budget=TimeBudget(), retry_policy=CALM)
     assert status.set_pending(ours)
-    assert "has just been given up" in str(branch_rules.branch_rule_note(ours))
-    assert "has just been given up" in str(comment.publish(reports.go(), ours)[0].message)
+    assert "did not respond before" in str(branch_rules.branch_rule_note(ours))
+    assert "did not respond before" in str(comment.publish(reports.go(), ours)[0].message)
     assert len(github.asked) == 1
     assert status.set_verdict(reports.go(), ours) == []
     assert comment.publish(reports.go(), ours) == []
@@ -72,7 +72,7 @@ def test_a_hurry_drops_what_is_not_the_verdict(github: GitHub) -> None:
 
     threading.Thread(target=hurry).start()
     (notice,) = status.set_pending(ours)
-    assert "did not answer" in str(notice.message)
+    assert "no response within" in str(notice.message)
     assert comment.publish(reports.go(), ours) != []
     assert status.set_verdict(reports.go(), ours) == []
     assert ([one["state"] for one in github.statuses], len(github.asked)) == (["success"], 2)
@@ -84,8 +84,8 @@ def test_a_hurry_never_gives_time() -> None:
     for budget in (long, short):
         budget.shrink()
         budget.shrink()
-    assert (long.share(None).remaining, short.share(None).remaining) == (HURRY, 1)
-    assert long.share(1).remaining == 0
+    assert (long.allowance(None).remaining, short.allowance(None).remaining) == (GRACE_SECONDS, 1)
+    assert long.allowance(1).remaining == 0
 
 
 def test_the_library_is_loaded_before_the_first_request() -> None:
@@ -108,6 +108,6 @@ def test_a_publisher_that_breaks_is_a_notice(github: GitHub, untold: bool, level
     def breaks() -> None:
         raise AttributeError(f"no {TOKEN}")
 
-    (notice,) = catch_publish_errors(settings(github), breaks, untold=untold)
+    (notice,) = catch_publish_errors(settings(github), breaks, blocking=untold)
     assert (notice.level, notice.not_published) == (level, untold)
-    assert str(notice.message) == "GitHub was not told: AttributeError: no ***"
+    assert str(notice.message) == "Could not publish to GitHub: AttributeError: no ***"

@@ -209,7 +209,7 @@ def test_it_fits_whatever_the_report(github: GitHub) -> None:
     assert comment.publish(reports.report(sections), settings(github)) == []
     (body,) = bodies(github)
     assert len(body) <= LIMIT
-    assert "parts are left out here for their size" in body
+    assert "Parts left out because of their size" in body
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])

@@ -56,14 +56,14 @@ def test_a_branch_with_a_slash(github: GitHub) -> None:
 def test_it_cannot_be_asked(github: GitHub, status: int) -> None:
     """Where GitHub does not say, that is what the report says."""
     github.faults.append(Fault("GET", "rules", status=status, message="No", times=1000))
-    assert "could not be asked" in str(branch_rule_note(settings(github)))
+    assert "Could not check whether" in str(branch_rule_note(settings(github)))
 
 
 @pytest.mark.parametrize("page", [*PAGES, b'[{"type": 1}]', b'{"protected": 1}'])
 def test_an_answer_that_is_not_github_s(github: GitHub, page: bytes) -> None:
     """A proxy's page says nothing of the rules."""
     github.faults = between(page)
-    assert "could not be asked" in str(branch_rule_note(settings(github, budget=TimeBudget(0.5))))
+    assert "Could not check whether" in str(branch_rule_note(settings(github, budget=TimeBudget(0.5))))
 
 
 @pytest.mark.parametrize("more", [{"status": False}, {"branch": ""}, {"token": ""}])

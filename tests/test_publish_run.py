@@ -110,7 +110,7 @@ def test_pending_comes_before_anything_else(tmp_path: Path, github: GitHub) -> N
     assert runner.run()[0] == 2
     assert states(github) == ["pending", "error"]
     assert github.asked[0].path == f"/repos/{REPOSITORY}/statuses/{HEAD}"
-    assert "The checklist is wrong" in github.latest()["description"]
+    assert "The checklist is not valid" in github.latest()["description"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_no_payload(tmp_path: Path, github: GitHub) -> None:
     runner.environment["GITHUB_EVENT_PATH"] = str(tmp_path / "nowhere")
     code, text = runner.run()
     assert (code, github.writes()) == (3, []), text
-    assert "which commit of which repository" in text
+    assert "the repository or the judged commit is unknown" in text
 
 
 def test_room_for_the_gate_s_own_annotations(tmp_path: Path, github: GitHub) -> None:
@@ -294,7 +294,7 @@ def test_reports_of_another_commit(tmp_path: Path, github: GitHub) -> None:
     github.commits.add("2" * 40)
     code, text = runner.run("merge", "parts")
     assert (code, states(github)) == (2, ["pending", "error"])
-    assert f"the reports are of commit {HEAD}, and this run judges {'2' * 40}" in text
+    assert f"reports of commit {HEAD}, but this run judges {'2' * 40}" in text
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ def test_a_checklist_behind_a_link(tmp_path: Path, github: GitHub, name: str, po
     (tmp_path / link).symlink_to("new/prodgate.yml" if link == name else "new")
     found, text = runner.run("run", f"--file={name}", "--compare=base", f"--policy={policy}")
     assert found == code, text
-    assert "is a symbolic link" in text
+    assert "a symbolic link, expected the file itself" in text
 
 
 @pytest.mark.parametrize(("policy", "code"), [("base", 1), ("report", 0)])
@@ -481,7 +481,7 @@ def test_no_base(tmp_path: Path, github: GitHub, policy: str, code: int) -> None
     runner.environment.update(GITHUB_EVENT_NAME="push", GITHUB_REF="refs/heads/topic", GITHUB_SHA=HEAD)
     found, text = runner.run("run", "--compare=base", f"--policy={policy}")
     assert found == code, text
-    assert "has no commit of a base branch" in text
+    assert "the event names no base commit" in text
 
 
 def test_on_the_base(tmp_path: Path, github: GitHub) -> None:

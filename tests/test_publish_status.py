@@ -177,7 +177,7 @@ def test_a_long_failure_is_given_up(github: GitHub) -> None:
     began = time.monotonic()
     (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(1.0)))
     assert (notice.level, notice.not_published) == ("error", True)
-    assert "503: Unavailable" in str(notice.message)
+    assert "HTTP 503: Unavailable" in str(notice.message)
     assert time.monotonic() - began < 30
 
 
@@ -200,7 +200,7 @@ def test_a_long_limit_is_not_waited_for(github: GitHub, headers: dict[str, str])
     github.faults.append(Fault("POST", "statuses", status=403, headers=headers, message=message, times=1000))
     (notice,) = status.set_verdict(reports.go(), settings(github))
     assert (notice.level, notice.not_published) == ("error", True)
-    assert "longer than we do" in str(notice.message)
+    assert "which is too long" in str(notice.message)
     assert len(github.asked) == 1
 
 
@@ -224,14 +224,14 @@ def test_an_address_that_is_none(github: GitHub, url: str) -> None:
     ours = settings(github, api_url=url)
     (notice,) = status.set_verdict(reports.go(), ours)
     assert (notice.not_published, ours.budget.spent) == (True, 0.0)
-    assert f"'{url}' is no address of an API" in str(notice.message)
+    assert f"'{url}' is not an http(s) URL" in str(notice.message)
 
 
 def test_a_token_that_is_none(github: GitHub) -> None:
     """What can't be sent is not tried again: it is no failure of the network."""
     ours = settings(github, token="a\nb", budget=TimeBudget(0.5))
     (notice,) = status.set_verdict(reports.go(), ours)
-    assert (notice.not_published, ours.budget.silent, github.asked) == (True, False, [])
+    assert (notice.not_published, ours.budget.unresponsive, github.asked) == (True, False, [])
     assert "InvalidHeader" in str(notice.message)
 
 
@@ -245,12 +245,12 @@ def test_a_leftover_pending_becomes_an_error(github: GitHub) -> None:
 @pytest.mark.parametrize(
     ("ended", "why"),
     [
-        (status.end(reports.all_down()), "The verdict was NO-GO, and GitHub could not be told"),
-        (status.end(reports.go()), "The verdict was GO, and GitHub could not be told"),
-        (status.end(reports.go().replace(ended="cancelled")), "The run was cancelled"),
-        (status.end(None), "There is no verdict: the gate could not run, or broke"),
-        ("", "The gate was killed before it had a verdict"),
-        ("success: trust me", "The gate was killed before it had a verdict"),
+        (status.end_state(reports.all_down()), "The verdict was NO-GO, but it could not be published"),
+        (status.end_state(reports.go()), "The verdict was GO, but it could not be published"),
+        (status.end_state(reports.go().replace(ended="cancelled")), "The run was cancelled"),
+        (status.end_state(None), "No verdict: the gate could not run, or failed"),
+        ("", "No verdict: the gate was killed"),
+        ("success: trust me", "No verdict: the gate was killed"),
     ],
 )
 def test_a_leftover_pending_says_how_the_run_ended(github: GitHub, ended: str, why: str) -> None:

@@ -147,7 +147,7 @@ def test_a_verdict_that_github_refused(action: Action, github: GitHub, command: 
     action.environment |= {f"STATE_{name}": value for name, value in state.items()}
     assert action.run(action.post)[0] == 0
     assert states(github) == ["pending", "error"]
-    assert github.latest()["description"] == f"The verdict was {verdict}, and GitHub could not be told"
+    assert github.latest()["description"] == f"The verdict was {verdict}, but it could not be published"
 
 
 @pytest.mark.parametrize(("item", "code"), [(THERE, 3), (MISSING, 1)])
@@ -161,7 +161,7 @@ def test_a_github_that_is_down(action: Action, github: GitHub, item: dict[str, A
     github.faults += [Fault("POST", "", **down), Fault("GET", "", **down)]
     found, log = action.run()
     assert (found, github.statuses, len(github.asked)) == (code, [], 2), log
-    assert "503: Unavailable" in log
+    assert "HTTP 503: Unavailable" in log
     assert action.report()["verdict"]["decision"] == ("GO" if code == 3 else "NO-GO")
 
 

@@ -111,4 +111,4 @@ def test_it_is_cut_by_whole_blocks_and_says_so(limit: int) -> None:
     assert len(text.encode()) <= limit
     assert text.startswith("## 🔴 NO-GO")
     assert text.count("<details>") == text.count("</details>")
-    assert re.search(r"\n\d+ parts are left out here for their size; report\.md has everything\.\n\Z", text)
+    assert re.search(r"\nParts left out because of their size: \d+; report\.md is complete\.\n\Z", text)

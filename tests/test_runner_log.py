@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gate.model import Evidence, Location, Severity, Status
 from gate.publish.workflow_commands import (
-    LONGEST,
+    MAX_LENGTH,
     OF_ITEMS,
     PER_TYPE,
     Log,
@@ -109,7 +109,7 @@ def test_the_place_of_an_annotation() -> None:
     write(report, Log(stream))
     (error,) = [command for command in commands(stream.getvalue()) if command.name == "error"]
     assert (error.properties["file"], error.properties["line"]) == ("ops/alerts.yml", "12")
-    assert len(error.data) <= LONGEST
+    assert len(error.data) <= MAX_LENGTH
 
 
 def test_a_hostile_report() -> None:

@@ -73,10 +73,10 @@ def _with_exemptions(base: LoadedChecklist, compare: str, files: Sequence[str], 
     from gate.checklist.exemptions import exemption_files, inlined
 
     if compare == FETCH_FROM_BASE:
-        from gate.publish.base_branch import texts
+        from gate.publish.base_branch import fetch_base_texts
 
         names = exemption_files(base.checklist)
-        contents = texts(settings, names, Path.cwd()) if names else {}
+        contents = fetch_base_texts(settings, names, Path.cwd()) if names else {}
         return structs.replace(base, checklist=inlined(base.checklist, contents.get))
     folder = _checkout_of(Path(compare).resolve(), files)
     return structs.replace(base, checklist=inlined(base.checklist, lambda name: _base_text(folder, name)))

@@ -43,7 +43,7 @@ def load_baseline(
 
 def _commits_between(old: str, new: str, settings: Settings) -> CommitRange:
     """Return the commits from git, or from GitHub if git does not have them and there is a token."""
-    from gate.publish.baseline import commits
+    from gate.publish.baseline import list_commits
     from gate.publish.github import GitHubError
     from gate.report.diff import CommitRange, git_log_between
 
@@ -51,6 +51,6 @@ def _commits_between(old: str, new: str, settings: Settings) -> CommitRange:
     if local.unknown is None or not (old and new and settings.token and settings.repository):
         return local
     try:
-        return CommitRange(commits(settings, old, new))
+        return CommitRange(list_commits(settings, old, new))
     except GitHubError as error:
         return CommitRange(unknown=msg("{why}; {also}", why=local.unknown, also=error.message))

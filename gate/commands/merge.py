@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gate.commands._arguments import add_out
 from gate.core.messages import msg
-from gate.publish.session import add_publishing, branch_rule_notes, pending_status, publish_settings_from
+from gate.publish.session import add_publish_arguments, branch_rule_notes, pending_status, publish_settings_from
 
 if TYPE_CHECKING:
     from gate.model import Report
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language", choices=("en", "fr"), help="write the reports in this language (default: the first part's)"
     )
-    add_publishing(parser)
+    add_publish_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:

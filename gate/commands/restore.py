@@ -6,14 +6,14 @@ import argparse
 import sys
 
 from gate.commands._arguments import parse_seconds_argument
-from gate.publish.session import add_context, emit_notices, publish_settings_from, saved_end_state
+from gate.publish.session import add_status_arguments, emit_notices, publish_settings_from, saved_end_state
 
 SUMMARY = "revert faults and remove containers left by a killed run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command, including which commit status to set to error if it is still pending."""
-    add_context(parser)
+    add_status_arguments(parser)
     parser.add_argument(
         "--end",
         type=parse_seconds_argument,

@@ -24,7 +24,7 @@ from gate.commands._baseline import load_baseline
 from gate.commands._report import try_write_to_runner, write_and_publish
 from gate.core.errors import GateError
 from gate.core.messages import msg
-from gate.publish.session import add_publishing, branch_rule_notes, pending_status, publish_settings_from
+from gate.publish.session import add_publish_arguments, branch_rule_notes, pending_status, publish_settings_from
 
 if TYPE_CHECKING:
     from gate.publish.settings import Settings
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="report",
         help="with --compare, run this checklist (`report`) or the base branch's (`base`; default: %(default)s)",
     )
-    add_publishing(parser)
+    add_publish_arguments(parser)
     add_workers(parser)
 
 

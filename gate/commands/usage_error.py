@@ -26,7 +26,7 @@ def report_usage_error(command: str, words: Sequence[str]) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         _remove_old_reports(options.out, options.reports if command == "merge" else [])
     settings = publish_settings_from(options)
-    emit_notices(catch_publish_errors(settings, lambda: status.set_error(settings, _DESCRIPTION), untold=True))
+    emit_notices(catch_publish_errors(settings, lambda: status.set_error(settings, _DESCRIPTION), blocking=True))
 
 
 def _parse_leniently(words: Sequence[str]) -> argparse.Namespace:

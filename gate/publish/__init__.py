@@ -1,1 +1,1 @@
-"""Tells the world: outputs, annotations, status and comment. Cannot change a verdict."""
+"""Publish the verdict to GitHub: outputs, job summary, annotations, status and comment. Cannot change a verdict."""

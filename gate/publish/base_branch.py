@@ -1,4 +1,4 @@
-"""Reads the base branch's checklist from GitHub, as it was when the pull request's run began.
+"""Fetch the base branch's checklist from GitHub, at the commit that the event names as the base.
 
 https://docs.github.com/en/rest/repos/contents#get-repository-content
 """
@@ -14,60 +14,64 @@ from urllib.parse import quote
 
 from gate.core.messages import msg
 from gate.publish.github import GitHub, GitHubError
-from gate.publish.settings import Settings, at
+from gate.publish.settings import Settings
+from gate.report.provenance import dig
 
-_AT_MOST = 20.0
-"""Seconds for all of its files."""
+# Seconds for all files.
+_TIME_LIMIT = 20.0
 
 
 def fetch_base_files(settings: Settings, files: Sequence[str], root: Path, folder: Path) -> list[Path] | None:
-    """The files of the base, written below `folder` under their own names; None where the base has none of them.
+    """Write the base's version of `files` into `folder` under the same names, and return the paths.
 
-    Raises GitHubError where GitHub does not say.
+    Return None if the base has none of the files. Raise GitHubError if GitHub does not give a clear answer.
     """
-    github = _github(settings)
+    github = _client(settings)
     names = [_repo_path(root, file) for file in files]
-    found = {name: content for name in names if (content := _content(github, name)) is not None}
-    if not found:
+    contents = {name: content for name in names if (content := _fetch_content(github, name)) is not None}
+    if not contents:
         _check_read_access(github)
         return None
-    return [_write_file(folder / name, content) for name, content in found.items()]
+    return [_write_file(folder / name, content) for name, content in contents.items()]
 
 
-def texts(settings: Settings, files: Sequence[str], root: Path) -> dict[str, str]:
-    """Return the texts of those files that the base has, by name. Raise GitHubError if GitHub does not answer."""
-    github = _github(settings)
-    found = {file: _content(github, _repo_path(root, file)) for file in files}
-    return {file: content.decode("utf-8-sig", "replace") for file, content in found.items() if content is not None}
+def fetch_base_texts(settings: Settings, files: Sequence[str], root: Path) -> dict[str, str]:
+    """Return the base's version of `files` by name, without those it does not have. Raise GitHubError."""
+    github = _client(settings)
+    contents = {file: _fetch_content(github, _repo_path(root, file)) for file in files}
+    return {file: content.decode("utf-8-sig", "replace") for file, content in contents.items() if content is not None}
 
 
-def _github(settings: Settings) -> GitHub:
+def _client(settings: Settings) -> GitHub:
     if not settings.base_commit:
-        raise GitHubError(msg("the run has no commit of a base branch"))
+        raise GitHubError(msg("the event names no base commit"))
     if not (settings.token and settings.repository):
-        raise GitHubError(msg("there is no token"))
-    return GitHub(settings, _AT_MOST)
+        raise GitHubError(msg("no token"))
+    return GitHub(settings, _TIME_LIMIT)
 
 
 def _check_read_access(github: GitHub) -> None:
-    """Makes sure that there is a right to look: without it GitHub answers 404 to everything."""
+    """Raise GitHubError if the token may not read the repository."""
+    # Without that permission GitHub answers 404 to everything, which would read as "the base has no checklist".
     branch = github.settings.branch
-    if at(github.get(f"{github.root}/branches/{quote(branch, safe='')}"), "name") != branch:
-        raise GitHubError(msg("GitHub does not show the branch {branch}", branch=branch))
+    if dig(github.get(f"{github.root}/branches/{quote(branch, safe='')}"), "name") != branch:
+        raise GitHubError(msg("GitHub does not show the branch {branch} to this token", branch=branch))
 
 
 def _repo_path(root: Path, file: str) -> str:
-    """The path of a file in the repository, by its name alone: where a link leads is the commit's own say."""
+    """Return the path of a file in the repository. Raise GitHubError if it is outside, or behind a symbolic link."""
+    # The commit under test decides where a link leads, so following one would let it choose the base file.
     path = Path(os.path.normpath(root / file))
     if not path.is_relative_to(root):
-        raise GitHubError(msg("{path} is not below the checkout", path=file))
+        raise GitHubError(msg("{path}: not below the checkout", path=file))
     name = path.relative_to(root)
     if any((root / part).is_symlink() for part in (name, *name.parents)):
-        raise GitHubError(msg("{path} is a symbolic link, expected the file itself", path=file))
+        raise GitHubError(msg("{path}: a symbolic link, expected the file itself", path=file))
     return str(PurePosixPath(name))
 
 
-def _content(github: GitHub, name: str) -> bytes | None:
+def _fetch_content(github: GitHub, name: str) -> bytes | None:
+    """Return the content of a file at the base commit, or None if GitHub answers 404."""
     path = f"{github.root}/contents/{quote(name)}?ref={quote(github.settings.base_commit, safe='')}"
     try:
         response = github.get(path)
@@ -75,13 +79,13 @@ def _content(github: GitHub, name: str) -> bytes | None:
         if error.status == 404:
             return None
         raise
-    content, encoding = at(response, "content"), at(response, "encoding")
+    content, encoding = dig(response, "content"), dig(response, "encoding")
     try:
         if isinstance(content, str) and encoding == "base64":
             return base64.b64decode("".join(content.split()), validate=True)
     except binascii.Error:
         pass
-    raise GitHubError(msg("GitHub answered {path} with no file", path=name))
+    raise GitHubError(msg("{path}: GitHub did not return the content of a file", path=name))
 
 
 def _write_file(path: Path, content: bytes) -> Path:

@@ -1,6 +1,6 @@
-"""Asks the branch's rules whether this gate's status is required there: where it is not, a NO-GO does not stop a merge.
+"""Check whether the branch's rules require this gate's status: otherwise a NO-GO does not stop a merge.
 
-Rulesets: https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch (anyone who may read may ask); classic
+Rulesets: https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch (needs read access only); classic
 protection: https://docs.github.com/en/rest/branches/branches#get-a-branch
 """
 
@@ -11,22 +11,23 @@ from urllib.parse import quote
 
 from gate.core.messages import Message, msg
 from gate.publish.github import GitHub, GitHubError, unexpected_response_error
-from gate.publish.settings import Settings, at
+from gate.publish.settings import Settings
+from gate.report.provenance import dig
 
-_AT_MOST = 5.0
-"""Seconds: it is asked before the run, which must not wait long for it."""
+# Seconds: the run starts only after this check.
+_TIME_LIMIT = 5.0
 
 
 def branch_rule_note(settings: Settings) -> Message | None:
-    """What people should know about the branch's rules; None where the status is required, or none is wished."""
+    """Return a note if a requested status is not required on the branch, or that cannot be checked; else None."""
     if not (settings.status and settings.token and settings.repository and settings.branch):
         return None
     try:
-        if settings.context.lower() in required_contexts(GitHub(settings, _AT_MOST, optional=True)):
+        if settings.context.lower() in required_contexts(GitHub(settings, _TIME_LIMIT, optional=True)):
             return None
     except GitHubError as error:
         return msg(
-            "Whether the status `{context}` is required on `{branch}` could not be asked: {why}",
+            "Could not check whether the status `{context}` is required on `{branch}`: {why}",
             context=settings.context,
             branch=settings.branch,
             why=error.message,
@@ -39,26 +40,25 @@ def branch_rule_note(settings: Settings) -> Message | None:
 
 
 def required_contexts(github: GitHub) -> set[str]:
-    """The contexts that the branch requires, in lower case: GitHub compares them so."""
+    """Return the status contexts that the branch requires, in lower case, because GitHub ignores case."""
     branch = quote(github.settings.branch, safe="")
-    found = {
-        context for rule in github.paginate(f"{github.root}/rules/branches/{branch}") for context in _of_rule(rule)
-    }
+    rules = github.paginate(f"{github.root}/rules/branches/{branch}")
+    contexts = {context for rule in rules for context in _contexts_of_rule(rule)}
     path = f"{github.root}/branches/{branch}"
-    shown = github.get(path)
-    if not isinstance(shown.get("protected"), bool):
+    response = github.get(path)
+    if not isinstance(response.get("protected"), bool):
         raise unexpected_response_error("GET", path)
-    protection = at(shown, "protection", "required_status_checks")
-    if at(protection, "enforcement_level") != "off":
-        found |= {str(context) for context in _list(at(protection, "contexts"))}
-    return {context.lower() for context in found}
+    protection = dig(response, "protection", "required_status_checks")
+    if dig(protection, "enforcement_level") != "off":
+        contexts |= {str(context) for context in _as_list(dig(protection, "contexts"))}
+    return {context.lower() for context in contexts}
 
 
-def _of_rule(rule: dict[str, Any]) -> list[str]:
+def _contexts_of_rule(rule: dict[str, Any]) -> list[str]:
     if rule.get("type") != "required_status_checks":
         return []
-    return [str(at(check, "context")) for check in _list(at(rule, "parameters", "required_status_checks"))]
+    return [str(dig(check, "context")) for check in _as_list(dig(rule, "parameters", "required_status_checks"))]
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []

@@ -1,6 +1,6 @@
-"""Asks GitHub's REST API with a policy of our own: bounded in time, honest about limits, never a write done twice.
+"""Request GitHub's REST API: bounded in time, aware of rate limits, and without duplicate writes.
 
-PyGithub's own retries are off: they repeat a POST blindly, and wait for hours. Limits:
+PyGithub's own retries are off: they repeat a POST blindly, and wait for hours. Rate limits:
 https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 """
 
@@ -12,164 +12,178 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.decode.quantities import format_duration
 from gate.publish.settings import PERMISSIONS, Settings
 
-_PAGES = 100
-_SECONDARY = 60.0
-"""Seconds to wait where GitHub limits and does not say for how long."""
-_LONGEST = 300
+_MAX_PAGES = 100
+# Seconds to wait after a secondary rate limit if the response names no time.
+_SECONDARY_LIMIT_DELAY = 60.0
+# Characters of an error's text.
+_MAX_ERROR_LENGTH = 300
+# Waiting for it spends the budget without an event to wait for.
 _NEVER = threading.Event()
 
 
-class GitHubError(Exception):
-    """A request that GitHub did not do. `rights`: the token may not; `status` is 0 where there was no answer."""
+class GitHubError(GateError):
+    """A failed request. `status` is 0 without a response; `forbidden` if the token lacks the permission."""
 
-    def __init__(self, message: Message, *, status: int = 0, rights: bool = False) -> None:
-        super().__init__(str(message))
-        self.message = message
+    def __init__(self, message: Message, *, status: int = 0, forbidden: bool = False) -> None:
+        super().__init__(message)
         self.status = status
-        self.rights = rights
+        self.forbidden = forbidden
 
 
-class _RetryableError(Exception):
-    """A failure after which the request may be tried again, `after` so many seconds where GitHub said so."""
+class _RetryableError(GateError):
+    """A failure that a retry may mend. `delay` is the time in seconds that GitHub asks to wait, if it does."""
 
-    def __init__(self, message: Message, status: int, after: float | None) -> None:
-        super().__init__(str(message))
-        self.message, self.status, self.after = message, status, after
+    def __init__(self, message: Message, status: int, delay: float | None) -> None:
+        super().__init__(message)
+        self.status, self.delay = status, delay
 
 
 class GitHub:
-    """One repository on GitHub, for one purpose, which may spend `at_most` so many seconds of the common budget.
+    """A client for one repository and one purpose, which may spend `time_limit` seconds of the process's budget.
 
-    An `optional` purpose is not tried where GitHub has just been given up.
+    An `optional` client does not send requests if GitHub did not respond to the last one.
     """
 
-    def __init__(self, settings: Settings, at_most: float | None = None, *, optional: bool = False) -> None:
-        import requests  # not in a request's thread: two that load it at once find half of it
+    def __init__(self, settings: Settings, time_limit: float | None = None, *, optional: bool = False) -> None:
+        # Not in a request's thread: two threads that import it at the same time see a half-initialised module.
+        import requests
         from github import GithubException
 
-        self._refusal = GithubException
-        self._network = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+        self._api_error = GithubException
+        self._network_errors = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
         self.settings = settings
-        self.share = settings.budget.share(at_most)
+        self.allowance = settings.budget.allowance(time_limit)
         self.optional = optional
         self._client: Any = None
 
     @property
     def root(self) -> str:
-        """The path of the repository."""
+        """Return the API path of the repository."""
         return "/repos/" + quote(self.settings.repository)
 
     def get(self, path: str) -> dict[str, Any]:
-        """The object that stands at a path."""
-        return _object("GET", path, self._request_with_retries("GET", path, None, None)[1])
+        """Return the object at a path. Raise GitHubError."""
+        return _require_object("GET", path, self._request_with_retries("GET", path, None, None)[1])
 
-    def paginate(self, path: str, limit: int = _PAGES) -> Iterator[dict[str, Any]]:
-        """The objects of a list, over all its pages, of which there are at most `limit`."""
-        mark = "&" if "?" in path else "?"
+    def paginate(self, path: str, limit: int = _MAX_PAGES) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, from at most `limit` pages of 100. Raise GitHubError."""
+        separator = "&" if "?" in path else "?"
         for page in range(1, limit + 1):
-            headers, entries = self._request_with_retries("GET", f"{path}{mark}per_page=100&page={page}", None, None)
+            headers, entries = self._request_with_retries(
+                "GET", f"{path}{separator}per_page=100&page={page}", None, None
+            )
             if not isinstance(entries, list):
                 raise unexpected_response_error("GET", path)
-            yield from (_object("GET", path, entry) for entry in entries)
+            yield from (_require_object("GET", path, entry) for entry in entries)
             if 'rel="next"' not in str(headers.get("link", "")):
                 return
 
     def redirect_target(self, path: str) -> str:
-        """The address that stands in an answer's `Location`, empty where it has none: it is not followed."""
+        """Return the `Location` of a response without following it; "" if it has none. Raise GitHubError."""
         return str(self._request_with_retries("GET", path, None, None)[0].get("location", ""))
 
-    def post(self, path: str, body: dict[str, Any], done: Callable[[], Any]) -> dict[str, Any]:
-        """Makes something, and returns it. Where a try may have been done, `done` looks for it before the next."""
-        return _made("POST", path, self._request_with_retries("POST", path, body, done)[1])
+    def post(self, path: str, body: dict[str, Any], find_created: Callable[[], Any]) -> dict[str, Any]:
+        """Create an object and return it. Raise GitHubError.
+
+        `find_created` returns the object if it exists already: an attempt that failed may have created it.
+        """
+        return _require_id("POST", path, self._request_with_retries("POST", path, body, find_created)[1])
 
     def patch(self, path: str, body: dict[str, Any]) -> None:
-        """Changes something; doing it twice changes nothing more."""
-        _made("PATCH", path, self._request_with_retries("PATCH", path, body, None)[1])
+        """Update an object. Raise GitHubError."""
+        _require_id("PATCH", path, self._request_with_retries("PATCH", path, body, None)[1])
 
     def delete(self, path: str) -> None:
-        """Removes something."""
+        """Delete an object. Raise GitHubError."""
         if self._request_with_retries("DELETE", path, None, None)[1] is not None:
             raise unexpected_response_error("DELETE", path)
 
     def _request_with_retries(
-        self, method: str, path: str, body: Any, done: Callable[[], Any] | None
+        self, method: str, path: str, body: Any, find_created: Callable[[], Any] | None
     ) -> tuple[dict[str, Any], Any]:
-        """Tries until it is done, refused, or the time would be over: then an answer says more than a silence."""
-        pause, answered = self.settings.retry_policy.initial_delay, None
+        """Send a request until it succeeds, is refused, or the time is used up. Return the headers and the body."""
+        next_delay, last_response = self.settings.retry_policy.initial_delay, None
         self._check_available(method, path)
         while True:
             try:
                 return self._attempt(method, path, body)
             except _RetryableError as failure:
-                answered = failure if failure.status else answered
-                wait = pause if failure.after is None else failure.after
-                enough = wait < self.share.remaining
-                if enough:
-                    self.share.wait(wait, _NEVER)
-                if not enough or self.share.remaining <= 0:
-                    raise self._mark_unresponsive(answered or failure) from failure
-                pause *= 2
-                if done and failure.status not in (403, 429) and (made := done()) is not None:
-                    return {}, made
+                # An error that GitHub responded with explains more than a timeout after it.
+                last_response = failure if failure.status else last_response
+                delay = next_delay if failure.delay is None else failure.delay
+                has_time = delay < self.allowance.remaining
+                if has_time:
+                    self.allowance.wait(delay, _NEVER)
+                if not has_time or self.allowance.remaining <= 0:
+                    raise self._mark_unresponsive(last_response or failure) from failure
+                next_delay *= 2
+                # A request that was rejected for a rate limit created nothing.
+                rejected = failure.status in (403, 429)
+                if find_created and not rejected and (created := find_created()) is not None:
+                    return {}, created
 
     def _check_available(self, method: str, path: str) -> None:
-        """Raises GitHubError where there is nowhere or no time left to ask, or where GitHub has just been given up."""
-        if not _is_address(self.settings.api_url):
+        """Raise GitHubError if the API's URL is not valid, no time is left, or an optional request has no chance."""
+        if not _is_url(self.settings.api_url):
             url = self.settings.secrets.redact(self.settings.api_url)
             raise GitHubError(
-                msg("{url} is no address of an API, expected GITHUB_API_URL as the runner sets it", url=repr(url))
+                msg("GITHUB_API_URL: {url} is not an http(s) URL; leave it as the runner sets it", url=repr(url))
             )
-        if self.share.remaining <= 0:
-            raise GitHubError(msg("{method} {path} was not asked: the time for GitHub is over", **_what(method, path)))
-        if self.optional and self.settings.budget.silent:
+        if self.allowance.remaining <= 0:
+            raise GitHubError(msg("{method} {path}: not sent, no time left for GitHub", **_request_args(method, path)))
+        if self.optional and self.settings.budget.unresponsive:
             raise GitHubError(
-                msg("{method} {path} was not asked: GitHub has just been given up", **_what(method, path))
+                msg("{method} {path}: not sent, GitHub did not respond before", **_request_args(method, path))
             )
 
     def _mark_unresponsive(self, failure: _RetryableError) -> GitHubError:
-        self.settings.budget.silent = True
+        """Return the final error, and let optional clients send nothing more."""
+        self.settings.budget.unresponsive = True
         message = failure.message
-        if failure.after is not None:
-            wait = format_duration(failure.after)
-            message = msg("{why}; it asks to wait {wait}, longer than we do", why=failure.message, wait=wait)
+        if failure.delay is not None:
+            delay = format_duration(failure.delay)
+            message = msg("{why}; GitHub asks to wait {delay}, which is too long", why=failure.message, delay=delay)
         return GitHubError(message, status=failure.status)
 
     def _attempt(self, method: str, path: str, body: Any) -> tuple[dict[str, Any], Any]:
-        """One try, in a thread, because PyGithub bounds a read but not a whole answer."""
-        box: list[Any] = []
-        answered = threading.Event()
+        """Send a request once, within the timeout of an attempt. Raise GitHubError or _RetryableError."""
+        # In a thread, because the timeout of PyGithub bounds each read, but not the whole response.
+        results: list[Any] = []
+        finished = threading.Event()
 
         def send() -> None:
-            box.append(self._send(method, path, body))
-            answered.set()
+            results.append(self._send(method, path, body))
+            finished.set()
 
-        before = self.settings.budget.spent
+        spent_before = self.settings.budget.spent
         threading.Thread(target=send, daemon=True).start()
-        if not self.share.wait(self.settings.retry_policy.timeout, answered):
-            self._client = None
-            waited = format_duration(self.settings.budget.spent - before)
-            text = msg("GitHub did not answer {method} {path} within {limit}", limit=waited, **_what(method, path))
+        if not self.allowance.wait(self.settings.retry_policy.timeout, finished):
+            self._client = None  # the thread still uses it
+            waited = format_duration(self.settings.budget.spent - spent_before)
+            text = msg("{method} {path}: no response within {limit}", limit=waited, **_request_args(method, path))
             raise _RetryableError(text, 0, None)
-        if not isinstance(box[0], _RetryableError):
-            self.settings.budget.silent = False
-        if isinstance(box[0], Exception):
-            raise box[0]
-        headers, response = box[0]
+        if not isinstance(results[0], _RetryableError):
+            self.settings.budget.unresponsive = False
+        if isinstance(results[0], Exception):
+            raise results[0]
+        headers, response = results[0]
         return headers, response
 
     def _send(self, method: str, path: str, body: Any) -> Any:
+        """Return what PyGithub returns, or the exception to raise. Runs in a thread, so it must not raise."""
         try:
             return self._requester().requestJsonAndCheck(method, path, input=body)
-        except self._refusal as error:
+        except self._api_error as error:
             return self._error_from_response(method, path, error.status, error.headers or {}, error.data)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the verdict stands
-            why = self.settings.secrets.redact(_reason(error))[:_LONGEST]
-            text = msg("{method} {path} failed: {why}", why=why, **_what(method, path))
-            return _RetryableError(text, 0, None) if isinstance(error, self._network) else GitHubError(text)
+            why = self.settings.secrets.redact(_innermost_cause(error))[:_MAX_ERROR_LENGTH]
+            text = msg("{method} {path}: {why}", why=why, **_request_args(method, path))
+            return _RetryableError(text, 0, None) if isinstance(error, self._network_errors) else GitHubError(text)
 
     def _requester(self) -> Any:
         if self._client is None:
@@ -190,50 +204,49 @@ class GitHub:
     def _error_from_response(
         self, method: str, path: str, status: int, headers: dict[str, str], data: Any
     ) -> Exception:
-        """What an answer of 400 or more means: try again, no right to it, or wrong."""
-        own = isinstance(data, dict) and "message" in data
-        text = str(data["message"] if own else data)
-        why = self.settings.secrets.redact(text)[:_LONGEST]
-        said = msg(
-            "GitHub answered {method} {path} with {status}: {why}", status=status, why=why, **_what(method, path)
-        )
-        if status in (403, 429) and (wait := _limited(headers, text, status)) is not None:
-            return _RetryableError(said, status, wait)
+        """Return the exception for a response with a status of 400 or more."""
+        # A 403 or 404 without GitHub's own body comes from a proxy, and says nothing about permissions.
+        is_githubs = isinstance(data, dict) and "message" in data
+        reason = str(data["message"] if is_githubs else data)
+        why = self.settings.secrets.redact(reason)[:_MAX_ERROR_LENGTH]
+        text = msg("{method} {path}: HTTP {status}: {why}", status=status, why=why, **_request_args(method, path))
+        if status in (403, 429) and (delay := _rate_limit_delay(headers, reason, status)) is not None:
+            return _RetryableError(text, status, delay)
         if status >= 500:
-            after = headers.get("retry-after", "")
-            return _RetryableError(said, status, float(after) if after.isdecimal() else None)
-        return GitHubError(said, status=status, rights=own and status in (403, 404))
+            retry_after = headers.get("retry-after", "")
+            return _RetryableError(text, status, float(retry_after) if retry_after.isdecimal() else None)
+        return GitHubError(text, status=status, forbidden=is_githubs and status in (403, 404))
 
 
-def _limited(headers: dict[str, str], text: str, status: int) -> float | None:
-    """Seconds to wait where an answer speaks of a limit; None where it does not."""
-    if (after := headers.get("retry-after", "")).isdecimal():
-        return float(after)
+def _rate_limit_delay(headers: dict[str, str], reason: str, status: int) -> float | None:
+    """Return the seconds to wait if a response is about a rate limit, else None."""
+    if (retry_after := headers.get("retry-after", "")).isdecimal():
+        return float(retry_after)
     if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdecimal():
         return max(1.0, float(headers["x-ratelimit-reset"]) - time.time())
-    return _SECONDARY if status == 429 or "rate limit" in text.lower() else None
+    return _SECONDARY_LIMIT_DELAY if status == 429 or "rate limit" in reason.lower() else None
 
 
 def unexpected_response_error(method: str, path: str) -> GitHubError:
-    """The error for an answer that says yes and is nothing that GitHub would say, such as a proxy's page."""
-    return GitHubError(msg("{method} {path} was answered with something that is not GitHub's", **_what(method, path)))
+    """Return the error for a successful response that is not GitHub's, such as the page of a proxy."""
+    return GitHubError(msg("{method} {path}: the response is not from GitHub", **_request_args(method, path)))
 
 
-def _object(method: str, path: str, response: Any) -> dict[str, Any]:
+def _require_object(method: str, path: str, response: Any) -> dict[str, Any]:
     if not isinstance(response, dict):
         raise unexpected_response_error(method, path)
     return response
 
 
-def _made(method: str, path: str, response: Any) -> dict[str, Any]:
-    """What was made or changed: GitHub gives it a number."""
-    made = _object(method, path, response)
-    if type(made.get("id")) is not int:
+def _require_id(method: str, path: str, response: Any) -> dict[str, Any]:
+    """Return a created or updated object. Raise GitHubError if it lacks the id that GitHub gives every object."""
+    entity = _require_object(method, path, response)
+    if type(entity.get("id")) is not int:
         raise unexpected_response_error(method, path)
-    return made
+    return entity
 
 
-def _is_address(text: str) -> bool:
+def _is_url(text: str) -> bool:
     try:
         url = urlsplit(text)
         return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
@@ -241,22 +254,22 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _what(method: str, path: str) -> dict[str, str]:
+def _request_args(method: str, path: str) -> dict[str, str]:
     return {"method": method, "path": urlsplit(path).path}
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause in few words."""
+def _innermost_cause(error: BaseException) -> str:
+    """Return the type and the text of the exception that caused all others."""
     while error.__context__ is not None:
         error = error.__context__
     return f"{type(error).__name__}: {error}"
 
 
 def permission_message(what: Message, error: GitHubError) -> Message:
-    """What could not be done for want of rights, and the lines of the workflow that give them."""
+    """Return the message for an action that failed for lack of permissions, with the lines that grant them."""
     return msg(
-        "{what}: {why}. The token may not. Give the job these rights: `{permissions}`. For pull requests from forks "
-        "and from Dependabot GitHub gives none, whatever the workflow says: read the summary and the exit code",
+        "{what}: {why}. The token lacks the permission; give the job `{permissions}`. Runs for pull requests from "
+        "forks and from Dependabot have no write permission: read the job summary and the exit code instead",
         what=what,
         why=error.message,
         permissions=PERMISSIONS,

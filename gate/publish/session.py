@@ -1,4 +1,4 @@
-"""How commands tell GitHub: the options, what comes before and after a verdict, and what failing to tell it means."""
+"""Publish around a run: the command-line options, the pending status, the verdict, and the effect of failures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.publish.settings import CONTEXT, MODES, Notice, Settings, publish_settings
 
@@ -19,121 +20,135 @@ if TYPE_CHECKING:
     from gate.run.cancellation import CancellationToken
 
 EXIT_NOT_PUBLISHED = 3
+# The name of the end state that the main step saves for the post step:
+# https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
 STATE_KEY = "verdict"
-"""What the post step is told by: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands"""
 
 
-def add_context(parser: argparse.ArgumentParser) -> None:
-    """The options of the commit status."""
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the commit status to a parser."""
     parser.add_argument(
-        "--publish", choices=("all", "none"), default="all", help="on a runner, tell GitHub (%(default)s)"
+        "--publish",
+        choices=("all", "none"),
+        default="all",
+        help="on a runner, publish to GitHub (default: %(default)s)",
     )
     parser.add_argument(
-        "--status", choices=("true", "false"), default="true", help="on a runner, set a commit status (%(default)s)"
+        "--status",
+        choices=("true", "false"),
+        default="true",
+        help="on a runner, set the commit status (default: %(default)s)",
     )
-    parser.add_argument("--context", default=CONTEXT, metavar="NAME", help="of the commit status (%(default)s)")
+    parser.add_argument(
+        "--context", default=CONTEXT, metavar="NAME", help="name the commit status (default: %(default)s)"
+    )
 
 
-def add_publishing(parser: argparse.ArgumentParser) -> None:
-    """The options of all that is published."""
-    add_context(parser)
-    parser.add_argument("--comment", choices=MODES, default="always", help="on a pull request, when (%(default)s)")
+def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add all options of publishing to a parser."""
+    add_status_arguments(parser)
+    parser.add_argument(
+        "--comment", choices=MODES, default="always", help="when to comment on the pull request (default: %(default)s)"
+    )
 
 
 def publish_settings_from(options: argparse.Namespace) -> Settings:
-    """What is to be published; nothing where this is no runner."""
-    told = options.publish != "none" and os.environ.get("GITHUB_ACTIONS") == "true"
+    """Return the settings for the options of a call; nothing is enabled outside of a runner."""
+    enabled = options.publish != "none" and os.environ.get("GITHUB_ACTIONS") == "true"
     return publish_settings(
-        status=told and options.status != "false",
-        comment=getattr(options, "comment", "off") if told else "off",
+        status=enabled and options.status != "false",
+        comment=getattr(options, "comment", "off") if enabled else "off",
         context=options.context,
     )
 
 
 @contextmanager
-def pending_status(wishes: Settings, ending: CancellationToken) -> Iterator[None]:
-    """The status is pending before anything else, and an error where something ends the gate without a verdict.
+def pending_status(settings: Settings, cancellation: CancellationToken) -> Iterator[None]:
+    """Set the status to pending, and to an error if the body raises, so that no run ends without a status.
 
-    From the first moment on a signal leaves little time for GitHub.
+    While the body runs, a signal shrinks the time budget for GitHub.
     """
     from gate.publish import status
 
-    with ending.cancel_on_signals(wishes.budget.shrink):
+    with cancellation.cancel_on_signals(settings.budget.shrink):
         try:
-            emit_notices(catch_publish_errors(wishes, lambda: status.set_pending(wishes), untold=True))
+            emit_notices(catch_publish_errors(settings, lambda: status.set_pending(settings), blocking=True))
             yield
         except BaseException as error:
-            why = _why(error)
-            _save_end_state(wishes, status.end(None))
-            emit_notices(catch_publish_errors(wishes, lambda: status.set_error(wishes, why), untold=True))
+            why = _describe(error)
+            _save_end_state(settings, status.end_state(None))
+            emit_notices(catch_publish_errors(settings, lambda: status.set_error(settings, why), blocking=True))
             raise
 
 
-def _why(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
+    """Return the description of the status for an exception that ended the run without a verdict."""
     from gate.checklist.errors import ChecklistError
 
     if isinstance(error, ChecklistError):
-        return f"The checklist is wrong, nothing was run: {error.problems[0]}"
+        return f"The checklist is not valid, nothing was run: {error.problems[0]}"
     if isinstance(error, KeyboardInterrupt):
         return "The run was cancelled"
-    return f"There is no verdict: {error}" if type(error).__module__.startswith("gate.") else "The gate itself broke"
+    return f"No verdict: {error}" if isinstance(error, GateError) else "No verdict: internal error of the gate"
 
 
-def branch_rule_notes(wishes: Settings) -> tuple[Message, ...]:
-    """What people should know about the branch's rules. It is asked before the verdict, which waits for nobody."""
+def branch_rule_notes(settings: Settings) -> tuple[Message, ...]:
+    """Return the note about the branch's rules, if there is one. Call it before the run: the verdict must not wait."""
     from gate.publish.branch_rules import branch_rule_note
 
-    found: list[Message | None] = []
-    emit_notices(catch_publish_errors(wishes, lambda: found.append(branch_rule_note(wishes))))
-    return tuple(message for message in found if message)
+    notes: list[Message | None] = []
+    emit_notices(catch_publish_errors(settings, lambda: notes.append(branch_rule_note(settings))))
+    return tuple(message for message in notes if message)
 
 
-def publish_verdict(report: Report, wishes: Settings, code: int) -> int:
-    """Publishes the verdict. The exit code is that of the verdict, or 3 for a GO that nobody was told of."""
+def publish_verdict(report: Report, settings: Settings, code: int) -> int:
+    """Publish the verdict and return the exit code: `code`, or 3 for a GO whose requested status was not set."""
     from gate.publish import status
 
-    _save_end_state(wishes, status.end(report))
-    notices = catch_publish_errors(wishes, lambda: status.set_verdict(report, wishes), untold=wishes.status)
-    if wishes.budget.hurried:
-        wishes = structs.replace(wishes, comment="off")
-    if wishes.comment != "off":
+    _save_end_state(settings, status.end_state(report))
+    notices = catch_publish_errors(settings, lambda: status.set_verdict(report, settings), blocking=settings.status)
+    if settings.budget.shrunk:
+        settings = structs.replace(settings, comment="off")
+    if settings.comment != "off":
         from gate.publish import comment
 
-        notices += catch_publish_errors(wishes, lambda: comment.publish(report, wishes))
+        notices += catch_publish_errors(settings, lambda: comment.publish(report, settings))
     emit_notices(notices, report.language)
     return code or (EXIT_NOT_PUBLISHED if any(notice.not_published for notice in notices) else 0)
 
 
 def catch_publish_errors(
-    wishes: Settings, publisher: Callable[[], list[Notice] | None], *, untold: bool = False
+    settings: Settings, publisher: Callable[[], list[Notice] | None], *, blocking: bool = False
 ) -> list[Notice]:
-    """What a publisher has to say. One that breaks is a notice, too: the verdict stands."""
+    """Return the notices of a publisher. An exception becomes a notice; if `blocking`, as a status that was not set."""
     try:
         return publisher() or []
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not become the exit code
-        text = msg("GitHub was not told: {error}", error=wishes.secrets.redact(f"{type(error).__name__}: {error}"))
-        return [Notice(text, "error" if untold else "warning", untold)]
+        text = msg(
+            "Could not publish to GitHub: {error}", error=settings.secrets.redact(f"{type(error).__name__}: {error}")
+        )
+        return [Notice(text, "error" if blocking else "warning", not_published=blocking)]
 
 
-def _save_end_state(wishes: Settings, end: str) -> None:
-    """Keeps how the run ended for the post step, which may find the status still pending."""
+def _save_end_state(settings: Settings, end_state: str) -> None:
+    """Save how the run ended for the post step, which may find the status still pending."""
     from gate.publish import outputs
 
-    emit_notices(catch_publish_errors(wishes, lambda: outputs.save_state({STATE_KEY: end})))
+    emit_notices(catch_publish_errors(settings, lambda: outputs.save_state({STATE_KEY: end_state})))
 
 
 def saved_end_state() -> str:
-    """How the main step ended, as it was kept for the post step; empty where it was killed before."""
+    """Return how the main step ended, for the post step; "" if the main step was killed."""
     return os.environ.get(f"STATE_{STATE_KEY}", "")
 
 
-def emit_notices(notices: Iterable[Notice], code: str = "en") -> None:
-    """Says notices: on a runner as annotations."""
+def emit_notices(notices: Iterable[Notice], language: str = "en") -> None:
+    """Print notices in a language; on a runner as annotations."""
     from gate.i18n.language import translate
     from gate.publish.workflow_commands import Log
 
     for notice in notices:
-        text = translate(notice.message, code)
+        text = translate(notice.message, language)
         if isinstance(sys.stdout, Log):
             sys.stdout.command(notice.level, text, title="prodgate")
         else:

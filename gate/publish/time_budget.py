@@ -1,37 +1,43 @@
-"""The time that a process spends on GitHub: all its requests share it, and a signal leaves little of it."""
+"""Limit the total time that a process waits for GitHub. All requests share it, and a signal cuts it short."""
 
 from __future__ import annotations
 
 import threading
 import time
 
+# Seconds for all requests of a process.
 SECONDS = 60.0
-HURRY = 4.0
-"""Seconds that are left once the run is cancelled: the runner ends what takes longer."""
-_TURN = 0.1
+# Seconds left once the run is cancelled: the runner kills the container 10 s after the signal.
+GRACE_SECONDS = 4.0
+# Seconds after which a wait looks again at the budget, which a signal may have cut.
+_POLL_INTERVAL = 0.1
 
 
 class TimeBudget:
-    """Counts the seconds that were waited. `silent`: the last request was given up without an answer of use."""
+    """Count the seconds spent waiting. `unresponsive`: the last request was given up without a usable response."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self.spent = 0.0
         self.limit = seconds
-        self.hurried = False
-        self.silent = False
+        self.shrunk = False
+        self.unresponsive = False
 
     def shrink(self) -> None:
-        """Leaves little. A signal's handler may call it in the middle of a wait: it takes no lock."""
-        self.limit = min(self.limit, self.spent + HURRY)
-        self.hurried = True
+        """Leave only GRACE_SECONDS."""
+        # A signal handler may call this in the middle of a wait, so it must not take a lock.
+        self.limit = min(self.limit, self.spent + GRACE_SECONDS)
+        self.shrunk = True
 
-    def share(self, seconds: float | None) -> Allowance:
-        """A part of it for one purpose; None for all that is left."""
+    def allowance(self, seconds: float | None) -> Allowance:
+        """Return an allowance of at most `seconds` for one purpose; None gives it everything that is left."""
         return Allowance(self, seconds)
 
 
 class Allowance:
-    """What one purpose may spend. One with a bound of its own is dropped in a hurry: the rest is for the verdict."""
+    """The part of a budget that one purpose may spend.
+
+    An allowance with a limit ends when the budget is shrunk: what is left then is for the verdict's status.
+    """
 
     def __init__(self, budget: TimeBudget, seconds: float | None) -> None:
         self.budget = budget
@@ -39,16 +45,16 @@ class Allowance:
 
     @property
     def remaining(self) -> float:
-        """Seconds that may still be spent."""
+        """Return the seconds that may still be spent."""
         if self.end is None:
             return max(0.0, self.budget.limit - self.budget.spent)
-        return 0.0 if self.budget.hurried else max(0.0, min(self.end, self.budget.limit) - self.budget.spent)
+        return 0.0 if self.budget.shrunk else max(0.0, min(self.end, self.budget.limit) - self.budget.spent)
 
-    def wait(self, seconds: float, over: threading.Event) -> bool:
-        """Waits, in short turns because a signal may shorten what is left. Says whether it is over."""
+    def wait(self, seconds: float, event: threading.Event) -> bool:
+        """Wait for an event for at most `seconds` of the budget. Return whether it is set."""
         end = self.budget.spent + seconds
-        while not over.is_set() and (rest := min(self.remaining, end - self.budget.spent)) > 0:
-            began = time.monotonic()
-            over.wait(min(rest, _TURN))
-            self.budget.spent += time.monotonic() - began
-        return over.is_set()
+        while not event.is_set() and (rest := min(self.remaining, end - self.budget.spent)) > 0:
+            started = time.monotonic()
+            event.wait(min(rest, _POLL_INTERVAL))
+            self.budget.spent += time.monotonic() - started
+        return event.is_set()

@@ -1,4 +1,4 @@
-"""The formats: one module each, with `render(report, language) -> str`. A format never changes a verdict."""
+"""Render a report: one module per format, with `render(report, code) -> str`. A format never changes a verdict."""
 
 from gate.core.plugins import Registry
 

@@ -1,4 +1,4 @@
-"""Compiles the templates ahead of the first run, as `compileall` does for modules: `python -m gate.render`."""
+"""Compile the templates ahead of the first run, as `compileall` does for modules: `python -m gate.render`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gate.render import FORMATS
 
 
 def main() -> None:
-    """Renders a report with nothing in it in every format and language."""
+    """Render an empty report in every format and language."""
     now = datetime.now(UTC)
     verdict = Verdict(decision=Decision.NO_GO)
     report = Report(gate=gate.__version__, service="", environment="", started=now, finished=now, verdict=verdict)

@@ -1,6 +1,6 @@
-"""Loads the templates of `templates/`, beside the package both in a checkout and when installed.
+"""Load the templates and escape everything that they output.
 
-What a template puts out is escaped for the place it goes to, unless a filter has done so: text can't be forgotten.
+A value is escaped for the format unless a filter has escaped it already, so a template cannot forget to.
 """
 
 from __future__ import annotations
@@ -26,24 +26,27 @@ from gate.render import escape_markdown, presenter
 
 FOLDER = Path(__file__).parents[1] / "templates"
 _SPAN = re.compile(r"`([^`\n]+)`")
-_ANSWER_LIMIT = 2000
-_marked: Callable[[str], Markup] = partial(str.__new__, Markup)
-"""What is escaped, as Jinja knows it. A report has tens of thousands, and what `Markup` itself does costs more."""
+_RESPONSE_LIMIT = 2000
+# Mark a text as escaped. A report has tens of thousands of texts, and the constructor of `Markup` costs more.
+_mark_escaped: Callable[[str], Markup] = partial(str.__new__, Markup)
 
 
-class _Compiled(BytecodeCache):
-    """Templates as Python's bytecode, kept where Python keeps that of this module: compiling them is half of a start.
+class _TemplateCache(BytecodeCache):
+    """A cache of compiled templates beside this module's own bytecode.
 
-    A language is part of the key, because constants are put out when a template is compiled.
+    Compiling the templates takes half of the time of a start. The language is part of the key, because Jinja translates
+    constants when it compiles a template.
     """
 
     def __init__(self, code: str) -> None:
         self.code = code
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
+        """Return the key of a template."""
         return f"{name}.{self.code}"
 
     def load_bytecode(self, bucket: Bucket) -> None:
+        """Load a compiled template; leave the bucket empty if there is none that can be read."""
         try:
             with self._path(bucket).open("rb") as file:
                 bucket.load_bytecode(file)
@@ -51,15 +54,16 @@ class _Compiled(BytecodeCache):
             bucket.reset()
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Writes it whole or not at all. A folder that cannot be written costs time, and nothing else."""
+        """Save a compiled template, if the folder can be written."""
         path = self._path(bucket)
         if sys.dont_write_bytecode:
             return
         with suppress(OSError), tempfile.TemporaryDirectory(prefix=".templates-", dir=path.parent) as folder:
-            made = Path(folder, path.name)
-            with made.open("wb") as file:
+            # Another process may read the file at the same time: replace it in one step.
+            complete = Path(folder, path.name)
+            with complete.open("wb") as file:
                 bucket.write_bytecode(file)
-            made.replace(path)
+            complete.replace(path)
 
     @staticmethod
     def _path(bucket: Bucket) -> Path:
@@ -67,47 +71,48 @@ class _Compiled(BytecodeCache):
 
 
 def environment(words: Language, escape: Callable[[str], str]) -> Environment:
-    """A Jinja environment in which everything that is put out goes through `escape`, once."""
+    """Return a Jinja environment that applies `escape` once to everything that a template outputs."""
 
     def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup) else _marked(escape(localize(value, words)))
+        return value if isinstance(value, Markup) else _mark_escaped(escape(localize(value, words)))
 
     @cache
-    def own(text: str) -> str:
-        return _marked(escape(words(text)))
+    def constant_phrase(text: str) -> str:
+        return _mark_escaped(escape(words(text)))
 
     def phrase(text: str, plural: str | None = None, /, **args: Any) -> str:
-        return words(text, plural, **args) if args else own(text)
+        return words(text, plural, **args) if args else constant_phrase(text)
 
-    made = Environment(
-        autoescape=True,  # never at work, because finalize has escaped before it, but it keeps macros as they are
+    env = Environment(
+        # Without effect on values, which finalize has escaped already. It marks the output of macros as escaped.
+        autoescape=True,
         loader=FileSystemLoader(FOLDER),
-        bytecode_cache=_Compiled(words.code),
+        bytecode_cache=_TemplateCache(words.code),
         undefined=StrictUndefined,
         finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update(_=phrase, words=words, view=presenter, script=partial(reproduce_script, words))
-    made.filters["say"] = lambda value: localize(value, words)
-    made.filters["clipped"] = truncate
-    made.filters["shortened"] = partial(truncate_middle, words=words)
-    return made
+    env.globals.update(_=phrase, words=words, view=presenter, script=partial(reproduce_script, words))
+    env.filters["say"] = lambda value: localize(value, words)
+    env.filters["clipped"] = truncate
+    env.filters["shortened"] = partial(truncate_middle, words=words)
+    return env
 
 
 def localize(value: Any, words: Language) -> str:
-    """A message in the language; anything else as text."""
+    """Return a message translated, and anything else as text."""
     return words.message(value) if isinstance(value, Message) else str(value)
 
 
 def truncate(text: str, limit: int) -> str:
-    """The beginning of a text that is longer than `limit` characters, with an ellipsis."""
+    """Return a text with at most `limit` characters, the last an ellipsis if it was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def truncate_middle(text: str, limit: int = _ANSWER_LIMIT, *, words: Language) -> str:
-    """The two ends of a text that is longer than `limit` characters, with a line between them that says so."""
+def truncate_middle(text: str, limit: int = _RESPONSE_LIMIT, *, words: Language) -> str:
+    """Return a text with a line in place of its middle if it is longer than `limit` characters."""
     if len(text) <= limit:
         return text
     half = limit // 2
@@ -116,45 +121,45 @@ def truncate_middle(text: str, limit: int = _ANSWER_LIMIT, *, words: Language) -
 
 
 def reproduce_script(words: Language, items: Iterable[ItemResult]) -> str:
-    """The commands that ask the same by hand, each under the item's id and what the gate saw."""
+    """Return a shell script with the command of each item, under comments with its id and outcome."""
     blocks = []
     for item in items:
         observation = escape_markdown.replace_controls(
             f"{presenter.MARKS[item.status]} {words.message(item.outcome.message)}"
         )
-        head = [f"# {item.id}", *(f"# {line}" for line in observation.splitlines())]
-        blocks.append("\n".join([*head, item.outcome.evidence.reproduce_command]))
+        comments = [f"# {item.id}", *(f"# {line}" for line in observation.splitlines())]
+        blocks.append("\n".join([*comments, item.outcome.evidence.reproduce_command]))
     return "\n\n".join(blocks)
 
 
-def markdown_page(name: str, report: Report, words: Language, **more: Any) -> str:
-    """A template of Markdown, with a report in it."""
-    return _for_markdown(words).get_template(name).render(report=report, **more)
+def markdown_page(name: str, report: Report, words: Language, **variables: Any) -> str:
+    """Render a Markdown template with a report and further variables."""
+    return _markdown_environment(words).get_template(name).render(report=report, **variables)
 
 
 @cache
-def _for_markdown(words: Language) -> Environment:
-    made = environment(words, partial(render_inline_code, outside=escape_markdown.escape, code=escape_markdown.code))
-    made.filters["cell"] = lambda value: _marked(
+def _markdown_environment(words: Language) -> Environment:
+    env = environment(words, partial(render_inline_code, outside=escape_markdown.escape, code=escape_markdown.code))
+    env.filters["cell"] = lambda value: _mark_escaped(
         render_inline_code(localize(value, words), outside=escape_markdown.escape_cell, code=_code_cell)
     )
-    made.filters["code"] = lambda value: _marked(escape_markdown.code(str(value)))
-    made.filters["code_cell"] = lambda value: _marked(_code_cell(str(value)))
-    made.filters["fence"] = lambda value, language="": _marked(escape_markdown.code_block(str(value), language))
-    made.filters["html"] = lambda value: _marked(escape_markdown.html_text(str(value)))
-    return made
+    env.filters["code"] = lambda value: _mark_escaped(escape_markdown.code(str(value)))
+    env.filters["code_cell"] = lambda value: _mark_escaped(_code_cell(str(value)))
+    env.filters["fence"] = lambda value, language="": _mark_escaped(escape_markdown.code_block(str(value), language))
+    env.filters["html"] = lambda value: _mark_escaped(escape_markdown.html_text(str(value)))
+    return env
 
 
 def render_inline_code(text: str, *, outside: Callable[[str], str], code: Callable[[str], str]) -> str:
-    """A text in which only `spans of code` mean something, escaped part by part."""
+    """Return a text with its `code spans` rendered by `code` and everything else escaped by `outside`."""
     if "`" not in text:
-        return _padded(text, outside)
+        return _escape_padded(text, outside)
     parts = _SPAN.split(text)
-    return "".join(code(part) if number % 2 else _padded(part, outside) for number, part in enumerate(parts))
+    return "".join(code(part) if number % 2 else _escape_padded(part, outside) for number, part in enumerate(parts))
 
 
-def _padded(part: str, outside: Callable[[str], str]) -> str:
-    """A part between two spans keeps the space that stands between it and them."""
+def _escape_padded(part: str, outside: Callable[[str], str]) -> str:
+    """Escape the text beside a code span, and keep the spaces between the two."""
     before = " " if part.startswith(" ") else ""
     after = " " if part.endswith(" ") and part.strip() else ""
     return before + outside(part) + after

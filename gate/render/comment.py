@@ -1,6 +1,6 @@
-"""The comment on a pull request: short, what blocks first, details folded, and never more than GitHub takes.
+"""Render the comment on a pull request: blockers first, details collapsed, within GitHub's limit.
 
-GitHub refuses a comment of more than 65,536 characters. It is cut by whole blocks, and says so.
+GitHub refuses a comment of more than 65,536 characters. Whole blocks are left out, and the last line counts them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from gate.render._jinja import markdown_page
 from gate.render.summary import fit_blocks
 from gate.report.diff import ItemDiff
 
+# Bytes of a comment. GitHub counts characters, of which there are never more.
 LIMIT = 65_536
-"""Characters of a comment. Bytes are counted here: there are never fewer of them."""
-_CUT = Markup("\x1e")
+# Separates the blocks in the template's output; escaping removes it from everything else.
+_BLOCK_SEPARATOR = Markup("\x1e")
 _LINK = re.compile(r"https?://[\w.:-]+(?:/[\w.-]+)*", re.ASCII)
 
 
 def render(report: Report, code: str, *, changes: ItemDiff | None = None, limit: int = LIMIT, link: str = "") -> str:
-    """The comment in at most `limit` bytes. `changes` is what changed since the last run, where that is known."""
+    """Return the comment in at most `limit` bytes. `changes` are those since the last run, if known."""
     words = language(code)
     url = link or report.source.url
     text = markdown_page(
@@ -30,7 +31,7 @@ def render(report: Report, code: str, *, changes: ItemDiff | None = None, limit:
         report,
         words,
         changes=changes or ItemDiff(),
-        link=Markup(url) if _LINK.fullmatch(url) else "",  # noqa: S704 - of harmless characters only
-        cut=_CUT,
+        link=Markup(url) if _LINK.fullmatch(url) else "",  # noqa: S704 - the pattern allows no markup
+        cut=_BLOCK_SEPARATOR,
     )
-    return fit_blocks([block.strip("\n") for block in text.split(_CUT)], words, limit)
+    return fit_blocks([block.strip("\n") for block in text.split(_BLOCK_SEPARATOR)], words, limit)

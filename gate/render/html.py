@@ -1,4 +1,4 @@
-"""The report as one HTML file that opens anywhere: no network, no inline handlers, a strict Content-Security-Policy."""
+"""Render `report.html`, a self-contained page without network access, under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.@+/-]*")
 
 
 def render(report: Report, code: str) -> str:
-    """The page. All text in it is escaped; style and script are allowed by their hashes alone."""
+    """Return the page. The policy allows only the page's own style and script, by their hashes."""
     words = language(code)
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
@@ -32,26 +32,27 @@ def render(report: Report, code: str) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            style=Markup(style),  # noqa: S704 - our own files
+            style=Markup(style),  # noqa: S704 - files of this package
             script_text=Markup(script),  # noqa: S704
             policy=_policy(style, script),
             drills=[item for item in presenter.drills(report) if item.outcome.timeline],
-            picture=partial(_picture, words),
-            **_parts(report),
+            picture=partial(_render_timeline, words),
+            **_page_data(report),
         )
     )
 
 
 @cache
 def _environment(words: Language) -> Environment:
-    made = environment(words, escaped)
-    made.filters["rich"] = lambda value: Markup(render_inline_code(localize(value, words), outside=escaped, code=_code))  # noqa: S704
-    made.filters["link"] = lambda url: url if _LINK.fullmatch(url) else ""
-    made.filters["file"] = lambda path: path if _FILE.fullmatch(path) else ""
-    return made
+    env = environment(words, escaped)
+    env.filters["rich"] = lambda value: Markup(render_inline_code(localize(value, words), outside=escaped, code=_code))  # noqa: S704
+    env.filters["link"] = lambda url: url if _LINK.fullmatch(url) else ""
+    env.filters["file"] = lambda path: path if _FILE.fullmatch(path) else ""
+    return env
 
 
-def _parts(report: Report) -> dict[str, Any]:
+def _page_data(report: Report) -> dict[str, Any]:
+    """Return what only the page needs: titles by item id, and the counts for the filter."""
     counts = report.counts
     return {
         "titles": {item.id: item.title for item in report.items},
@@ -66,7 +67,7 @@ def _parts(report: Report) -> dict[str, Any]:
 
 
 def escaped(text: str) -> str:
-    """A text for HTML, in an element or in a quoted attribute."""
+    """Return a text escaped for an HTML element or a quoted attribute."""
     return html.escape(replace_controls(text))
 
 
@@ -74,9 +75,9 @@ def _code(text: str) -> str:
     return f"<code>{escaped(text)}</code>"
 
 
-def _picture(words: Language, item: ItemResult) -> Markup:
+def _render_timeline(words: Language, item: ItemResult) -> Markup:
     assert item.outcome.timeline is not None
-    return Markup(svg(item.outcome.timeline, item.title, words))  # noqa: S704 - escapes its texts itself
+    return Markup(svg(item.outcome.timeline, item.title, words))  # noqa: S704 - svg() escapes its texts
 
 
 def _policy(style: str, script: str) -> str:

@@ -1,7 +1,7 @@
-"""The report as JUnit XML: a suite for each section in order, and last a suite `verdict` that is red when the gate is.
+"""Render `junit.xml`: a suite per section, and a last suite `verdict` that fails exactly if the verdict is NO-GO.
 
-The form is the one that Jenkins, GitLab and the GitHub reporters read: https://github.com/testmoapp/junitxml. Numbers
-and names are written for machines; sentences are in the report's language.
+The format is the one that Jenkins, GitLab and the reporters for GitHub read: https://github.com/testmoapp/junitxml.
+Names and numbers are for machines; sentences are in the report's language.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 _OUTPUT_LIMIT = 256 * 1024
 _MESSAGE_LIMIT = 4096
-_NEVER_NOTHING = 0.0001
-"""junit-xml leaves out a time of exactly 0, and writes smaller ones with an exponent."""
+# Seconds. junit-xml omits a time of exactly 0, and writes smaller ones with an exponent, which readers reject.
+_MIN_DURATION = 0.0001
 _ILLEGAL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufddf\ufffe\uffff\U0010fffe\U0010ffff]"
 )
 
 
 def render(report: Report, code: str) -> str:
-    """The JUnit XML document of a report."""
+    """Return the JUnit XML document of a report."""
     from junit_xml import to_xml_report_string
 
     words = language(code)
@@ -38,7 +38,10 @@ def render(report: Report, code: str) -> str:
 
 
 def clean(text: str, limit: int = _OUTPUT_LIMIT) -> str:
-    """The text with U+FFFD for what XML 1.0 cannot hold (https://www.w3.org/TR/xml/#charsets), cut to a size."""
+    """Return a text with U+FFFD for characters that XML 1.0 excludes, without its middle if it is longer than `limit`.
+
+    https://www.w3.org/TR/xml/#charsets
+    """
     if len(text) > limit:
         half = limit // 2
         text = f"{text[:half]}\n[...]\n{text[-half:]}"
@@ -60,20 +63,20 @@ def _case(item: ItemResult, section: SectionResult, words: Language) -> TestCase
     from junit_xml import TestCase
 
     evidence = item.outcome.evidence
-    place = evidence.locations[0] if evidence.locations else item.location
+    location = evidence.locations[0] if evidence.locations else item.location
     case = TestCase(
         clean(item.id),
         classname=clean(section.id),
-        elapsed_sec=max(evidence.duration, _NEVER_NOTHING),
+        elapsed_sec=max(evidence.duration, _MIN_DURATION),
         stdout=clean(_output(item, words)),
-        file=clean(place.file) if place else None,
-        line=place.line if place else None,
+        file=clean(location.file) if location else None,
+        line=location.line if location else None,
     )
-    _mark(case, item, words)
+    _set_result(case, item, words)
     return case
 
 
-def _mark(case: TestCase, item: ItemResult, words: Language) -> None:
+def _set_result(case: TestCase, item: ItemResult, words: Language) -> None:
     message = clean(words.message(item.outcome.message), _MESSAGE_LIMIT) or item.status.value
     detail = clean(_detail(item, words))
     if item.status is Status.FAIL:
@@ -83,10 +86,10 @@ def _mark(case: TestCase, item: ItemResult, words: Language) -> None:
     elif item.status is Status.SKIP:
         case.add_skipped_info(message, detail)
     elif item.status is Status.WAIVED and item.waiver:
-        case.add_skipped_info(clean(_waiver(item, words), _MESSAGE_LIMIT), detail)
+        case.add_skipped_info(clean(_waiver_text(item, words), _MESSAGE_LIMIT), detail)
 
 
-def _waiver(item: ItemResult, words: Language) -> str:
+def _waiver_text(item: ItemResult, words: Language) -> str:
     assert item.waiver is not None
     return words(
         "Waived until {day} by {owner}: {reason}. {message}",
@@ -98,11 +101,11 @@ def _waiver(item: ItemResult, words: Language) -> str:
 
 
 def _detail(item: ItemResult, words: Language) -> str:
-    """What a reader of a failure wants to see at once: what to do, what came back, how to see it by hand."""
+    """Return the text of a failure: the message, the advice, the locations and the command to reproduce it."""
     parts = [words.message(item.outcome.message)]
     if item.outcome.advice:
         parts.append(words.message(item.outcome.advice))
-    parts += [str(place) for place in item.outcome.evidence.locations]
+    parts += [str(location) for location in item.outcome.evidence.locations]
     if item.outcome.evidence.reproduce_command:
         parts.append("$ " + item.outcome.evidence.reproduce_command)
     return "\n".join(parts)
@@ -112,19 +115,19 @@ def _output(item: ItemResult, words: Language) -> str:
     evidence = item.outcome.evidence
     lines = [item.title, f"{item.status.value.upper()}: {words.message(item.outcome.message)}"]
     if evidence.request:
-        lines.append(words("Asked: {asked}", asked=evidence.request))
+        lines.append(words("Request: {request}", request=evidence.request))
     if evidence.started:
         lines.append(
             words(
-                "On {when}, for {duration}, tries: {tries}",
+                "On {when}, duration: {duration}, attempts: {attempts}",
                 when=words.moment(evidence.started),
                 duration=words.duration(evidence.duration),
-                tries=evidence.attempts,
+                attempts=evidence.attempts,
             )
         )
     for row in item.outcome.rows:
         lines.append(f"{row.status.value.upper()} {words.message(row.title)}: {words.message(row.message)}")
-    lines += [f"{place}: {place.text}" for place in evidence.locations]
+    lines += [f"{location}: {location.text}" for location in evidence.locations]
     if evidence.reproduce_command:
         lines.append("$ " + evidence.reproduce_command)
     return "\n".join([*lines, evidence.response])
@@ -133,7 +136,7 @@ def _output(item: ItemResult, words: Language) -> str:
 def _verdict_suite(report: Report, words: Language) -> TestSuite:
     from junit_xml import TestCase, TestSuite
 
-    duration = max((report.finished - report.started).total_seconds(), _NEVER_NOTHING)
+    duration = max((report.finished - report.started).total_seconds(), _MIN_DURATION)
     case = TestCase("verdict", classname="verdict", elapsed_sec=duration, stdout=clean(_verdict_text(report, words)))
     if report.verdict.decision is Decision.NO_GO:
         reasons = "\n".join(words.message(reason.message) for reason in report.verdict.reasons)

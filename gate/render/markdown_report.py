@@ -1,4 +1,4 @@
-"""The report as Markdown, with the sections of the gate that people ran by hand."""
+"""Render `report.md`, the full report in Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gate.render._jinja import markdown_page
 
 
 def render(report: Report, code: str) -> str:
-    """The Markdown report, in GitHub's dialect."""
+    """Return the report in GitHub Flavored Markdown."""
     return markdown_page(
         "report.md.j2",
         report,

@@ -1,4 +1,4 @@
-"""What several formats say of a report: marks, root causes, steps to take. All computed, nothing typed."""
+"""Compute what several formats show of a report: marks, root causes, next steps."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from gate.model import (
     count_statuses,
 )
 
+# The mark of each status, distinct, and the same in every language.
 MARKS = {
     Status.PASS: "✅ PASS",
     Status.FAIL: "❌ FAIL",
@@ -31,7 +32,6 @@ MARKS = {
     Status.SKIP: "⏭️ SKIP",
     Status.WAIVED: "🟡 WAIVED",
 }
-"""One mark a status, the same in every language; no two share one."""
 
 DECISION_MARKS = {Decision.GO: "🟢", Decision.GO_WITH_RESERVATIONS: "🟠", Decision.NO_GO: "🔴"}
 
@@ -59,6 +59,7 @@ PHASES = {
     "curve": msg("Curve"),
 }
 
+# The links of an alert's chain, as headings of a table.
 LINKS = {
     "loaded": msg("Loaded"),
     "exposed": msg("Exposed"),
@@ -67,20 +68,20 @@ LINKS = {
     "runbook": msg("Runbook"),
     "sections": msg("Sections"),
 }
-"""The links of an alert's chain, as headings of a table."""
 
-_DRAWN = 1e7
+# Seconds, about four months: an event further from the fault would make a chart unreadable.
+_MAX_DISTANCE = 1e7
 
 
 class Step(Struct, frozen=True):
-    """Something to do, with the items that it is for."""
+    """An action, with the items that it is for."""
 
     message: Message
     items: tuple[ItemResult, ...]
 
 
 class Cause(Struct, frozen=True):
-    """Why some items are as they are: one root cause, said once."""
+    """A root cause, with the items that share it."""
 
     message: Message
     advice: Message | None
@@ -88,17 +89,17 @@ class Cause(Struct, frozen=True):
 
 
 def item_count(items: int) -> Message:
-    """`1 item`, `33 items`."""
+    """Return a number of items in words, such as `33 items`."""
     return msg("1 item") if items == 1 else msg("{count} items", count=items)
 
 
 def section_counts(section: SectionResult) -> Counts:
-    """The counts of a section."""
+    """Return the counts of a section by status."""
     return count_statuses(section.items)
 
 
 def causes(items: Iterable[ItemResult]) -> list[Cause]:
-    """Items by root cause, in the order in which each cause appears first."""
+    """Group items by root cause, in the order in which each cause appears first."""
     groups: dict[str, list[ItemResult]] = {}
     for item in items:
         groups.setdefault(item.outcome.cause or f"item:{item.id}", []).append(item)
@@ -107,97 +108,96 @@ def causes(items: Iterable[ItemResult]) -> list[Cause]:
 
 def _cause(group: list[ItemResult]) -> Cause:
     outcome = group[0].outcome
-    shared = outcome.cause_message
-    message = shared or msg("{item}: {message}", item=group[0].title, message=outcome.message)
+    message = outcome.cause_message or msg("{item}: {message}", item=group[0].title, message=outcome.message)
     advice = next((item.outcome.advice for item in group if item.outcome.advice), None)
     return Cause(message, advice, tuple(group))
 
 
 def unverified_causes(report: Report) -> list[Cause]:
-    """What could not be verified, by root cause: items that were skipped, and those that could not be observed."""
+    """Return the skipped and the failed-to-observe items (SKIP and ERROR) by root cause."""
     return causes(item for item in report.items if item.status in (Status.SKIP, Status.ERROR))
 
 
 def steps(report: Report, severity: Severity) -> list[Step]:
-    """What to do about the items of a severity that did not pass, a step for each thing to do."""
+    """Return the distinct actions for the items of a severity that did not pass."""
     open_items = [
         item for item in report.items if item.severity is severity and item.status not in (Status.PASS, Status.WAIVED)
     ]
-    found: dict[str, Step] = {}
+    by_message: dict[str, Step] = {}
     for cause in causes(open_items):
         message = cause.advice or _make_pass(cause.items)
-        before = found.get(str(message), Step(message, ()))
-        found[str(message)] = Step(message, before.items + cause.items)
-    return list(found.values())
+        step = by_message.get(str(message), Step(message, ()))
+        by_message[str(message)] = Step(message, step.items + cause.items)
+    return list(by_message.values())
 
 
 def waived_items(report: Report) -> list[ItemResult]:
-    """The items that a waiver in force covers."""
+    """Return the items that failed under a waiver in force."""
     return [item for item in report.items if item.status is Status.WAIVED]
 
 
 def actions(report: Report) -> list[Message]:
-    """What stands between this commit and a GO, each once, in the order of the reasons."""
-    return _each_once(_action(reason, report) for reason in report.verdict.reasons)
+    """Return the distinct actions that lead to a GO, in the order of the reasons."""
+    return _deduplicate(_action(reason, report) for reason in report.verdict.reasons)
 
 
 def recommendations(report: Report) -> list[Message]:
-    """What should be done about the reasons, then about the reservations, each once."""
-    found = [reason.advice for reason in report.verdict.reservations if reason.advice]
-    return _each_once([*actions(report), *found])
+    """Return the distinct actions for the reasons, then for the reservations."""
+    advice = [reason.advice for reason in report.verdict.reservations if reason.advice]
+    return _deduplicate([*actions(report), *advice])
 
 
 def _action(reason: VerdictReason, report: Report) -> Message:
     if reason.advice:
         return reason.advice
-    named = [item for item in report.items if item.id in reason.items]
-    return _make_pass(tuple(named)) if named else reason.message
+    items = tuple(item for item in report.items if item.id in reason.items)
+    return _make_pass(items) if items else reason.message
 
 
 def _make_pass(items: tuple[ItemResult, ...]) -> Message:
     if len(items) == 1:
         return msg("Make this item pass: {item}", item=items[0].title)
-    return msg("Make {item} and {count} more items pass", item=items[0].title, count=len(items) - 1)
+    return msg("Make these items pass: {item}; {count} more", item=items[0].title, count=len(items) - 1)
 
 
-def _each_once(messages: Iterable[Message]) -> list[Message]:
+def _deduplicate(messages: Iterable[Message]) -> list[Message]:
     return list({str(message): message for message in messages}.values())
 
 
 def drills(report: Report) -> list[ItemResult]:
-    """The items that are drills: those with criteria or a timeline of their own."""
+    """Return the items that are drills, or have a timeline."""
     return [item for item in report.items if item.outcome.timeline or item.check == "drill"]
 
 
 def traces(report: Report) -> list[ItemResult]:
-    """The items that follow alerts to their runbooks, and did so."""
+    """Return the traceability items that found alerts."""
     return [item for item in report.items if item.check == "traceability" and item.outcome.rows]
 
 
 def fired(item: ItemResult) -> list[Message]:
-    """How many alerts of each severity were seen firing, in the order in which the severities appear."""
-    by: dict[str, list[bool]] = {}
+    """Return how many alerts of each severity were seen firing, in the order in which the severities appear."""
+    by_severity: dict[str, list[bool]] = {}
     for row in item.outcome.rows:
-        by.setdefault(row.severity, []).extend(link.holds for link in row.links if link.name == "fired")
+        by_severity.setdefault(row.severity, []).extend(link.holds for link in row.links if link.name == "fired")
     return [
         msg(
             "{fired} of {count} {severity}",
-            fired=sum(held),
-            count=len(held),
+            fired=sum(states),
+            count=len(states),
             severity=severity or msg("without severity"),
         )
-        for severity, held in by.items()
+        for severity, states in by_severity.items()
     ]
 
 
-def moments(timeline: Timeline, limit: int) -> list[TimelineEvent]:
-    """The moments that can be drawn, in order of time: those within four months of the fault."""
-    found = (moment for moment in timeline.events if abs(moment.at) < _DRAWN)
-    return sorted(found, key=lambda moment: moment.at)[:limit]
+def events(timeline: Timeline, limit: int) -> list[TimelineEvent]:
+    """Return the first `limit` events that a chart can show, in order of time."""
+    near = (event for event in timeline.events if abs(event.at) < _MAX_DISTANCE)
+    return sorted(near, key=lambda event: event.at)[:limit]
 
 
 def main_reason(report: Report) -> Message:
-    """The first thing that stands against a GO; without one, what is reserved; without that, that all is well."""
+    """Return the first reason, else the first reservation, else that every item passed."""
     if report.verdict.reasons:
         return report.verdict.reasons[0].message
     if report.verdict.reservations:
@@ -206,7 +206,7 @@ def main_reason(report: Report) -> Message:
 
 
 def expiry_note(report: Report) -> Message | None:
-    """When and why this GO ends, where it does."""
+    """Return when and why this GO ends, or None if it does not."""
     verdict = report.verdict
     if verdict.until is None:
         return None
@@ -220,12 +220,12 @@ def expiry_note(report: Report) -> Message | None:
 
 
 def waivers(report: Report) -> list[Message]:
-    """A line for each waiver of the checklist, whatever became of its item."""
+    """Return a line for each waiver of the checklist, also for those whose item passed."""
     return [waiver_line(waiver) for waiver in report.waivers]
 
 
 def waiver_line(waiver: Waiver) -> Message:
-    """A waiver in one line, with all that it says."""
+    """Return a waiver with all its fields in one line."""
     line = msg(
         "{item}: until {day} by {owner}: {reason}",
         item=waiver.item,
@@ -241,53 +241,53 @@ def waiver_line(waiver: Waiver) -> Message:
 
 
 def differences(changes: ReportDiff) -> list[tuple[Message, tuple[str, ...]]]:
-    """The items that are not as they were, by what became of them; only what there is."""
-    found = [
+    """Return the ids of changed items under a title for each kind of change that occurred."""
+    groups = [
         (msg("Newly failing"), changes.newly_failing),
         (msg("Newly skipped"), changes.newly_skipped),
         (msg("Fixed"), changes.fixed),
         (msg("New"), changes.added),
         (msg("Removed"), changes.removed),
     ]
-    return [(title, ids) for title, ids in found if ids]
+    return [(title, ids) for title, ids in groups if ids]
 
 
 def drill_times(changes: ReportDiff, words: Language) -> list[Message]:
-    """How fast each drill was noticed and recovered from, against before."""
-    found = []
+    """Return the times to detect and to recover of each drill, now and before."""
+    messages = []
     for times in changes.drills:
         if times.detect is not None and times.detect_before is not None:
             now, before = words.duration(times.detect), words.duration(times.detect_before)
-            found.append(msg("{item}: time to detect {now}, was {before}", item=times.item, now=now, before=before))
+            messages.append(msg("{item}: time to detect {now}, was {before}", item=times.item, now=now, before=before))
         if times.recover is not None and times.recover_before is not None:
             now, before = words.duration(times.recover), words.duration(times.recover_before)
-            found.append(msg("{item}: time to recover {now}, was {before}", item=times.item, now=now, before=before))
-    return found
+            messages.append(msg("{item}: time to recover {now}, was {before}", item=times.item, now=now, before=before))
+    return messages
 
 
 def ordered_evidence(report: Report) -> list[ItemResult]:
-    """The items that have evidence to show, in the checklist's order."""
+    """Return the items that have evidence, in the order of the checklist."""
     return [item for item in report.items if item.outcome.evidence.request or item.outcome.evidence.response]
 
 
 def progress_bar(rate: int, width: int = 10) -> str:
-    """A rate in whole percent as a bar; full at 100 only, empty at 0 only."""
+    """Return a rate in whole percent as a text bar; only 100 is full, and only 0 is empty."""
     full = min(width - 1, max(1, round(rate * width / 100))) if 0 < rate < 100 else rate * width // 100
     return "█" * full + "░" * (width - full)
 
 
 def expanded_items(section: SectionResult) -> list[ItemResult]:
-    """The items of a section that have a line of their own: all but those that were skipped for a root cause."""
+    """Return the items of a section that are shown one by one: all except those skipped for a root cause."""
     return [item for item in section.items if item.status is not Status.SKIP or not item.outcome.cause]
 
 
 def collapsed_items(section: SectionResult) -> list[Cause]:
-    """The other items of a section, under their root causes."""
+    """Return the items of a section that were skipped for a root cause, by cause."""
     return causes(item for item in section.items if item.status is Status.SKIP and item.outcome.cause)
 
 
 def mark_of(counts: Counts) -> str:
-    """The mark of a whole section: that of its worst item."""
+    """Return the mark of a section's worst status."""
     worst = (
         (counts.failed, Status.FAIL),
         (counts.errors, Status.ERROR),

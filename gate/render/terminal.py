@@ -1,6 +1,6 @@
-"""The report for a terminal or a log: every section, the table of all, the verdict with its reasons.
+"""Render a report for a terminal or a log: every section, a summary table, the verdict with its reasons.
 
-Where `colour` is off there is no escape sequence in it, and none that a service sent gets through in any case.
+Without `colour` the text has no escape sequences. Those that a service sent are never passed on.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _COLOURS = {
 }
 _VERDICTS = {Decision.GO: "1;30;42", Decision.GO_WITH_RESERVATIONS: "1;30;43", Decision.NO_GO: "1;37;41"}
 _MARK_WIDTH = 8
-_SHOWN = 3
-_LONGEST = 1000
+# Items that are named for one cause.
+_MAX_NAMES = 3
+_MAX_LINE_LENGTH = 1000
 _SPACE = re.compile("[ \t\n\x0b\x0c\u2028\u2029]+")
 
 
 def render(report: Report, code: str, *, colour: bool = False, width: int | None = None) -> str:
-    """The report as lines of text; wrapped where there is a width."""
-    return _Page(language(code), colour, width).whole(report)
+    """Return the report as text, wrapped at `width` columns if it is given."""
+    return _Page(language(code), colour, width).render(report)
 
 
 class _Page:
@@ -37,7 +38,7 @@ class _Page:
         self.colour = colour
         self.width = max(40, width) if width else None
 
-    def whole(self, report: Report) -> str:
+    def render(self, report: Report) -> str:
         lines: list[str] = []
         for number, section in enumerate(report.sections, 1):
             lines += [*self.section(number, section), ""]
@@ -48,12 +49,12 @@ class _Page:
         return f"\x1b[{style}m{text}\x1b[0m" if self.colour else text
 
     def plain(self, text: str) -> str:
-        """One line, with nothing in it that a terminal or the log of a runner would obey."""
+        """Return a text as one line that neither a terminal nor a runner's log interprets."""
         line = _SPACE.sub(" ", escape_markdown.replace_controls(text)).replace("##[", "## [")
-        return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+        return line if len(line) <= _MAX_LINE_LENGTH else line[:_MAX_LINE_LENGTH] + "…"
 
-    def wrapped(self, text: str, indent: int) -> list[str]:
-        """The lines of a text; those after the first are indented."""
+    def wrap(self, text: str, indent: int) -> list[str]:
+        """Return the lines of a text, indented from the second on."""
         if self.width is None:
             return [text]
         room = max(20, self.width - indent)
@@ -63,12 +64,12 @@ class _Page:
     def section(self, number: int, section: SectionResult) -> list[str]:
         counts = presenter.section_counts(section)
         title = self.plain(f"{number}. {section.title}")
-        head = self.paint(title, "1") + f"  {counts.passed}/{counts.total} ({self.words.percent(counts.rate)})"
-        lines = [head]
+        heading = self.paint(title, "1") + f"  {counts.passed}/{counts.total} ({self.words.percent(counts.rate)})"
+        lines = [heading]
         for item in presenter.expanded_items(section):
             lines += self.item(item)
         for cause in presenter.collapsed_items(section):
-            lines += self.folded(cause)
+            lines += self.collapsed(cause)
         return lines
 
     def item(self, item: ItemResult) -> list[str]:
@@ -76,38 +77,38 @@ class _Page:
         if item.waiver and item.status is Status.WAIVED:
             until = self.words("waived until {day} by {owner}", day=str(item.waiver.expires), owner=item.waiver.owner)
             text += f" ({until})"
-        return self.marked(item.status, text)
+        return self.status_line(item.status, text)
 
-    def folded(self, cause: presenter.Cause) -> list[str]:
-        """Items that were skipped for one reason, under it."""
-        names = ", ".join(item.id for item in cause.items[:_SHOWN])
-        rest = len(cause.items) - _SHOWN
+    def collapsed(self, cause: presenter.Cause) -> list[str]:
+        """Return one line for the items that were skipped for one cause."""
+        names = ", ".join(item.id for item in cause.items[:_MAX_NAMES])
+        rest = len(cause.items) - _MAX_NAMES
         if rest > 0:
             names = self.words("{names} and {count} more", names=names, count=rest)
-        return self.marked(Status.SKIP, f"{names} - {self.words.message(cause.message)}")
+        return self.status_line(Status.SKIP, f"{names} - {self.words.message(cause.message)}")
 
-    def marked(self, status: Status, text: str) -> list[str]:
+    def status_line(self, status: Status, text: str) -> list[str]:
         mark = self.paint(status.value.upper().ljust(_MARK_WIDTH), _COLOURS[status])
-        first, *rest = self.wrapped(self.plain(text), _MARK_WIDTH + 2)
+        first, *rest = self.wrap(self.plain(text), _MARK_WIDTH + 2)
         return [f"  {mark}{first}", *rest]
 
     def table(self, report: Report) -> list[str]:
         titles = [self.plain(f"{number}. {section.title}") for number, section in enumerate(report.sections, 1)]
-        room = min(max([len(title) for title in titles] + [10]), 44 if self.width else 100)
-        head = ["Items", "Pass", "Fail", "Error", "Skip", "Waived"]
+        width = min(max([len(title) for title in titles] + [10]), 44 if self.width else 100)
+        headings = ["Items", "Pass", "Fail", "Error", "Skip", "Waived"]
         last = f"{self.words('Rate'):>7}"
-        first = self.words("Section").ljust(room)
-        lines = [self.paint("  ".join([first, *(f"{name:>6}" for name in head), last]), "1")]
+        first = self.words("Section").ljust(width)
+        lines = [self.paint("  ".join([first, *(f"{name:>6}" for name in headings), last]), "1")]
         for title, section in zip(titles, report.sections, strict=True):
-            lines.append(self.counts(title, presenter.section_counts(section), room))
-        return [*lines, self.paint(self.counts("TOTAL", report.counts, room), "1")]
+            lines.append(self.counts(title, presenter.section_counts(section), width))
+        return [*lines, self.paint(self.counts("TOTAL", report.counts, width), "1")]
 
-    def counts(self, title: str, counts: Counts, room: int) -> str:
-        short = title if len(title) <= room else title[: room - 1] + "…"
+    def counts(self, title: str, counts: Counts, width: int) -> str:
+        label = title if len(title) <= width else title[: width - 1] + "…"
         numbers = (counts.total, counts.passed, counts.failed, counts.errors, counts.skipped, counts.waived)
         rate = f"{self.words.percent(counts.rate):>7}"
         return "  ".join(
-            [short.ljust(room), *(f"{number:>6}" for number in numbers), rate, presenter.progress_bar(counts.rate)]
+            [label.ljust(width), *(f"{number:>6}" for number in numbers), rate, presenter.progress_bar(counts.rate)]
         )
 
     def verdict(self, report: Report) -> list[str]:
@@ -126,7 +127,7 @@ class _Page:
     def waivers(self, report: Report) -> list[str]:
         lines = []
         for waiver in presenter.waivers(report):
-            first, *rest = self.wrapped(self.plain(self.words.message(waiver)), 5)
+            first, *rest = self.wrap(self.plain(self.words.message(waiver)), 5)
             lines += [f"   - {first}", *rest]
         return ["", self.paint(self.words("Waivers"), "1"), *lines] if lines else []
 
@@ -135,9 +136,9 @@ class _Page:
             return []
         lines = ["", self.paint(title, "1")]
         for number, reason in enumerate(reasons, 1):
-            first, *rest = self.wrapped(self.plain(self.words.message(reason.message)), 5)
+            first, *rest = self.wrap(self.plain(self.words.message(reason.message)), 5)
             lines += [f"{number:>3}. {first}", *rest]
             if reason.advice:
-                first, *rest = self.wrapped(self.plain(self.words.message(reason.advice)), 7)
+                first, *rest = self.wrap(self.plain(self.words.message(reason.advice)), 7)
                 lines += [self.paint(f"     → {first}", "36"), *rest]
         return lines

@@ -1,7 +1,7 @@
-"""Renders in a process beside the run: it loads Jinja and the templates meanwhile, and waits for the report.
+"""Render formats in a second process, which loads Jinja and the templates while the items run.
 
-It changes nothing but the time: where it can't be had, or dies, the formats are rendered where they are wanted. It ends
-with the pipe that leads to it, however the gate ends, and says nothing on the streams that it shares.
+The worker only saves time. If it cannot be started or fails, the caller renders the formats itself. It exits when its
+input pipe is closed, however the gate ends, and never writes to the standard streams that it shares.
 """
 
 from __future__ import annotations
@@ -20,150 +20,153 @@ import msgspec
 
 from gate.model import Decision, Report, Verdict
 
+# The formats that take long. The first takes as long as the others together.
 WORKER_FORMATS = ("md", "html", "junit")
-"""The formats that it renders: all that take their time. The first takes as long as the others."""
-_PATIENCE = 60.0
-"""Seconds that the other process has for all formats: the verdict does not wait for one that hangs."""
-_CHUNK = 64 * 1024
-_LARGE = 16 * 1024
-"""Characters of a report whose formats are worth another process."""
+# Seconds for the worker to take the report and to render it: the verdict must not wait for a worker that hangs.
+_TIMEOUT = 60.0
+_CHUNK_SIZE = 64 * 1024
+# Characters of a report from which on a third process saves time.
+_LARGE_REPORT = 16 * 1024
 
 
 class RenderWorker:
-    """The other process, seen from the run."""
+    """The gate's side of the worker. `input_fd` and `output_fd` are pipes to and from the process."""
 
-    def __init__(self, pid: int, to: int, back: int) -> None:
+    def __init__(self, pid: int, input_fd: int, output_fd: int) -> None:
         self._pid = pid
-        self._to = to
-        self._back = back
-        self._told = False
-        self._end = time.monotonic() + _PATIENCE
+        self._input = input_fd
+        self._output = output_fd
+        self._warmed_up = False
+        self._deadline = time.monotonic() + _TIMEOUT
 
     def warm_up(self, language: str) -> None:
-        """Tells it the language of the report that is to come."""
-        if not self._told:
-            self._told = True
+        """Send the language of the coming report, so that the worker loads its templates now."""
+        if not self._warmed_up:
+            self._warmed_up = True
             self._send(f"{language}\n".encode())
 
     def submit(self, report: bytes) -> None:
-        """Hands it the report, as JSON. `contents` has what it makes of it."""
+        """Send the report, as JSON. `result` waits for the rendered formats."""
         self.warm_up("en")
         self._send(report)
-        self._hang_up()
+        self._close_input()
 
     def result(self) -> dict[str, bytes]:
-        """What the files of its formats hold. Empty where it could not make them all."""
+        """Return the content of each format's file; empty if the worker failed, or did not finish in time."""
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.msgpack.decode(self._answer(), type=dict[str, bytes])
+            return msgspec.msgpack.decode(self._read_output(), type=dict[str, bytes])
         return {}
 
-    def _answer(self) -> bytes:
-        """Read what the other process writes, to its end. Raises TimeoutError if that does not come."""
-        read = bytearray()
-        while chunk := self._ready(self._back, select.POLLIN) and os.read(self._back, _CHUNK):
-            read += chunk
-        return bytes(read)
+    def _read_output(self) -> bytes:
+        """Read the worker's output to its end. Raise TimeoutError if it does not end in time."""
+        output = bytearray()
+        while chunk := self._wait_until_ready(self._output, select.POLLIN) and os.read(self._output, _CHUNK_SIZE):
+            output += chunk
+        return bytes(output)
 
-    def _ready(self, pipe: int, event: int) -> bool:
-        """Wait until a pipe can be read or written. Raises TimeoutError when the other process has used up its time."""
-        waiting = select.poll()
-        waiting.register(pipe, event)
-        if not waiting.poll(1000 * max(0.0, self._end - time.monotonic())):
+    def _wait_until_ready(self, pipe: int, event: int) -> bool:
+        """Wait until a pipe can be read or written, and return True. Raise TimeoutError after the deadline."""
+        poll = select.poll()
+        poll.register(pipe, event)
+        if not poll.poll(1000 * max(0.0, self._deadline - time.monotonic())):
             raise TimeoutError
         return True
 
     def close(self) -> None:
-        """Ends it, if it has not ended by itself."""
-        self._hang_up()
-        os.close(self._back)
+        """Stop the worker if it is still running, and wait for its exit."""
+        self._close_input()
+        os.close(self._output)
         with suppress(OSError):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 
     def _send(self, data: bytes) -> None:
-        self._end = time.monotonic() + _PATIENCE
+        self._deadline = time.monotonic() + _TIMEOUT
+        # Not blocking, because the worker may hang before it reads everything.
         left = memoryview(data)
         with suppress(OSError):
-            os.set_blocking(self._to, False)
-            while left and self._ready(self._to, select.POLLOUT):
-                left = left[os.write(self._to, left[:_CHUNK]) :]
+            os.set_blocking(self._input, False)
+            while left and self._wait_until_ready(self._input, select.POLLOUT):
+                left = left[os.write(self._input, left[:_CHUNK_SIZE]) :]
 
-    def _hang_up(self) -> None:
-        if self._to >= 0:
-            os.close(self._to)
-            self._to = -1
+    def _close_input(self) -> None:
+        if self._input >= 0:
+            os.close(self._input)
+            self._input = -1
 
 
 @contextmanager
 def render_worker() -> Iterator[RenderWorker | None]:
-    """Another process that renders. None where there can be none: a process with threads can't be forked safely."""
-    made = _fork() if hasattr(os, "fork") and threading.active_count() == 1 else None
+    """Run a worker while the body runs. Yield None if there can be none."""
+    # A lock that another thread holds stays locked in a forked process for ever.
+    worker = _fork() if hasattr(os, "fork") and threading.active_count() == 1 else None
     try:
-        yield made
+        yield worker
     finally:
-        if made:
-            made.close()
+        if worker:
+            worker.close()
 
 
 def _fork() -> RenderWorker | None:
-    asked, to = os.pipe()
-    back, answered = os.pipe()
+    """Start a worker; return None if the system refuses another process."""
+    worker_input, input_fd = os.pipe()
+    output_fd, worker_output = os.pipe()
     try:
         pid = os.fork()
     except OSError:
         pid = -1
     if pid == 0:
-        os.close(to)
-        os.close(back)
-        _render(asked, answered)
-    os.close(asked)
-    os.close(answered)
+        os.close(input_fd)
+        os.close(output_fd)
+        _run_worker(worker_input, worker_output)
+    os.close(worker_input)
+    os.close(worker_output)
     if pid < 0:
-        os.close(to)
-        os.close(back)
+        os.close(input_fd)
+        os.close(output_fd)
         return None
-    return RenderWorker(pid, to, back)
+    return RenderWorker(pid, input_fd, output_fd)
 
 
-def _render(asked: int, answered: int) -> NoReturn:
-    """The other process: loads, waits, renders, answers, and ends without a word."""
+def _run_worker(input_fd: int, output_fd: int) -> NoReturn:
+    """Warm up, wait for the report, render it, write the result to the pipe and exit."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what becomes of it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the gate ends the worker
         from gate.report.serialization import to_json
 
-        with os.fdopen(asked, "rb") as pipe:
-            _made(to_json(_empty_report("en")))
+        with os.fdopen(input_fd, "rb") as pipe:
+            _render_json(to_json(_empty_report("en")))
             if (language := pipe.readline().decode().strip()) not in ("", "en"):
-                _made(to_json(_empty_report(language)))
+                _render_json(to_json(_empty_report(language)))
             text = pipe.read().decode()
         if text:
-            with os.fdopen(answered, "wb") as pipe:
-                pipe.write(msgspec.msgpack.encode(_made(text)))
-    except BaseException:  # noqa: BLE001 - whoever asked renders by itself then, and says what is wrong
+            with os.fdopen(output_fd, "wb") as pipe:
+                pipe.write(msgspec.msgpack.encode(_render_json(text)))
+    except BaseException:  # noqa: BLE001 - the gate renders by itself then, and reports the error
         os._exit(1)
     os._exit(0)
 
 
-def _made(text: str) -> dict[str, bytes]:
-    """The files of a report. Those of a large one are made by two processes."""
+def _render_json(text: str) -> dict[str, bytes]:
+    """Return the content of each format's file for a report in JSON; a third process helps with a large report."""
     from gate.render.formats import FILE_NAMES
     from gate.report.serialization import from_json
 
     report = from_json(text, FILE_NAMES["json"])
-    if len(text) < _LARGE:
+    if len(text) < _LARGE_REPORT:
         return _render_formats(report, WORKER_FORMATS)
-    back, answered = os.pipe()
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with os.fdopen(answered, "wb") as pipe:
+        with os.fdopen(writer, "wb") as pipe:
             pipe.write(msgspec.msgpack.encode(_render_formats(report, WORKER_FORMATS[:1])))
         os._exit(0)
-    os.close(answered)
-    made = _render_formats(report, WORKER_FORMATS[1:])
-    with os.fdopen(back, "rb") as pipe:
-        made |= msgspec.msgpack.decode(pipe.read(), type=dict[str, bytes])
+    os.close(writer)
+    contents = _render_formats(report, WORKER_FORMATS[1:])
+    with os.fdopen(reader, "rb") as pipe:
+        contents |= msgspec.msgpack.decode(pipe.read(), type=dict[str, bytes])
     os.waitpid(pid, 0)
-    return made
+    return contents
 
 
 def _render_formats(report: Report, formats: tuple[str, ...]) -> dict[str, bytes]:
@@ -173,7 +176,7 @@ def _render_formats(report: Report, formats: tuple[str, ...]) -> dict[str, bytes
 
 
 def _empty_report(language: str) -> Report:
-    """A report of nothing, which is rendered so that all that rendering needs is there."""
+    """Return a report without sections. Rendering it loads everything that rendering needs."""
     now = datetime.now(UTC)
     verdict = Verdict(decision=Decision.NO_GO)
     return Report(gate="", service="", environment="", language=language, started=now, finished=now, verdict=verdict)
