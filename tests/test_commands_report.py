@@ -82,11 +82,7 @@ health.readyz  `/readyz` accessible
 blocking, http, prodgate.yml:7:9
 
 Request: GET http://api:8080/readyz
-<<<<<<< HEAD
 On 15 December 2025 at 14:36:54 UTC, in 12 ms, attempts: 3
-=======
-On 15 December 2025 at 14:36:54 UTC, duration: 12 ms, attempts: 3
->>>>>>> 9efff4f (Split event parsing from publishing settings; reword publish and render)
 
 connection refused
 

@@ -119,7 +119,7 @@ def _output(item: ItemResult, words: Language) -> str:
     if evidence.started:
         lines.append(
             words(
-                "On {when}, duration: {duration}, attempts: {attempts}",
+                "On {when}, in {duration}, attempts: {attempts}",
                 when=words.moment(evidence.started),
                 duration=words.duration(evidence.duration),
                 attempts=evidence.attempts,
