@@ -83,15 +83,15 @@ class Matcher:
             raise ValueError(f"every {self.noun} is {describe(spec)}, expected something that can be wrong")
 
     def mismatch(self, value: Any, at: Location = "") -> Message | None:
-        """None when the value is as expected, else `expected ..., got ...` with the path inside the value."""
+        """Return None if the value matches, else `expected ..., got ...` with the path inside the value."""
         return _mismatch(self.spec, value, at)
 
     def matches(self, value: Any) -> bool:
-        """Whether the value is as expected."""
+        """Return whether the value matches."""
         return self.mismatch(value) is None
 
     def is_stricter_than(self, other: Matcher) -> bool:
-        """Whether every value that this one takes is one that `other` takes, as far as their forms tell."""
+        """Return whether `other` matches every value that this matcher matches, as far as can be decided."""
         return _narrows(self.spec, other.spec)
 
     def __str__(self) -> str:
@@ -108,14 +108,14 @@ class Matcher:
 
     @classmethod
     def parse(cls, value: Any) -> Self:
-        """The matcher that is written so. Raises ValueError."""
+        """Parse a matcher. Raise ValueError if it is not valid."""
         return value if isinstance(value, cls) else cls(value)
 
     decode = parse
 
     @classmethod
     def schema_of(cls, name: str) -> dict[str, Any]:
-        """The JSON Schema of such a matcher. `name` is a reference to it, for what is nested."""
+        """Return the JSON Schema of this type of matcher. `name` is the reference for nested matchers."""
         nested = {"anyOf": [{"$ref": name}, {"type": "null"}]}
         return {
             "description": (
@@ -364,7 +364,7 @@ def _narrows_operator(spec: Any, name: str, wanted: Any) -> bool:
 
 
 def json_equal(wanted: Any, value: Any) -> bool:
-    """Equality as JSON has it: `true` is not 1, 1 is 1.0, text is not a number; NaN equals a NaN that was asked for."""
+    """Compare as JSON: `true` is not 1, 1 is 1.0, text is not a number; an expected NaN equals NaN."""
     if value is MISSING:
         return False
     if isinstance(wanted, bool) or isinstance(value, bool):
@@ -383,7 +383,7 @@ def json_equal(wanted: Any, value: Any) -> bool:
 
 
 def describe(spec: Any) -> Message:
-    """The expectation in words: `more than 0`, `200 or 204`."""
+    """Describe an expectation: `more than 0`, `200 or 204`."""
     if _is_operators(spec):
         return _and([_operator(name, value) for name, value in spec.items()])
     if isinstance(spec, list):
@@ -416,7 +416,7 @@ def _or(parts: list[Message]) -> Message:
 
 
 def to_short_json(value: Any) -> str:
-    """A value as JSON, cut to 200 characters."""
+    """Return a value as JSON, cut to 200 characters."""
     if value is MISSING:
         return "nothing"
     if isinstance(value, Quantity):
@@ -597,19 +597,19 @@ class _QuantityMatcher(NumberMatcher):
 
     @staticmethod
     def parse_quantity(value: Any) -> float:
-        """The number that a text with a unit stands for. Raises ValueError."""
+        """Parse a text with a unit as a number. Raise ValueError if it is not valid."""
         raise NotImplementedError
 
     @staticmethod
     def words(value: float) -> str:
-        """A number for people."""
+        """Format a number for people."""
         raise NotImplementedError
 
     def __init__(self, spec: Any) -> None:
         super().__init__(self._numbers(spec))
 
     def mismatch(self, value: Any, at: Location = "") -> Message | None:
-        """As `Matcher.mismatch`; `value` is a number in seconds or bytes."""
+        """Return the mismatch of a value in seconds or bytes, like `Matcher.mismatch`."""
         return super().mismatch(Quantity(value, type(self).words(value)), at)
 
     def _numbers(self, spec: Any) -> Any:
@@ -627,7 +627,7 @@ class _QuantityMatcher(NumberMatcher):
         return self._literal(self._number(spec))
 
     def _literal(self, value: Quantity) -> Any:
-        """The matcher that a value alone stands for."""
+        """Return the matcher of a literal value."""
         return value
 
     def _number(self, value: Any) -> Quantity:
@@ -685,7 +685,7 @@ MATCHERS: tuple[type[Matcher], ...] = (
 
 
 def _typed_schema(what: str, name: str, literal: Any, operators: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a matcher of one type: a literal, a list (one of), or operators."""
+    """Return the JSON Schema of a typed matcher: a literal, a list (one of), or operators."""
     nested = {"$ref": name}
     ways = [
         literal,
@@ -701,5 +701,5 @@ def _typed_schema(what: str, name: str, literal: Any, operators: dict[str, Any])
 
 
 def mismatch_if_set(wish: Matcher | None, value: Any, at: Location = "") -> Message | None:
-    """The mismatch of a matcher that may not have been asked for."""
+    """Return the mismatch of an optional matcher."""
     return wish.mismatch(value, at) if wish is not None else None

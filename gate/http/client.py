@@ -1,9 +1,10 @@
-"""The one HTTP client of the gate: a deadline that holds over every phase of a request, a bounded body, no surprises.
+"""HTTP client with one overall deadline per request and a bounded response body.
 
-It does without requests and `http.client`: a run is a short process, and requests alone would double its start (0.15 s
-against 0.02 s); `http.client` takes responses whose end is ambiguous. No cookies, no `.netrc`, and no proxies from the
-environment: staging is asked directly.
+No cookies, no `.netrc`, no proxies from the environment: staging is requested directly.
 """
+
+# Not built on requests, whose import would double the start of a short process (0.15 s against 0.02 s), nor on
+# http.client, which accepts responses whose end is ambiguous.
 
 from __future__ import annotations
 
@@ -35,11 +36,12 @@ from gate.redaction.secrets import drop_torn_secret, redacted_head
 from gate.runtime import memory_budget
 
 Phase = Literal["request", "look-up", "connect", "tls", "first byte", "head", "body", "redirect"]
+# Default limit of a response body, in bytes after decompression.
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a body that are read, where nothing else is said. They are counted after decompression."""
-_SLACK = 0.01
-_LONGEST_WAIT = 10.0**6
-"""Seconds: a socket counts them in 31 bits of milliseconds."""
+# Setting a timeout costs a system call or two: a difference of less than this many seconds is not worth it.
+_TIMEOUT_TOLERANCE = 0.01
+# Seconds. A socket counts its timeout in 31 bits of milliseconds.
+_MAX_TIMEOUT = 10.0**6
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CROSS_ORIGIN_HEADERS = ("accept", "accept-language", "user-agent")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -47,7 +49,7 @@ _URL_SAFE = "%/:=&?~+!$,;'@()*[]|"
 
 
 class HttpError(Exception):
-    """A request that got no whole answer. `phase` is the one that broke; `timings` has those that were reached."""
+    """A request without a complete response. `phase` is where it failed; `timings` has the phases that were reached."""
 
     def __init__(
         self, phase: Phase, message: Message, *, timings: Timings | None = None, timeout: bool = False
@@ -74,7 +76,7 @@ def _describe_phase(phase: Phase, why: Message) -> Message:
 
 
 class BodyTooLargeError(HttpError):
-    """A body over its limit, decompressed. Nothing beyond the limit was kept."""
+    """A response body exceeds its limit after decompression. Nothing beyond the limit was kept."""
 
     def __init__(self, limit: int) -> None:
         super().__init__("body", msg("it is larger than the limit of {limit}", limit=format_size(limit)))
@@ -82,14 +84,14 @@ class BodyTooLargeError(HttpError):
 
 
 class UnsupportedEncodingError(HttpError):
-    """A body in a coding that is not supported. None of it was read."""
+    """A response body has an unsupported content coding. None of it was read."""
 
     def __init__(self, why: Message) -> None:
         super().__init__("body", why)
 
 
 class Timings(Struct):
-    """Seconds that each phase took; None where it was not reached, or not needed."""
+    """Seconds that each phase took; None if a phase was not reached or not needed."""
 
     dns: float | None = None
     connect: float | None = None
@@ -99,19 +101,19 @@ class Timings(Struct):
 
     @property
     def total(self) -> float:
-        """Seconds of all phases together, as curl's `time_total`."""
-        return sum(each or 0.0 for each in (self.dns, self.connect, self.tls, self.first_byte, self.body))
+        """Return the seconds of all phases together, like curl's `time_total`."""
+        return sum(seconds or 0.0 for seconds in (self.dns, self.connect, self.tls, self.first_byte, self.body))
 
 
 class TlsOptions(Struct, frozen=True):
-    """How a server proves who it is. `ca` is a PEM file to trust instead of the system's."""
+    """How to verify a server. `ca` is a PEM file to trust instead of the system's certificates."""
 
     verify: bool = True
     ca: Path | None = None
 
 
 class Request(Struct, frozen=True):
-    """What to ask. `redirects` is how many to follow; `limit` is in bytes of the decompressed body."""
+    """A request to send. `redirects` is how many to follow; `limit` is in bytes of the decompressed body."""
 
     url: str
     method: str = "GET"
@@ -120,14 +122,14 @@ class Request(Struct, frozen=True):
     redirects: int = 0
     tls: TlsOptions = TlsOptions()
     limit: int = BODY_LIMIT
+    # Memory that a body needs with the data parsed from it, as a multiple of its size.
     weight: int = 8
-    """How many times its size a body needs in memory, with what its reader makes of it."""
 
 
 class Response(Struct, frozen=True):
-    """What came back. `truncated`: the body was longer than the limit, and `body` is its beginning.
+    """A response. If `truncated`, the body exceeded the limit and `body` is its beginning.
 
-    `unread`: why the body could not be read at all; `body` is empty then.
+    `unread` is why the body could not be read at all; `body` is empty then.
     """
 
     url: str
@@ -138,14 +140,14 @@ class Response(Struct, frozen=True):
     body: bytes
     truncated: bool
     timings: Timings
+    # As returned by ssl.SSLSocket.getpeercert(); empty without TLS or verification.
     certificate: Mapping[str, Any] = field(default_factory=dict)
-    """As `ssl.SSLSocket.getpeercert` has it; empty without TLS or verification."""
+    # The URLs that redirected here, in order.
     history: tuple[str, ...] = ()
-    """The addresses that led here by redirects, the first one asked first."""
     unread: Message | None = None
 
     def header(self, name: str) -> str | None:
-        """A header's value, several of one name joined with commas as in RFC 9110; None where there is none."""
+        """Return the value of a header, or None. Several of one name are joined by commas (RFC 9110)."""
         return _header(self.headers, name)
 
     def text(self) -> str:
@@ -172,7 +174,7 @@ def decode_text(body: bytes, content_type: str) -> str:
 
 
 def parse_json(body: bytes | str) -> Any:
-    """JSON as RFC 8259 has it: no NaN. Raises ValueError with the reason, whatever stands there.
+    """Parse JSON (RFC 8259), without NaN. Raise ValueError with the reason if it is not valid.
 
     Integers too long for Python become floats, and may become infinite.
     """
@@ -190,7 +192,7 @@ def parse_json(body: bytes | str) -> Any:
 
 
 def send(request: Request, deadline: float) -> Response:
-    """Asks, and reads the body up to the limit. `deadline` is in `time.monotonic()` seconds. Raises HttpFailure.
+    """Send a request and read the body up to the limit. `deadline` is a `time.monotonic()` timestamp. Raise HttpError.
 
     A large body is kept on disk until there is room for it in the memory that all attempts share.
     """
@@ -212,7 +214,7 @@ def send(request: Request, deadline: float) -> Response:
 
 
 class _Spool:
-    """A body that is being read: in memory while it is small, else in a file without a name."""
+    """A body being read: in memory while it is small, else in an unnamed temporary file."""
 
     def __init__(self) -> None:
         self._begun = bytearray()
@@ -239,7 +241,7 @@ class _Spool:
             self._begun.clear()
 
     def content(self, lease: memory_budget.Lease, weight: int) -> bytes:
-        """Return the body once there is room for so many times its size. Raises HttpFailure if there is none."""
+        """Return the body once there is room for so many times its size. Raise HttpError if there is none."""
         if self._file is None:
             return bytes(self._begun)
         try:
@@ -253,7 +255,7 @@ class _Spool:
 
 @contextmanager
 def open_stream(request: Request, deadline: float) -> Iterator[Stream]:
-    """Asks, and gives the answer's head with its body still to be read by `chunks()`. Raises HttpFailure."""
+    """Send a request and yield the response head; `chunks()` reads the body. Raise HttpError."""
     history: tuple[str, ...] = ()
     while True:
         exchange = _Connection(request, deadline)
@@ -270,7 +272,7 @@ def open_stream(request: Request, deadline: float) -> Iterator[Stream]:
 
 
 class Stream:
-    """An answer whose body is being read."""
+    """A response whose body is being read."""
 
     def __init__(self, head: Response, exchange: _Connection, response: ResponseReader, limit: int) -> None:
         self.head = head
@@ -279,7 +281,7 @@ class Stream:
         self._response = response
 
     def chunks(self) -> Iterator[bytes]:
-        """The body piece by piece, decompressed. Raises TooLarge beyond the limit, else HttpFailure when it breaks."""
+        """Yield the decompressed body in chunks. Raise BodyTooLargeError beyond the limit, HttpError if it fails."""
         began, count = time.monotonic(), 0
         timings = self.head.timings
         try:
@@ -293,7 +295,7 @@ class Stream:
             timings.body = time.monotonic() - began
 
     def _decoded(self) -> Iterator[bytes]:
-        """The body without its transfer codings and its content codings."""
+        """Yield the body without its transfer and content codings."""
         content = coding_names(self.head.header("content-encoding") or "")
         if not self._response.has_body:
             return
@@ -308,7 +310,7 @@ class Stream:
 
 
 def _redirected(request: Request, status: int, location: str) -> Request:
-    """The request that a redirect asks for. Nothing that could be secret goes to another origin."""
+    """Return the request that follows a redirect. No potential secret is sent to another origin."""
     try:
         url = urljoin(request.url, location)
         web = bool(origin(url)[1]) and urlsplit(url).scheme in ("http", "https")
@@ -330,13 +332,16 @@ def _redirected(request: Request, status: int, location: str) -> Request:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of an address."""
+    """Return the scheme, host and port of a URL."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
 class _Connection:
-    """One request on a connection of its own: a kept one could answer for a service that is no longer there."""
+    """A connection for one request.
+
+    Connections are not reused: a kept one could respond for a service that is gone.
+    """
 
     def __init__(self, request: Request, deadline: float) -> None:
         self.request = request
@@ -346,7 +351,7 @@ class _Connection:
         self.file: BufferedReader | None = None
 
     def start(self, history: tuple[str, ...]) -> Stream:
-        """Connects, sends the request, and reads the head of the answer."""
+        """Connect, send the request and read the head of the response."""
         with self.phase("request"):
             scheme, host, port = origin(self.request.url)
         self.sock = self._connect(host, port)
@@ -373,7 +378,7 @@ class _Connection:
         return Stream(head, self, response, self.request.limit)
 
     def close(self) -> None:
-        """Ends the connection, whatever state it is in."""
+        """Close the connection in any state."""
         if self.file is not None:
             self.file.close()
         if self.sock is not None:
@@ -429,7 +434,7 @@ class _Connection:
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Turns whatever breaks inside into a failure of this phase."""
+        """Convert any failure inside the context to an HttpError of this phase."""
         try:
             yield
         except HttpError as failure:
@@ -449,7 +454,7 @@ def _path(url: str) -> str:
 
 
 def _message(request: Request) -> bytes:
-    """The request as it is sent. Raises ValueError for a method or a header that would break it."""
+    """Return the bytes of a request. Raise ValueError if its method or a header is not valid."""
     if not _METHOD.fullmatch(request.method):
         raise ValueError(f"not a valid method: {request.method!r}")
     lines = [f"{request.method} {_path(request.url)} HTTP/1.1"]
@@ -461,7 +466,7 @@ def _message(request: Request) -> bytes:
 
 
 def _headers(request: Request) -> dict[str, str]:
-    """The headers to send: the caller's, and those without which no request is one."""
+    """Return the headers to send: the caller's and the required ones."""
     parts = urlsplit(request.url)
     headers = {
         "Host": parts.netloc.rpartition("@")[2],
@@ -479,7 +484,7 @@ def _headers(request: Request) -> dict[str, str]:
 
 
 def to_http_error(phase: Phase, error: Exception, timings: Timings) -> HttpError:
-    """A failure of a phase in words."""
+    """Convert an exception of a phase to an HttpError."""
     if isinstance(error, TimeoutError):
         return HttpError(phase, msg("there was no time left"), timings=timings, timeout=True)
     return HttpError(phase, _describe_os_error(error), timings=timings)
@@ -495,15 +500,15 @@ def _describe_os_error(error: Exception) -> Message:
 
 
 def _remaining(deadline: float) -> float:
-    """Seconds until the deadline. Raises TimeoutError when there are none."""
+    """Return the seconds until the deadline. Raise TimeoutError if it has passed."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return min(left, _LONGEST_WAIT)
+    return min(left, _MAX_TIMEOUT)
 
 
 def resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """The addresses of a name, as `socket.getaddrinfo` has them. Raises OSError, and TimeoutError at the deadline."""
+    """Resolve a name like `socket.getaddrinfo`. Raise OSError, or TimeoutError at the deadline."""
     try:
         ipaddress.ip_address(host)
         return socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -512,7 +517,8 @@ def resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _resolve_name(host: str, port: int, deadline: float) -> list[Any]:
-    """In a thread of its own: nothing else can end a look-up that hangs."""
+    """Resolve a name in a thread."""
+    # getaddrinfo has no timeout: a look-up that hangs can only be left behind.
     box: list[Any] = []
 
     def ask() -> None:
@@ -533,7 +539,7 @@ def _resolve_name(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def connect(addresses: list[Any], deadline: float) -> socket.socket:
-    """A connection to the first address that accepts one; each gets its share of the time. Raises OSError."""
+    """Connect to the first address that accepts; each gets its share of the time. Raise OSError if none does."""
     error: OSError = OSError("the name has no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = _DeadlineSocket(family, kind, protocol)
@@ -551,7 +557,7 @@ def connect(addresses: list[Any], deadline: float) -> socket.socket:
 
 
 class _DeadlineSocket(socket.socket):
-    """A socket whose every wait ends at one deadline."""
+    """A socket with one deadline for all operations."""
 
     deadline = float("inf")
 
@@ -565,7 +571,7 @@ class _DeadlineSocket(socket.socket):
 
 
 class _DeadlineTlsSocket(ssl.SSLSocket):
-    """The same, secured."""
+    """A TLS socket with one deadline for all operations."""
 
     deadline = float("inf")
 
@@ -579,9 +585,9 @@ class _DeadlineTlsSocket(ssl.SSLSocket):
 
 
 def _apply_deadline(sock: _DeadlineSocket | _DeadlineTlsSocket) -> None:
-    """Sets the timeout of the next wait, unless the one that is set is right to a hundredth of a second."""
+    """Set the timeout of the next operation to the time until the deadline."""
     left = _remaining(sock.deadline)
-    if abs((sock.gettimeout() or 0.0) - left) > _SLACK:
+    if abs((sock.gettimeout() or 0.0) - left) > _TIMEOUT_TOLERANCE:
         sock.settimeout(left)
 
 
@@ -603,7 +609,7 @@ def _context(verify: bool, ca: Path | None, written: tuple[int, ...] | None) -> 
 
 
 def describe_timings(timings: Timings) -> str:
-    """The phases and what each took: `look-up 1 ms, connect 0 ms, first byte 12 ms, body 0 ms`."""
+    """Format the phases with their times: `look-up 1 ms, connect 0 ms, first byte 12 ms, body 0 ms`."""
     pairs = (
         ("look-up", timings.dns),
         ("connect", timings.connect),

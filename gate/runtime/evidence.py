@@ -1,4 +1,4 @@
-"""Keeps raw evidence as files beside the report: requests, responses, logs, one file each, within limits.
+"""Save raw evidence as files beside the report: requests, responses, logs, within limits.
 
 Nothing here can fail a run: what cannot be kept is left out, and `problem` says why.
 """
@@ -44,7 +44,7 @@ class EvidenceStore:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Makes the folder; an older run's evidence goes, because it proves nothing about this one."""
+        """Create the evidence folder and delete evidence of earlier runs."""
         folder, sums = self.out / FOLDER, self.out / CHECKSUMS
         try:
             if folder.is_dir() and not folder.is_symlink() and is_unsealed(self.out):
@@ -56,11 +56,11 @@ class EvidenceStore:
             self._fails(error)
 
     def for_owner(self, owner: str) -> ItemEvidence:
-        """Where one item, or one target, keeps its files."""
+        """Return the files of one item or target."""
         return ItemEvidence(self, owner)
 
     def save(self, name: str, content: bytes) -> Artifact | None:
-        """Writes a file under a name of its own, without secrets in it. None where it could not be kept."""
+        """Write a redacted file under a unique name. Return None if it could not be saved."""
         shown, name = cut_bytes(self._hidden(content)), self.secrets.redact(name)
         with self._lock:
             if self.problem or not self._has_room(len(shown)):
@@ -120,7 +120,7 @@ class ItemEvidence:
         self._lock = threading.Lock()
 
     def save(self, name: str, content: bytes) -> Artifact | None:
-        """A file of this owner. None for nothing, and for one file too many."""
+        """Save a file of this owner. Return None if it is empty or the limit of files is reached."""
         if not content:
             return None
         with self._lock:
@@ -130,7 +130,7 @@ class ItemEvidence:
         return self._store.save(f"{self._owner}.{name}", content)
 
     def save_all(self, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
-        """Several files; those that could not be kept are missing."""
+        """Save several files; return the files that could be saved."""
         kept = (self.save(name, content) for name, content in files.items())
         return tuple(artifact for artifact in kept if artifact)
 
@@ -142,13 +142,13 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def is_unsealed(out: Path) -> bool:
-    """Whether a folder of reports is one that a run has begun and not sealed."""
+    """Return whether a run has started this report folder and not sealed it."""
     sums = out / CHECKSUMS
     return sums.is_file() and sums.stat().st_size == 0
 
 
 def cut_bytes(content: bytes, limit: int = FILE_LIMIT) -> bytes:
-    """Both ends of what is longer than `limit` bytes, with a line between them that says so."""
+    """Cut the middle out of data longer than `limit` bytes, with a line that marks the cut."""
     if len(content) <= limit:
         return content
     half = limit // 2
@@ -156,5 +156,5 @@ def cut_bytes(content: bytes, limit: int = FILE_LIMIT) -> bytes:
 
 
 def as_bytes(text: str) -> bytes:
-    """A text as the bytes of a file, whatever is in it."""
+    """Encode any text as the bytes of a file."""
     return text.encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Runs a command within a time limit and a memory limit, and leaves no process of it behind.
+"""Run a command within a time limit and an output limit, and leave none of its processes behind.
 
 The command gets a session of its own and no input. When its time is over, or the run is, its process group is asked to
 end (SIGTERM), and then everything that it started is made to (SIGKILL), daemons included. A descendant that keeps the
@@ -25,10 +25,10 @@ from msgspec import Struct
 from gate.redaction.secrets import OVERLAP, default_redactor, redacted_tail_bytes
 from gate.runtime.process_tree import RUN_ID_VARIABLE, ProcessTree, tag_process_tree
 
+# Bytes of each output that are kept, half from each end.
 OUTPUT_LIMIT = 256 * 1024
-"""Bytes of each output that are kept, half from each end."""
+# Seconds between SIGTERM and SIGKILL.
 GRACE = 1.0
-"""Seconds between SIGTERM and SIGKILL."""
 _DRAIN = 0.3
 _POLL = 0.02
 _CHUNK = 64 * 1024
@@ -47,7 +47,7 @@ ProcessGroupHook = Callable[[int], Callable[[], None]]
 
 
 class BoundedOutput:
-    """The two ends of an output, however long it was."""
+    """The beginning and the end of an output of any length."""
 
     def __init__(self, limit: int) -> None:
         self._half = max(1, limit // 2)
@@ -58,7 +58,7 @@ class BoundedOutput:
         """Whether it ended where nobody wanted it to: in the middle of a word, maybe."""
 
     def add(self, data: bytes) -> None:
-        """More of it."""
+        """Append data."""
         self.total += len(data)
         room = self._half - len(self._head)
         self._head += data[:room]
@@ -68,7 +68,7 @@ class BoundedOutput:
 
     @property
     def dropped_bytes(self) -> int:
-        """Bytes that were not kept."""
+        """Return the number of bytes that were not kept."""
         return max(0, self.total - 2 * self._half)
 
     @property
@@ -77,7 +77,7 @@ class BoundedOutput:
         return bytes(self._head + self._tail)
 
     def text(self) -> str:
-        """What was kept, as UTF-8, with a line where something is missing."""
+        """Return the kept output as UTF-8, with a line where something is missing."""
         if not self.dropped_bytes:
             whole = (self._head + self._tail).decode("utf-8", "replace")
             return default_redactor().redact_head(whole) if self.broken_off else whole
@@ -88,7 +88,7 @@ class BoundedOutput:
 
 
 class CompletedCommand(Struct, frozen=True):
-    """What became of a command. `code` is negative where a signal ended it, as in `subprocess`."""
+    """Result of a finished command. `returncode` is negative if a signal ended it, as in `subprocess`."""
 
     returncode: int
     end_reason: Ended
@@ -104,12 +104,12 @@ class CompletedCommand(Struct, frozen=True):
 
     @property
     def signal(self) -> str | None:
-        """The name of the signal that ended it, if one did."""
+        """Return the name of the signal that ended the command, or None."""
         return signal_of(self.returncode)
 
 
 def signal_of(code: int) -> str | None:
-    """The name of the signal that ended a command with such a code, if one did."""
+    """Return the name of the signal that a return code stands for, or None."""
     if code >= 0:
         return None
     try:
@@ -119,7 +119,7 @@ def signal_of(code: int) -> str | None:
 
 
 def environment(more: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command: the gate's, without its tokens, inputs and the files that speak to the runner."""
+    """Return the environment of a command: the gate's, without its tokens, inputs and the runner's command files."""
     kept = {
         name: value
         for name, value in (os.environ if known is None else known).items()
@@ -138,7 +138,7 @@ def run(
     limit: int = OUTPUT_LIMIT,
     on_group_created: ProcessGroupHook | None = None,
 ) -> CompletedCommand:
-    """Starts a command and waits for it. Returns at most 1.5 s after the deadline."""
+    """Start a command and wait for it. Return at most 1.5 s after the deadline."""
     return start(
         command,
         deadline=deadline,
@@ -161,9 +161,9 @@ def start(
     on_group_created: ProcessGroupHook | None = None,
     keep_background_processes: bool = False,
 ) -> RunningCommand:
-    """Starts a command that runs until it ends, `deadline` (`time.monotonic()` seconds) comes, or `cancelled` is set.
+    """Start a command that runs until it ends, until `deadline` (`time.monotonic()`), or until `cancelled` is set.
 
-    `leaves` lets one that ends by itself leave processes behind. Raises OSError when it can't be started.
+    With `keep_background_processes`, a command that exits may leave processes behind. Raise OSError if it cannot start.
     """
     spawned = spawn(command, cwd=cwd, env=env, stderr=subprocess.PIPE, on_group_created=on_group_created)
     watch = _OutputPump(spawned, limit, keep_background_processes)
@@ -220,7 +220,7 @@ def spawn(
 
 
 def _check_executable(program: str, cwd: Path, env: Mapping[str, str]) -> None:
-    """Raises what `subprocess` would where a program is not there, or may not be run."""
+    """Raise the OSError of `subprocess` if a program is missing or not executable."""
     if "/" not in program:
         path = Path(shutil.which(program, path=env.get("PATH", os.defpath)) or program)
     else:
@@ -253,15 +253,15 @@ class RunningCommand:
 
     @property
     def running(self) -> bool:
-        """Whether it, or something of its group, is still to end."""
+        """Return whether the command or a process of its group is still running."""
         return not self._finished.done()
 
     def stop(self) -> None:
-        """Ends it before its time, as when the run is cancelled."""
+        """Stop the command early, as when the run is cancelled."""
         self._stopped.set()
 
     def wait(self) -> CompletedCommand:
-        """What became of it, as soon as nothing of its group is left. May be called more than once."""
+        """Wait until no process of the group is left and return the result. May be called more than once."""
         return self._finished.result()
 
     def _follow(self) -> None:
@@ -283,8 +283,9 @@ class RunningCommand:
 
 
 class _OutputPump:
-    """Reads both outputs of a process as they come, and sees when it ends. It is not reaped before its group is gone:
-    until then no other group can have its number."""
+    """Reads both outputs of a process and detects its end."""
+
+    # The process is reaped only after its group is gone: until then its number cannot be reused for another group.
 
     def __init__(self, spawned: Spawned, limit: int, leaves: bool) -> None:
         self.process = process = spawned.process
@@ -301,7 +302,7 @@ class _OutputPump:
         self.selector.register(stream, selectors.EVENT_READ, kept)
 
     def until(self, deadline: float, cancelled: Callable[[], bool]) -> Ended:
-        """Reads until the process has ended, or has to."""
+        """Read until the process has ended or must be stopped; return why."""
         while not self._has_ended():
             if cancelled():
                 return "cancelled"

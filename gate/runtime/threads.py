@@ -1,7 +1,9 @@
-"""Threads in which checks are tried, used again for the next: starting one for every try costs more than the try.
+"""Run attempts of checks in pooled daemon threads.
 
-A check that hangs keeps its thread. The gate goes on without it, and it does not keep the program from ending.
+A check that hangs keeps its thread: the gate continues without it, and the thread does not keep the program alive.
 """
+
+# Threads are reused, because starting one costs more than most attempts.
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ class Attempt(Generic[Result]):
 
 
 class _WorkerThread:
-    """A thread that waits for a try, makes it, and waits for the next."""
+    """A thread that runs one attempt after another."""
 
     def __init__(self) -> None:
         self.todo: queue.SimpleQueue[Attempt[Any]] = queue.SimpleQueue()
@@ -60,7 +62,7 @@ class _WorkerThread:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether the thread is running."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
