@@ -138,7 +138,7 @@ _HINTS = ("authorization", "cookie", "token", "secret", "passw", "passp", "_pass
 
 
 class Redactor:
-    """What must not be shown. `hide` is the only way out for text that came from outside."""
+    """Replaces secrets in text from outside, which leaves the gate only through `redact`."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values: set[bytes] = set()
@@ -218,7 +218,7 @@ class Redactor:
         self._short = any(len(value) < 8 for value in self._values | self._words)
 
     def redact(self, text: str) -> str:
-        """The text without any secret in it."""
+        """Return the text with every secret redacted."""
         text = self._without_values(text)
         if "@" in text:
             text = re.sub(_URL_USER, rf"\1{MASK}@", re.sub(_URL, rf"\1{MASK}@", text)) if "/" in text else text
@@ -241,7 +241,7 @@ class Redactor:
         return text
 
     def are_in(self, name: str) -> bool:
-        """Whether a name holds a secret, also an ordinary word that `hide` would take for a part of the name."""
+        """Return whether a name holds a secret, even a common word that `redact` would accept in it."""
         raw, _ = _as_bytes(name)
         return self.redact(name) != name or any(word in raw for word in self._words)
 
@@ -260,7 +260,7 @@ class Redactor:
         return text if mask is None else _as_text(_masked(raw, mask), errors)
 
     def redact_head(self, text: str) -> str:
-        """What came first of something longer, without any secret in it, also without the one that its end has torn."""
+        """Redact the beginning of a longer text, also a secret that the cut has torn."""
         text = self.redact(text)
         without = self._without_end(text) if self._needles else None
         return re.sub(_URL_TORN, rf"\1{MASK}", text) if without is None else without
@@ -293,7 +293,7 @@ class Redactor:
 
     @property
     def _reach(self) -> int:
-        """How many bytes the longest value may take when every character is escaped."""
+        """Return the bytes that the longest value may take if every character is escaped."""
         return OVERLAP + 8 * self._needles.longest
 
     def redact_tail(self, text: str, at: int) -> str:
@@ -321,14 +321,14 @@ class Redactor:
         return MASK + _as_text(raw[max(torn) :], errors) if torn else text
 
     def head(self, text: str, limit: int) -> str:
-        """At most `limit` characters from the beginning of a text, hidden before it is cut."""
+        """Return at most `limit` characters from the beginning of a text, redacted before it is cut."""
         if len(text) <= limit:
             return text
         window = text[: limit + OVERLAP]
         return (self.redact(text) if window == text else self.redact_head(window))[:limit]
 
     def tail(self, text: str, limit: int) -> str:
-        """At most `limit` characters from the end of a text, likewise."""
+        """Return at most `limit` characters from the end of a text, redacted before it is cut."""
         if len(text) <= limit:
             return text
         return self.redact_tail(text[-limit - OVERLAP :], -limit)[-limit:]
@@ -336,28 +336,28 @@ class Redactor:
 
 @cache
 def default_redactor() -> Redactor:
-    """The secrets of this process: those of its environment."""
+    """Return the redactor of this process, with the secrets of its environment."""
     return Redactor.from_environment()
 
 
 def redacted_head(text: str, limit: int) -> str:
-    """A text from outside in at most `limit` characters, cut so that no part of a secret is left."""
+    """Return the first `limit` characters of a text, redacted so that the cut leaves no part of a secret."""
     return default_redactor().head(text, limit)
 
 
 def redacted_tail(text: str, limit: int) -> str:
-    """The end of a text from outside, cut likewise."""
+    """Return the last `limit` characters of a text, redacted so that the cut leaves no part of a secret."""
     return default_redactor().tail(text, limit)
 
 
 def redacted_tail_bytes(raw: bytes | bytearray, limit: int) -> str:
-    """The last `limit` bytes of something from outside, as UTF-8, cut likewise: it should have REACH bytes more."""
+    """Return the last `limit` bytes as redacted UTF-8. `raw` should have OVERLAP bytes more."""
     text, before = raw.decode("utf-8", "replace"), raw[:-limit].decode("utf-8", "replace")
     return default_redactor().redact_tail(text, len(before))
 
 
 def drop_torn_secret(raw: bytes | bytearray) -> bytes:
-    """Bytes from outside that are only the beginning of what came, without the secret that their end has torn."""
+    """Return truncated data without a secret that the truncation has torn."""
     end = default_redactor().redact_head(raw[-OVERLAP:].decode("utf-8", "surrogateescape"))
     return bytes(raw[:-OVERLAP]) + end.encode("utf-8", "surrogateescape")
 
@@ -375,7 +375,7 @@ class _Needles:
 
     @property
     def longest(self) -> int:
-        """The length of the longest value."""
+        """Return the length of the longest value."""
         return self._lengths[-1] if self._lengths else 0
 
     def spans(self, raw: bytes) -> Iterator[tuple[int, int]]:
@@ -533,7 +533,7 @@ def _hidden(pattern: str, text: str) -> str:
 
 
 def _ends_path(text: str, found: re.Match[str]) -> bool:
-    """Whether what looks like a name is the last part of a path or URL that is followed by a colon."""
+    """Return whether an apparent name is the last part of a path or URL before a colon."""
     if not re.search(r"\w:[ \t]+\Z", found[1]):
         return False
     word = re.split(r"[\s\"'`(\[=,<>|]", text[max(0, found.start() - 512) : found.start()])[-1]
@@ -541,7 +541,7 @@ def _ends_path(text: str, found: re.Match[str]) -> bool:
 
 
 def _without_login(found: re.Match[str]) -> str:
-    """Whether it is a user and a password that stand behind `Basic`, torn or not, and not a word."""
+    """Check whether the text after `Basic` is a user and a password, even torn, and not a word."""
     given = found[2].rstrip("=").translate(_PLAIN)
     whole = given[:-1] if len(given) % 4 == 1 else given
     try:
