@@ -45,7 +45,7 @@ JUDGED = [
     ({"stderr": ""}, observation(0, "", "warning"), Status.FAIL, None),
     ({"output": {"not": {"contains": "E"}}}, observation(0, "x" * 5000, limit=100), Status.ERROR, None),
     ({}, observation(0, "x" * 5000, limit=100), Status.PASS, None),
-    ({}, observation(-15, ended="timeout"), Status.ERROR, "It had not ended after 1.0 s and was stopped"),
+    ({}, observation(-15, ended="timeout"), Status.ERROR, "Timed out after 1.0 s"),
     ({}, observation(0, ended="timeout"), Status.ERROR, None),
     ({}, observation(0, ended="cancelled"), Status.ERROR, None),
 ]
@@ -83,7 +83,7 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """Nor could one whose folder does not exist."""
-    with pytest.raises(ObservationError, match="no folder of the checkout"):
+    with pytest.raises(ObservationError, match="is not a folder of the checkout"):
         check("command", run="true", cwd="sub").observe(context(tmp_path))
 
 

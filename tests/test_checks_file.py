@@ -157,8 +157,8 @@ def test_linked_folders_out_of_the_checkout(linked: Path, kind: str, fields: dic
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"path": "binary", "contains": "a"}, "is no text"),
-        ({"path": "docs", "contains": "a"}, "is no file"),
+        ({"path": "binary", "contains": "a"}, "is not a text file"),
+        ({"path": "docs", "contains": "a"}, "is not a file"),
         ({"path": "circle", "exists": True}, "circle"),
     ],
 )

@@ -74,7 +74,7 @@ JUDGED = [
     ({"tls": {"expires_in": "11d"}}, response(certificate=CERTIFICATE), Status.FAIL,
      "The certificate ends on Jan 11 12:00:00 2026 GMT, expected it to last 11 d more (the body is empty)"),
     ({"tls": {"expires_in": "1d"}}, response(), Status.FAIL,
-     "There is no certificate: the answer came without TLS (the body is empty)"),
+     "No certificate: the response came without TLS (the body is empty)"),
 ]  # fmt: skip
 
 

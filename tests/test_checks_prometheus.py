@@ -118,7 +118,7 @@ def test_metrics_of_a_service_that_is_not_there() -> None:
         (b"a 1\n# EOF\n", "application/openmetrics-text; version=1.0.0", "pass", "Valid OpenMetrics"),
         (b"a 1\n", "application/openmetrics-text; version=1.0.0", "fail", "cut short"),
         (b"a 1\nb one\n", "text/plain", "fail", "line 2: The value is one, which is not a number: b one"),
-        (b"", "text/plain", "fail", "There is no sample in it"),
+        (b"", "text/plain", "fail", "no sample in the exposition"),
         (b"a NaN\n", "text/plain", "pass", "Valid Prometheus text"),
     ],
 )
@@ -230,7 +230,7 @@ def test_metrics_that_trickle_end_in_time() -> None:
     """An exposition that never ends costs the time limit and no more."""
     response = trickle(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"a 1\n")
     made = check("metrics", target="api", valid=True)
-    with serving({"/metrics": response}) as web, pytest.raises(ObservationError, match="within the time limit"):
+    with serving({"/metrics": response}) as web, pytest.raises(ObservationError, match="within the timeout"):
         made.observe(context(limit=0.5, api=web.url))
 
 
@@ -263,7 +263,7 @@ def test_metrics_of_a_file(tmp_path: Path) -> None:
         ({"query": "up", "value": 1}, "fail", "expected 1, got 0.0"),
         ({"query": "up", "value": 1, "matching": "any"}, "pass", "2 series"),
         ({"query": "up", "count": 2}, "pass", ""),
-        ({"query": "upp", "value": {"ge": 0}}, "fail", "There is no data"),
+        ({"query": "upp", "value": {"ge": 0}}, "fail", "no data: the query returned no series"),
         ({"query": "upp", "empty": True}, "pass", "There is no series, as expected"),
         ({"query": "up", "empty": True}, "fail", "expected nothing, got 2 series"),
         ({"query": "0 / 0", "value": {"not": 1}}, "fail", "NaN, which is no data"),

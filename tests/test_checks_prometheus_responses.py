@@ -72,7 +72,7 @@ FIRING = {"labels": {"alertname": "A", "severity": "high", "job": "a"}, "state":
         ([api_rule("A", ago=3600, alerts=(FIRING,))], {"state": "inactive"}, "fail", "A is firing, expected"),
         ([api_rule("A", ago=3600)], {"labels": {"severity": "high"}}, "pass", ""),
         ([api_rule("A", health="unknown"), api_rule("A", alerts=({**FIRING, "state": "pending"},))],
-         {"state": ["inactive", "pending"]}, "error", "A was not evaluated yet"),
+         {"state": ["inactive", "pending"]}, "error", "A has not been evaluated yet"),
         # A label that no alert has would leave nothing to look at, and nothing is inactive.
         ([api_rule("A", alerts=(FIRING,))], {"state": "inactive", "labels": {"team": "x"}}, "fail", "has a label team"),
         ([api_rule("A", alerts=(FIRING,))], {"state": "inactive", "labels": {"team": "x"}, "no_data": True}, "fail",

@@ -90,8 +90,8 @@ def test_first_broken_link(running: Service, checkout: Path) -> None:
     assert outcome.status is Status.FAIL
     assert rows(outcome) == {
         "Good": "no link is broken",
-        "Metricless": "nobody exposes nobody_has_it",
-        "Bare": "it has no runbook annotation",
+        "Metricless": "no scraped target exposes nobody_has_it",
+        "Bare": "no runbook annotation",
         "Lost": "docs/lost.md does not exist",
         "Thin": 'docs/thin.md:3: section "Signal" has no text under it',
     }
@@ -103,7 +103,7 @@ def test_a_pass_names_the_links_that_hold(running: Service, checkout: Path) -> N
     outcome = asking(running, checkout, links=["loaded"])
     assert str(outcome.message) == "5 alerts, and of each these links hold: loaded; 0 seen firing in a drill"
     assert {row.status for row in outcome.rows} == {Status.PASS}
-    assert rows(outcome)["Metricless"] == "nobody exposes nobody_has_it (not demanded)"
+    assert rows(outcome)["Metricless"] == "no scraped target exposes nobody_has_it (not demanded)"
 
 
 def test_a_row_has_its_whole_chain(running: Service, checkout: Path) -> None:
@@ -311,7 +311,7 @@ def test_what_prometheus_only_remembers_is_not_exposed(checkout: Path) -> None:
     with prometheus_running(CONFIG + static, RULES) as service:
         assert until(service, checkout, "no link is broken")
         web.stop()
-        assert until(service, checkout, "nobody exposes gone_total")
+        assert until(service, checkout, "no scraped target exposes gone_total")
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -103,7 +103,9 @@ def _exists(path: Path, root: Path) -> bool:
             raise ObservationError(
                 msg("{path} can't be read: {why}", path=relative_path(path, root), why=why)
             ) from error
-        raise ObservationError(msg("{path} is a symbolic link in a circle", path=relative_path(path, root))) from None
+        raise ObservationError(
+            msg("{path} is a symbolic link that leads to itself", path=relative_path(path, root))
+        ) from None
     if not inside:
         raise ObservationError(
             msg("{path} leads out of the checkout", path=relative_path(path, root)),
@@ -121,7 +123,7 @@ def read_text(path: Path, root: Path, limit: int = READ_LIMIT) -> str:
     """Return a file's text, UTF-8. Raise ObservationError as `read_bytes` does, and for a file that is binary."""
     content = read_bytes(path, root, limit)
     if b"\0" in content:
-        raise ObservationError(msg("{path} is no text", path=relative_path(path, root)))
+        raise ObservationError(msg("{path} is not a text file", path=relative_path(path, root)))
     return content.decode("utf-8-sig", "replace")
 
 
@@ -129,7 +131,7 @@ def read_bytes(path: Path, root: Path, limit: int = READ_LIMIT) -> bytes:
     """Return a file's content. Raise ObservationError if it is no file, can't be read, or is too large."""
     name = relative_path(path, root)
     if not path.is_file():
-        raise ObservationError(msg("{path} is no file", path=name))
+        raise ObservationError(msg("{path} is not a file", path=name))
     try:
         with path.open("rb") as stream:
             content = stream.read(limit + 1)

@@ -111,7 +111,9 @@ def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) 
         ) as stream:
             media_type, refusal = choose_parser(_first(stream.head, "content-type"), fallback)
             if media_type == PROTOBUF:
-                raise ObservationError(msg("The exposition is in the protobuf format, which is not supported"))
+                raise ObservationError(
+                    msg("The exposition is in the protobuf format, which is not supported; expose a text format")
+                )
             made = _keep(stream.chunks(), media_type == OPENMETRICS)
             made.refusal, made.status = refusal or _packed(stream.head), stream.head.status
             return made
@@ -119,7 +121,7 @@ def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) 
         raise _too_large(limit) from None
     except client.HttpError as failure:
         if failure.phase == "body" and failure.timeout:
-            raise ObservationError(msg("The exposition did not end within the time limit")) from None
+            raise ObservationError(msg("The exposition did not end within the timeout")) from None
         return Scrape(failure=failure.message)
 
 

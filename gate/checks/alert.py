@@ -154,7 +154,7 @@ class Alert(Check[Observation]):
             return failed(
                 msg("{alert} can't be evaluated: {error}", alert=self.name, error=redacted_head(rule.error, 300))
             )
-        return errored(msg("{alert} was not evaluated yet", alert=self.name))
+        return errored(msg("{alert} has not been evaluated yet", alert=self.name))
 
     def _overdue(self, rules: tuple[LoadedRule, ...]) -> float | None:
         """Return for how long a rule was not evaluated that the state depends on: any one if the alert may be quiet."""

@@ -171,7 +171,7 @@ class AlertRules(Check[Observation]):
                 for problem in file.content.problems:
                     yield file.at(problem.line, problem.column), problem.reason
             if not file.content.rules and not file.content.problems and self._keys():
-                yield file.at(1), msg("There is no rule in it")
+                yield file.at(1), msg("no rule in the file")
         yield from self._wrong_groups(observation)
         for file in observation.files:
             for rule in file.content.alerts:

@@ -106,7 +106,7 @@ class Command(Check[processes.CompletedCommand]):
     def observe(self, context: CheckContext) -> processes.CompletedCommand:
         folders = [path for path in find_files(context, self.cwd) if path.is_dir()]
         if not folders:
-            raise ObservationError(msg("{path} is no folder of the checkout", path=self.cwd))
+            raise ObservationError(msg("{path} is not a folder of the checkout", path=self.cwd))
         if self.image is not None:
             return self._in_image(self.image, folders[0], context)
         journal = context.stage.journal if context.stage else None
@@ -130,7 +130,7 @@ class Command(Check[processes.CompletedCommand]):
         from gate.staging.errors import StagingError
 
         if context.stage is None:
-            raise ObservationError(msg("There is no engine here to run {image} with", image=image))
+            raise ObservationError(msg("No container engine to run {image}", image=image))
         try:
             return one_off_container.run_one_off(
                 self.argv(),
@@ -149,13 +149,11 @@ class Command(Check[processes.CompletedCommand]):
         response, duration = _shown(observation), format_duration(observation.duration)
         if observation.end_reason == "timeout":
             advice = msg("Give it more time with `timeout`, or make it faster")
-            return errored(
-                msg("It had not ended after {took} and was stopped", took=duration), response=response, advice=advice
-            )
+            return errored(msg("Timed out after {took}", took=duration), response=response, advice=advice)
         if observation.end_reason == "cancelled":
-            return errored(msg("The run ended before the command did"), response=response)
+            return errored(msg("The run ended before the command finished"), response=response)
         if self._cut(observation):
-            message = msg("It wrote more than {limit}, which can't be judged", limit=format_size(self.limit))
+            message = msg("The output is larger than {limit} and can't be judged", limit=format_size(self.limit))
             return errored(message, response=response, advice=msg("Raise its `limit`"))
         problems = self._problems(observation)
         if problems:

@@ -287,7 +287,7 @@ class Http(Check[Observation]):
         if wish is None:
             return None
         if "notAfter" not in response.certificate:
-            return msg("There is no certificate: the answer came without TLS")
+            return msg("No certificate: the response came without TLS")
         left = ssl.cert_time_to_seconds(response.certificate["notAfter"]) - now
         if left >= wish:
             return None
@@ -308,7 +308,8 @@ def _json_problem(wish: Matcher, response: client.Response) -> Message | None:
         value = client.parse_json(response.body)
     except ValueError as error:
         return msg(
-            "The body is no JSON: {why}", why=redacted_head(str(error).encode("utf-8", "replace").decode(), _EXCERPT)
+            "The body is not valid JSON: {why}",
+            why=redacted_head(str(error).encode("utf-8", "replace").decode(), _EXCERPT),
         )
     return wish.mismatch(value, "json")
 

@@ -94,7 +94,7 @@ class LoadedRules(Check[Observation]):
             for wrong in file.content.problems:
                 yield file.at(wrong.line, wrong.column), wrong.reason
             if not file.content.rules and not file.content.problems:
-                yield file.at(1), msg("There is no rule in it")
+                yield file.at(1), msg("no rule in the file")
             for group in file.content.groups:
                 yield from _compare(file, group, _loaded(observation, file, group), observation)
         yield from _no_longer(observation)
@@ -276,7 +276,7 @@ def _health(rule: LoadedRule) -> Iterator[Message]:
     if rule.health == "err":
         yield msg("{rule} can't be evaluated: {error}", rule=rule.name, error=redacted_head(rule.error, 300))
     elif rule.health != "ok":
-        yield msg("{rule} was not evaluated yet", rule=rule.name)
+        yield msg("{rule} has not been evaluated yet", rule=rule.name)
     elif rule.overdue is not None:
         yield msg("{rule} was last evaluated {time} ago", rule=rule.name, time=format_duration(rule.overdue))
 

@@ -258,7 +258,7 @@ def _validity(observation: Observation) -> Iterator[Message]:
     if more > 0:
         yield msg("{count} more bad lines", count=more)
     if not exposition.problems and not exposition.samples:
-        yield msg("There is no sample in it")
+        yield msg("no sample in the exposition")
 
 
 def _problem_text(problem: Problem) -> str:

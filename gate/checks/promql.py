@@ -104,7 +104,7 @@ class Promql(Check[Observation]):
         if wrong:
             yield wrong
         if not observation and (self.value is not None or self.empty is False):
-            yield msg("There is no data: no series matches")
+            yield msg("no data: the query returned no series")
         elif self.value is not None:
             yield from self._of_values(observation)
 

@@ -82,7 +82,7 @@ class Tcp(Check[Observation]):
             or (client.origin(running.base_url)[2] if running.base_url else None)
         )
         if not running.host or not port:
-            why = running.failure or msg("the checklist gives it none")
+            why = running.failure or msg("the checklist gives none")
             raise ObservationError(msg("{target} has no address: {why}", target=self.target, why=why), final=True)
         return running.host, port
 

@@ -216,7 +216,7 @@ class Tests(Check[Observation]):
         kept.append(Attachment("exit-code.txt", _raw(text)))
         _check_made_now(paths, context.root.resolve())
         if not _CODE.fullmatch(text.strip()):
-            raise ObservationError(msg("{path} holds no exit code", path=self.exit_code))
+            raise ObservationError(msg("{path} does not hold an exit code", path=self.exit_code))
         _check_age(self.exit_code, datetime.fromtimestamp(paths[0].stat().st_mtime, UTC), None, oldest)
         return int(text)
 
@@ -270,14 +270,14 @@ class Tests(Check[Observation]):
         try:
             text = testresults.decode(content)
             if "\0" in text:
-                raise ObservationError(msg("{path} is no text", path=name))
+                raise ObservationError(msg("{path} is not a text file", path=name))
             if len(kept) < FILES_PER_ITEM:
                 kept.append(Attachment(f"results.{name}", _raw(text)))
             found = testresults.parse(text, self.format, lambda: _check_time(context))
         except InvalidResultsError as error:
             raise ObservationError(msg("{path}: {why}", path=name, why=str(error))) from None
         if not found.cases:
-            raise ObservationError(msg("{path}: no test was collected: nothing to check is no pass", path=name))
+            raise ObservationError(msg("{path}: no tests were collected", path=name))
         _check_age(name, datetime.fromtimestamp(path.stat().st_mtime, UTC), found.timestamp, oldest)
         return found
 
@@ -301,7 +301,7 @@ class Tests(Check[Observation]):
     def _unusable(self, observation: Observation, classified: QuarantineResult) -> Message | None:
         """Return why the results can't be judged, or None."""
         if not observation.results.cases:
-            return msg("No test was collected: nothing to check is no pass")
+            return msg("No tests were collected")
         if classified.unknown and not classified.broken:
             name = classified.unknown[0].test
             if near := similar_name(name, observation.results.cases):
@@ -396,7 +396,7 @@ def _check_age(name: str, written: datetime, told: datetime | None, oldest: floa
             )
         if when - zones > last:
             raise ObservationError(
-                msg("{path} is dated {when}, which is still to come", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
+                msg("{path} has a modification time in the future ({when})", path=name, when=f"{when:%Y-%m-%d %H:%M}Z"),
                 advice=msg("Set the clock of the machine that ran the tests, and run them again"),
             )
 
@@ -423,10 +423,10 @@ def _check_made_now(paths: Iterable[Path], root: Path) -> None:
 def _check_time(context: CheckContext) -> None:
     """Raise ObservationError if the time to read results is over."""
     if context.cancelled.is_set():
-        raise ObservationError(msg("The run ended before this check did"))
+        raise ObservationError(msg("The run ended before this check finished"))
     if context.remaining() <= 0:
         raise ObservationError(
-            msg("The results could not be read within the time limit"), advice=msg("Give it more time with `timeout`")
+            msg("The results could not be read within the timeout"), advice=msg("Give it more time with `timeout`")
         )
 
 
@@ -443,8 +443,8 @@ def _today() -> date:
 def _not_ended(finished: processes.CompletedCommand) -> ObservationError:
     response = testresults.output_tail(finished.output.text())
     if finished.end_reason == "cancelled":
-        return ObservationError(msg("The run ended before the tests did"), response=response)
-    message = msg("The tests had not ended after {took} and were stopped", took=format_duration(finished.duration))
+        return ObservationError(msg("The run ended before the tests finished"), response=response)
+    message = msg("The tests timed out after {took}", took=format_duration(finished.duration))
     return ObservationError(message, response=response, advice=msg("Give them more time with `timeout`"))
 
 

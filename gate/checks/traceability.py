@@ -188,7 +188,7 @@ class Traceability(Check[Observation]):
         if why := _not_loaded(rule, known):
             yield "loaded", why
         if missing := known.missing[rule.expr]:
-            yield "exposed", msg("nobody exposes {metrics}", metrics=", ".join(map(str, missing)))
+            yield "exposed", msg("no scraped target exposes {metrics}", metrics=", ".join(map(str, missing)))
         if why := _not_fired(rule, known):
             yield "fired", why
         yield from self._runbook_broken(rule, context)
@@ -196,7 +196,7 @@ class Traceability(Check[Observation]):
     def _runbook_broken(self, rule: Rule, context: CheckContext) -> Iterator[tuple[ChainLinkName, Message]]:
         name = self.runbook.annotation_of(rule)
         if name is None:
-            yield "annotation", msg("it has no runbook annotation")
+            yield "annotation", msg("no runbook annotation")
             return
         path = self.runbook.file_of(context, rule.annotations[name])
         if isinstance(path, Message):
