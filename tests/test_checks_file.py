@@ -47,7 +47,7 @@ JUDGED = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "seen", "status", "message"), JUDGED)
+@pytest.mark.parametrize(("fields", "observation", "status", "message"), JUDGED)
 def test_judgement(fields: dict[str, Any], observation: tuple[FileInfo, ...], status: Status, message: str) -> None:
     """What is said of the files that there are."""
     judged = check("file", path="*.md", **fields).judge(observation)
