@@ -78,7 +78,7 @@ JUDGED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "seen", "status", "message"), JUDGED)
+@pytest.mark.parametrize(("fields", "observation", "status", "message"), JUDGED)
 def test_judgement(fields: dict[str, Any], observation: Observation, status: Status, message: str | None) -> None:
     """What is said of an answer, or of none."""
     judged = check("http", url="http://api", **fields).judge(observation)
