@@ -161,7 +161,8 @@ MODELS = sorted(
 )
 MAY_BE_EMPTY = {
     "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env", "Http.body",
-    "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow", "Script.touches", "Start.args", "Start.environment",
+    "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow", "Script.touches",
+    "Start.args", "Start.environment",
     "Target.after", "Target.provision", "Tests.env", "Tests.quarantine",
 }  # fmt: skip
 """Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has."""
