@@ -85,7 +85,10 @@ def test_credentials_of_an_address() -> None:
 
 def test_no_proxy_from_the_environment() -> None:
     """Proxies of the environment are not used: staging is asked directly."""
-    script = "import sys, time; from gate.http import client; client.send(client.Request(sys.argv[1]), time.monotonic() + 10)"
+    script = (
+        "import sys, time; from gate.http.client import Request, send\n"
+        "send(Request(sys.argv[1]), time.monotonic() + 10)"
+    )
     proxies = {
         "http_proxy": "http://127.0.0.1:9",
         "HTTP_PROXY": "http://127.0.0.1:9",

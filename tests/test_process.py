@@ -175,7 +175,8 @@ def test_a_command_without_its_gate(tmp_path: Path) -> None:
     """Where the gate dies before it has written the group down, the command never begins."""
     dies = (
         "import os, sys; from pathlib import Path; from gate.runtime.processes import start\n"
-        "start(['touch', 'begun'], deadline=1e9, cwd=Path('.'), env=dict(os.environ), on_group_created=lambda pid: os._exit(7))"
+        "start(['touch', 'begun'], deadline=1e9, cwd=Path('.'), env=dict(os.environ), "
+        "on_group_created=lambda pid: os._exit(7))"
     )
     found = {**environment({}), "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = run([sys.executable, "-c", dies], deadline=time.monotonic() + 50, cwd=tmp_path, env=found)
