@@ -49,7 +49,7 @@ sections:
   - id: s
     title: S
     items:
-      - {id: s.hostile, title: Hostile, http: {target: api, path: /, status: 200, body: {contains: ready}}}
+      - {id: s.hostile, title: Hostile, http: {target: api, path: /, status: 200, text: {contains: ready}}}
 """
 SERVER = r"""
 import http.server
@@ -203,7 +203,7 @@ def test_a_hostile_service(image: str, tmp_path: Path) -> None:
     with Job(tmp_path, image, services=given) as job:
         (job.workspace / "prodgate.yml").write_text(HOSTILE)
         stage = job.main()
-    assert (stage.code, stage.log.failures, stage.told.errors) == (1, [], [])
+    assert (stage.code, stage.log.failures, stage.told.errors) == (1, [], []), stage.log.text
     assert (stage.log.outputs, stage.log.state, stage.log.masks, stage.log.stopped) == ({}, {}, [], None)
     assert stage.outputs["go"] == "false"
     assert [found.name for found in stage.log.annotations] == ["error"]
