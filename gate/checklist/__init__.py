@@ -1,1 +1,1 @@
-"""The checklist language: YAML with places, interpolation, merging, models, and its JSON Schema."""
+"""Define the checklist language: YAML with source locations, variables, merging, models and the JSON Schema."""

@@ -1,4 +1,4 @@
-"""Finds what a checklist names that is not there: targets, items; and ids that stand twice."""
+"""Find references to unknown targets and items, duplicate ids, and dependency cycles in a checklist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gate.staging.spec import Target
 
 
 class ItemReferences(Struct, frozen=True):
-    """What an item says of others, and where it stands. `targets` are those that its check names."""
+    """The references of one item and its path in the file. `targets` are those that its check names."""
 
     path: KeyPath
     id: str
@@ -37,9 +37,9 @@ class ItemReferences(Struct, frozen=True):
 def check_references(
     data: Any, checklist: Checklist | None, places: Mapping[KeyPath, SourceLocation]
 ) -> list[Diagnostic]:
-    """Every broken reference and duplicate id, with its place.
+    """Return a diagnostic for every broken reference and duplicate id.
 
-    Read from the plain data, so that nothing else that is wrong with a checklist hides them: `checklist` is None then.
+    Reads the plain data, so that no other error hides them. `checklist` is None if the data could not be decoded.
     """
     lines = list(_lines(data, checklist))
     found = [*_duplicates(data, lines), *_targets(data, checklist, lines), *_needs(lines), *_waivers(data, lines)]
@@ -58,7 +58,7 @@ _BRANCHES = (FrozenStruct, list, tuple, dict)
 
 
 def _entries(data: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
-    """The mappings of a list under a key, with their numbers; none where no such list is."""
+    """Return the mappings of the list under a key, with their indexes; nothing if there is no such list."""
     found = data.get(key) if isinstance(data, dict) else None
     return [(n, entry) for n, entry in enumerate(found) if isinstance(entry, dict)] if isinstance(found, list) else []
 
@@ -88,7 +88,7 @@ def _lines(data: Any, checklist: Checklist | None) -> Iterator[ItemReferences]:
 
 
 def _targets_despite_errors(asked: Any) -> Iterator[tuple[KeyPath, str]]:
-    """The targets that an item's check names, as far as they can be told where it, or another part, is wrong."""
+    """Yield the targets that an item's check names, as far as they can be found in data with errors."""
     for kind in [key for key in asked if key in CHECKS.kinds()] if isinstance(asked, dict) else []:
         model, given = CHECKS.get_class(kind), asked[kind]
         try:
@@ -138,7 +138,7 @@ def _start_dependencies(known: Mapping[str, Any], checklist: Checklist | None) -
 
 
 def _unsupported_faults(data: Any, checklist: Checklist | None) -> Found:
-    """Targets to which it can't be done what an item does, where both can be read."""
+    """Yield the targets that don't support the fault of an item, if both can be decoded."""
     targets = checklist.targets if checklist else dict(_readable_targets(data))
     for path, kind, check in _readable_checks(data, checklist):
         for key, name, why in check.unsupported_targets(targets) if isinstance(check, DrillCheck) else ():
@@ -154,7 +154,7 @@ def _readable_targets(data: Any) -> Iterator[tuple[str, Target]]:
 
 
 def _readable_checks(data: Any, checklist: Checklist | None) -> Iterator[tuple[KeyPath, str, Check[Any]]]:
-    """The checks that can be read: where their items stand, their kinds, and themselves."""
+    """Yield the checks that can be decoded, each with its item's path and its kind."""
     for number, section in _entries(data, "sections"):
         for position, item in _entries(section, "items"):
             path: KeyPath = ("sections", number, "items", position)
@@ -168,7 +168,7 @@ def _readable_checks(data: Any, checklist: Checklist | None) -> Iterator[tuple[K
 
 
 def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tuple[KeyPath, str]]:
-    """The targets that come before one: those of its `after`, and those whose address it gets."""
+    """Yield the targets that must start before one: those in its `after`, and those whose address it uses."""
     path: KeyPath = ("targets", target)
     named = _names(entry, path, "after") if isinstance(entry, dict) else []
     yield from named
@@ -178,7 +178,7 @@ def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tu
 
 
 def iter_target_refs(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Every field of type `TargetName` below a model, with its path and value."""
+    """Yield every field of type `TargetName` below a model, with its path and value."""
     if isinstance(value, list | tuple):
         for number, entry in enumerate(value):
             yield from iter_target_refs(entry, (*path, number))
@@ -190,7 +190,7 @@ def iter_target_refs(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPat
 
 
 def required_targets(items: Iterable[Item], targets: Mapping[str, Target]) -> list[str]:
-    """The targets that some items require or talk to, and those that come before them, in the checklist's order."""
+    """Return the targets that some items require or use, and those they depend on, in the checklist's order."""
     waiting = [name for item in items for name in [*item.requires, *(name for _, name in iter_target_refs(item))]]
     found: set[str] = set()
     while waiting:
@@ -216,7 +216,7 @@ def _named_in(model: FrozenStruct, path: KeyPath) -> Iterator[tuple[KeyPath, str
 
 @cache
 def _fields(model: type[FrozenStruct]) -> tuple[tuple[str, str, bool], ...]:
-    """The fields in or below which targets may be named: their names, how a checklist writes them, whether they do."""
+    """Return the fields that may name targets: field name, key in the file, and whether it names one directly."""
     known = ((field.name, name, field.type, _is_target_ref((field.type,))) for name, field in fields_of(model).items())
     return tuple(
         (name, alias, refers) for name, alias, wanted, refers in known if refers or _may_contain_targets(wanted)
@@ -224,7 +224,7 @@ def _fields(model: type[FrozenStruct]) -> tuple[tuple[str, str, bool], ...]:
 
 
 def _may_contain_targets(wanted: Any) -> bool:
-    """Whether there may be a name of a target below a type: in a check or a fault, or in a model that names some."""
+    """Return whether a value of this type may name a target, directly or at any depth."""
     model = getattr(wanted, "model", wanted)
     if isinstance(model, type) and issubclass(model, FrozenStruct):
         return bool(_fields(model))
@@ -232,7 +232,7 @@ def _may_contain_targets(wanted: Any) -> bool:
 
 
 def _is_target_ref(parts: Iterable[Any]) -> bool:
-    """Whether `Refers` stands anywhere in the metadata or the type arguments of a field."""
+    """Return whether `TargetRef` is in the metadata or the type arguments of a field."""
     return any(
         part is TargetRef
         or isinstance(part, TargetRef)

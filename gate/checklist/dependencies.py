@@ -1,4 +1,4 @@
-"""The order of items: those that need others after them, and drills after all else."""
+"""Order items by their dependencies, and drills after all other items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PHASES = ("main", "drill", "after")
 
 
 class DependencyQueue:
-    """Which of some items may run: those whose needs among them are done, in the order of the checklist."""
+    """A queue of the items that may run, because all items that they need are done, in the checklist's order."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.items = {item.id: item for item in items}
@@ -23,14 +23,14 @@ class DependencyQueue:
         self.ready = deque(item for name, item in self.items.items() if not self.waiting[name])
 
     def mark_done(self, name: str) -> None:
-        """Makes ready what has waited for this item alone."""
+        """Mark an item as done, and queue the items that were waiting only for it."""
         for other in self.needed_by[name]:
             self.waiting[other] -= 1
             if not self.waiting[other]:
                 self.ready.append(self.items[other])
 
     def __iter__(self) -> Iterator[Item]:
-        """All items, each after those that it needs."""
+        """Yield all items, each after those that it needs."""
         while self.ready:
             item = self.ready.popleft()
             yield item
@@ -38,7 +38,7 @@ class DependencyQueue:
 
 
 def group_by_phase(items: Iterable[Item]) -> dict[str, list[Item]]:
-    """Items by the phase they run in: their check's own, or that of an item they need, where it is later."""
+    """Return the items by phase: the check's own phase, or the later phase of an item that it needs."""
     known = list(items)
     found: dict[str, int] = {}
     for item in DependencyQueue(known):

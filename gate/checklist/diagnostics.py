@@ -1,4 +1,4 @@
-"""Gives the mistakes of a checklist their places, and makes sentences of them: what was expected, what is there."""
+"""Turn validation issues into diagnostics with a source location."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def to_diagnostics(
     *,
     whole: bool = True,
 ) -> list[Diagnostic]:
-    """A problem for each mistake. `values` and `keys`: where each value stands, and the key that leads to it.
+    """Return a diagnostic for each issue. `values` and `keys` are the locations of each value and of its key.
 
-    Where a part of the checklist could not be read, and it is not `whole`, nothing is said of what may stand there.
+    If a file could not be read (not `whole`), skip issues about missing keys: they may be in that file.
     """
     told = (each for each in mistakes if whole or not _of_something_missing(each))
     return [Diagnostic(_place(each, values, keys), _sentence(each)) for each in told]
 
 
 def _of_something_missing(mistake: ValidationIssue) -> bool:
-    """Whether a mistake speaks of a mapping as a whole: something may be missing from it."""
+    """Return whether an issue is about a mapping as a whole, such as a missing key."""
     return mistake.scope != "key" and isinstance(mistake.value, dict | None)
 
 

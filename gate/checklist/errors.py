@@ -1,4 +1,4 @@
-"""What is wrong with a checklist, and where: `file:line:column: what, expected what, nearest name`."""
+"""Define the errors of a checklist, each with its location: `file:line:column: problem`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from gate.core.errors import GateError
+from gate.core.messages import Message
+
 
 class SourceLocation(Struct, frozen=True, order=True):
-    """A place in a file. Lines and columns from 1; 0 stands for the file as a whole."""
+    """A location in a file. Lines and columns count from 1; 0 means the whole file."""
 
     file: str
     line: int = 0
@@ -28,9 +31,9 @@ class Diagnostic(Struct, frozen=True, order=True):
         return f"{self.place}: {self.text}"
 
 
-class ChecklistError(Exception):
-    """A checklist that cannot be used, with everything that is wrong with it. Nothing is run from it."""
+class ChecklistError(GateError):
+    """The checklist is not valid; `problems` holds every error. Nothing is run."""
 
     def __init__(self, problems: Iterable[Diagnostic]) -> None:
         self.problems = tuple(sorted(set(problems)))
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__(Message(text="{problems}", args={"problems": "\n".join(map(str, self.problems))}))

@@ -1,4 +1,4 @@
-"""Replace the files that a checklist names as exemptions by what they say: they belong to it, and to its branch."""
+"""Inline the exemption files that a checklist names, read from the checklist's own branch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 from msgspec import structs
 
 from gate.checklist.models import Checklist
+from gate.core.errors import GateError
+from gate.core.messages import Message
 from gate.model import ExemptionFile, FrozenStruct
 
 TextOf = Callable[[str], str | None]
 """Returns the text of a file by its path in the checkout; None if it does not exist."""
 
 
-class ExemptionError(Exception):
-    """A file that can't be had, or is not what the checklist expects: which, and why."""
+class ExemptionError(GateError):
+    """An exemption file that can't be read or is not valid."""
 
     def __init__(self, file: str, why: str) -> None:
-        super().__init__(f"{file}: {why}")
+        super().__init__(Message(text="{file}: {why}", args={"file": file, "why": why}))
         self.file = file
         self.why = why
 
@@ -29,7 +31,7 @@ def exemption_files(checklist: Checklist) -> list[str]:
 
 
 def inlined(checklist: Checklist, text_of: TextOf) -> Checklist:
-    """Return the checklist as if it said itself what those files say. Raise ExemptionError."""
+    """Return the checklist with the entries of its exemption files inlined. Raise ExemptionError."""
     changed: Checklist = _replaced(checklist, text_of)
     return changed
 

@@ -1,4 +1,4 @@
-"""Loads a checklist from its files: read, interpolate, merge, validate. All errors come at once, with places."""
+"""Load a checklist from its files: read, interpolate, merge, validate. All errors are reported at once."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _WORD = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class LoadedChecklist(Struct, frozen=True):
-    """A checklist that may be run, and where each part of it stands."""
+    """A valid checklist, and the source location of each part."""
 
     checklist: Checklist
     places: Mapping[KeyPath, SourceLocation]
     files: tuple[str, ...]
 
     def place_of(self, section: int, item: int) -> SourceLocation | None:
-        """Where an item stands."""
+        """Return the location of an item."""
         return self.places.get(("sections", section, "items", item))
 
 
 def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = None) -> LoadedChecklist:
-    """The checklist that the files make together. Raises ChecklistError with everything that is wrong with them."""
+    """Load and merge the files into one checklist. Raise ChecklistError with all their errors."""
     known = os.environ if environment is None else environment
     names = tuple(str(file) for file in files)
     if not names:
@@ -56,14 +56,14 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
 
 
 def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> LoadedChecklist:
-    """As `load`, from a text."""
+    """Load a checklist from a text, as `load` does from files."""
     known = os.environ if environment is None else environment
     tree, problems = parse_yaml(text, name, lambda value: interpolate(value, known))
     return _shown(_validated(tree, problems, (name,), whole=True), text)
 
 
 def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Diagnostic], str]:
-    """The trees of the files that can be read, the problems of all, and their text."""
+    """Return the trees of the files that can be parsed, the errors of all files, and their text."""
     trees, problems, texts = [], [], []
     for name in names:
         try:
@@ -77,9 +77,9 @@ def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[Mapp
 
 
 def _shown(loaded: LoadedChecklist, text: str) -> LoadedChecklist:
-    """The same. Its ids, the names of its targets and of its files are no secrets.
+    """Return the checklist, after registering its credentials as secrets and its ids as public.
 
-    Raises ChecklistError where one is, because a variable was filled into it.
+    Raise ChecklistError if an id holds the value of a secret variable.
     """
     ids, words = dict(_ids(loaded.checklist)), set(_WORD.findall(text))
     # A password in a target's URL or environment is a secret wherever it is shown, not only in that URL.
@@ -110,7 +110,7 @@ def _texts(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _ids(checklist: Checklist) -> Iterator[tuple[KeyPath, str]]:
-    """The ids of sections and items, by where they stand."""
+    """Yield the ids of sections and items, with their paths."""
     for number, section in enumerate(checklist.sections):
         yield ("sections", number, "id"), section.id
         for position, item in enumerate(section.items):
@@ -118,7 +118,7 @@ def _ids(checklist: Checklist) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _validated(tree: Tree, problems: list[Diagnostic], names: tuple[str, ...], *, whole: bool) -> LoadedChecklist:
-    """`whole`: no file is missing from the tree, so that what is not in it is nowhere."""
+    """Decode and validate the tree. `whole` is false if a file is missing from it."""
     data, values, keys = to_plain_data(tree)
     data = _without_extensions(data)
     blank = {path for path in blanks(tree) if path[0] in data}
@@ -139,12 +139,12 @@ def _validated(tree: Tree, problems: list[Diagnostic], names: tuple[str, ...], *
 def _of_blank(
     path: KeyPath, values: Mapping[KeyPath, SourceLocation], keys: Mapping[KeyPath, SourceLocation]
 ) -> Diagnostic:
-    """Return the problem of a value of which nothing is written, or whose variable is empty."""
+    """Return the diagnostic for a value that is blank or whose variable is empty."""
     if path in keys:
         return Diagnostic(keys[path], f"key '{path[-1]}' has no value, expected one: nothing is written after it")
     return Diagnostic(values[path], "the entry has no value, expected one: nothing is written there")
 
 
 def _without_extensions(data: dict[str, Any]) -> dict[str, Any]:
-    """Keys that begin with `x-` at the top are the user's own, as in Compose files: a home for anchors."""
+    """Return the data without top-level keys that begin with `x-`, which are the user's own, as in Compose files."""
     return {key: value for key, value in data.items() if not key.startswith("x-")}

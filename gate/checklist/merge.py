@@ -1,4 +1,4 @@
-"""Merges several checklists into one, as Compose files merge: later ones override.
+"""Merge several checklists into one, as Compose files merge: later ones override.
 
 Mappings merge key by key; `null` removes a key. Sections and items are found again by `id`, waivers by `item`; new ones
 are added at the end. Any other list, and any item's check, is replaced whole: half an expectation is none.
@@ -12,7 +12,7 @@ _IDS = {"sections": "id", "items": "id", "waivers": "item"}
 
 
 def merge(base: Tree, over: Tree, key: str = "") -> Tree:
-    """`base` with `over` laid on it. `key` is the key under which both stand."""
+    """Return `base` overridden by `over`. `key` is the key that holds both."""
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         return _mappings(base, over, key)
     if isinstance(base, Sequence) and isinstance(over, Sequence) and key in _IDS:

@@ -1,4 +1,4 @@
-"""The checklist as types: what a file may say (DESIGN, section 3). The JSON Schema is generated from these."""
+"""Define the checklist's types. The JSON Schema is generated from them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Checklist(FrozenStruct, kw_only=True):
 
     @property
     def items(self) -> list[ShortForm[Item]]:
-        """All items, in order."""
+        """Return all items, in order."""
         return [item for section in self.sections for item in section.items]
 
     @property

@@ -1,4 +1,4 @@
-"""The JSON Schemas (draft 2020-12) of the checklist and of the report, generated from what loads them."""
+"""Generate the JSON Schemas (draft 2020-12) of the checklist and of the report from their models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 
 
 def checklist_schema() -> dict[str, Any]:
-    """The schema of `prodgate.yml`."""
+    """Return the schema of `prodgate.yml`."""
     checks = {name: CHECKS.get_class(name) for name in CHECKS.kinds()}
     faults = {name: FAULTS.get_class(name) for name in FAULTS.kinds()}
     replaced = _definitions([Criterion, *checks.values(), *faults.values()])
@@ -40,20 +40,20 @@ def checklist_schema() -> dict[str, Any]:
 
 
 def report_schema() -> dict[str, Any]:
-    """The schema of `report.json`."""
+    """Return the schema of `report.json`."""
     definitions = _definitions([Report])
     return {"$schema": _DRAFT, **definitions.pop(Report.__name__), "title": "prodgate report", "$defs": definitions}
 
 
 def _definitions(models: list[Any]) -> dict[str, Any]:
-    """The schemas of some models and of all that they refer to, by name."""
+    """Return the schemas of some models and of all that they refer to, by name."""
     _, found = msgspec.json.schema_components(models, schema_hook=_of_form, ref_template=_REF)
     plain = msgspec.json.decode(msgspec.json.encode(found))
     return {name: _clean(schema) for name, schema in sorted(plain.items())}
 
 
 def _of_form(wanted: Any) -> dict[str, Any]:
-    """The schema of a type that has a form of its own."""
+    """Return the schema of a custom type."""
     if wanted in MATCHERS:
         return {"$ref": _REF.format(name=wanted.__name__)}
     if hasattr(wanted, "model"):
@@ -67,7 +67,7 @@ def _clean(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nothing(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a model, in which a key that is written has a value."""
+    """Return the schema of a model without null: a key that is present must have a value."""
     if "properties" not in schema:
         return schema
     return {**schema, "properties": {key: _with_value(entry) for key, entry in schema["properties"].items()}}
@@ -85,7 +85,7 @@ def _with_value(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(schema: dict[str, Any]) -> dict[str, Any]:
-    """Of what has exactly one check, each under its own name."""
+    """Return the schema of a struct with exactly one check, keyed by its kind."""
     own = {key: entry for key, entry in schema["properties"].items() if key != "check"}
     once = {"required": [DRILL_KIND], "properties": {"within": False}}
     checks: dict[str, Any] = {name: {"$ref": _REF.format(name=name)} for name in CHECKS.kinds()}
@@ -94,7 +94,7 @@ def _asked(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fault(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Of exactly one fault, which may be told by its target alone."""
+    """Return the schema of exactly one fault, which may be shortened to its target."""
     short = {name: made if name == "run" else {"anyOf": [{"type": "string"}, made]} for name, made in kinds.items()}
     return {
         "type": "object",
@@ -106,7 +106,7 @@ def _fault(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _expects(check: type[Check[Any]]) -> dict[str, Any]:
-    """That a check expects something: at least one of the keys that say what."""
+    """Return the constraint that a check has at least one of its expectation keys."""
     return {"anyOf": [_required(path.split(".")) for path in check.expectation_keys]} if check.expectation_keys else {}
 
 
@@ -116,7 +116,7 @@ def _required(path: list[str]) -> dict[str, Any]:
 
 
 def _filled_in(value: Any) -> Any:
-    """The same, where `${NAME}` may stand for whatever is filled in before anything is checked."""
+    """Return the schema with `${NAME}` allowed for every scalar, as variables are replaced before validation."""
     if isinstance(value, list):
         return [_filled_in(entry) for entry in value]
     if not isinstance(value, dict):
@@ -126,7 +126,7 @@ def _filled_in(value: Any) -> Any:
 
 
 def _is_strict(schema: dict[str, Any]) -> bool:
-    """Whether a scalar is described that `${NAME}` would not match."""
+    """Return whether the schema describes a scalar that `${NAME}` would not match."""
     return schema.get("type") in ("integer", "number", "boolean") or isinstance(schema.get("pattern"), str)
 
 

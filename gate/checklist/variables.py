@@ -1,4 +1,4 @@
-"""Fills `${NAME}` in a checklist from the environment, as Compose files have it.
+"""Replace `${NAME}` in a checklist from the environment, as in Compose files.
 
 Forms: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`, and `$$` for a dollar
 (https://docs.docker.com/reference/compose-file/interpolation/). Unlike there, a name that is not set and has no
@@ -15,7 +15,7 @@ _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])(.*))?", re.DOTALL)
 
 
 def interpolate(text: str, environment: Mapping[str, str]) -> str:
-    """The text with its variables filled in. Raises ValueError with what was expected."""
+    """Return the text with its variables replaced. Raise ValueError for an unset or malformed variable."""
 
     def fill(found: re.Match[str]) -> str:
         if found[0] == "$$":

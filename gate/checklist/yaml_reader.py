@@ -1,4 +1,4 @@
-"""Reads a YAML file into a tree that knows the place of every key and value.
+"""Read a YAML file into a tree with the source location of every key and value.
 
 Built from the parser's events, so that duplicate keys, places and the text of numbers are kept, depth and size are
 bounded before anything is built, and aliases cannot expand without end. Plain scalars are resolved by the core schema
@@ -36,13 +36,13 @@ _NAMED: dict[str, Any] = {
 
 
 class IntLiteral(int):
-    """A whole number that remembers how it was written."""
+    """An integer that keeps its source text."""
 
     text: str
 
 
 class FloatLiteral(float):
-    """A number that remembers how it was written: `1.10` is not `1.1`."""
+    """A float that keeps its source text: `1.10` is not `1.1`."""
 
     text: str
 
@@ -76,7 +76,7 @@ Interpolate = Callable[[str], str]
 
 
 def read_yaml(path: Path, name: str) -> str:
-    """The text of a file. Raises ChecklistError for one that is not there, too large, or not UTF-8."""
+    """Return the text of a file. Raise ChecklistError if it is missing, too large or not UTF-8."""
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_LIMIT + 1)
@@ -99,10 +99,10 @@ def read_yaml(path: Path, name: str) -> str:
 
 
 def parse_yaml(text: str, name: str, interpolate: Interpolate) -> tuple[Mapping, list[Diagnostic]]:
-    """The tree of a YAML text, and the problems that did not keep it from being read.
+    """Return the tree of a YAML text, and the errors that did not prevent parsing it.
 
-    `interpolate` is applied to every scalar value and raises ValueError for one that it can't fill. Raises
-    ChecklistError for a text that is no YAML, or no mapping at its top.
+    `interpolate` is applied to every scalar value, and may raise ValueError. Raise
+    ChecklistError if the text is not valid YAML or not a mapping.
     """
     builder = _Builder(name, interpolate)
     if _HALF.search(text):
@@ -139,7 +139,7 @@ def _reader_problem(error: yaml.YAMLError, name: str) -> Diagnostic:
 
 
 class _Builder:
-    """Makes the tree from the events of the parser."""
+    """Builds the tree from the events of the parser."""
 
     def __init__(self, name: str, interpolate: Interpolate) -> None:
         self.name = name
@@ -162,7 +162,7 @@ class _Builder:
         return tree
 
     def node(self, event: Any, events: Iterator[Any], depth: int) -> Tree:
-        """The tree that begins with `event`."""
+        """Return the tree that begins with `event`."""
         self._count(event, 1)
         if depth > DEPTH_LIMIT:
             raise self._fatal(event, f"is nested deeper than {DEPTH_LIMIT} levels, expected a checklist")
@@ -272,7 +272,7 @@ def _resolved(text: str) -> Any:
 
 
 def blanks(tree: Tree, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the path of each value of which nothing is written."""
+    """Yield the path of each blank value."""
     if isinstance(tree, Scalar):
         if tree.blank:
             yield path
@@ -283,7 +283,7 @@ def blanks(tree: Tree, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def to_plain_data(tree: Tree) -> tuple[Any, dict[KeyPath, SourceLocation], dict[KeyPath, SourceLocation]]:
-    """Plain data of a tree; the place of each value by its path; and the place of each key by its path."""
+    """Return the plain data of a tree, and the locations of its values and of its keys by path."""
     values: dict[KeyPath, SourceLocation] = {}
     keys: dict[KeyPath, SourceLocation] = {}
 

@@ -1,1 +1,1 @@
-"""Runs a checklist: awaits targets, asks items in parallel, ends in time."""
+"""Run a checklist: start targets, run items in parallel, respect the deadline."""

@@ -1,4 +1,4 @@
-"""How a run ends before its time: the overall deadline, Ctrl-C, SIGTERM. The reports are written all the same."""
+"""Cancel a run at its deadline, on Ctrl-C or on SIGTERM. The reports are written all the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Over(threading.Event):
         return super().is_set() or time.monotonic() >= self.deadline
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, at most so long."""
+        """Wait until it is set, for at most `timeout` seconds, and return whether it is."""
         left = self.deadline - time.monotonic()
         limit = left if timeout is None else min(timeout, left)
         super().wait(None if limit == float("inf") else max(0.0, min(limit, threading.TIMEOUT_MAX)))
@@ -38,7 +38,7 @@ class Over(threading.Event):
 
 
 class CancellationToken:
-    """Whether a run is over, and why. The first cause counts."""
+    """Holds whether a run has ended, and why. The first cause wins."""
 
     def __init__(self) -> None:
         self.event = Over()
@@ -46,18 +46,18 @@ class CancellationToken:
 
     @property
     def how(self) -> EndCause:
-        """How the run ended, as far as it has."""
+        """Return how the run ended, `complete` if it was not cut short."""
         return "deadline" if self._how == "complete" and self.event.is_set() else self._how
 
     def cancel(self, how: EndCause) -> None:
-        """Ends the run."""
+        """End the run, unless it has ended already."""
         if not self.event.is_set():
             self._how = how
             self.event.set()
 
     @contextmanager
     def cancel_after(self, seconds: float | None) -> Iterator[None]:
-        """Ends the run after so many seconds, if it hasn't ended by then."""
+        """End the run after some seconds; None for no deadline."""
         if seconds is not None:
             self.event.deadline = time.monotonic() + seconds
         try:
@@ -68,11 +68,11 @@ class CancellationToken:
 
     @contextmanager
     def cancel_on_signals(self, hurry: Callable[[], None]) -> Iterator[None]:
-        """Ends the run on SIGINT, SIGTERM and SIGHUP, and calls `hurry` for whatever is waited for besides the run.
+        """End the run on SIGINT, SIGTERM and SIGHUP, and call `hurry` to shorten other waits.
 
-        A second one changes nothing: what was broken is put back.
+        A second signal changes nothing: faults are reverted first.
 
-        Afterwards they are ignored: the exit code is decided, and a late signal must not become it.
+        The signals are ignored afterwards: a late one must not change the exit code.
         """
 
         def handle(number: int, frame: FrameType | None) -> None:

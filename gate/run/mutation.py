@@ -1,4 +1,4 @@
-"""Proves that each item can fail: a check that cannot is a defect.
+"""Prove by mutation testing that each item can fail: a check that cannot fail is a defect.
 
 Two trials, and an item is proven by the first in which it does not pass. **Nothing there**: every target refuses, and
 the checkout is empty. **Inverted**: the same, with each single expectation turned into its opposite, one at a time,
@@ -7,8 +7,8 @@ also inside of mappings, lists and JSON; all of them have to notice. A trial tha
 A drill is proven by its criteria, without its fault. One under `observe` has to be proven by the first trial: what
 passes with nothing there would be seen without the fault, too.
 
-No target of the checklist is asked and no fault is put in, but commands are run, and addresses that are no target's are
-asked.
+No request reaches a target of the checklist and no fault is injected. Commands are run, though, and addresses outside
+of the targets get requests.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _UNREACHABLE = 10**12
 
 
 class FalsifiabilityResult(Struct, frozen=True):
-    """What the trials of one item showed."""
+    """The result of the trials of one item."""
 
     item: Item
     proven: bool
@@ -53,18 +53,18 @@ class FalsifiabilityResult(Struct, frozen=True):
 
 
 class _TrialTimeoutError(Exception):
-    """A trial that its time limit has ended."""
+    """A trial did not end within its time limit."""
 
 
 def check_falsifiability(checklist: Checklist, items: list[Item], workers: int) -> list[FalsifiabilityResult]:
-    """A proof of each item, in the order given."""
+    """Return a result for each item, in the given order."""
     with _empty_context(checklist) as context, ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda item: FalsifiabilityResult(item, *_proven(item, context)), items))
+        return list(pool.map(lambda item: FalsifiabilityResult(item, *_prove(item, context)), items))
 
 
 @contextmanager
 def _empty_context(checklist: Checklist) -> Iterator[CheckContext]:
-    """A world with an empty checkout, whose targets all refuse: a port is held, and nothing listens on it."""
+    """Yield a context with an empty checkout whose targets all refuse: their port is bound, but not listening."""
     with tempfile.TemporaryDirectory(prefix="prodgate-prove-") as folder, socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{held.getsockname()[1]}"
@@ -84,42 +84,44 @@ def _closed_port_target(name: str, address: str) -> RunningTarget:
     return RunningTarget(name=name, base_url=f"http://{address}", host="127.0.0.1", ports=(port,), failure=why)
 
 
-def _proven(asked: CheckEntry, context: CheckContext, invert: bool = True) -> tuple[bool, str]:
-    """Whether a check can fail, and how that was seen. Without `invert` by the first trial alone."""
-    if isinstance(asked.check, DrillCheck):
-        return _each_proven(asked.check.criteria(), context)
+def _prove(entry: CheckEntry, context: CheckContext, invert: bool = True) -> tuple[bool, str]:
+    """Return whether a check can fail, and how that was proven. Without `invert`, run only the first trial."""
+    if isinstance(entry.check, DrillCheck):
+        return _prove_criteria(entry.check.criteria(), context)
     try:
-        if not _passes(asked, asked.check, context):
+        if not _passes(entry, entry.check, context):
             return True, "does not pass with nothing there"
         return (
-            _by_inversion(asked, context) if invert else (False, "passes with nothing there, and so without the fault")
+            _prove_by_inversion(entry, context)
+            if invert
+            else (False, "passes with nothing there, and so without the fault")
         )
     except _TrialTimeoutError:
-        return False, f"did not end within {format_duration(asked.attempt_timeout)}, which shows nothing"
+        return False, f"did not end within {format_duration(entry.attempt_timeout)}, which shows nothing"
 
 
-def _each_proven(criteria: dict[str, list[CheckEntry]], context: CheckContext) -> tuple[bool, str]:
+def _prove_criteria(criteria: dict[str, list[CheckEntry]], context: CheckContext) -> tuple[bool, str]:
     for phase, each in criteria.items():
         for number, criterion in enumerate(each, 1):
-            proven, how = _proven(criterion, context, invert=phase != "observe")
+            proven, how = _prove(criterion, context, invert=phase != "observe")
             if not proven:
                 return False, f"{phase}, criterion {number} ({criterion.kind}): {how}"
     return True, f"each of its criteria can fail, {sum(map(len, criteria.values()))} in all"
 
 
-def _by_inversion(asked: CheckEntry, context: CheckContext) -> tuple[bool, str]:
-    inverted = dict(_inverted(asked.check))
+def _prove_by_inversion(entry: CheckEntry, context: CheckContext) -> tuple[bool, str]:
+    inverted = dict(_inversions(entry.check))
     if not inverted:
         return False, "passes with every target refusing and an empty checkout, and expects no value"
-    passing = [name for name, check in inverted.items() if _passes(asked, check, context)]
+    passing = [name for name, check in inverted.items() if _passes(entry, check, context)]
     if passing:
         return False, f"passes with every target refusing, also with the opposite of {', '.join(passing)}"
     return True, f"does not pass with the opposite of {', '.join(inverted)}"
 
 
-def _passes(asked: CheckEntry, check: Any, context: CheckContext) -> bool:
-    """Whether one try passes. Raises _Endless where it takes all the time that it may."""
-    limit = asked.attempt_timeout
+def _passes(entry: CheckEntry, check: Any, context: CheckContext) -> bool:
+    """Return whether one attempt passes. Raise _TrialTimeoutError if it uses all of its time."""
+    limit = entry.attempt_timeout
     began = time.monotonic()
     status = run_check(CheckEntry(check=check, within=None, timeout=limit), context).status
     if status is Status.ERROR and time.monotonic() - began >= limit:
@@ -127,7 +129,7 @@ def _passes(asked: CheckEntry, check: Any, context: CheckContext) -> bool:
     return status is Status.PASS
 
 
-def _inverted(model: FrozenStruct) -> Iterator[tuple[str, Any]]:
+def _inversions(model: FrozenStruct) -> Iterator[tuple[str, Any]]:
     """Yield the model with one single expectation turned into its opposite, for each that it has at any depth.
 
     A yes or no is an expectation if nothing is expected without it: one with a default of its own is an option. A bound
@@ -147,9 +149,9 @@ def _inverted(model: FrozenStruct) -> Iterator[tuple[str, Any]]:
 def _opposites(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield a value with one single expectation in it inverted, and the path to it."""
     if isinstance(value, Matcher):
-        yield from ((at, _unchecked(type(value), spec)) for at, spec in _inverted_specs(value.spec))
+        yield from ((at, _matcher_without_validation(type(value), spec)) for at, spec in _inverted_specs(value.spec))
     elif isinstance(value, FrozenStruct):
-        yield from ((f".{at}", made) for at, made in _inverted(value))
+        yield from ((f".{at}", made) for at, made in _inversions(value))
     elif isinstance(value, dict):
         for key, entry in value.items():
             yield from ((f".{key}{at}", {**value, key: other}) for at, other in _opposites(entry))
@@ -175,7 +177,7 @@ def _inverted_specs(spec: Any) -> Iterator[tuple[str, Any]]:
             yield f".{key}", {**rest, "not": excluded}
 
 
-def _unchecked(kind: type[Matcher], spec: Any) -> Matcher:
+def _matcher_without_validation(kind: type[Matcher], spec: Any) -> Matcher:
     """Return a matcher that a checklist could not have, because nothing may match it."""
     made = kind.__new__(kind)
     made.spec = spec
@@ -183,7 +185,7 @@ def _unchecked(kind: type[Matcher], spec: Any) -> Matcher:
 
 
 def _with(check: Any, name: str, value: Any) -> Any:
-    """The check with another value in a field, be it one that its model would not take."""
+    """Return a copy of the check with another value in a field, without validating it."""
     made = copy(check)
     structs.force_setattr(made, name, value)
     return made

@@ -1,4 +1,4 @@
-"""What a run will do, and for how long at worst: read from the checklist alone, touching nothing."""
+"""Plan a run: its steps and their maximum duration, from the checklist alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gate.staging.spec import Target
 
 
 class Step(Struct, frozen=True):
-    """A part of the run. `worst` is in seconds."""
+    """A step of the run. `max_duration` is in seconds."""
 
     title: Message
     lines: tuple[Message, ...]
@@ -25,25 +25,25 @@ class Step(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """The parts of a run, in order."""
+    """The steps of a run, in order."""
 
     steps: tuple[Step, ...]
 
     @property
     def max_duration(self) -> float:
-        """Seconds that the run takes at most, without the publishing."""
+        """Return the maximum duration of the run in seconds, without publishing."""
         return sum(step.max_duration for step in self.steps)
 
 
 def plan(checklist: Checklist, items: list[Item], workers: int) -> Plan:
-    """The plan of a run of some items of a checklist, `workers` at a time."""
+    """Return the plan of a run of some items, `workers` at a time."""
     steps = [_requirements(checklist, items), _targets(checklist, items)]
     steps += [_phase(name, group, workers) for name, group in group_by_phase(items).items() if group]
     return Plan(tuple(steps))
 
 
 def _targets(checklist: Checklist, items: list[Item]) -> Step:
-    """The targets that the items need. They come up side by side, but for those that others come after."""
+    """Return the step that starts the targets of the items, in parallel as far as dependencies allow."""
     targets = {name: checklist.targets[name] for name in required_targets(items, checklist.targets)}
     lines = [
         msg("{target}: {effect}", target=name, effect=line)
@@ -56,7 +56,7 @@ def _targets(checklist: Checklist, items: list[Item]) -> Step:
 
 
 def _until_ready(targets: Mapping[str, Target]) -> float:
-    """Seconds until all targets are ready at the latest, each after those that come before it."""
+    """Return the maximum seconds until all targets are ready, each after its dependencies."""
     until: dict[str, float] = {}
     for name in TopologicalSorter({name: target.depends_on for name, target in targets.items()}).static_order():
         until[name] = targets[name].max_start_duration + max(
@@ -66,7 +66,7 @@ def _until_ready(targets: Mapping[str, Target]) -> float:
 
 
 def _requirements(checklist: Checklist, items: list[Item]) -> Step:
-    """The rights that it takes, and what can't be had here. Asks the engine for its version, and nothing else."""
+    """Return the permissions that the run needs, and those missing here. Only requests Docker's version."""
     needing = [name for name in required_targets(items, checklist.targets) if checklist.targets[name].needs_docker]
     needing += [item.id for item in items if item.check.needs_engine]
     if not needing:
@@ -84,7 +84,7 @@ def _requirements(checklist: Checklist, items: list[Item]) -> Step:
 
 
 def _needs_proxy(item: Item, targets: Mapping[str, Target]) -> bool:
-    """Whether something of ours takes a container's place."""
+    """Return whether the fault of an item replaces a container with a proxy or a stub."""
     fault = item.check.fault.fault if item.kind == "drill" and item.check.fault else None
     return fault is not None and fault.kind in ("slow", "impersonate") and targets[fault.target].needs_docker
 
@@ -108,7 +108,7 @@ def _phase(name: str, items: list[Item], workers: int) -> Step:
 
 
 def _max_duration(items: list[Item], workers: int) -> float:
-    """Seconds that items take at most: their share of the work, and what has to come one after the other."""
+    """Return the maximum seconds that items take: their share of the work plus the longest dependency chain."""
     worst: dict[str, float] = {item.id: max_duration(item) for item in items}
     if workers == 1:
         return sum(worst.values())

@@ -1,4 +1,4 @@
-"""What a person sees while the gate runs: one line an item in a log, a live line on a terminal."""
+"""Print progress: one line per item in a log, and a live status line on a terminal."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Safe = Callable[[str], str]
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Whether to use colour: on a terminal that can, unless NO_COLOR is set (https://no-color.org)."""
+    """Return whether to use colour: on a capable terminal, unless NO_COLOR is set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class Progress:
-    """Plain lines, for a log. `safe` is applied to all text that came from outside."""
+    """Prints plain lines, for a log. `safe` redacts all text that came from outside."""
 
     def __init__(self, stream: TextIO, safe: Safe, language: str = "en") -> None:
         self.stream = stream
@@ -37,32 +37,32 @@ class Progress:
         self.lock = threading.Lock()
 
     def begin(self, total: int) -> None:
-        """The run begins, with so many items."""
+        """Start the run of `total` items."""
         self.total = total
 
     def note(self, text: str) -> None:
-        """Something that happened."""
+        """Print an event."""
         self._line(self._shown(text))
 
     def target(self, target: TargetResult) -> None:
-        """A target came up, or did not."""
+        """Print whether a target is ready."""
         mark = "✅" if target.ready else "❌"
         self._line(
             self._shown(f"{mark} {target.name}: {self._said(target.message)} ({format_duration(target.duration)})")
         )
 
     def item(self, result: ItemResult) -> None:
-        """An item has its outcome."""
+        """Print the outcome of an item."""
         self.done += 1
         duration = format_duration(result.outcome.evidence.duration)
         head = f"{MARKS[result.status]} {result.status.upper():<6} {result.id}"
         self._line(self._shown(f"{head}: {self._said(result.outcome.message)} ({duration})"), result.status)
 
     def end(self) -> None:
-        """The run is over."""
+        """End the run."""
 
     def _shown(self, text: str) -> str:
-        """A line without secrets, and without what a terminal would obey."""
+        """Return a line without secrets and control characters."""
         safe = self.safe(text)
         if safe.isprintable():
             return safe
@@ -82,7 +82,7 @@ class Progress:
 
 
 class LiveProgress(Progress):
-    """Colour, and a last line that says how far the run is."""
+    """Prints coloured lines, and a live status line below them."""
 
     def __init__(self, stream: TextIO, safe: Safe, language: str = "en") -> None:
         super().__init__(stream, safe, language)
@@ -92,6 +92,7 @@ class LiveProgress(Progress):
             threading.Thread(target=self._tick, daemon=True).start()
 
     def end(self) -> None:
+        """End the run and clear the status line."""
         self.over.set()
         with self.lock:
             self._clear()
@@ -122,10 +123,10 @@ class LiveProgress(Progress):
 
 
 def progress_for(stream: TextIO, safe: Safe, language: str) -> Progress:
-    """Live on a terminal, plain lines otherwise."""
+    """Return live progress for a terminal, plain lines otherwise."""
     return (LiveProgress if wants_colour(stream) else Progress)(stream, safe, language)
 
 
 def stderr_progress(safe: Safe, language: str) -> Progress:
-    """The progress of a command, on standard error."""
+    """Return the progress of a command, on standard error."""
     return progress_for(sys.stderr, safe, language)

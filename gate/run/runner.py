@@ -1,4 +1,4 @@
-"""Runs a checklist: brings the targets up, asks the items, and makes the report with its verdict."""
+"""Run a checklist: start the targets, run the items, and build the report with its verdict."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ EVIDENCE_BACKLOG = 8
 
 
 class RunOptions(Struct, frozen=True):
-    """How to run, and which items. `deadline` is in seconds, for the whole run."""
+    """The options of a run. `deadline` is in seconds, for the whole run."""
 
     root: Path
     items: tuple[Item, ...]
@@ -66,7 +66,7 @@ class RunOptions(Struct, frozen=True):
 
 
 class Runner(Struct, dict=True):
-    """One run of a checklist. `go` may be called once."""
+    """One run of a checklist. Call `run` once."""
 
     loaded: LoadedChecklist
     options: RunOptions
@@ -92,7 +92,7 @@ class Runner(Struct, dict=True):
         self.turns = threading.Semaphore(self.options.workers)
 
     def run(self) -> Report:
-        """Runs everything, and always comes back with a report."""
+        """Run everything and return the report, whatever happens."""
         self.progress.begin(len(self.selected))
         with self.ending.cancel_after(self.options.deadline), self._stage() as stage:
             self.targets = stage.start()
@@ -105,7 +105,7 @@ class Runner(Struct, dict=True):
         return self.report()
 
     def _attach_logs(self, stage: StagingEnvironment) -> None:
-        """The last words of the targets that an item names which was not as it has to be."""
+        """Attach the log tail to each target that a failed item names."""
         blamed = {name for item in self.selected if self._failed(item) for name in _names(item)}
         logs = stage.tail_logs(name for name in self.targets if name in blamed)
         self.targets = {
@@ -155,7 +155,7 @@ class Runner(Struct, dict=True):
         self.progress.item(result)
 
     def _run_item(self, item: Item, since: float) -> ItemResult:
-        """Ask an item, which sees nothing older than `since` (monotonic): by then all that it needs had ended."""
+        """Run an item. It must not use observations older than `since` (monotonic), when its dependencies had ended."""
         assert self.context is not None
         outcome = self._skip_reason(item)
         if outcome is None:
@@ -170,7 +170,7 @@ class Runner(Struct, dict=True):
         return self._result(item, outcome)
 
     def _broken(self, item: Item, why: str) -> ItemResult:
-        """Return the ERROR of an item whose worker broke."""
+        """Return an ERROR result for an item whose worker crashed."""
         return self._result(
             item, Outcome(status=Status.ERROR, message=msg("Internal error in the check: {error}", error=why))
         )
@@ -180,7 +180,7 @@ class Runner(Struct, dict=True):
         return shlex.join(["prodgate", "run", *files, "--only", item.id])
 
     def _skip_reason(self, item: Item) -> Outcome | None:
-        """Why an item is not asked at all, if it is not."""
+        """Return the outcome of an item that must not run; None if it may."""
         if self.ending.event.is_set():
             return self._cut_off(_not_run(Status.ERROR, msg("Not run: the run ended before"), CAUSE_RUN_ENDED))
         for name in item.requires:
@@ -204,7 +204,7 @@ class Runner(Struct, dict=True):
 
     @cached_property
     def _unprovable_drills(self) -> dict[str, Message]:
-        """The drills that could prove nothing, found and said before the first of them breaks anything."""
+        """Return the drills that could not prove anything, with the reason, before any fault is injected."""
         assert self.context is not None
         context = self.context.with_deadline(time.monotonic() + DRILL_PRECHECK_TIMEOUT)
         drills = [item for item in self.selected if isinstance(item.check, DrillCheck)]
@@ -227,7 +227,7 @@ class Runner(Struct, dict=True):
         )
 
     def _with_cause(self, item: Item, outcome: Outcome) -> Outcome:
-        """An outcome that has the run's end, or a target that never came up, behind it belongs to that root cause."""
+        """Return the outcome with its root cause: the end of the run, or a target that is not ready."""
         if outcome.cause == CAUSE_RUN_ENDED:
             return self._cut_off(outcome)
         if outcome.status not in (Status.FAIL, Status.ERROR) or outcome.cause:
@@ -240,7 +240,7 @@ class Runner(Struct, dict=True):
         return outcome
 
     def _with_log(self, item: Item, outcome: Outcome) -> Outcome:
-        """Add the last error in the logs of the targets that an item names: it tells apart causes that look alike."""
+        """Add the last error in the logs of the targets that an item names, to tell similar causes apart."""
         if outcome.status not in (Status.FAIL, Status.ERROR) or outcome.cause or self.context is None:
             return outcome
         if item.check.phase == "drill":  # what is broken on purpose fills the logs with errors
@@ -254,13 +254,13 @@ class Runner(Struct, dict=True):
         return outcome.replace(message=message)
 
     def _cut_off(self, outcome: Outcome) -> Outcome:
-        """One line for all that the end of the run has cut off, begun or not."""
+        """Return the outcome with the end of the run as its cause, so that all such items share one line."""
         why = ENDED.get(self.ending.how, ENDED["broken"])
         changes = {"cause": f"ended:{self.ending.how}", "cause_message": why.message, "advice": why.advice}
         return outcome.replace(**changes)
 
     def _with_question(self, item: Item, outcome: Outcome) -> Outcome:
-        """With what would have been asked, and how to ask it by hand, where the addresses are known."""
+        """Add the request and the command to reproduce it, if the addresses are known."""
         targets = [self.targets.get(name) for _, name in iter_target_refs(item)]
         if self.context is None or not all(target and (target.base_url or target.host) for target in targets):
             return outcome
@@ -292,9 +292,9 @@ class Runner(Struct, dict=True):
         return Location(file=place.file, line=place.line, column=place.column) if place else None
 
     def report(self) -> Report:
-        """The report of what has been found so far; what has no outcome is an error.
+        """Return the report of the results so far; an item without a result is an ERROR.
 
-        Its sections have no secrets in them; what else it says from outside is yet to be masked.
+        Its sections are redacted; the rest is not yet.
         """
         artifacts, targets = self._checklists(), tuple(self._target(running) for running in self.targets.values())
         sections = self._sections({target.name: target.artifacts for target in targets})
@@ -329,7 +329,7 @@ class Runner(Struct, dict=True):
         )
 
     def _checklists(self) -> tuple[Artifact, ...]:
-        """The files of the checklist as evidence of what was asked."""
+        """Save the checklist files as evidence and return the artifacts."""
         if self.options.evidence is None:
             return ()
         keeper = self.options.evidence.for_owner("checklist")
@@ -359,7 +359,7 @@ class Runner(Struct, dict=True):
         return made.replace(artifacts=(kept,) if kept else ())
 
     def _missing_evidence(self) -> tuple[VerdictReason, ...]:
-        """A reservation where raw evidence is missing from the folder."""
+        """Return a reservation if evidence could not be written."""
         problem = self.options.evidence.problem if self.options.evidence else None
         return (VerdictReason(message=problem),) if problem else ()
 
@@ -383,7 +383,7 @@ class Runner(Struct, dict=True):
         return tuple(section.id for section in sections if all(item.id not in chosen for item in section.items))
 
     def _result_with_logs(self, item: Item, logs: Mapping[str, tuple[Artifact, ...]]) -> ItemResult:
-        """What became of an item, with the logs of its targets where it was not as it has to be."""
+        """Return the result of an item, with the logs of its targets if it failed."""
         found = self.results.get(item.id) or self._never_ran(item)
         if not self._failed(item):
             return found
@@ -398,12 +398,12 @@ class Runner(Struct, dict=True):
 
 
 def _names(item: Item) -> list[str]:
-    """The targets that an item requires or talks to, each once."""
+    """Return the targets that an item requires or uses, each once."""
     return list(dict.fromkeys([*item.requires, *(name for _, name in iter_target_refs(item))]))
 
 
 def _provenance_notes(source: Provenance) -> tuple[Message, ...]:
-    """What people should know of what was judged."""
+    """Return notes about the checkout, such as uncommitted changes."""
     if not source.changed:
         return ()
     first, count = source.changed[0], len(source.changed)

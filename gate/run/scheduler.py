@@ -1,6 +1,6 @@
-"""The order of a run: items in parallel, those that need others after them, drills one at a time after all else.
+"""Schedule a run: items in parallel, dependants after what they need, drills one at a time at the end.
 
-The main thread never waits without a limit: it looks at the workers, and at the end of the run, five times a second.
+The main thread never waits without a limit: it polls the workers, and the end of the run, five times a second.
 """
 
 from __future__ import annotations
@@ -18,69 +18,69 @@ from gate.checklist.models import Item
 from gate.drills.protocol import max_duration
 from gate.model import ItemResult
 
-_LOOK = 0.2
-_LEAVING = 10.0
+_POLL_INTERVAL = 0.2
+_SHUTDOWN_TIMEOUT = 10.0
 """Seconds that items under way have to end once the run is over, putting back apart."""
 
 
 class Work(Struct, frozen=True):
-    """What to do with each item, and when to leave."""
+    """The callbacks that run an item and take its result."""
 
     ask: Callable[[Item, float], ItemResult]
     """Ask an item that was handed over at a moment (monotonic): all that it needs had ended by then."""
     tell: Callable[[ItemResult], None]
     """Take a result, in the main thread."""
     broken: Callable[[Item, str], ItemResult]
-    """Return the ERROR of an item whose worker broke."""
+    """Return an ERROR result for an item whose worker crashed."""
     over: threading.Event
     """Set when the run ends early."""
 
 
 def run_items(items: list[Item], work: Work, threads: int) -> None:
-    """Ask all items: each as soon as those that it needs are done, by so many threads, drills one by one.
+    """Run all items with `threads` workers, each as soon as its dependencies are done, and drills one at a time.
 
-    A drill's result is told before the next one is asked: what it has left broken is known there. An item that does not
-    end although the run is over is left without a result.
+    A drill's result is recorded before the next drill starts, which may have to be skipped. An item that does not
+    end after the run was cancelled has no result.
     """
     for name, group in group_by_phase(items).items():
         _Phase(DependencyQueue(group), work, 1 if name == "drill" else threads).run()
 
 
 class _Phase:
-    """One phase of a run: hands items over, and takes their results."""
+    """Runs one phase: hands items to workers and takes their results."""
 
     def __init__(self, order: DependencyQueue, work: Work, threads: int) -> None:
         self.order = order
         self.work = work
-        self.crew = _Crew(work, min(threads, len(order.items)))
-        self.under_way: dict[str, Item] = {}
+        self.pool = _WorkerPool(work, min(threads, len(order.items)))
+        self.running: dict[str, Item] = {}
         self.leave = float("inf")
 
     def run(self) -> None:
-        """Run it to its end, or to the end of the run."""
-        while (self.order.ready or self.under_way) and time.monotonic() < self.leave:
-            self._hand_over()
-            for result in self.crew.results(self.under_way.values()):
-                if self.under_way.pop(result.id, None):
+        """Run the phase to its end, or to the end of the run."""
+        while (self.order.ready or self.running) and time.monotonic() < self.leave:
+            self._submit_ready()
+            for result in self.pool.results(self.running.values()):
+                if self.running.pop(result.id, None):
                     self.work.tell(result)
                     self.order.mark_done(result.id)
             if self.work.over.is_set():
-                self.leave = min(self.leave, time.monotonic() + self._patience())
-        self.crew.dismiss()
+                self.leave = min(self.leave, time.monotonic() + self._shutdown_timeout())
+        self.pool.stop()
 
-    def _hand_over(self) -> None:
-        while self.order.ready and len(self.under_way) < self.crew.ahead:
+    def _submit_ready(self) -> None:
+        while self.order.ready and len(self.running) < self.pool.ahead:
             item = self.order.ready.popleft()
-            self.under_way[item.id] = item
-            self.crew.todo.put((item, time.monotonic()))
+            self.running[item.id] = item
+            self.pool.todo.put((item, time.monotonic()))
 
-    def _patience(self) -> float:
-        """Return how long to wait for what is under way: a drill has to put back what it broke."""
-        drills = [item for item in self.under_way.values() if item.check.needs_cleanup]
-        return _LEAVING + sum(max_duration(item) for item in drills)
+    def _shutdown_timeout(self) -> float:
+        """Return the seconds to wait for running items: a drill has to revert its fault."""
+        drills = [item for item in self.running.values() if item.check.needs_cleanup]
+        return _SHUTDOWN_TIMEOUT + sum(max_duration(item) for item in drills)
 
 
-class _Crew:
+class _WorkerPool:
     """The workers of one phase."""
 
     def __init__(self, work: Work, count: int) -> None:
@@ -91,37 +91,37 @@ class _Crew:
         self.done: queue.SimpleQueue[ItemResult] = queue.SimpleQueue()
         self.workers: list[_Worker] = []
         self.why = ""
-        self._staff()
+        self._start_workers()
 
-    def results(self, under_way: Iterable[Item]) -> list[ItemResult]:
-        """Return what has come within a fifth of a second: a result, or the ERRORs of items whose worker died."""
+    def results(self, running: Iterable[Item]) -> list[ItemResult]:
+        """Return the results of the last fifth of a second, including an ERROR for each item whose worker died."""
         try:
-            return [self.done.get(timeout=_LOOK if self.workers else 0.0)]
+            return [self.done.get(timeout=_POLL_INTERVAL if self.workers else 0.0)]
         except queue.Empty:
             pass
         dead = [worker for worker in self.workers if not worker.thread.is_alive()]
         self.workers = [worker for worker in self.workers if worker not in dead]
         lost = [worker.item for worker in dead if worker.item is not None]
-        self._staff()
+        self._start_workers()
         if not self.workers:
-            lost = list(under_way)
-            self._take_away()
+            lost = list(running)
+            self._drain_queue()
         return [self.work.broken(item, self.why or "its worker died") for item in lost]
 
-    def dismiss(self) -> None:
-        """Send the workers home."""
-        self._take_away()
+    def stop(self) -> None:
+        """Stop the workers."""
+        self._drain_queue()
         for _ in self.workers:
             self.todo.put(None)
 
-    def _take_away(self) -> None:
-        """Take back what no worker has begun: it is never asked after it was given up."""
+    def _drain_queue(self) -> None:
+        """Empty the queue of items that no worker has started, so that they never run after the phase."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self.todo.get_nowait()
 
-    def _staff(self) -> None:
-        """Start the workers that are missing, as far as the machine lets us."""
+    def _start_workers(self) -> None:
+        """Start missing workers, as many as the machine allows."""
         while len(self.workers) < self.count:
             try:
                 self.workers.append(_Worker(self.work, self.todo, self.done))
@@ -131,7 +131,7 @@ class _Crew:
 
 
 class _Worker:
-    """A thread that asks one item after the other. `item` is the one that it is asking."""
+    """A thread that runs one item after the other. `item` is the one that is running."""
 
     def __init__(
         self, work: Work, todo: queue.SimpleQueue[tuple[Item, float] | None], done: queue.SimpleQueue[ItemResult]

@@ -1,4 +1,4 @@
-"""Writes a first checklist from what was found, commented, so that it validates and runs as it is."""
+"""Generate a first checklist, with comments, that validates and runs as it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Item = list[str]
 
 
 def checklist(found: ScanResult, made: Wiring, service: str) -> str:
-    """The text of `prodgate.yml`."""
+    """Return the text of `prodgate.yml`."""
     sections = list(_sections(found, made))
     told = [*_left_out(found, made)]
     lines = [
@@ -54,12 +54,12 @@ _WHERE = "nothing here says under which path its router hangs"
 
 
 def quoted(text: str) -> str:
-    """A text as YAML: JSON is a part of it. Dollars are doubled, so that no variable is read out of them."""
+    """Return a text quoted as JSON, which is YAML, with dollars doubled so that no variable is replaced."""
     return json.dumps(text.replace("$", "$$"), ensure_ascii=False)
 
 
 def name_of(text: str) -> str:
-    """A text as an id."""
+    """Return a text converted to a valid id."""
     made = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:60]
     return made or "x"
 
@@ -83,14 +83,14 @@ def _targets(found: ScanResult, made: Wiring) -> list[str]:
 
 
 def _provision(files: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """The last file is followed by the signal at which Prometheus reads all of them again."""
+    """Yield the files to provision; the last one sends the signal that makes Prometheus reload all of them."""
     for number, (source, to) in enumerate(files, 1):
         signal = ", signal: HUP" if number == len(files) else ""
         yield f"      - {{copy: {quoted(source)}, to: {to}{signal}}}"
 
 
 def _started(made: Wiring, service: Service) -> Iterator[str]:
-    """A service that the gate starts itself."""
+    """Yield the target of a service that the gate starts itself."""
     yield f"  {name_of(service.name)}:"
     if service.port:
         yield f"    port: {service.port}"
@@ -150,7 +150,7 @@ def _sections(found: ScanResult, made: Wiring) -> Iterator[str]:
 
 
 def _with_own_id(item: Item, observation: set[str]) -> Item:
-    """The item with a number behind its id where another one, of a name like its own, has that id."""
+    """Return the item, with a number appended to its id if that id is taken."""
     at = next(number for number, line in enumerate(item) if line.lstrip().startswith("- id: "))
     line = next(
         made for made in [item[at], *(f"{item[at]}-{number}" for number in range(2, 9999))] if made not in observation
@@ -270,12 +270,12 @@ def _tests(suite: Suite) -> Item:
 
 
 def step(suite: Suite) -> str:
-    """The name of the workflow's step that runs a suite."""
+    """Return the name of the workflow's step that runs a suite."""
     return f"Tests ({suite.tool}{'' if suite.folder == '.' else f', {suite.folder}'})"
 
 
 def _left_out(found: ScanResult, made: Wiring) -> Iterator[str]:
-    """What was found and is no part of the checklist, and what it would take."""
+    """Yield comments on what was found but left out of the checklist, and why."""
     known = {*made.started, *made.containers, *(service.name for service in made.unresolved_images)}
     for endpoint in made.unmapped_endpoints:
         yield f"#   {endpoint.path} ({endpoint.file}:{endpoint.line}): {_HOW if endpoint.whole else _WHERE}"
@@ -299,5 +299,5 @@ def _left_out(found: ScanResult, made: Wiring) -> Iterator[str]:
 
 
 def unknown(service: Service) -> str:
-    """What is said of an image that can't be known."""
+    """Return why the image of a service can't be resolved."""
     return f"{service.variable}, which nothing here resolves" if service.variable else "named nowhere"

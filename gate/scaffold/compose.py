@@ -1,4 +1,4 @@
-"""The services of Compose files, with the variables in them resolved as far as the repository says what they are.
+"""Read the services of Compose files, with variables resolved as far as the repository defines them.
 
 https://github.com/compose-spec/compose-spec/blob/main/spec.md, /12-interpolation.md
 
@@ -33,12 +33,12 @@ _STORES = {
 }  # fmt: skip
 
 
-class _Unknown(Exception):
-    """A variable that nobody can know."""
+class _UnresolvedVariableError(Exception):
+    """A variable can't be resolved from the repository."""
 
 
 class Build(Struct, frozen=True):
-    """How an image is built. `plain`: the engine's classic builder can."""
+    """How an image is built. `plain` means that Docker's classic builder can build it."""
 
     context: str
     dockerfile: str = "Dockerfile"
@@ -71,22 +71,22 @@ class Service(Struct, frozen=True):
 
     @property
     def image_name(self) -> str:
-        """The image's name alone."""
+        """Return the image's name without registry, tag and digest."""
         return (self.image or self.variable).rsplit("/", 1)[-1].split(":")[0].split("@")[0]
 
     @property
     def datastore_port(self) -> int | None:
-        """The port of a known database, cache or broker, by its image."""
+        """Return the port of a known database, cache or broker, by its image."""
         return next((port for name, port in _STORES.items() if self.image_name.startswith(name)), None)
 
     @property
     def prometheus(self) -> bool:
-        """Whether it is a Prometheus."""
+        """Return whether the image is Prometheus."""
         return self.image_name == "prometheus"
 
     @property
     def environment_with_defaults(self) -> tuple[tuple[str, str], ...]:
-        """Its environment, with the password without which its image does not start."""
+        """Return the environment, with the password without which the image does not start."""
         found = {name: value for name, value in self.environment if not name.endswith("_FILE")}
         for name, unless in _required(self.image_name, self.image, found):
             if not any(found.get(other) for other in (name, *unless)):
@@ -95,7 +95,7 @@ class Service(Struct, frozen=True):
 
 
 def _required(base: str, image: str, given: Mapping[str, str]) -> list[tuple[str, tuple[str, ...]]]:
-    """The variables that an image insists on, each with those that can stand in its place."""
+    """Return the variables that an image requires, each with its alternatives."""
     if "bitnami/" in image:
         return [("ALLOW_EMPTY_PASSWORD", ("POSTGRESQL_PASSWORD", "POSTGRES_PASSWORD", "REDIS_PASSWORD"))]
     if base.startswith(("postgres", "postgis", "timescaledb", "pgvector")):
@@ -112,7 +112,7 @@ def _required(base: str, image: str, given: Mapping[str, str]) -> list[tuple[str
 
 
 def services(files: RepoFiles) -> dict[str, Service]:
-    """All services by name. Of two of one name the one of the shallower file with the shorter name counts."""
+    """Return all services by name. Of two with one name, the one in the shallower file with the shorter name wins."""
     names = [name for name in files.names if _NAME.search(name)]
     found: dict[str, Service] = {}
     for name in sorted(names, key=lambda name: (name.count("/"), len(name), name)):
@@ -134,7 +134,7 @@ class _Reader:
         self.variables = self._example(".env")
 
     def service(self, name: str, data: Any) -> Service:
-        """A service as far as it can be known."""
+        """Return a service, as far as it can be resolved."""
         build = self._build(data)
         image = "" if build else self._known(get_str(data, "image"))
         ports = [*get_list(data, "ports"), *get_list(data, "expose")]
@@ -155,7 +155,7 @@ class _Reader:
         )
 
     def _health(self, data: Any, build: Build | None) -> tuple[Endpoint | None, int | None]:
-        """What the health check of a service, or else of its Dockerfile, asks over HTTP, and on which port."""
+        """Return the HTTP endpoint and port of a service's health check, or else of its Dockerfile's."""
         test = get_dict(data, "healthcheck").get("test")
         words = " ".join(map(str, test)) if isinstance(test, list) else str(test or "")
         places = [(self._known(words) or "", self.file)]
@@ -171,7 +171,7 @@ class _Reader:
         return None, None
 
     def _example(self, name: str) -> dict[str, str]:
-        """The variables of the committed example of a file with variables."""
+        """Return the variables of the committed example of an env file."""
         path = resolve_path(self.folder, name)
         folder, base = posixpath.split(path or "")
         names = [form.format(base) for form in _EXAMPLES] + ["env.example", "example.env", ".env.example"]
@@ -182,10 +182,10 @@ class _Reader:
         return {name: re.sub(r"\s+#.*", "", value).strip("'\"") for name, value in pairs}
 
     def _known(self, text: str) -> str | None:
-        """A text with its variables resolved; None where one of them can't be known."""
+        """Return a text with its variables resolved; None if one can't be."""
         try:
             return self._resolved(text)
-        except _Unknown:
+        except _UnresolvedVariableError:
             return None
 
     def _resolved(self, text: str) -> str:
@@ -204,10 +204,10 @@ class _Reader:
             return given or word
         if _FREE.search(name):
             return PASSWORD
-        raise _Unknown(name)
+        raise _UnresolvedVariableError(name)
 
     def _environment(self, data: Any) -> tuple[tuple[str, str], ...]:
-        """The variables whose values can be known: those of `env_file` first, then its own."""
+        """Return the variables that can be resolved: those of `env_file` first, then the service's own."""
         named = data.get("env_file") if isinstance(data, dict) else None
         listed = named if isinstance(named, list) else [named]
         paths = [get_str(each, "path") if isinstance(each, dict) else each for each in listed]
@@ -254,7 +254,7 @@ class _Reader:
         return tuple(each for each in known if each is not None)
 
     def _mount(self, entry: Any) -> tuple[str, str] | None:
-        """A file or folder of the repository, and where the container has it."""
+        """Return a mounted file or folder of the repository and its path in the container."""
         source, _, rest = entry.partition(":") if isinstance(entry, str) else (get_str(entry, "source"), "", "")
         to = get_str(entry, "target") or rest.partition(":")[0]
         path = resolve_path(self.folder, source) if source.startswith(".") else None
@@ -264,7 +264,7 @@ class _Reader:
 def built(
     files: RepoFiles, context: str, dockerfile: str, args: tuple[tuple[str, str], ...] = (), target: str = ""
 ) -> Build:
-    """A build, and whether every engine's builder can make it."""
+    """Return a build, and whether the classic builder can build it."""
     text = files.text(posixpath.join(context, dockerfile))
     modern = re.search(r"(?m)^\s*(?:RUN|COPY|ADD)\s+--(?:mount|link|chmod|network|security|parents|exclude)\b", text)
     heredoc = re.search(r"(?m)^\s*(?:RUN|COPY)\b.*<<-?['\"]?[A-Za-z]", text)
@@ -272,13 +272,13 @@ def built(
 
 
 def exposed(files: RepoFiles, build: Build) -> int | None:
-    """The first port that a Dockerfile exposes."""
+    """Return the first port that a Dockerfile exposes."""
     found = re.search(r"(?mi)^\s*EXPOSE\s+(\d{1,5})\b", files.text(posixpath.join(build.context, build.dockerfile)))
     return int(found[1]) if found and 0 < int(found[1]) < 65536 else None
 
 
 def _text(name: Any, value: Any) -> str:
-    """A value as Compose reads it: one that is not given is that of the variable of this name."""
+    """Return a value as Compose reads it: without a value, it is that of the variable with this name."""
     if value is None:
         return f"${{{name}}}"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Health and metrics endpoints in source code, as the common frameworks declare them.
+"""Find health and metrics endpoints in source code, as common frameworks declare them.
 
 A router that is mounted elsewhere counts with the prefix that it has there.
 """
@@ -52,21 +52,21 @@ _SPRING = ("spring-boot-starter-actuator", "micrometer-registry-prometheus")
 
 
 class _Mount(Struct, frozen=True):
-    """Where the router of a file hangs: under a prefix, None where it can't be read, of a file's router or an app."""
+    """The mount point of a file's router: its prefix (None if unknown), on another file's router or an application."""
 
     prefix: str | None
     on: str = ""
 
 
 class _Mounts(Struct):
-    """Where routers hang, by the name of their file; Django's includes by file; the prefix of a Nest application."""
+    """The mount points of routers by file name, Django's includes by file, and the prefix of a Nest application."""
 
     routers: dict[str, _Mount] = field(default_factory=dict)
     django: dict[str, str] = field(default_factory=dict)
     nest: str = ""
 
     def prefix(self, stem: str, depth: int = _DEPTH) -> str | None:
-        """The whole prefix of a file's router; None where it can't be known."""
+        """Return the whole prefix of a file's router; None if it can't be resolved."""
         mount = self.routers.get(stem)
         if mount is None or mount.prefix is None or not depth:
             return None
@@ -75,7 +75,7 @@ class _Mounts(Struct):
 
 
 def endpoints(files: RepoFiles) -> list[Endpoint]:
-    """All endpoints in the order of the files, each path once in each folder."""
+    """Return all endpoints in the order of the files, each path once per folder."""
     sources = {name: files.text(name) for name in files.names if name.endswith(_CODE) and not is_test(name)}
     mounts = _mounts(sources)
     found: dict[tuple[str, str], Endpoint] = {}
@@ -100,7 +100,7 @@ def _declared(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]
 
 
 def _routes(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
-    """String literals that are a path, under the prefix of what they are registered with."""
+    """Yield string literals that are an endpoint's path, under the prefix of their router."""
     if not (_LITERAL.search(text) or _INDEX.search(text)):
         return
     prefixes = _prefixes(name, text, mounts)
@@ -121,13 +121,13 @@ def _routes(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
 
 
 def _class_prefix(text: str) -> str:
-    """The path that a Spring controller's class puts in front of those of its methods."""
+    """Return the path prefix of a Spring controller's class."""
     found = re.search(r"""@RequestMapping\(\s*(?:value\s*=\s*|path\s*=\s*)?\{?\s*["'](/[^"']*)["']""", text)
     return found[1].rstrip("/") if found and found.start() < text.find("class ") else ""
 
 
 def _prefixes(name: str, text: str, mounts: _Mounts) -> dict[str, str | None]:
-    """The prefix of each router and group that a file knows; None where it can't be known here."""
+    """Return the prefix of each router and group in a file; None if it can't be resolved."""
     found: dict[str, str | None] = {}
     for router in _ROUTERS.finditer(text):
         own = _PREFIX.search(router[2])
@@ -140,7 +140,7 @@ def _prefixes(name: str, text: str, mounts: _Mounts) -> dict[str, str | None]:
 
 
 def _mounted_here(text: str, router: str) -> bool:
-    """Whether a router hangs, without a prefix, in the file that makes it, or is the application itself."""
+    """Return whether a router is mounted without a prefix in the file that creates it."""
     return bool(re.search(rf"(?:include_router|register_blueprint|\.use)\(\s*{router}\s*\)", text))
 
 
@@ -162,7 +162,7 @@ def _mounts(sources: dict[str, str]) -> _Mounts:
 
 
 def _mount(match: re.Match[str], imported: dict[str, str]) -> tuple[str, str | None]:
-    """The name of the file whose router is mounted, and its prefix; None where that is no literal."""
+    """Return the file whose router is mounted, and its prefix; None if the prefix is not a literal."""
     if match[2]:
         first, _, last = match[2].partition(".")
         literal = _PREFIX.search(match[3])
@@ -172,7 +172,7 @@ def _mount(match: re.Match[str], imported: dict[str, str]) -> tuple[str, str | N
 
 
 def _stem(name: str) -> str:
-    """What a module is known by: its file's name, or its folder's where that is an index."""
+    """Return the name of a module: its file's, or its folder's if the file is an index."""
     path = re.sub(r"\.(?:py|[cm]?[jt]s)$", "", name)
     base = posixpath.basename(path)
     return posixpath.basename(posixpath.dirname(path)) if base in ("index", "__init__") else base
@@ -183,7 +183,7 @@ def _is_urls(name: str) -> bool:
 
 
 def _django(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
-    """Django's URL configurations, and the routes of Rails: paths without a slash in front."""
+    """Yield the endpoints of Django's URL configurations and of Rails' routes: paths without a leading slash."""
     prefix = next((prefix for module, prefix in mounts.django.items() if name.endswith(module)), "")
     known = {"health_check.urls": "", "django_prometheus.urls": "metrics"}
     for match in re.finditer(
@@ -199,13 +199,13 @@ def _django(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
 
 
 def _django_slash(declared: str, path: str) -> str:
-    """A path with the slash at its end that its declaration has."""
+    """Return a path with the trailing slash that its declaration has."""
     ends = re.search(r"/\$?[\"']$", declared) is not None
     return path.rstrip("/") + ("/" if ends else "")
 
 
 def _nest(text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
-    """Nest's controllers: the controller's path and the method's, under the application's prefix."""
+    """Yield the endpoints of Nest controllers, under the prefix of the application."""
     controller = re.search(r"""@Controller\(\s*(?:\{\s*path:\s*)?(?:["'`]/?([^"'`]*?)/?["'`])?""", text)
     for match in re.finditer(r"""@Get\(\s*(?:["'`]/?([^"'`]*?)/?["'`])?\s*\)""", text):
         parts = [part for part in (controller[1] if controller else "", match[1]) if part]
@@ -215,7 +215,7 @@ def _nest(text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
 
 
 def _built_in(name: str, text: str) -> Iterator[tuple[int, str]]:
-    """What a library answers although no path of it stands in the code."""
+    """Yield the endpoints that a library serves although the code has no path for them."""
     known = (
         (".py", r"Instrumentator\([^)]{0,500}\)[\s\S]{0,200}?\.expose\(\s*\w+\s*\)", "/metrics"),
         (".py", r"\b(?:GunicornPrometheusMetrics|PrometheusMetrics)\(\s*app\b", "/metrics"),
@@ -229,7 +229,7 @@ def _built_in(name: str, text: str) -> Iterator[tuple[int, str]]:
 
 
 def _actuator(files: RepoFiles) -> Iterator[Endpoint]:
-    """Spring Boot's actuator: health by default, Prometheus where it is among the dependencies and exposed."""
+    """Yield Spring Boot actuator endpoints: health by default, Prometheus if it is a dependency and exposed."""
     for name in files.names:
         if not name.endswith(("pom.xml", "build.gradle", "build.gradle.kts")):
             continue

@@ -1,6 +1,6 @@
-"""The files of a repository, as far as a first look reads them: bounded, and none that a checkout would not have.
+"""List and read the files of a repository, within limits.
 
-At most 20,000 files are seen, and 512 KiB of each.
+At most 20,000 files are listed, and 512 KiB of each are read.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SKIPPED = {".git", ".venv", "venv", "node_modules", "vendor", "third_party", "t
 
 
 class RepoFiles(Struct, frozen=True):
-    """The names of all files, relative to the repository, with forward slashes, those nearer to its root first."""
+    """The files of a repository. `names` are relative to its root, with forward slashes, shallower files first."""
 
     root: Path
     names: tuple[str, ...]
 
     def text(self, name: str) -> str:
-        """The beginning of a file; empty where it is not there, or is a link."""
+        """Return the beginning of a file; empty if it does not exist or is a link."""
         path = self.root / name
         try:
             if path.is_symlink():
@@ -41,16 +41,16 @@ class RepoFiles(Struct, frozen=True):
             return ""
 
     def below(self, folder: str) -> list[str]:
-        """The files in a folder and in those below it."""
+        """Return the files in a folder and below it."""
         return [name for name in self.names if is_within(name, folder)]
 
     def has(self, *parts: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether a file exists."""
         return posixpath.normpath(posixpath.join(*parts)) in self.names
 
 
 class Endpoint(Struct, frozen=True):
-    """A path that a service answers, and where that stands. One that begins with `…` hangs where nobody here says."""
+    """A path that a service serves, and its location. A path that begins with `…` has an unknown prefix."""
 
     path: str
     file: str
@@ -58,12 +58,12 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Whether the whole path is known, and not only its end."""
+        """Return whether the whole path is known, not only its end."""
         return not self.path.startswith("…")
 
 
 def list_files(root: Path) -> RepoFiles:
-    """The files of a repository."""
+    """Return the files of a repository."""
     return RepoFiles(root, tuple(sorted(_walk(root), key=lambda name: (name.count("/"), name))))
 
 
@@ -81,28 +81,28 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def is_test(name: str) -> bool:
-    """Whether a file belongs to tests or examples: what stands in it is made up."""
+    """Return whether a file belongs to tests or examples."""
     return bool(_TESTS.search(name))
 
 
 def is_within(name: str, folder: str) -> bool:
-    """Whether a file is in a folder, or below it. `.` is the repository."""
+    """Return whether a file is in a folder, or below it. `.` is the repository."""
     return folder == "." or name == folder or name.startswith(folder + "/")
 
 
 def folder_of(name: str) -> str:
-    """The folder of a file; `.` is the repository."""
+    """Return the folder of a file; `.` is the repository."""
     return posixpath.dirname(name) or "."
 
 
 def resolve_path(folder: str, path: str) -> str | None:
-    """A path that a file in `folder` names; None where it leads out of the repository."""
+    """Resolve a path relative to `folder`; return None if it leaves the repository."""
     found = posixpath.normpath(posixpath.join(folder, path))
     return None if found.startswith(("..", "/")) else found
 
 
 def documents(text: str) -> list[Any]:
-    """The YAML documents of a text; none where it is none, such as a template."""
+    """Return the YAML documents of a text; none if it is not valid YAML, such as a template."""
     try:
         return list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError):
@@ -110,18 +110,18 @@ def documents(text: str) -> list[Any]:
 
 
 def get_list(data: Any, key: str) -> list[Any]:
-    """The list at a key, empty where there is none."""
+    """Return the list at a key, empty if there is none."""
     value = data.get(key) if isinstance(data, dict) else None
     return value if isinstance(value, list) else []
 
 
 def get_dict(data: Any, key: str) -> dict[Any, Any]:
-    """The mapping at a key, empty where there is none."""
+    """Return the mapping at a key, empty if there is none."""
     value = data.get(key) if isinstance(data, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def get_str(data: Any, key: str) -> str:
-    """The text at a key, empty where there is none."""
+    """Return the string at a key, empty if there is none."""
     value = data.get(key) if isinstance(data, dict) else None
     return value if isinstance(value, str) else ""

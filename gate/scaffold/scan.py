@@ -1,4 +1,4 @@
-"""What a repository has that a gate can check: rules, scrape jobs, runbooks, endpoints, services, tests.
+"""Scan a repository for what the gate can check: rules, scrape jobs, runbooks, endpoints, services, tests.
 
 Reads files, runs nothing.
 """
@@ -38,7 +38,7 @@ class Runbook(Struct, frozen=True):
 
 
 class ScanResult(Struct):
-    """What was found. Paths are relative to the repository, with forward slashes."""
+    """The result of a scan. Paths are relative to the repository, with forward slashes."""
 
     files: RepoFiles
     rules: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class ScanResult(Struct):
 
 
 def scan(root: Path) -> ScanResult:
-    """Everything that is found in a repository, but what belongs to its tests, or has a name that is a glob."""
+    """Scan a repository, except its tests and files whose name contains glob characters."""
     files = list_files(root)
     found = ScanResult(files, endpoints=endpoints(files), services=services(files), suites=find_suites(files))
     for name in files.names:
@@ -87,7 +87,7 @@ def _scraping(data: Any) -> ScrapeSetup:
 
 
 def _runbook(text: str) -> Runbook:
-    """The headings of the second level, as the check `document` reads them: without markup, and none of code."""
+    """Return the second-level headings, as the `document` check reads them: without markup, and outside of code."""
     sections = [section for section in markdown.sections(text) if section.level == 2 and section.title]
     filled = dict.fromkeys(section.title for section in sections if section.words)
     empty = dict.fromkeys(section.title for section in sections if section.title not in filled)

@@ -1,4 +1,4 @@
-"""Test suites of the common ecosystems: what a workflow installs and runs for each, and where it leaves its results.
+"""Find test suites: what a workflow installs and runs for each, and where it writes the results.
 
 How the command ended is left beside them: some tools leave a suite that could not be loaded out of their report. Where
 a tool has no report that the gate reads, its exit code becomes a report of one test, in TAP.
@@ -39,17 +39,17 @@ class Suite(Struct, frozen=True):
 
     @property
     def paths(self) -> str:
-        """The results, from the root of the repository; a glob where there may be many."""
+        """Return the path of the results from the repository's root; a glob if there may be several files."""
         return self._from_root(self.results)
 
     @property
     def exit_code(self) -> str:
-        """The file with the exit code, from the root of the repository; empty where the results are made of it."""
+        """Return the path of the exit code's file; empty if the results are made from the exit code."""
         return "" if self.format == "tap" else self._from_root(self._code)
 
     @property
     def script(self) -> tuple[str, ...]:
-        """What the workflow runs: it leaves the results and the exit code, and ends well if it could."""
+        """Return the lines that the workflow runs, which write the results and the exit code."""
         if self.format == "tap":
             return self.run
         *before, command = self.run
@@ -64,19 +64,19 @@ class Suite(Struct, frozen=True):
 
 
 def _result_file(tool: str, ending: str) -> str:
-    """A file that the tests of one tool leave in their folder, where another tool's tests may leave theirs."""
+    """Return the name of a result file, unique for each tool in a folder."""
     return f"prodgate-tests.{tool}.{ending}"
 
 
 def find_suites(files: RepoFiles) -> list[Suite]:
-    """The suites that were found, nearest to the root first, at most ten."""
+    """Return at most ten suites, nearest to the root first."""
     return [suite for find in (_go, _python, _node, _rust, _java, _ruby, _php, _dotnet) for suite in find(files)][
         :_SUITES
     ]
 
 
 def _outermost(files: RepoFiles, *names: str) -> Iterator[str]:
-    """The folders with one of these files, without those below another one: they are parts of it."""
+    """Yield the folders that contain one of these files, except those below another such folder."""
     taken: list[str] = []
     for name in files.names:
         folder = folder_of(name)
@@ -90,7 +90,7 @@ def _any(files: RepoFiles, folder: str, pattern: str) -> bool:
 
 
 def _exit_code(tool: str, command: str) -> tuple[str, ...]:
-    """A script that makes a report of a command's exit code."""
+    """Return a script that writes a TAP report of a command's exit code."""
     return (
         f'{command} && verdict=ok || verdict="not ok"',
         f"printf '1..1\\n%s 1 - {command}\\n' \"$verdict\" > {_result_file(tool, 'tap')}",
@@ -137,13 +137,13 @@ def _python(files: RepoFiles) -> Iterator[Suite]:
 
 
 def _django_alone(files: RepoFiles, folder: str) -> bool:
-    """Whether Django's own runner is the one: nothing speaks of pytest."""
+    """Return whether the project uses Django's own test runner, because no file mentions pytest."""
     names = [name for name in files.below(folder) if re.search(r"(?:requirements[^/]*\.txt|\.toml|\.cfg|\.ini)$", name)]
     return files.has(folder, "manage.py") and not any("pytest" in files.text(name) for name in names)
 
 
 def _python_setup(files: RepoFiles, folder: str, tool: str) -> tuple[Uses, tuple[str, ...], str]:
-    """What installs the project and a tool beside it, and the words in front of what runs in its environment."""
+    """Return the steps and lines that install the project and a tool, and the prefix to run commands with."""
     if files.has(folder, "uv.lock"):
         return (("astral-sh/setup-uv@v6", ()),), ("uv sync --all-extras",), f"uv run --with {tool} "
     python = (("actions/setup-python@v6", (_python_version(files, folder),)),)
@@ -199,7 +199,7 @@ _LOCKS = (
 
 
 def _node_run(script: str, words: str) -> tuple[tuple[str, ...], str]:
-    """What runs a script with a report in JUnit's form, where it is one command of a tool that can write one."""
+    """Return the lines that run a test script, and its results: JUnit XML if the tool can write it, else TAP."""
     tool = re.fullmatch(
         r"(?:cross-env\s+)?(?:\w+=\S+\s+)*(?:npx\s+)?(jest|vitest|mocha|node\s+--test)\b[^&|;]*", script
     )
@@ -224,7 +224,7 @@ def _node_run(script: str, words: str) -> tuple[tuple[str, ...], str]:
 
 
 def _npm_test(text: str) -> str:
-    """The test script of a package; not the one that `npm init` writes."""
+    """Return the test script of a package, unless it is the placeholder of `npm init`."""
     try:
         script = get_str(get_dict(json.loads(text), "scripts"), "test").strip()
     except (ValueError, RecursionError):

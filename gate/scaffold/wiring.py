@@ -1,4 +1,4 @@
-"""How the services that were found come up for a run: which of them the workflow starts, and which the gate itself."""
+"""Decide which services the workflow starts for a run, and which the gate starts itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Wiring(Struct):
 
 
 def wire(found: ScanResult) -> Wiring:
-    """What comes up, for what was found."""
+    """Return the wiring for a scan result."""
     made = Wiring()
     for service in found.services.values():
         if service.health and service.port and _is_ours(service):
@@ -65,7 +65,7 @@ def wire(found: ScanResult) -> Wiring:
 
 
 def _is_ours(service: Service) -> bool:
-    """Whether a service is what is judged, and not what it stands on."""
+    """Return whether a service is the application, not a datastore or Prometheus."""
     return not service.datastore_port and not service.prometheus and bool(service.build or service.image)
 
 
@@ -75,13 +75,13 @@ def _ask(made: Wiring, found: ScanResult, service: Service, endpoint: Endpoint) 
 
 
 def _same(asked: Endpoint, other: Endpoint) -> bool:
-    """Whether an endpoint is one that is asked already."""
+    """Return whether an endpoint is checked already."""
     end = other.path.strip("…/")
     return asked.path.strip("/") == end if other.whole else asked.path.rstrip("/").endswith(end)
 
 
 def _owning_service(found: ScanResult, endpoint: Endpoint) -> Service | None:
-    """The service that is built from the code of an endpoint, and whose port is known."""
+    """Return the service that is built from an endpoint's code and whose port is known."""
     of_compose = [service for service in found.services.values() if service.build and service.port]
     around = [each for each in of_compose if each.build and is_within(endpoint.file, each.build.context)]
     if around:
@@ -90,7 +90,7 @@ def _owning_service(found: ScanResult, endpoint: Endpoint) -> Service | None:
 
 
 def _of_dockerfile(found: ScanResult, endpoint: Endpoint) -> Iterator[Service]:
-    """The service of the nearest Dockerfile around an endpoint that exposes a port."""
+    """Yield the service of the nearest Dockerfile above an endpoint that exposes a port."""
     folder = folder_of(endpoint.file)
     while True:
         build = built(found.files, folder, "Dockerfile")
@@ -103,7 +103,7 @@ def _of_dockerfile(found: ScanResult, endpoint: Endpoint) -> Iterator[Service]:
 
 
 def _add_service(made: Wiring, found: ScanResult, service: Service) -> None:
-    """A service, after all that it depends on. What can't be known is left to people."""
+    """Add a service and its dependencies, or list it as unresolved if its image is unknown."""
     known = {**made.containers, **made.started, **{each.name: each for each in made.unresolved_images}}
     if service.name in known or service.prometheus:
         return
@@ -120,7 +120,7 @@ def _add_service(made: Wiring, found: ScanResult, service: Service) -> None:
 
 
 def _prometheus(found: ScanResult, made: Wiring) -> Prometheus | None:
-    """The Prometheus of the Compose file with the files that it mounts; else one for a configuration found elsewhere.
+    """Return the Prometheus of the Compose file with its mounts; else one for a configuration found elsewhere.
 
     Such a configuration loads rules that were found, or scrapes what comes up here.
     """
@@ -143,7 +143,7 @@ def _prometheus(found: ScanResult, made: Wiring) -> Prometheus | None:
 
 
 def services_behind(made: Wiring, addresses: tuple[str, ...]) -> list[str]:
-    """The services behind a job's addresses; none where an address is of nothing that comes up here."""
+    """Return the services behind a job's addresses; none if an address belongs to no started service."""
     known = {f"{service.name}:{service.port}": service.name for service in made.started.values()}
     return sorted({known[each] for each in addresses}) if set(addresses) <= set(known) else []
 
@@ -153,7 +153,7 @@ def _unique(puts: Iterator[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _put(found: ScanResult, source: str, to: str) -> tuple[str, str] | None:
-    """How a mount becomes a copy into a folder that the image has; None where it would need another name there."""
+    """Convert a mount into a copy to a folder of the image; return None if it would have to be renamed."""
     to = to.rstrip("/")
     is_file = source in found.files.names
     if not is_file and to == _HOME:
@@ -170,7 +170,7 @@ def _put(found: ScanResult, source: str, to: str) -> tuple[str, str] | None:
 
 
 def _placed(name: str, provision: tuple[tuple[str, str], ...]) -> str:
-    """Where a file of the repository lies in the container; empty where nowhere."""
+    """Return the path of a repository's file in the container; empty if it is not there."""
     for source, to in provision:
         if name == source:
             return posixpath.join(to, posixpath.basename(name))
@@ -180,17 +180,17 @@ def _placed(name: str, provision: tuple[tuple[str, str], ...]) -> str:
 
 
 def _loaded(found: ScanResult, config: str, provision: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """The rule files that this configuration loads from where they lie."""
+    """Return the rule files that a configuration loads in the container."""
     patterns = [posixpath.normpath(posixpath.join(_HOME, each)) for each in found.scraping[config].rule_files]
     placed = {name: _placed(name, provision) for name in found.rules}
     return tuple(name for name, place in placed.items() if any(fnmatchcase(place, pattern) for pattern in patterns))
 
 
 def image_tag(service: Service) -> str:
-    """The name of an image that a step of the workflow builds."""
+    """Return the tag of an image that the workflow builds."""
     return re.sub(r"[^a-z0-9_-]+", "-", service.name.lower()).strip("-_") + ":prodgate"
 
 
 def needs_prebuild(build: Build | None) -> bool:
-    """Whether an image has to be built before the gate: its Dockerfile needs more than every engine's builder."""
+    """Return whether the workflow must build an image, because its Dockerfile needs BuildKit."""
     return build is not None and not build.plain

@@ -1,4 +1,4 @@
-"""Writes a first workflow: the services, the tests, the gate, and what the next run is compared with."""
+"""Generate a first workflow: services, tests, the gate, and the upload of its reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BRANCHES = "[main, master]"
 
 
 def workflow(found: ScanResult, made: Wiring) -> str:
-    """The text of `.github/workflows/prodgate.yml`."""
+    """Return the text of `.github/workflows/prodgate.yml`."""
     services = [*made.containers.values(), *([made.prometheus.service] if made.prometheus else [])]
     lines = [
         "# The gate. Require its status, `prodgate`, on your branch: a NO-GO then stops the merge.",
@@ -46,7 +46,7 @@ def workflow(found: ScanResult, made: Wiring) -> str:
 
 
 def _text(text: str) -> str:
-    """A text as YAML in which GitHub reads no expression."""
+    """Return a text quoted as YAML, with GitHub's expressions escaped."""
     return json.dumps(text.replace("${{", "${{ '${{' }}"), ensure_ascii=False)
 
 
@@ -61,7 +61,7 @@ def _service(service: Service) -> Iterator[str]:
 
 
 def _suite(suite: Suite) -> Iterator[str]:
-    """The steps of a suite. Whether its tests pass is the gate's to say, so that they do not end the job."""
+    """Yield the steps of a suite. They never fail the job: the gate decides whether the tests passed."""
     for action, inputs in suite.uses:
         yield f"      - uses: {action}"
         if inputs:
