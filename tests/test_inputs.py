@@ -1,4 +1,4 @@
-"""`action.yml`, `docs/inputs.md` and the code say the same of inputs and outputs."""
+"""`action.yml`, `docs/action-reference.md` and the code say the same of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import reports
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-PAGE = (ROOT / "docs" / "inputs.md").read_text()
+PAGE = (ROOT / "docs" / "action-reference.md").read_text()
 
 
 def table(title: str) -> list[list[str]]:

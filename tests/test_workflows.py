@@ -97,7 +97,7 @@ def test_there_are_workflows() -> None:
     """What the other tests look at is there."""
     assert {".github/workflows/ci.yml", ".github/workflows/release.yml"} <= set(workflows())
     assert [name for name in snippets() if name.startswith("README.md:")]
-    assert len([name for name in snippets() if name.startswith("docs/inputs.md:")]) == 2
+    assert len([name for name in snippets() if name.startswith("docs/action-reference.md:")]) == 2
 
 
 def test_github_accepts_the_workflows(package: Path) -> None:
