@@ -15,10 +15,10 @@ from gate.run.cancellation import Over
 from gate.run.scheduler import Work, run_items
 
 
-def item(name: str, *needs: str, phase: str = "main", ends_itself: bool = False) -> Any:
+def item(name: str, *needs: str, phase: str = "main", needs_cleanup: bool = False) -> Any:
     """As much of an item as the schedule looks at."""
-    check = SimpleNamespace(phase=phase, ends_itself=ends_itself, worst=lambda asked: 0.5)
-    return SimpleNamespace(id=name, needs=list(needs), check=check)
+    check = SimpleNamespace(phase=phase, needs_cleanup=needs_cleanup)
+    return SimpleNamespace(id=name, needs=list(needs), check=check, total_timeout=0.5)
 
 
 def result(entry: Any, why: str = "") -> Any:
@@ -189,6 +189,6 @@ def test_an_item_that_never_ends(phase: str) -> None:
         return result(entry)
 
     try:
-        assert run([item("a", phase=phase, ends_itself=phase == "drill")], ask=ask, over=over) == []
+        assert run([item("a", phase=phase, needs_cleanup=phase == "drill")], ask=ask, over=over) == []
     finally:
         stuck.set()
