@@ -46,6 +46,7 @@ class SharedNetwork:
         container = gate_container()
         if container is not None:
             network.connect(container)
+            container.reload()  # `job_network` reads the networks from this cached handle
         return name
 
 
