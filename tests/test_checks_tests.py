@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -210,7 +211,7 @@ def test_what_can_not_be_judged(tmp_path: Path, text: str | None, fields: dict[s
     """Results that are missing, broken, old or too large could not be observed."""
     if text is not None:
         (tmp_path / "r.xml").write_text(text)
-    with pytest.raises(ObservationError, match=why):
+    with pytest.raises(ObservationError, match=re.escape(why)):
         observe(tmp_path, results="r.xml", **fields)
 
 
@@ -362,7 +363,7 @@ def test_an_exit_code_that_is_not_known(tmp_path: Path, text: str | None, age: i
     if text is not None:
         (tmp_path / "code").write_text(text)
         os.utime(tmp_path / "code", (time.time() - age,) * 2)
-    with pytest.raises(ObservationError, match=why):
+    with pytest.raises(ObservationError, match=re.escape(why)):
         observe(tmp_path, results="r.xml", exit_code="code")
 
 

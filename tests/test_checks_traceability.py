@@ -179,7 +179,7 @@ def test_a_severity_that_no_alert_has(running: Service, checkout: Path) -> None:
         ("groups: [", "more.yml:2:1: "),
         (
             "groups:\n  - name: h\n    rules:\n      - {expr: up}\n",
-            "more.yml:4:9: A rule has either 'alert' or 'record'",
+            "more.yml:4:9: A rule needs either 'alert' or 'record'",
         ),
         ("groups: []\n", "There is no alert in more.yml"),
     ],

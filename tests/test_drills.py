@@ -224,7 +224,7 @@ def test_a_fault_that_nobody_notices(staging: Staging) -> None:
     assert dict(phases(outcome))["restore"] == "pass"
     (row,) = [row for row in outcome["rows"] if row["phase"] == "observe"]
     (missed,) = [moment for moment in outcome["timeline"]["moments"] if moment["kind"] == "missed"]
-    assert (row["at"], missed["what"]["text"].split(":")[0], missed["at"] > 0.5) == (None, "not seen", True)
+    assert (row["at"], missed["what"]["text"].split(":")[0], missed["at"] > 0.5) == (None, "not observed", True)
     assert "seen after" not in outcome["evidence"]["answer"]
 
 

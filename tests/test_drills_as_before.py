@@ -123,7 +123,9 @@ def test_a_container_that_another_run_drills(lane: Lane) -> None:
             first.kill(gate)
         assert second.run()[0] == 1
         (outcome,) = second.outcomes()
-        assert (outcome["status"], "another run drills" in json.dumps(outcome["message"])) == ("error", True), outcome
+        assert (outcome["status"], "another run is drilling" in json.dumps(outcome["message"])) == ("error", True), (
+            outcome
+        )
         assert (look(lane.database).state, second.journals(), bool(lane.holds())) == ("paused", [], True)
     code, said = first.run("restore")
     assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said
