@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
-from gate.checklist.schema import report_schema
+from gate.checklist.schema import checklist_schema, report_schema
 from gate.i18n.language import LANGUAGES
 from gate.model import Report
 from gate.render import FORMATS
@@ -166,6 +169,14 @@ def test_explain_of_an_unknown_item(tmp_path: Path) -> None:
     path = saved(tmp_path, reports.all_down())
     done = prodgate(tmp_path, "explain", "health.redyz", "--report", str(path))
     assert (done.returncode, b"did you mean 'health.readyz'?" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("build", [checklist_schema, report_schema])
+def test_every_reference_of_a_schema_resolves(build: Callable[[], dict[str, Any]]) -> None:
+    """A schema defines everything that it refers to: an editor stops at a reference to nothing."""
+    text = json.dumps(build())
+    missing = set(re.findall(r'"#/\$defs/([^"]+)"', text)) - build()["$defs"].keys()
+    assert missing == set()
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:

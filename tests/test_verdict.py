@@ -1,4 +1,4 @@
-"""The verdict: every combination of outcome, severity and waiver, and what is said of it (DESIGN, section 4)."""
+"""The verdict: every combination of outcome, severity and waiver, and what is said of it."""
 
 from __future__ import annotations
 

@@ -81,5 +81,5 @@ if TYPE_CHECKING:
     Runbooks = RunbookRule
 else:
     Runbooks = custom_type(
-        _wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookWish"}]}, target_type=RunbookRule
+        _wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookRule"}]}, target_type=RunbookRule
     )

@@ -1,7 +1,7 @@
 """The check `traceability`: for each alert, the chain from its rule to a runbook that somebody has filled in.
 
 The links, in order: rule file, loaded and healthy, the metrics of its expression exposed, seen firing in a drill of
-this run, `runbook` annotation, the runbook is there, its sections are filled in (DESIGN, section 5).
+this run, `runbook` annotation, the runbook is there, its sections are filled in.
 """
 
 from __future__ import annotations
