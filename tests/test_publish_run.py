@@ -507,7 +507,7 @@ def test_a_policy_without_a_base(tmp_path: Path, github: GitHub) -> None:
     """`policy: base` with nothing to compare is a wrong call, and not a run of the commit's own checklist."""
     code, text = Runner(tmp_path, github, GO).run("run", "--policy=base")
     assert (code, states(github)) == (2, ["pending", "error"]), text
-    assert "--policy: 'base' needs a checklist" in text
+    assert "--policy: 'base' has nothing to enforce" in text
 
 
 def test_no_right_to_read_is_not_an_empty_base(tmp_path: Path, github: GitHub) -> None:

@@ -87,7 +87,7 @@ def test_it_makes_what_the_run_would_make(name: str, tmp_path: Path) -> None:
     [
         "os.kill(helper._pid, signal.SIGKILL)",
         "time.sleep(0.5); os.kill(helper._pid, signal.SIGKILL); time.sleep(0.1)",
-        'helper._send(b\'fr\\n{"not": "a report"}\'); helper._hang_up(); helper._send = lambda data: None',
+        'helper._send(b\'fr\\n{"not": "a report"}\'); helper._close_input(); helper._send = lambda data: None',
     ],
     ids=["killed at once", "killed later", "asked for nonsense"],
 )
