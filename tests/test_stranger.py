@@ -63,7 +63,7 @@ scrape_configs:
         ("ops/prometheus.yml", "127.0.0.1:PORT", "127.0.0.1:1", {"up", "query", "quiet", "chain"}),
         ("ops/rules.yml", "_reload_successful", "_reload_succesful", {"quiet", "chain"}),
         ("ops/rules.yml", "== 0", "== 1", {"quiet"}),
-        ("ops/rules.yml", "== 0", "=== 0", {"valid", "up", "format", "query", "loaded", "quiet", "chain"}),
+        ("ops/rules.yml", "== 0", "=== 0", {"job", "valid", "up", "format", "query", "loaded", "quiet", "chain"}),
         ("docs/reload.md", "The file is wrong.", "", {"chain"}),
     ],
     ids=["right", "target", "metric", "firing", "syntax", "runbook"],
