@@ -71,17 +71,22 @@ _PATH = (
     r"[\w.~@+-]{0,256}(?:\\?/(?:[\w.~@+-]|%(?!0[aAdD]))*+)++"
 )
 """A path or URL, whose end is no name: `.../access-token: 404` is no header, `/run/API_TOKEN: not found` no field."""
-_HEADER = r"""(?ix)
+_HEADER_NAME = r"""(?ix)
     ( (?: (?:\b|(?<=\\[nrt]))(?:authorization|api-?key|cookie)
         | [a-z0-9]-(?:token|secret|password|(?:api|auth|access|private|subscription)-key) )
       (?:\\*["'])? [ \t]* (?: :(?!:) | =>? ) [ \t]* (?:\r?\n[ \t]+)? )
     (?! [ \t] | (?:\\?\*){3} )  # what is hidden already ends there: behind it may stand what is ours
+    """
+_HEADER = (
+    _HEADER_NAME
+    + r"""
     (?: (\[) [^\]\r\n]*
       | (["']) (?: \\. | (?!\3)[^\\\r\n] )*
       | (\\+(["'])) (?: \\++(?!\5) | [^\\\r\n] )*+
       | (?: (?<==)\\*"[^"\r\n]*" | \\(?![nr"']) | [^\r\n'"\\] )+ )
     """
-_FIELD = (
+)
+_FIELD_NAME = (
     r"""(?x)
     ( (?: (?P<flow>[{\[,][ \t]*) \w{0,64}? )?
       (?: """
@@ -91,6 +96,11 @@ _FIELD = (
           (?(flow) (?:\\*["'])? | \\*["'] ) (?=[ \t]*:[ \t]*\\*["']) )
       [ \t]* (?: :(?!:) | = ) [ \t]* )
     (?! [-?$ \t] | (?:\\?\*){3} )  # `${TOKEN:-default}` and `$TOKEN` are names
+    """
+)
+_FIELD = (
+    _FIELD_NAME
+    + r"""
     (?: (?P<plain>["']) (?: \\. | '' | (?!(?P=plain))[^\\\r\n] )*  # YAML writes '' for '
       | (?P<inner>\\+(?P<mark>["'])) (?: \\++(?!(?P=mark)) | [^\\\r\n] )*+
       | (?<=:[ \t]) (?(flow) [^\r\n"'`\\,}\]]+ | [^\r\n"'`\\]+ )  # in a mapping of YAML up to what ends the value
@@ -225,12 +235,12 @@ class Redactor:
             text = re.sub(_DRIVER_LOGIN, rf"\1{MASK}@", text) if ":" in text else text
         small = text.lower()
         if "=" in text:
-            text = _hidden(_KEYWORD, text) if re.search(_KEYWORDS, small) else text
+            text = _hidden(_KEYWORD, _KEYWORD, text) if re.search(_KEYWORDS, small) else text
             text = re.sub(_PARAMETER, rf"\1{MASK}", text)
         if any(map(text.__contains__, _MARKS)):
             text = re.sub(_FORMATS, MASK, text)
         if any(map(small.__contains__, _HINTS)):
-            text = _hidden(_FIELD, _hidden(_HEADER, text))
+            text = _hidden(_FIELD_NAME, _FIELD, _hidden(_HEADER_NAME, _HEADER, text))
             text = re.sub(_ELEMENT, rf"\1{MASK}", text) if "<" in text else text
         if "bearer" in small:
             text = re.sub(_BEARER, rf"\1{MASK}", text)
@@ -517,15 +527,23 @@ def _masked(raw: bytes, mask: bytearray) -> bytes:
     return b"".join([*made, raw[end:]])
 
 
-def _hidden(pattern: str, text: str) -> str:
-    """Replace the value of each header, field or keyword that the pattern finds; what is in quotes keeps them."""
+def _hidden(name: str, pattern: str, text: str) -> str:
+    """Replace the value of each header or field that the pattern finds; what is in quotes keeps them.
+
+    `pattern` begins with `name`, which matches up to the value.
+    """
     made, end, at = [], 0, 0
-    compiled = re.compile(pattern)
-    while found := compiled.search(text, at):
-        at = max(found.end(), found.start() + 1)
-        if _ends_path(text, found):
-            at = found.end(1)
+    search_name, match = re.compile(name).search, re.compile(pattern).match
+    # A value can reach to the end of its line. It is matched only behind a name that is one, or a line of paths would
+    # be read to its end for each of them.
+    while begun := search_name(text, at):
+        if _ends_path(text, begun):
+            at = begun.end(1)
             continue
+        if not (found := match(text, begun.start())):
+            at = begun.start() + 1
+            continue
+        at = max(found.end(), found.start() + 1)
         groups = found.groupdict() or {"list": found[2], "plain": found[3], "inner": found[4]}
         made += [text[end : found.end(1)], next(filter(None, map(groups.get, ("list", "plain", "inner"))), ""), MASK]
         end = found.end()
