@@ -41,8 +41,8 @@ _CUT_ESCAPE = (
 _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"a": b"\a", b"e": b"\x1b"}
 _WRAP = rb"[\r\n][ \t\r\n]*+"
 _BASE64 = rb"[A-Za-z0-9+/_-]{20,}"
-_HEX = rb"(?:[0-9A-Fa-f]{2}(?:[\s:,;.-]|0[xX]|\\x){0,8}+){8,}"
-_HEX_SHORT = rb"(?:[0-9A-Fa-f]{2}(?:[\s:,;.-]|0[xX]|\\x){0,8}+){4,}"
+_HEX = rb"(?:[0-9A-Fa-f]{2}(?:[\s:,;.-]|0[xX]|\\x){0,8}+){8,}+"
+_HEX_SHORT = rb"(?:[0-9A-Fa-f]{2}(?:[\s:,;.-]|0[xX]|\\x){0,8}+){4,}+"
 _HEX_GAPS = rb"[^0-9A-Fa-fxX]+|0?[xX]"
 _QUOTED_PRINTABLE = rb"=(?:[0-9A-F]{2}|[ \t]{0,8}\r?\n)"
 _OF_MIME = rb"=(?:\r?\n|3D|[0-9A-F]{2}=[0-9A-F]{2})"
@@ -139,10 +139,13 @@ def views(raw: bytes, short: bool = False) -> Iterator[View]:
     waiting, left = deque([View(raw)]), _GROWTH * (len(raw) + 1024)
     while waiting:
         view = waiting.popleft()
-        left -= len(view.raw)
         yield view
-        if view.depth < _DEPTH and left > 0:
-            waiting.extend(_derived(view, short))
+        # Counted when they are made: views that wait take memory, too.
+        for derived in _derived(view, short) if view.depth < _DEPTH and left > 0 else ():
+            left -= len(derived.raw)
+            waiting.append(derived)
+            if left <= 0:
+                break
 
 
 def _derived(view: View, short: bool) -> Iterator[View]:
