@@ -31,7 +31,7 @@ JUDGED = [
 ]
 
 
-@pytest.mark.parametrize(("seen", "status", "message"), JUDGED)
+@pytest.mark.parametrize(("observation", "status", "message"), JUDGED)
 def test_judgement(observation: Observation, status: Status, message: str) -> None:
     """What is said of a connection."""
     judged = check("tcp", host="db", port=5432).judge(observation)
