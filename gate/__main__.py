@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 import gate
+from gate.core.override import override
 from gate.core.plugins import Registry
 from gate.redaction.streams import redact_std_streams
 
@@ -24,6 +25,7 @@ _ORDER = ("init", "validate", "plan", "run", "explain", "render", "restore")
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors suggest the nearest option or choice."""
 
+    @override
     def error(self, message: str) -> NoReturn:
         from gate.decode.structs import suggestion
 

@@ -16,6 +16,7 @@ from functools import reduce
 from typing import Any, ClassVar, Self
 
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.decode import regex
 from gate.decode.quantities import (
     DURATION_SCHEMA,
@@ -447,6 +448,7 @@ class NumberMatcher(Matcher):
     high: ClassVar[float] = math.inf
 
     @classmethod
+    @override
     def schema_of(cls, name: str) -> dict[str, Any]:
         limits = {
             name: int(limit) for name, limit in (("minimum", cls.low), ("maximum", cls.high)) if math.isfinite(limit)
@@ -455,6 +457,7 @@ class NumberMatcher(Matcher):
         operators = {key: {"type": "number"} for key in _COMPARISONS} | {"equals": literal}
         return _typed_schema(cls._a_noun().capitalize(), name, literal, operators)
 
+    @override
     def _check_literal(self, value: Any, where: str) -> None:
         super()._check_literal(value, where)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -473,9 +476,11 @@ class NumberMatcher(Matcher):
         around = _around([*_constants(spec), self.low, self.high, 0], whole=self.whole)
         return [value for value in [*around, math.nan] if self._occurs(value)]
 
+    @override
     def _never(self, spec: Any) -> bool:
         return not any(_mismatch(spec, value, "") is None for value in self._samples(spec))
 
+    @override
     def _always(self, spec: Any) -> bool:
         return all(_mismatch(spec, value, "") is None for value in self._samples(spec))
 
@@ -505,6 +510,7 @@ class StatusMatcher(NumberMatcher):
     low = 100
     high = 999
 
+    @override
     def _check_literal(self, value: Any, where: str) -> None:
         if isinstance(value, str) and re.fullmatch("[1-5][xX]{2}", value):
             first = int(value[0]) * 100
@@ -535,6 +541,7 @@ class TextMatcher(Matcher):
         super().__init__(_texts(spec))
 
     @classmethod
+    @override
     def schema_of(cls, name: str) -> dict[str, Any]:
         literal = {"type": ["string", "number", "boolean"]}
         some = {**literal, "minLength": 1}
@@ -542,11 +549,13 @@ class TextMatcher(Matcher):
             "Text", name, literal, {"equals": literal, "contains": some, "matches": {"type": "string", "minLength": 1}}
         )
 
+    @override
     def _check_literal(self, value: Any, where: str) -> None:
         if not isinstance(value, str):
             raise ValueError(f"expected text, got {to_short_json(value)}{where}")
         super()._check_literal(value, where)
 
+    @override
     def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
         if "contains" in spec:
             self._check_literal(spec["contains"], where)
@@ -570,6 +579,7 @@ class HealthMatcher(TextMatcher):
     noun = "health"
     known: ClassVar[tuple[str, ...]] = ("up", "down", "unknown")
 
+    @override
     def _check_literal(self, value: Any, where: str) -> None:
         super()._check_literal(value, where)
         if value not in self.known:
@@ -578,12 +588,15 @@ class HealthMatcher(TextMatcher):
                 f"{suggestion(value.lower(), self.known)}{where}"
             )
 
+    @override
     def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
         Matcher._check_operators(self, {name: each for name, each in spec.items() if name != "contains"}, where, at)
 
+    @override
     def _never(self, spec: Any) -> bool:
         return not any(_mismatch(spec, value, "") is None for value in self.known)
 
+    @override
     def _always(self, spec: Any) -> bool:
         return all(_mismatch(spec, value, "") is None for value in self.known)
 
@@ -608,6 +621,7 @@ class _QuantityMatcher(NumberMatcher):
     def __init__(self, spec: Any) -> None:
         super().__init__(self._numbers(spec))
 
+    @override
     def mismatch(self, value: Any, at: Location = "") -> Message | None:
         """Return the mismatch of a value in seconds or bytes, like `Matcher.mismatch`."""
         return super().mismatch(Quantity(value, type(self).words(value)), at)
@@ -647,14 +661,17 @@ class DurationMatcher(_QuantityMatcher):
     parse_quantity = staticmethod(parse_duration)
 
     @classmethod
+    @override
     def schema_of(cls, name: str) -> dict[str, Any]:
         literal = {"anyOf": [DURATION_SCHEMA, {"const": 0}]}
         return _typed_schema("A duration; alone, a maximum", name, literal, dict.fromkeys(_COMPARISONS, literal))
 
     @staticmethod
+    @override
     def words(value: float) -> str:
         return format_duration(value)
 
+    @override
     def _literal(self, value: Quantity) -> Any:
         return {"le": value}
 
@@ -668,11 +685,13 @@ class SizeMatcher(_QuantityMatcher):
     parse_quantity = staticmethod(parse_size)
 
     @classmethod
+    @override
     def schema_of(cls, name: str) -> dict[str, Any]:
         literal = {"anyOf": [SIZE_SCHEMA, {"const": 0}]}
         return _typed_schema("A size", name, literal, dict.fromkeys(_COMPARISONS, literal) | {"equals": literal})
 
     @staticmethod
+    @override
     def words(value: float) -> str:
         return format_size(int(value))
 

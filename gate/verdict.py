@@ -240,7 +240,7 @@ def _waiver_reservations(items: list[ItemResult], waivers: Sequence[Waiver], tod
 
 
 def exit_code(decision: Decision, ended: str) -> int:
-    """Return the exit code: 0 GO, 1 NO-GO, 3 internal error, 130 cancelled. (2, a usage error, has no verdict.)"""
+    """Return the exit code: 0 GO, 1 NO-GO, 3 internal error, 130 cancelled; 2 is a usage error, without a verdict."""
     if ended == "cancelled":
         return 130
     if ended == "broken":

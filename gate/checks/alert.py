@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, ObservationError, TargetName, e
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import Presence, prometheus_client
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.decode.structs import custom_type
@@ -97,12 +98,15 @@ class Alert(Check[Observation]):
         ),
     ] = False
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"GET {context.url(self.target, '/api/v1/rules?type=alert')}: {self.name}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/rules?type=alert")])
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         with prometheus_client(context, self.target) as api:
             groups = api.rules()
@@ -115,6 +119,7 @@ class Alert(Check[Observation]):
             values = self._values(presence, rules) if self._claims_quiet() and not self.no_data else {}
             return Observation(rules, _names(groups), unknown, due, values)
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         if not observation.rules:
             return failed(self._not_loaded(observation.names))
@@ -237,6 +242,7 @@ class Alert(Check[Observation]):
         return [(rule.labels, rule.annotations) for rule in known or rules[:1]]
 
     def is_event(self) -> bool:
+        """Return whether the check waits for the alert to become pending or firing."""
         return self.state is not None and "inactive" not in self.state
 
     def minimum_delay(self, context: CheckContext) -> tuple[float, Message] | None:
@@ -263,9 +269,11 @@ class Alert(Check[Observation]):
         return scrape + before.seconds + group.interval + wait, why
 
     def precondition(self) -> Check[Any] | None:
+        """Return the check that the alert is inactive before the fault, also for lack of data."""
         return self._quiet(no_data=True)
 
     def postcondition(self) -> Check[Any] | None:
+        """Return the check that the alert is inactive again after the recovery."""
         return self._quiet(no_data=self.no_data)
 
     def _quiet(self, *, no_data: bool) -> Alert | None:

@@ -16,6 +16,7 @@ from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import ReadFile, Version, no_match_message, rule_files
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.types import LiteralTrue
 from gate.matchers import MISSING, CountMatcher, PresentCountMatcher, TextMatcher, mismatch_if_set
@@ -114,9 +115,11 @@ class AlertRules(Check[Observation]):
         ),
     ] = None
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return self.file
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         files, keys = shell_pattern(self.file), self._keys()
         commands = [f"promtool check rules {files}"] if self.valid or not keys else []
@@ -133,6 +136,7 @@ class AlertRules(Check[Observation]):
             keys += [self._wish.annotation] if self._wish.annotation else list(ANNOTATIONS)
         return list(dict.fromkeys(keys))
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         files = rule_files(context, self.file, Release(self.version or NEWEST, frozenset(self.flags)))
         wish = self._wish
@@ -149,6 +153,7 @@ class AlertRules(Check[Observation]):
     def _wish(self) -> RunbookRule | None:
         return self.runbooks
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         if not observation.files:
             return failed(no_match_message(self.file))

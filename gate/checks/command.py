@@ -13,6 +13,7 @@ from gate.checks._checkout import find_files
 from gate.checks.base import Check, CheckResult, ObservationError, errored, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize, format_duration, format_size
 from gate.matchers import ExitCodeMatcher, TextMatcher, mismatch_if_set
@@ -81,6 +82,7 @@ class Command(Check[processes.CompletedCommand]):
             raise ValueError("expected a command after 'run'")
 
     @property
+    @override
     def needs_engine(self) -> bool:
         return self.image is not None
 
@@ -90,9 +92,11 @@ class Command(Check[processes.CompletedCommand]):
             return list(self.run)
         return ["sh", "-c", self.run] if self.shell else shlex.split(self.run)
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return self.run if isinstance(self.run, str) else shlex.join(self.run)
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         words = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         if self.image is not None:
@@ -103,6 +107,7 @@ class Command(Check[processes.CompletedCommand]):
         line = " ".join([*words, shlex.join(self.argv())])
         return line if self.cwd == "." else f"(cd {shlex.quote(self.cwd)} && {line})"
 
+    @override
     def observe(self, context: CheckContext) -> processes.CompletedCommand:
         folders = [path for path in find_files(context, self.cwd) if path.is_dir()]
         if not folders:
@@ -145,6 +150,7 @@ class Command(Check[processes.CompletedCommand]):
         except StagingError as error:
             raise ObservationError(error.message) from error
 
+    @override
     def judge(self, observation: processes.CompletedCommand) -> CheckResult:
         response, duration = _shown(observation), format_duration(observation.duration)
         if observation.end_reason == "timeout":

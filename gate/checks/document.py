@@ -12,6 +12,7 @@ from gate.checks._checkout import find_files, read_text, relative_path, shell_pa
 from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.matchers import CountMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location
@@ -64,12 +65,15 @@ class Document(Check[Observation]):
         if any(isinstance(wish.spec, str) and not markdown.normalize_heading(wish.spec) for wish in self.sections):
             raise ValueError("expected the text of a heading in 'sections'")
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"{self.file}: {', '.join(str(wish) for wish in self.sections)}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return f"grep -nE {shlex.quote('^ {0,3}#{1,6} ')} {shell_pattern(self.file)}"
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         root = context.root.resolve()
         return tuple(
@@ -77,6 +81,7 @@ class Document(Check[Observation]):
             for path in find_files(context, self.file)
         )
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         counted = mismatch_if_set(self.count, len(observation), self.file)
         if counted:

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from gate.checks import CHECKS
 from gate.checks.base import Check
+from gate.core.override import override
 from gate.decode.quantities import PositiveDurationSeconds
 from gate.decode.structs import (
     KeyPath,
@@ -37,6 +38,7 @@ class CheckEntry(FrozenStruct):
     check: Any = None
 
     @classmethod
+    @override
     def decode(cls, value: Any) -> Self:
         """Decode a mapping that holds the check under its kind. Raises ValueError or msgspec.ValidationError."""
         kinds = _kinds_in(value)
@@ -47,6 +49,7 @@ class CheckEntry(FrozenStruct):
         return decoded
 
     @classmethod
+    @override
     def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
         kinds = _kinds_in(value)
         own_values = (

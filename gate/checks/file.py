@@ -12,6 +12,7 @@ from gate.checks._checkout import find_files, read_text, relative_path, shell_pa
 from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_size
 from gate.matchers import CountMatcher, SizeMatcher, TextMatcher, mismatch_if_set
@@ -76,15 +77,18 @@ class File(Check[Observation]):
     def _texts(self) -> list[str]:
         return [self.contains] if isinstance(self.contains, str) else list(self.contains or [])
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return self.path
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         name = shell_pattern(self.path)
         if self._texts:
             return " && ".join(f"grep -nF -e {shlex.quote(text)} {name}" for text in self._texts)
         return f"cat {name}" if self.text else f"ls -ld {name}"
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         root = context.root.resolve()
         read = bool(self.text or self.contains)
@@ -95,6 +99,7 @@ class File(Check[Observation]):
             made.append(FileInfo(relative_path(path, root), found.st_mode, found.st_size, text))
         return tuple(made)
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         listing = "\n".join(f"{stat.filemode(one.mode)} {one.size:>10} {one.path}" for one in observation[:_SHOWN])
         if len(observation) > _SHOWN:

@@ -26,6 +26,7 @@ from gate.checks.base import (
 )
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode import charsets
 from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
@@ -180,9 +181,11 @@ class Http(Check[Observation]):
     def _method(self) -> str:
         return self.method or "GET"
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"{self._method} {self._url(context)}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         words = ["curl", "-sS", "-i"]
         if self._method == "HEAD":
@@ -199,6 +202,7 @@ class Http(Check[Observation]):
         words += ["--cacert", self.tls.ca] if self.tls.ca else []
         return shlex.join([*words, self._url(context)])
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         request = client.Request(
             url=self._address(context),
@@ -240,6 +244,7 @@ class Http(Check[Observation]):
             raise ObservationError(msg("{path} does not exist", path=self.tls.ca))
         return client.TlsOptions(self.tls.verify, found[0])
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         if observation.response is None:
             assert observation.failure is not None

@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import Formatted, ReadFile, no_match_message, prometheus_client, rule_files
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.model import CheckoutPath, Location, SomeTexts
@@ -53,12 +54,15 @@ class LoadedRules(Check[Observation]):
         SomeTexts | None, Meta(description="Groups that it has to have loaded.", extra=stricter("more"))
     ] = None
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"GET {context.url(self.target, '/api/v1/rules')}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/rules")])
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         files = rule_files(context, self.file) if self.file else ()
         with prometheus_client(context, self.target) as api:
@@ -66,6 +70,7 @@ class LoadedRules(Check[Observation]):
             rules = [rule for file in files for rule in file.content.rules]
             return Observation(loaded, files, Formatted.of(api, namesakes(rules, loaded)), _global_interval(api, files))
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         if self.file and not observation.files:
             return failed(no_match_message(self.file))

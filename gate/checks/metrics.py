@@ -17,6 +17,7 @@ from gate.checks._scrape import Scrape, scrape, scrape_file
 from gate.checks.base import Check, CheckResult, TargetName, base_url, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize
 from gate.decode.types import LiteralTrue
@@ -39,6 +40,7 @@ class Observation(Struct, frozen=True):
 
     @property
     def exposition(self) -> Exposition:
+        """Return the exposition of the scrape."""
         return self.scrape.exposition
 
 
@@ -112,10 +114,12 @@ class Metrics(Check[Observation]):
         if any("*" in name[:-1] or not name.rstrip("*") for name in self.present or []):
             raise ValueError("expected names in 'present', or beginnings of names such as 'veza_*'")
 
+    @override
     def describe(self, context: CheckContext) -> str:
         where = self.file if self.file is not None else f"GET {self._url(context)}"
         return f"{where} {self.name}" if self.name else where
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         show = (
             shlex.join(["cat", self.file]) if self.file is not None else shlex.join(["curl", "-sS", self._url(context)])
@@ -129,6 +133,7 @@ class Metrics(Check[Observation]):
         assert self.target is not None
         return context.url(self.target, self.path)
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         made, path = self._scraped(context)
         family = made.exposition.find_family(self.name) if self.name else None
@@ -152,6 +157,7 @@ class Metrics(Check[Observation]):
         name = relative_path(found[0], context.root.resolve())
         return scrape_file(context, found[0], name, self.limit), name
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         made = observation.scrape
         if made.failure is not None:

@@ -13,6 +13,7 @@ from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import prometheus_client
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.matchers import CountMatcher, NumberMatcher, mismatch_if_set
 from gate.prometheus.client import Series
@@ -64,17 +65,21 @@ class Promql(Check[Observation]):
         if self.empty and (self.value is not None or self.count is not None):
             raise ValueError("expected neither 'value' nor 'count' beside 'empty: true'")
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"{context.url(self.target)}: {self.query}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return shlex.join(["promtool", "query", "instant", context.url(self.target), self.query])
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         with prometheus_client(context, self.target) as api:
             series = tuple(api.query(self.query))
             return Observation(series, tuple(api.infos))
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         series = observation.series
         response = "\n".join(map(str, series[:_SHOWN])) or "(nothing)"

@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, ObservationError, failed, passe
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import Version
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.model import CheckoutPath, Location, NonEmptyStr
@@ -69,12 +70,15 @@ class ScrapeConfig(Check[Observation]):
         Meta(description="An entry of `rule_files`.", examples=["alerts.yml"], extra=stricter("set")),
     ] = None
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"{self.file}: job {self.job}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return f"grep -n -A8 {shlex.quote('job_name:.*' + self.job)} {shlex.quote(self.file)}"
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         found = find_files(context, self.file)
         if not found or not found[0].is_file():
@@ -92,6 +96,7 @@ class ScrapeConfig(Check[Observation]):
         except OSError as error:
             raise ObservationError(msg("{path} can't be read: {why}", path=path, why=error.strerror or "")) from error
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         if not observation.path:
             return failed(msg("{path} does not exist", path=self.file))

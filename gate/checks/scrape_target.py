@@ -12,6 +12,7 @@ from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.prometheus_queries import prometheus_client
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.matchers import CountMatcher, HealthMatcher, TextMatcher, describe, mismatch_if_set
@@ -44,16 +45,20 @@ class ScrapeTarget(Check[Observation]):
         Meta(description="How many targets it has.", examples=[{"ge": 2}], extra=stricter("narrower")),
     ] = None
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"GET {context.url(self.target, '/api/v1/targets?state=active')}: {self.job}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/targets?state=active")])
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         with prometheus_client(context, self.target) as api:
             return tuple(api.targets())
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         chosen = [target for target in observation if self._is_of_job(target) and self._is_chosen(target)]
         response = "\n".join(map(_line, (chosen or observation)[:_SHOWN])) or "(no active targets)"

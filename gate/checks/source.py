@@ -16,6 +16,7 @@ from gate.checks._checkout import find_files, read_text, relative_path, shell_pa
 from gate.checks.base import Check, CheckResult, ObservationError, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode import regex
 from gate.decode.structs import custom_type
@@ -97,10 +98,12 @@ class Source(Check[Observation]):
     def _what(self) -> str:
         return self.text or self.pattern or self.function or ""
 
+    @override
     def describe(self, context: CheckContext) -> str:
         inside = f"{self.function}(): " if self.function and self._what != self.function else ""
         return f"{self.file}: {inside}{self._what!r}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         parts = self._parts_by_hand(context) if self.function else []
         if parts:
@@ -139,6 +142,7 @@ class Source(Check[Observation]):
                 found += [(relative_path(path, root), first, last) for first, last in parts]
         return found[:_SHOWN]
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         root = context.root.resolve()
         observation = Observation()
@@ -193,6 +197,7 @@ class Source(Check[Observation]):
             return regex.find_starts(self.pattern, region)
         return (each.start() for each in re.finditer(re.escape(self._what), region))
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         response = "\n".join(f"{place.file}:{place.line}: {place.text}" for place in observation.places)
         if not observation.files:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from gate.checks.base import Check, CheckResult, ObservationError, TargetName, failed, passed, require_target
 from gate.checks.context import CheckContext
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.http import client
@@ -48,14 +49,17 @@ class Tcp(Check[Observation]):
         if self.host is not None and self.port is None:
             raise ValueError("expected a 'port' beside 'host'")
 
+    @override
     def describe(self, context: CheckContext) -> str:
         host, port = self._place(context)
         return f"tcp://{host}:{port}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         host, port = self._place(context)
         return f"timeout 5 bash -c {shlex.quote(f'</dev/tcp/{host}/{port}')}"
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         if self.target is not None:
             require_target(context, self.target)
@@ -86,6 +90,7 @@ class Tcp(Check[Observation]):
             raise ObservationError(msg("{target} has no address: {why}", target=self.target, why=why), final=True)
         return running.host, port
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         duration = format_duration(observation.duration)
         if observation.failure:

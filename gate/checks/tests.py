@@ -18,6 +18,7 @@ from gate.checks.base import Attachment, Check, CheckResult, ObservationError, e
 from gate.checks.command import Arguments, Command
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
 from gate.decode.structs import custom_type
@@ -66,6 +67,7 @@ class QuarantineFile(ExemptionFile):
         CheckoutPath, Meta(description="A YAML file, or a Markdown file with a table.", extra=stricter("never"))
     ]
 
+    @override
     def entries(self, text: str, still_time: StillTime = lambda: None) -> list[QuarantineEntry]:
         """Return the entries of the file. Raise NoQuarantine if it is none."""
         return parse_quarantine(text, self.file, still_time)
@@ -171,14 +173,17 @@ class Tests(Check[Observation]):
     def _patterns(self) -> list[str]:
         return self.results or []
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return self._command().describe(context) if self.run is not None else ", ".join(self._patterns)
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         if self.run is not None:
             return self._command().reproduce_command(context)
         return " && ".join(f"ls -l {shell_pattern(pattern)}" for pattern in self._patterns)
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         quarantine = self._quarantine(context)
         began = time.time()
@@ -281,6 +286,7 @@ class Tests(Check[Observation]):
         _check_age(name, datetime.fromtimestamp(path.stat().st_mtime, UTC), found.timestamp, oldest)
         return found
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         results = observation.results
         classified = classify_failures(results.cases, results.hides_passing, observation.quarantine, observation.today)

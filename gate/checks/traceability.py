@@ -31,6 +31,7 @@ from gate.checks.prometheus_queries import (
     rule_files,
 )
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
 from gate.decode.structs import custom_type
@@ -157,12 +158,15 @@ class Traceability(Check[Observation]):
         Meta(description="A glob of all runbooks: an alert has to lead to each.", extra=stricter("never")),
     ] = None
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return f"GET {context.url(self.target, '/api/v1/rules?type=alert')}: {self.file}"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return shlex.join(["curl", "-sS", context.url(self.target, "/api/v1/rules?type=alert")])
 
+    @override
     def observe(self, context: CheckContext) -> Observation:
         files = rule_files(context, self.file, Release(self.version or NEWEST, ANY_FLAGS.flags))
         with prometheus_client(context, self.target) as api:
@@ -226,6 +230,7 @@ class Traceability(Check[Observation]):
             if str(path) not in linked:
                 yield relative_path(path, context.root.resolve())
 
+    @override
     def judge(self, observation: Observation) -> CheckResult:
         links = tuple(self.links)
         rows = tuple(_row(chain, links) for chain in observation.chains)

@@ -106,6 +106,7 @@ class Quantity(float):
     display: str
 
     def __new__(cls, value: float, display: str) -> Quantity:
+        """Create the number with its text."""
         quantity = super().__new__(cls, value)
         quantity.display = display
         return quantity

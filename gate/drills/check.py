@@ -15,6 +15,7 @@ from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.checks.events import as_event
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.decode.structs import ShortForm
@@ -120,15 +121,18 @@ class Drill(Check[DrillObservation]):
         fault = self.fault.fault if self.fault else None
         return getattr(fault, "target", None)
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return str(self.label)
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         if self.script is not None:
             return shlex.join(self.script.command)
         return context.rerun_command
 
     @property
+    @override
     def needs_engine(self) -> bool:
         return any(criterion.check.needs_engine for criterion in self._criteria)
 
@@ -137,6 +141,7 @@ class Drill(Check[DrillObservation]):
         return [criterion for group in self.criteria().values() for criterion in group]
 
     def effects(self) -> list[Message]:
+        """Return what the fault or script does, what is restored after it, and how long it lasts."""
         effects = [self.fault.fault.describe() if self.fault else self.label]
         if self.script is not None and self.script.touches:
             targets = ", ".join(self.script.touches)
@@ -144,6 +149,7 @@ class Drill(Check[DrillObservation]):
         return [*effects, msg("the fault lasts at most {time}", time=format_duration(self._max_fault_duration))]
 
     def criteria(self) -> dict[str, list[CheckEntry]]:
+        """Return the checks by phase, as the checklist names the phases."""
         return {
             "steady": [*self.steady],
             "observe": [*self.observations],
@@ -152,6 +158,7 @@ class Drill(Check[DrillObservation]):
         }
 
     def unsupported_targets(self, targets: Mapping[str, Target]) -> Iterator[tuple[str, str, str]]:
+        """Yield targets that the fault can't break, or that can't be restored after the script."""
         fault = self.fault.fault if self.fault else None
         if isinstance(fault, TargetFault) and fault.target in targets:
             why = fault.unsupported_reason(targets[fault.target])
@@ -161,6 +168,7 @@ class Drill(Check[DrillObservation]):
                 yield "script", name, "expected a target with 'container' or 'start': no other target can be restored"
 
     def precheck(self, context: CheckContext) -> Message | None:
+        """Return why an awaited alert could not fire within the time that it is given."""
         reasons = (_too_short_reason(criterion, context) for criterion in self.observations)
         return next((reason for reason in reasons if reason), None)
 
@@ -176,6 +184,7 @@ class Drill(Check[DrillObservation]):
         return fault.max_duration() + observing
 
     def max_duration(self) -> float:
+        """Return the seconds of all phases together, each waited out."""
         retried = [criterion for criterion in [*self.recover, *self.observations] if criterion.within]
         recovery = max([DEFAULT_RECOVERY_TIMEOUT, *(criterion.total_timeout for criterion in retried)])
         # each observation is checked twice before the fault: that its alert is quiet, and whether it already holds
@@ -185,6 +194,7 @@ class Drill(Check[DrillObservation]):
         after = 2 * recovery + self.stays + sum(criterion.attempt_timeout for criterion in self._criteria)
         return before + self._max_fault_duration + after + 2 * _PROMETHEUS_TIMEOUT
 
+    @override
     def observe(self, context: CheckContext) -> DrillObservation:
         try:
             injector = self._injector(context)
@@ -203,6 +213,7 @@ class Drill(Check[DrillObservation]):
             if isinstance(criterion.check, Alert) and criterion.check.is_event():
                 add_alert_transitions(criterion.check, observation, context, with_curves=self.curves is None)
 
+    @override
     def judge(self, observation: DrillObservation) -> CheckResult:
         evidence: dict[str, Any] = {
             "rows": tuple(observation.rows),

@@ -53,6 +53,7 @@ class FaultInjector(Struct):
     refused: bool = False
 
     def inject(self) -> Message:
+        """Inject the fault into a target that is up, and observe its effect."""
         try:
             self._require_up()
             self._require_no_twin()
@@ -82,14 +83,17 @@ class FaultInjector(Struct):
                                  others=", ".join(conflicts), target=self.site.running.name))  # fmt: skip
 
     def wait(self) -> Message | None:
+        """Return None: a fault of the gate is proved when it is injected."""
         return None
 
     def recoveries(self) -> list[TargetRecovery]:
+        """Return the target of the fault, unless the fault was refused."""
         if self.refused or not isinstance(self.fault, TargetFault):
             return []
         return [target_recovery(self.context, self.site)]
 
     def revert(self) -> Message:
+        """Revert the fault and observe that its effect is gone."""
         if self.refused:
             return msg("no fault was injected; nothing to revert")
         try:
@@ -144,6 +148,7 @@ class ScriptInjector(Struct, dict=True):
             _ = site.process or site.container
 
     def inject(self) -> Message | None:
+        """Start the script, after journaling how to restore each running target that it touches."""
         self.running_sites = [site for site in self.sites if self._journal_running(site)]
         try:
             self.command = self._start()
@@ -152,6 +157,7 @@ class ScriptInjector(Struct, dict=True):
         return None
 
     def wait(self) -> Message | None:
+        """Wait until the script exits with 0 within its time limit."""
         assert self.command is not None
         completed = self.command.wait()
         self.was_stopped = completed.end_reason != "exit"
@@ -174,9 +180,11 @@ class ScriptInjector(Struct, dict=True):
         )
 
     def recoveries(self) -> list[TargetRecovery]:
+        """Return the touched targets that ran before the script."""
         return [target_recovery(self.context, site) for site in self.running_sites]
 
     def revert(self) -> Message:
+        """Restore every touched target that ran before the script."""
         if self.was_stopped and not self.sites:
             raise FaultNotProvenError(
                 msg("the script was stopped before its end, and `touches` names no target to restore")

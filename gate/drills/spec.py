@@ -10,6 +10,7 @@ from msgspec import Meta
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds
 from gate.decode.structs import KeyPath, ValidationIssue, custom_type
@@ -38,6 +39,7 @@ class BuiltinCriterion(Criterion, kw_only=True):
 
     message_title: Message
 
+    @override
     def display_title(self, context: CheckContext) -> Message:
         return self.message_title
 
@@ -48,12 +50,14 @@ class FaultSpec(FrozenStruct):
     fault: Any = None
 
     @classmethod
+    @override
     def decode(cls, value: Any) -> Self:
         """Decode a mapping that holds the fault under its kind. Raises ValueError or msgspec.ValidationError."""
         kind, settings = _single_fault(value)
         return cls(fault=FAULTS.get_class(kind).decode(settings))
 
     @classmethod
+    @override
     def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
         try:
             kind, settings = _single_fault(value)

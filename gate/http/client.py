@@ -28,6 +28,7 @@ from msgspec import Struct, field, structs
 
 import gate
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.decode import charsets
 from gate.decode.quantities import format_duration, format_size
 from gate.http.codings import CodingError, UnknownCodingError, coding_names, decoded
@@ -561,10 +562,12 @@ class _DeadlineSocket(socket.socket):
 
     deadline = float("inf")
 
+    @override
     def recv_into(self, *arguments: Any) -> int:
         _apply_deadline(self)
         return super().recv_into(*arguments)
 
+    @override
     def sendall(self, *arguments: Any) -> None:
         _apply_deadline(self)
         super().sendall(*arguments)
@@ -575,10 +578,12 @@ class _DeadlineTlsSocket(ssl.SSLSocket):
 
     deadline = float("inf")
 
+    @override
     def recv_into(self, *arguments: Any, **named: Any) -> int:
         _apply_deadline(self)
         return super().recv_into(*arguments, **named)
 
+    @override
     def send(self, *arguments: Any) -> int:
         _apply_deadline(self)
         return super().send(*arguments)

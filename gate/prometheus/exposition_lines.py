@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.redaction.secrets import OVERLAP, redacted_head
 
 NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
@@ -279,6 +280,7 @@ class _OpenMetricsSample(_TextSample):
 
     blanks = _NO_BLANKS
 
+    @override
     def _escapes(self, label: bytes, value: bytes) -> bytes:
         """Return the value with unknown escapes doubled: OpenMetrics takes their backslash literally."""
         return re.sub(rb'\\(?:(["\\n])|)', lambda match: b"\\" + (match[1] or b"\\"), value)
@@ -288,6 +290,7 @@ class _OpenMetricsSample(_TextSample):
             self._fail(msg("One space is expected before {found}", found=shown(self.line[self.at :]) or "the end"))
         self.at += 1
 
+    @override
     def _value(self) -> bytes:
         self._space()
         value = self._take(_TOKEN)
@@ -295,6 +298,7 @@ class _OpenMetricsSample(_TextSample):
             self._fail(msg("The value is {value}, which is not a number", value=shown(value) or "missing"))
         return value
 
+    @override
     def _after_value(self) -> None:
         self._timestamp()
         if self.line.startswith(b" # {", self.at):

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.prometheus.releases import Release
 from gate.prometheus.yaml_tree import Alias, Mapping, Node, Scalar, Sequence, YamlSyntaxError
 
@@ -302,6 +303,7 @@ class Text(Kind):
     def __init__(self, parse: Callable[[str, Release], Any] | None = None, zero: Any = "") -> None:
         self.parse, self.zero = parse, zero
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if not isinstance(node, Scalar):
             return decoder.mismatch(node, msg("Text"))
@@ -331,6 +333,7 @@ class Bytes(Kind):
 
     zero = 0
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if not isinstance(node, Scalar):
             return decoder.mismatch(node, msg("A number of bytes such as 10MB"))
@@ -370,6 +373,7 @@ class Bool(Kind):
     def __init__(self, zero: bool | None = False) -> None:
         self.zero = zero
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar):
             try:
@@ -393,6 +397,7 @@ class Number(Kind):
     def __init__(self, kind: Literal["int", "uint", "float"]) -> None:
         self.kind = kind
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar):
             try:
@@ -419,6 +424,7 @@ class Anything(Kind):
 
     nullable = True
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         return node
 
@@ -431,6 +437,7 @@ class List(Kind):
     def __init__(self, of: Kind) -> None:
         self.of = of
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar) and node.null:
             return None
@@ -457,6 +464,7 @@ class Table(Kind):
     def __init__(self, of: Kind, keys: Kind | None = None) -> None:
         self.of, self.keys = of, keys or Text()
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar) and node.null:
             return None
@@ -520,6 +528,7 @@ class Object(Kind):
         self.nullable = pointer
         self.defaults = {key: _default(field) for key, field in fields.items()}
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar) and node.null:
             if not custom:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from gate.core.override import override
 from gate.i18n.language import Language, language
 from gate.model import ItemResult, Report, Severity, Status
 
@@ -56,19 +57,23 @@ class Log(io.TextIOBase):
         self.partial = ""
         self.lock = threading.RLock()
 
+    @override
     def writable(self) -> bool:
         """Return True."""
         return True
 
     @property
+    @override
     def encoding(self) -> str:  # type: ignore[override]
         """Return the encoding of the underlying stream."""
         return self.stream.encoding
 
+    @override
     def fileno(self) -> int:
         """Return the file descriptor of the underlying stream."""
         return self.stream.fileno()
 
+    @override
     def write(self, text: str) -> int:
         """Write the complete lines and buffer the rest."""
         with self.lock:
@@ -92,6 +97,7 @@ class Log(io.TextIOBase):
                 self._put([self.partial])
             self.partial = ""
 
+    @override
     def flush(self) -> None:
         """Flush the underlying stream, but not the buffered partial line."""
         self.stream.flush()

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
+from gate.core.override import override
+
 Index = tuple["array[int]", "array[int]", "array[int]", "array[int]"]
 Decode = Callable[[bytes, int], bytes]
 Replace = Callable[["re.Match[bytes]"], bytes]
@@ -99,6 +101,7 @@ class Replaced(View):
         self._replace = replace
 
     @cached_property
+    @override
     def _index(self) -> Index:
         # Arrays instead of lists: a text of 4 MiB may hold a million escapes. Made only when a value was found.
         decoded, lengths, starts, ends, shift = array("Q"), array("Q"), array("Q"), array("Q"), 0
@@ -120,6 +123,7 @@ class Extracted(View):
         self._runs = runs
 
     @cached_property
+    @override
     def _index(self) -> Index:
         decoded, lengths, starts, ends, at = array("Q"), array("Q"), array("Q"), array("Q"), 0
         for run, start, end in self._runs:

@@ -307,11 +307,9 @@ class Redactor:
         return OVERLAP + 8 * self._needles.longest
 
     def redact_tail(self, text: str, at: int) -> str:
-        """What stands from a place on, without any secret in it, also without the one that is torn there.
-
-        What stands before it is only asked: a secret that begins there is hidden in the whole text and not in its rest,
-        so that what both end with has nothing of it.
-        """
+        """Return the text from a position on, redacted, also without a secret that the position cuts in two."""
+        # A secret that begins before the position is redacted in the whole text, but not in the rest alone: what the
+        # two have in common at their end holds nothing of it.
         whole, rest = self._without_start(self.redact(text)), self.redact(text[at:])
         if whole.endswith(rest):
             return rest

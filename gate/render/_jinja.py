@@ -20,6 +20,7 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from gate.core.messages import Message
+from gate.core.override import override
 from gate.i18n.language import Language
 from gate.model import ItemResult, Report
 from gate.render import escape_markdown, presenter
@@ -41,10 +42,12 @@ class _TemplateCache(BytecodeCache):
     def __init__(self, code: str) -> None:
         self.code = code
 
+    @override
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
         """Return the key of a template."""
         return f"{name}.{self.code}"
 
+    @override
     def load_bytecode(self, bucket: Bucket) -> None:
         """Load a compiled template; leave the bucket empty if there is none that can be read."""
         try:
@@ -53,6 +56,7 @@ class _TemplateCache(BytecodeCache):
         except (OSError, EOFError, ValueError, TypeError):
             bucket.reset()
 
+    @override
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Save a compiled template, if the folder can be written."""
         path = self._path(bucket)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
 
+from gate.core.override import override
+
 EndCause = Literal["complete", "deadline", "cancelled"]
 
 
@@ -25,10 +27,12 @@ class Over(threading.Event):
         self._cond = threading.Condition(threading.RLock())
         self.deadline = float("inf")
 
+    @override
     def is_set(self) -> bool:
         """Return whether it was set, or its deadline has passed."""
         return super().is_set() or time.monotonic() >= self.deadline
 
+    @override
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, for at most `timeout` seconds, and return whether it is."""
         left = self.deadline - time.monotonic()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from gate.core.override import override
 from gate.decode.quantities import format_duration
 from gate.model import ItemResult, Status, TargetResult
 
@@ -91,6 +92,7 @@ class LiveProgress(Progress):
         with contextlib.suppress(RuntimeError):  # no thread can be started: the line stands still between results
             threading.Thread(target=self._tick, daemon=True).start()
 
+    @override
     def end(self) -> None:
         """End the run and clear the status line."""
         self.over.set()
@@ -102,6 +104,7 @@ class LiveProgress(Progress):
             with self.lock:
                 self._draw()
 
+    @override
     def _line(self, text: str, status: Status | None = None) -> None:
         colour = _COLOURS.get(status) if status else None
         with self.lock:

@@ -10,6 +10,8 @@ import docker
 import requests
 from docker.api import APIClient
 
+from gate.core.override import override
+
 # The largest responses are the lists of an engine with thousands of containers.
 _MAX_RESPONSE_SIZE = 16 * 2**20
 _READ_SIZE = 64 * 1024
@@ -21,6 +23,7 @@ class BoundedAPIClient(APIClient):
     Streamed responses are not bounded.
     """
 
+    @override
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request and read its response. Raise requests.RequestException if that exceeds a limit."""
         if options.get("stream"):

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct, field
 
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.decode.structs import KeyPath, ValidationIssue
 from gate.model import FrozenStruct, TargetName
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
@@ -181,10 +182,12 @@ class TargetFault(Fault):
     target: Annotated[TargetName, Meta(description="The target it is done to.")]
 
     @classmethod
+    @override
     def decode(cls, value: Any) -> Self:
         return super().decode(_long_form(value))
 
     @classmethod
+    @override
     def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
         return super().iter_issues(_long_form(value), path)
 
@@ -201,6 +204,7 @@ class TargetFault(Fault):
             return "expected a target with a 'port', a 'ready: {tcp: ...}' or a 'url': the fault is verified there"
         return None
 
+    @override
     def describe(self) -> Message:
         return msg("{fault} {target}, then revert it", fault=self.kind, target=self.target)
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import ClassVar, Literal
 
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.staging.docker_client import docker_client
 from gate.staging.faults.base import FaultSite, TargetFault, first_open_port
 from gate.staging.faults.stop import verify_running
@@ -18,6 +19,7 @@ class Disconnect(TargetFault):
     summary: ClassVar[str] = "the network to the dependency is gone"
     process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "no"
 
+    @override
     def inject(self, site: FaultSite) -> None:
         site.record_networks()
         with ExitStack() as actions:
@@ -26,6 +28,7 @@ class Disconnect(TargetFault):
             for config in site.network_configs:
                 docker_client().networks.get(config["network"]).disconnect(site.container.handle, force=True)
 
+    @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         # Without a network no published port should lead to it either: check both, and connect.
         container = site.container
@@ -38,5 +41,6 @@ class Disconnect(TargetFault):
             networks=networks,
         )
 
+    @override
     def verify_reverted(self, site: FaultSite) -> Message | None:
         return verify_running(site) if site.networks_restored() else None

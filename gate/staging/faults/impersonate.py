@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.decode.quantities import DurationSeconds
 from gate.staging.faults._proxy_faults import (
     connect,
@@ -42,9 +43,11 @@ class Impersonate(TargetFault):
         if (self.status is None) != self.close:
             raise ValueError("expected exactly one of 'status' and 'close: true'")
 
+    @override
     def inject(self, site: FaultSite) -> None:
         install_proxy(site, ProxyBehaviour(status=self.status, delay=self.delay, close=self.close))
 
+    @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         if not proxy_owns_names(site):
             return None
@@ -66,11 +69,14 @@ class Impersonate(TargetFault):
             return self.close
         return response == b"" if self.close else response.startswith(f"HTTP/1.1 {self.status} ".encode())
 
+    @override
     def max_duration(self) -> float:
         return super().max_duration() + self.delay + _PROBE_MARGIN
 
+    @override
     def revert(self, site: FaultSite) -> None:
         remove_proxy(site)
 
+    @override
     def verify_reverted(self, site: FaultSite) -> Message | None:
         return verify_running(site) if is_removed(site) else None

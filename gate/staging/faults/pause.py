@@ -6,6 +6,7 @@ import time
 from typing import ClassVar
 
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
 from gate.staging.faults.base import FaultSite, TargetFault
 from gate.staging.faults.stop import verify_running
@@ -21,6 +22,7 @@ class Pause(TargetFault):
     summary: ClassVar[str] = "the dependency hangs"
     needs_port: ClassVar[bool] = False
 
+    @override
     def inject(self, site: FaultSite) -> None:
         if site.process:
             site.process.pause()
@@ -30,6 +32,7 @@ class Pause(TargetFault):
         ):
             _pause_container(site)
 
+    @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         if site.process:
             stopped, total = site.process.count_paused()
@@ -37,11 +40,13 @@ class Pause(TargetFault):
             return proof if total and stopped == total else None
         return msg("{target} is paused", target=self.target) if site.container.state == "paused" else None
 
+    @override
     def revert(self, site: FaultSite) -> None:
         if site.process:
             site.process.resume()
         site.revert_all()
 
+    @override
     def verify_reverted(self, site: FaultSite) -> Message | None:
         return verify_running(site)
 

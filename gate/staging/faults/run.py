@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, field
 
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.decode.quantities import DurationSeconds
 from gate.runtime.processes import CompletedCommand
 from gate.staging.faults.base import PROOF_TIMEOUT, Fault, FaultError, FaultSite
@@ -31,6 +32,7 @@ class Run(Fault):
     proof: Annotated[CommandLine, Meta(description="A command that exits with 0 only while the fault is in place.")]
     timeout: Annotated[DurationSeconds, Meta(description="The time limit of each command.")] = 30.0
 
+    @override
     def inject(self, site: FaultSite) -> None:
         if _succeeded(self._execute(self.proof, site, site.cancelled)):
             raise FaultError(msg("`proof` exits with 0 before the fault is injected, so it proves nothing"))
@@ -40,9 +42,11 @@ class Run(Fault):
         if failure is not None:
             raise FaultError(failure)
 
+    @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         return msg("`proof` exits with 0") if _succeeded(self._execute(self.proof, site, site.cancelled)) else None
 
+    @override
     def verify_reverted(self, site: FaultSite) -> Message | None:
         # Not `site.cancelled`: a cancelled run still has to verify that its fault is reverted.
         completed = self._execute(self.proof, site, threading.Event())
@@ -50,11 +54,13 @@ class Run(Fault):
             return None
         return msg("`proof` no longer exits with 0")
 
+    @override
     def max_duration(self) -> float:
         """Return the seconds that the commands take at most."""
         # command, undo and three proofs: one before the fault, and two that may begin at the end of PROOF_TIMEOUT.
         return 5 * self.timeout + 2 * PROOF_TIMEOUT
 
+    @override
     def describe(self) -> Message:
         return msg(
             "run `{command}`, and `{undo}` afterwards", command=" ".join(self.command), undo=" ".join(self.undo_command)

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from gate.core.messages import Message, join_messages, msg
+from gate.core.override import override
 from gate.decode.quantities import DurationSeconds, PositiveDurationSeconds, format_duration
 from gate.staging.faults._proxy_faults import (
     broken_count,
@@ -50,9 +51,11 @@ class Slow(TargetFault):
         if self.cut and self.cut <= self.latency + self.jitter:
             raise ValueError("expected 'cut' above 'latency' plus 'jitter', else no delay can be observed")
 
+    @override
     def inject(self, site: FaultSite) -> None:
         install_proxy(site, ProxyBehaviour(latency=self.latency, jitter=self.jitter, cut=self.cut, reset=self.reset))
 
+    @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         if not proxy_owns_names(site):
             return None
@@ -80,11 +83,14 @@ class Slow(TargetFault):
             return None
         return msg("a probe through the proxy took {took}", took=format_duration(duration))
 
+    @override
     def max_duration(self) -> float:
         return super().max_duration() + self.latency + self.jitter + (self.cut or 0.0) + 2 * _PROBE_MARGIN
 
+    @override
     def revert(self, site: FaultSite) -> None:
         remove_proxy(site)
 
+    @override
     def verify_reverted(self, site: FaultSite) -> Message | None:
         return verify_running(site) if is_removed(site) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
 from gate.staging.faults.base import FaultError, FaultSite, TargetFault, first_open_port, port_list
 
@@ -17,6 +18,7 @@ class Stop(TargetFault):
     kind: ClassVar[str] = "stop"
     summary: ClassVar[str] = "the dependency is shut down"
 
+    @override
     def inject(self, site: FaultSite) -> None:
         if site.process:
             site.process.stop(grace=_STOP_GRACE)
@@ -27,14 +29,17 @@ class Stop(TargetFault):
         ):
             site.container.handle.stop(timeout=_STOP_GRACE)
 
+    @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         return verify_down(site)
 
+    @override
     def revert(self, site: FaultSite) -> None:
         if site.process:
             site.process.start()
         site.revert_all()
 
+    @override
     def verify_reverted(self, site: FaultSite) -> Message | None:
         return restart_and_verify(site)
 
