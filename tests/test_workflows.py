@@ -15,11 +15,10 @@ import yaml
 from markdown_it import MarkdownIt
 
 from tests.runner.manifest import read
-from tests.support import engine
+from tests.support import npm
 
 ROOT = Path(__file__).parents[1]
 PARSER = ROOT / "tests" / "support" / "workflow-parser"
-INSTALLED = ROOT / ".cache" / "workflow-parser"
 OURS = re.compile(r"\./|org/prodgate-action(@|$)")
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+){0,2}$")
 
@@ -60,17 +59,7 @@ ALL = {**workflows(), **snippets()}
 @pytest.fixture(scope="module")
 def package() -> Path:
     """The folder where GitHub's parser is installed, as the lock file has it."""
-    with engine.locked("workflow-parser"):
-        lock = (PARSER / "package-lock.json").read_bytes()
-        mark = INSTALLED / "installed"
-        if not mark.exists() or mark.read_bytes() != lock:
-            INSTALLED.mkdir(parents=True, exist_ok=True)
-            for name in ("package.json", "package-lock.json"):
-                (INSTALLED / name).write_bytes((PARSER / name).read_bytes())
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            subprocess.run(command, cwd=INSTALLED, check=True, capture_output=True)
-            mark.write_bytes(lock)
-    return INSTALLED
+    return npm.install(PARSER.name)
 
 
 def errors(package: Path, files: dict[str, str], kind: str = "workflow") -> dict[str, list[str]]:
