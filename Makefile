@@ -25,7 +25,7 @@ $(VENV)/.made: requirements-dev.lock pyproject.toml
 
 parts: venv ## install what the tests run: Debian packages, a Docker engine, images
 	@tests/support/install.sh $(BIN)/python
-	@$(BIN)/python -m tests.github.fetch >/dev/null
+	@$(BIN)/python -m tests.support.github.fetch >/dev/null
 
 lint: venv ## format, lint, types, scripts, Dockerfiles, workflows
 	$(BIN)/ruff format --check .
@@ -42,11 +42,8 @@ format: venv ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Tests that need installed programs, kill the gate many times or run long; a new file is in `make check` unless it is here.
-PARTS = check_examples checks_http checks_prometheus checks_prometheus_responses checks_traceability commands_report docker_client drills drills_alerts example example_gate fuzz http memory memory_budget missing_series no_secret_leaves no_trace plan process process_tree prometheus_agrees prometheus_api proof prove publish_baseline publish_budget publish_run publish_steps readme release render_beside render_html restore retries run runner_files starting stranger tutorial workflows
-
 check: venv ## run the tests that need neither an engine nor installed servers
-	$(BIN)/pytest -n 2 --dist worksteal -m "not engine and not browser" $(PARTS:%=--ignore=tests/test_%.py)
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/repository
 
 test: venv parts ## run all tests
 	$(BIN)/pytest -n 4 --dist loadgroup

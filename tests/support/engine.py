@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 STATE = ROOT / ".cache" / "parts"
 PID = STATE / "dockerd.pid"
 LOG = STATE / "dockerd.log"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 # A criterion that does not hold when it is asked first, before the fault, and holds when it is asked next.
 NOTICED: dict[str, Any] = {

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from tests.support.paths import ROOT
 from tests.support.services import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
 _FILE = re.compile(r"\b(Save|Append)\b.*?\b(?:as|to) `([^`]+)`", re.DOTALL)
 
 

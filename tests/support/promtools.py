@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from gate.prometheus.config_schema import DISCOVERY
 from gate.prometheus.releases import Release, version
+from tests.support.paths import ROOT
 
-_CACHE = Path(__file__).parents[2] / ".cache/prometheus"
+_CACHE = ROOT / ".cache" / "prometheus"
 _AT_ONCE = 300
 _REMOTE = ("azuread", "google_iam")
 

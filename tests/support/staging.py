@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.runner.job import Job, Service, Stage
 from tests.support import images
+from tests.support.runner.job import Job, Service, Stage
 
 DEPENDENT = Path(__file__).with_name("dependent.py")
 SERVES = ("python3", "-u", "-m", "http.server", "5432")

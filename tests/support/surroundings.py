@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.support.paths import ROOT
 from tests.support.services import free_port, postgres_running, prometheus_running, redis_running
 from tests.support.web import Raw, Reply, Web, make_authority, reset, send, trickle
 
-ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = ROOT / "tests" / "checks" / "_checkout"
 EXPOSITION = """\
 # HELP api_requests_total Requests.

@@ -1,0 +1,431 @@
+"""Killed at any moment of a drill, the gate leaves no trace once its post step, or `prodgate restore`, has run.
+
+Each drill is first run to its end: its fault has to be proved, its restoration too. The moments are then spread evenly
+from the line that says that the fault goes in, which is just before it does, to the one that says how the drill ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import docker as engine_sdk
+import pytest
+
+from tests.support import engine, images
+from tests.support.folder import NOTICED
+from tests.support.paths import ROOT
+from tests.support.runner.job import Job, Service
+from tests.support.services import free_port
+from tests.support.staging import SERVES, docker, look
+
+PYTHON = "/opt/prodgate/bin/python"
+ON_CONTAINERS: tuple[dict[str, Any], ...] = (
+    {"fault": {"stop": "database"}},
+    {"fault": {"kill": "database"}},
+    {"fault": {"pause": "database"}},
+    {"fault": {"disconnect": "database"}},
+    {"fault": {"slow": {"target": "database", "latency": "100ms"}}},
+    {"fault": {"impersonate": {"target": "database", "close": True}}},
+    {"script": {"command": [PYTHON, "breaks.py"], "touches": ["database"]}},
+)
+CONTAINER_MOMENTS = (9, 9, 9, 9, 9, 9, 4)
+"""58 on containers. An engine may go on for long with what a script has asked of it, and is waited for each time."""
+ON_PROCESSES: tuple[dict[str, Any], ...] = (
+    {"fault": {"stop": "database"}},
+    {"fault": {"kill": "database"}},
+    {"fault": {"pause": "database"}},
+    {"fault": {"slow": {"target": "database", "latency": "100ms"}}},
+    {"fault": {"impersonate": {"target": "database", "close": True}}},
+    {"fault": {"run": {"command": "touch broken", "undo": "rm -f broken", "proof": "test -f broken"}}},
+    {"script": {"command": "./breaks.sh", "touches": ["database"]}},
+)
+PROCESS_MOMENTS = (6, 6, 6, 6, 6, 6, 6)
+"""And 42 on processes: a hundred in all."""
+DATABASE: dict[str, Any] = {"container": "database", "ready": {"tcp": 5432, "within": "20s"}}
+LANES = 3
+IN_MID_DRILL = 80
+"""So many of the hundred kills have to come after the fault's line and before the drill's."""
+WITH_OPEN_ACTS = 35
+"""So many of the 58 kills of drills on containers have to leave an act that nobody has undone."""
+STANDING = ("end_processes", "end_group", "remove_labelled", "let_go")
+"""Acts that are open until a run ends: they are no fault's."""
+BREAKS = """
+import socket, time
+def ask(what):
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.connect("/var/run/docker.sock")
+        engine.sendall(f"POST /containers/{id}/{what} HTTP/1.0\\r\\n\\r\\n".encode())
+        engine.recv(1000)
+ask("pause")
+time.sleep(0.5)
+ask("unpause")
+"""
+
+
+SIGNALS = "pkill -{} -f 'server {} '; sleep 0.3"
+
+
+def write(folder: Path, target: dict[str, Any], fault: dict[str, Any]) -> None:
+    """A checklist with one short drill: the port is looked at before and after, and a while is waited in between."""
+    open_ = {"tcp": {"target": "database", "port": 5432}} if "container" in target else {"tcp": {"target": "database"}}
+    drill = {
+        "steady": [open_],
+        "recover": [{"within": "20s", **open_}],
+        "stays": "100ms",
+        **(
+            {"observe": [{"within": "5s", **NOTICED}, {"within": "5s", "command": {"run": "sleep 0.3"}}]}
+            if "fault" in fault
+            else {}
+        ),
+        **fault,
+    }
+    item = {"id": "drill", "title": "Drill", "requires": ["database"], "drill": drill}
+    section = {"id": "s", "title": "S", "items": [item]}
+    text = {"version": 1, "service": "shop", "targets": {"database": target}, "sections": [section]}
+    (folder / "prodgate.yml").write_text(json.dumps(text))
+
+
+class Gate(Protocol):
+    """A gate that can be run, watched and killed, and what undoes what it left."""
+
+    folder: Path
+    """Where its checklist is."""
+    out: str
+
+    def start(self) -> None:
+        """Starts a run."""
+
+    def said(self) -> str:
+        """What the run has said so far."""
+
+    def over(self) -> bool:
+        """Whether the run has ended."""
+
+    def kill(self) -> None:
+        """Ends the run with SIGKILL, and returns when it is dead."""
+
+    def restore(self) -> str:
+        """Undoes what is left: what was said where that failed."""
+
+    def journals(self) -> list[Path]:
+        """What was not undone."""
+
+    def state(self) -> Any:
+        """All that a run could leave a trace in."""
+
+
+@dataclass
+class Action:
+    """The gate as the runner runs it, in a job with a database and a container that has nothing to do with it."""
+
+    job: Job
+    out: str = "prodgate-out"
+    runs: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.folder = self.job.workspace
+        self.engine = engine_sdk.from_env()
+        self.main = threading.Thread()
+
+    def start(self) -> None:
+        self.job.container = ""
+        self.main = threading.Thread(target=self.job.main)
+        self.main.start()
+
+    def said(self) -> str:
+        return self.job.log.text if self.job.container else ""
+
+    def over(self) -> bool:
+        return not self.main.is_alive()
+
+    def kill(self) -> None:
+        try:
+            self.engine.api.kill(self.job.container)
+        except engine_sdk.errors.APIError:
+            assert self.over() or "drill:" in self.said(), "it could not be killed"
+        self.main.join()
+        self.runs |= {path.stem for path in self.journals()}
+
+    def restore(self) -> str:
+        post = self.job.post()
+        return "" if post.conclusion == "success" else post.log.text
+
+    def journals(self) -> list[Path]:
+        return list(self.job.temp.rglob("*.journal"))
+
+    def state(self) -> Any:
+        """The job's containers with their networks, and whatever carries the label of one of its runs."""
+        ids = docker("ps", "-aq", "--filter", f"network={self.job.network}").split()
+        ids += [service["id"][:12] for service in self.job.services.values()]
+        labels = [f"label=prodgate.run={run}" for run in sorted(self.runs)]
+        left = [docker(*words, "--filter", label) for label in labels for words in LISTED]
+        return sorted((id, look(id)) for id in set(ids)), [line for line in left if line]
+
+
+LISTED = (("ps", "-aq"), ("network", "ls", "-q"), ("image", "ls", "-q"))
+
+
+@dataclass
+class Program:
+    """The gate on a machine, with a state folder of its own."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    out: str = "out"
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = self.begun()
+
+    def begun(self) -> subprocess.Popen[bytes]:
+        """A run that has just been started."""
+        with (self.folder / "said").open("wb") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "gate", "run", "--out", self.out], cwd=self.folder, env=self._all(),
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def over(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def restore(self) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "gate", "restore"], cwd=self.folder, env=self._all(),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return "" if done.returncode == 0 else done.stdout + done.stderr
+
+    def _all(self) -> dict[str, str]:
+        state = {"XDG_STATE_HOME": str(self.folder / "state"), "PYTHONPATH": str(ROOT)}
+        return {**os.environ, **state, **self.environment}
+
+    def journals(self) -> list[Path]:
+        return list((self.folder / "state").rglob("*.journal"))
+
+    def state(self) -> Any:
+        """The processes that are in its folder, whatever they call themselves, and the files that a fault makes."""
+        return [line for pid in Path("/proc").glob("[0-9]*") if (line := self._here(pid))], self._broken()
+
+    def _here(self, pid: Path) -> str:
+        try:
+            here = (pid / "cwd").readlink().is_relative_to(self.folder)
+            return (pid / "cmdline").read_text().replace("\0", " ") if here else ""
+        except OSError:
+            return ""
+
+    def _broken(self) -> list[str]:
+        return [path.name for path in self.folder.glob("broken*")]
+
+
+@dataclass
+class Trials:
+    """What became of the kills of one drill."""
+
+    wrong: list[str] = field(default_factory=list)
+    in_mid_drill: int = 0
+    open_acts: int = 0
+
+
+def trials(gate: Gate, drill: dict[str, Any], moments: int) -> Trials:
+    """Kills a drill at so many moments, each time restores, and compares all that it could have left a trace in."""
+    before, found = gate.state(), Trials()
+    whole = span(gate)
+    problem = proved(gate)
+    if problem or gate.state() != before:
+        return Trials([f"{drill}: {problem} {gate.state()}"])
+    for number in range(moments):
+        moment = whole * (number + 0.5) / moments
+        kill_after(gate, moment)
+        said = gate.said()
+        found.in_mid_drill += "fault:" in said and "drill:" not in said
+        found.open_acts += any(open_acts(path) for path in gate.journals())
+        told = gate.restore()
+        after = gate.state()
+        if told or after != before or gate.journals():
+            when = f"killed after {moment:.2f} s of {whole:.2f} s"
+            found.wrong.append(f"{drill} {when}: {after} {gate.journals()} {told}")
+    return found
+
+
+def span(gate: Gate) -> float:
+    """Seconds of the drill of a run that nobody kills."""
+    gate.start()
+    wait_for(gate, "fault:")
+    began = time.monotonic()
+    wait_for(gate, "drill:")
+    duration = time.monotonic() - began
+    while not gate.over():
+        time.sleep(0.05)
+    return duration
+
+
+def proved(gate: Gate) -> str:
+    """What was not proved in the run that nobody killed; empty where its fault was in place, and gone."""
+    report = json.loads((gate.folder / gate.out / "report.json").read_text())
+    outcome = report["sections"][0]["items"][0]["outcome"]
+    phases = {row["phase"]: row["status"] for row in outcome["rows"]}
+    good = outcome["status"] == "pass" and phases["fault"] == phases["restore"] == "pass"
+    return "" if good else str(outcome["evidence"]["answer"])
+
+
+def kill_after(gate: Gate, seconds: float) -> None:
+    """Starts a run, and kills it with SIGKILL so long after it said that the fault goes in."""
+    gate.start()
+    wait_for(gate, "fault:")
+    time.sleep(seconds)
+    gate.kill()
+
+
+def wait_for(gate: Gate, word: str) -> None:
+    """Returns when a run has said a word. One that ends without it fails the test."""
+    end = time.monotonic() + 120
+    over = False
+    while word not in gate.said():
+        assert not over, gate.said()
+        assert time.monotonic() < end, gate.said()
+        over = gate.over()
+        time.sleep(0.005)
+
+
+def open_acts(journal: Path) -> list[str]:
+    """The acts of faults that stand in a journal, and that nobody has undone."""
+    entries = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+    undone = {entry["undone"] for entry in entries if "undone" in entry}
+    return [each["undo"] for each in entries if each.get("undo") not in (None, *STANDING) and each["act"] not in undone]
+
+
+def container_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
+    """A drill on a service container, by the action, ended by its post step."""
+    services = {
+        "database": Service(images.base(), options="--stop-signal INT --network-alias pg", command=SERVES),
+        "bystander": Service(images.base(), command=("sleep", "infinity")),
+    }
+    with Job(folder, images.action(), services=services) as job:
+        write(job.workspace, DATABASE, drill)
+        (job.workspace / "breaks.py").write_text(BREAKS.replace("{id}", job.services["database"]["id"]))
+        return trials(Action(job), drill, moments)
+
+
+def process_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
+    """A drill on a process that hides its environment, by the program, ended by `prodgate restore`."""
+    folder.mkdir()
+    port, listen = free_port(), free_port()
+    serves = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    target = {"start": {"command": ["env", "-i", *serves]}, "port": port, "ready": {"tcp": port, "within": "20s"}}
+    between = {"listen": listen} if {"slow", "impersonate"} & drill.get("fault", {}).keys() else {}
+    write(folder, {**target, **between}, drill)
+    script = folder / "breaks.sh"
+    lines = ("#!/bin/sh", "env -i sleep 600 &", *(SIGNALS.format(name, port) for name in ("STOP", "CONT")))
+    script.write_text("\n".join(lines))
+    script.chmod(0o755)
+    return trials(Program(folder), drill, moments)
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("no-trace")
+def test_no_trace_after_a_kill(tmp_path: Path) -> None:
+    """After SIGKILL at each of 100 moments, every container and process is as it was, and nothing else is left."""
+    engine.up()
+    images.action()
+    assert sum(CONTAINER_MOMENTS) + sum(PROCESS_MOMENTS) == 100
+    with ThreadPoolExecutor(LANES) as pool:
+        on_containers = [
+            pool.submit(container_trials, tmp_path / f"c{n}", each, moments)
+            for n, (each, moments) in enumerate(zip(ON_CONTAINERS, CONTAINER_MOMENTS, strict=True))
+        ]
+        on_processes = [
+            pool.submit(process_trials, tmp_path / f"p{n}", each, moments)
+            for n, (each, moments) in enumerate(zip(ON_PROCESSES, PROCESS_MOMENTS, strict=True))
+        ]
+        found = [work.result() for work in [*on_containers, *on_processes]]
+    wrong = [line for each in found for line in each.wrong]
+    assert not wrong, "\n".join(wrong)
+    assert sum(each.in_mid_drill for each in found) >= IN_MID_DRILL
+    assert sum(each.open_acts for each in found[: len(ON_CONTAINERS)]) >= WITH_OPEN_ACTS
+
+
+@contextmanager
+def lane(folder: Path, image: str) -> Iterator[tuple[Program, str, str]]:
+    """A network with a database as the runner would start it, and a gate that works there."""
+    folder.mkdir()
+    network = f"github_network_{uuid.uuid4().hex}"
+    docker("network", "create", network)
+    database = docker("run", "-d", "--network", network, "--network-alias", "database", "--stop-signal", "INT",
+                      image, *SERVES)  # fmt: skip
+    try:
+        yield Program(folder, {"PRODGATE_NETWORK": network, "PRODGATE_IMAGE": images.action()}), network, database
+    finally:
+        left = docker("ps", "-aq", "--filter", f"network={network}").split()
+        docker("rm", "-f", *{database[:12], *left})
+        docker("network", "rm", network)
+
+
+def paused(gate: Program, database: str) -> subprocess.Popen[bytes]:
+    """A run in whose drill the database is paused by now, and stays so for five seconds."""
+    write(
+        gate.folder,
+        DATABASE,
+        {"fault": {"pause": "database"}},
+    )
+    path = gate.folder / "prodgate.yml"
+    checklist = json.loads(path.read_text())
+    drill = checklist["sections"][0]["items"][0]["drill"]
+    drill["observe"] = [{"within": "5s", "tcp": {"target": "database", "port": 1}}]
+    path.write_text(json.dumps(checklist))
+    process = gate.begun()
+    end = time.monotonic() + 60
+    while look(database).state != "paused" and time.monotonic() < end:
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("no-trace")
+def test_two_gates_at_once(tmp_path: Path) -> None:
+    """Two gates on one engine: the one that restores does not touch what the other, alive, has broken."""
+    engine.up()
+    with lane(tmp_path / "one", images.base()) as (gate, _, database):
+        process = paused(gate, database)
+        said = gate.restore()
+        assert (said, look(database).state, len(gate.journals())) == ("", "paused", 1)
+        process.wait(60)
+        assert (look(database).state, gate.journals()) == ("running", [])
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("no-trace")
+def test_the_next_run_restores(tmp_path: Path) -> None:
+    """What a killed run left is undone by the next one before it begins."""
+    engine.up()
+    with lane(tmp_path / "one", images.base()) as (gate, _, database):
+        process = paused(gate, database)
+        process.kill()
+        process.wait()
+        assert look(database).state == "paused"
+        write(
+            gate.folder,
+            DATABASE,
+            {"fault": {"pause": "database"}},
+        )
+        assert gate.begun().wait(60) == 0
+        assert (look(database).state, gate.journals()) == ("running", [])
