@@ -36,7 +36,7 @@ class Program:
 
 
 def run(program: Program, folder: Path) -> Measured:
-    """Runs a program once in a folder. Raises RuntimeError with its output where it did not do its work.
+    """Run a program once in a folder. Raises RuntimeError with its output if it fails.
 
     Its reports are put aside, so that each run begins without any, as a job does in a fresh checkout.
     """
@@ -57,7 +57,7 @@ def run(program: Program, folder: Path) -> Measured:
 
 
 def in_turns(programs: list[Program], folder: Path, rounds: int) -> dict[str, Measured]:
-    """The medians of some rounds, in each of which every program runs once; one round before them is not counted."""
+    """Return each program's median: every program runs once in each of the rounds, after a warm-up round."""
     taken: dict[str, list[Measured]] = {program.name: [] for program in programs}
     for number in range(rounds + 1):
         for program in programs:
@@ -71,19 +71,19 @@ def in_turns(programs: list[Program], folder: Path, rounds: int) -> dict[str, Me
 
 
 def show(taken: Mapping[str, Measured]) -> None:
-    """Prints seconds and memory of each program."""
+    """Print seconds and memory of each program."""
     for name, one in taken.items():
         print(f"  {name:36} {one.seconds:8.2f} s {one.memory:8.0f} MiB")
 
 
 def judge(what: str, value: float, limit: float) -> None:
-    """Prints a ratio with what it may be at most."""
+    """Print a ratio with its limit."""
     print(f"  {what:36} {value:8.2f}   at most {limit}: {'kept' if value <= limit else 'MISSED'}", flush=True)
 
 
 @contextmanager
 def service(delay: float) -> Iterator[str]:
-    """The address of a local service that answers each request after so many seconds."""
+    """Yield the URL of a local service that responds after `delay` seconds."""
     command = [sys.executable, str(ROOT / "bench" / "_service.py"), str(delay)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

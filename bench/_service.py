@@ -21,7 +21,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
 
 
 async def main(delay: float) -> None:
-    """Serves on a free port of the loopback, and prints it."""
+    """Serve on a free port of the loopback interface and print the port."""
     server = await asyncio.start_server(lambda r, w: answer(r, w, delay), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -26,12 +26,13 @@ sections:
 
 
 def size(tag: str) -> float:
-    """An image's size in MB, as the engine counts it."""
+    """Return an image's size in MB, as the engine counts it."""
     command = ["docker", "image", "inspect", "--format", "{{.Size}}", tag]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 10**6
 
 
 def main() -> None:
+    """Measure the size of the image and the time of a run in it."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     image = images.action()
     with tempfile.TemporaryDirectory(prefix="prodgate-bench-") as name:

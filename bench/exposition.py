@@ -48,6 +48,7 @@ def _family(name: str, kind: str, dice: random.Random) -> str:
 
 
 def main() -> None:
+    """Measure how a large exposition is read, beside promtool."""
     size = int(sys.argv[1] if len(sys.argv) > 1 else 100) * 10**6
     rounds = int(sys.argv[2] if len(sys.argv) > 2 else 3)
     with tempfile.TemporaryDirectory(prefix="prodgate-bench-") as name:

@@ -37,7 +37,7 @@ def checklist(folder: Path, url: str, count: int) -> None:
 
 
 def experiment(folder: Path, url: str, count: int) -> None:
-    """The same as Chaos Toolkit's steady state: a probe for each item."""
+    """Write an experiment for Chaos Toolkit whose steady state has a probe for each item."""
     probes = [
         {
             "type": "probe",
@@ -58,7 +58,7 @@ def experiment(folder: Path, url: str, count: int) -> None:
 
 
 def curls(url: str, count: int) -> str:
-    """A shell's loop that asks one after the other, and stops at the first that fails."""
+    """Return a shell loop that sends one request after another and stops at the first that fails."""
     return f"for n in $(seq 0 {count - 1}); do curl -sS --fail --max-time 10 -o answer {url}/$n || exit 1; done"
 
 
@@ -102,6 +102,7 @@ def many(folder: Path, rounds: int) -> None:
 
 
 def main() -> None:
+    """Measure runs of many HTTP items, beside other programs."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory(prefix="prodgate-bench-") as name:
         beside(Path(name), 0.0, 1.0, rounds)

@@ -33,7 +33,7 @@ RULE = """      - alert: BenchAlert{number}
 
 
 def write(path: Path, count: int) -> None:
-    """Groups of 100 alerts each."""
+    """Write groups of 100 alerts each."""
     with path.open("w") as file:
         file.write("groups:\n")
         for number in range(count):
@@ -43,6 +43,7 @@ def write(path: Path, count: int) -> None:
 
 
 def main() -> None:
+    """Measure how many alert rules are read, beside promtool."""
     count = int(sys.argv[1] if len(sys.argv) > 1 else 10_000)
     rounds = int(sys.argv[2] if len(sys.argv) > 2 else 5)
     with tempfile.TemporaryDirectory() as name:

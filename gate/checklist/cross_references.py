@@ -16,7 +16,7 @@ from gate.checklist.models import Checklist, Item, WaiverPolicy
 from gate.checks import CHECKS
 from gate.checks.base import Check, TargetRef
 from gate.checks.entry import CheckEntry
-from gate.decode.structs import KeyPath, ValidationErrors, suggestion
+from gate.decode.structs import KeyPath, ValidationError, suggestion
 from gate.decode.structs import decode_all_errors as read_as
 from gate.decode.structs import fields_by_key as fields_of
 from gate.drills.protocol import DrillCheck
@@ -93,7 +93,7 @@ def _targets_despite_errors(asked: Any) -> Iterator[tuple[KeyPath, str]]:
         model, given = CHECKS.get_class(kind), asked[kind]
         try:
             yield from iter_target_refs(read_as(given, model), (kind,))
-        except ValidationErrors:
+        except ValidationError:
             for name, value in given.items() if isinstance(given, dict) else ():
                 if isinstance(value, str) and any(key == name and refers for _, key, refers in _fields(model)):
                     yield (kind, name), value
@@ -149,7 +149,7 @@ def _unsupported_faults(data: Any, checklist: Checklist | None) -> Found:
 def _readable_targets(data: Any) -> Iterator[tuple[str, Target]]:
     known = data.get("targets") if isinstance(data, dict) else None
     for name, entry in known.items() if isinstance(known, dict) else ():
-        with suppress(ValidationErrors):
+        with suppress(ValidationError):
             yield name, read_as(entry, Target)
 
 
@@ -163,7 +163,7 @@ def _readable_checks(data: Any, checklist: Checklist | None) -> Iterator[tuple[K
                 yield path, read.kind, read.check
                 continue
             for kind in [key for key in item if key in CHECKS.kinds()]:
-                with suppress(ValidationErrors):
+                with suppress(ValidationError):
                     yield path, kind, read_as(item[kind], CHECKS.get_class(kind))
 
 
@@ -282,7 +282,7 @@ def _waivers(data: Any, lines: list[ItemReferences]) -> Found:
 def _against_policy(data: dict[str, Any], waivers: list[tuple[int, dict[str, Any]]]) -> Found:
     try:
         policy = read_as(data.get("waiver_policy", {}), WaiverPolicy)
-    except ValidationErrors:
+    except ValidationError:
         return
     latest = date.today() + timedelta(days=policy.max_days) if policy.max_days is not None else date.max
     for number, waiver in waivers:

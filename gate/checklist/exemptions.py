@@ -63,5 +63,5 @@ def _entries(file: ExemptionFile, text_of: TextOf) -> list[Any]:
         raise ExemptionError(file.file, "it does not exist")
     try:
         return file.entries(text)
-    except ValueError as error:
+    except GateError as error:
         raise ExemptionError(file.file, str(error)) from None

@@ -18,7 +18,7 @@ from gate.checklist.models import Checklist
 from gate.checklist.variables import interpolate
 from gate.checklist.yaml_reader import Mapping as MappingTree
 from gate.checklist.yaml_reader import Tree, blanks, parse_yaml, read_yaml, to_plain_data
-from gate.decode.structs import KeyPath, ValidationErrors
+from gate.decode.structs import KeyPath, ValidationError
 from gate.decode.structs import decode_all_errors as read_as
 from gate.redaction.secrets import default_redactor as known_secrets
 
@@ -126,7 +126,7 @@ def _validated(tree: Tree, problems: list[Diagnostic], names: tuple[str, ...], *
     checklist = None
     try:
         checklist = read_as(data, Checklist)
-    except ValidationErrors as error:
+    except ValidationError as error:
         others = [each for each in error.issues if each.path not in blank]
         problems = [*problems, *to_diagnostics(others, values, keys, whole=whole)]
     if whole:

@@ -13,7 +13,7 @@ from gate.core.override import override
 from gate.decode.quantities import PositiveDurationSeconds
 from gate.decode.structs import (
     KeyPath,
-    ValidationErrors,
+    ValidationError,
     ValidationIssue,
     convert,
     decode_all_errors,
@@ -108,7 +108,7 @@ def _check_issues(kind: str, value: Any, path: KeyPath) -> list[ValidationIssue]
     """Return what is wrong with the value of a check."""
     try:
         why = decode_all_errors(value, CHECKS.get_class(kind)).missing_expectation()
-    except ValidationErrors as error:
+    except ValidationError as error:
         return [structs.replace(issue, path=(*path, *issue.path)) for issue in error.issues]
     return [ValidationIssue(path, why, value, "whole")] if why else []
 

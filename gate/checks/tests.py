@@ -236,7 +236,7 @@ class Tests(Check[Observation]):
         try:
             return tuple(self.quarantine.entries(text, lambda: _check_time(context)))
         except InvalidQuarantineError as error:
-            raise ObservationError(msg("The quarantine {path}: {why}", path=name, why=str(error))) from None
+            raise ObservationError(msg("The quarantine {path}: {why}", path=name, why=error.message)) from None
 
     def _of_output(self, context: CheckContext, finished: processes.CompletedCommand) -> Results:
         if finished.stdout.dropped_bytes:
@@ -245,7 +245,7 @@ class Tests(Check[Observation]):
             text = testresults.decode(finished.stdout.content)
             return testresults.parse(text, self.format, lambda: _check_time(context))
         except InvalidResultsError as error:
-            message = msg("The output of the tests: {why}", why=str(error))
+            message = msg("The output of the tests: {why}", why=error.message)
             raise ObservationError(
                 message, response=testresults.output_tail(finished.output.text()), advice=_ADVICE
             ) from None
@@ -280,7 +280,7 @@ class Tests(Check[Observation]):
                 kept.append(Attachment(f"results.{name}", _raw(text)))
             found = testresults.parse(text, self.format, lambda: _check_time(context))
         except InvalidResultsError as error:
-            raise ObservationError(msg("{path}: {why}", path=name, why=str(error))) from None
+            raise ObservationError(msg("{path}: {why}", path=name, why=error.message)) from None
         if not found.cases:
             raise ObservationError(msg("{path}: no tests were collected", path=name))
         _check_age(name, datetime.fromtimestamp(path.stat().st_mtime, UTC), found.timestamp, oldest)
@@ -412,7 +412,9 @@ def _check_made_now(paths: Iterable[Path], root: Path) -> None:
     try:
         found = git_index.unchanged(paths)
     except git_index.GitIndexError as error:
-        message = msg("It can't be seen whether the results are part of the commit: git's index: {why}", why=str(error))
+        message = msg(
+            "It can't be seen whether the results are part of the commit: git's index: {why}", why=error.message
+        )
         raise ObservationError(message) from None
     if found:
         raise ObservationError(

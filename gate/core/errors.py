@@ -9,8 +9,9 @@ class GateError(Exception):
     """An expected failure with a message for the user: every exception of the gate derives from it.
 
     The message is translated when it is rendered; `str()` gives it in English.
+    A plain text is not translated.
     """
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message | str) -> None:
         super().__init__(str(message))
-        self.message = message
+        self.message = Message(text="{text}", args={"text": message}) if isinstance(message, str) else message

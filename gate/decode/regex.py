@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from gate.core.errors import GateError
+
 # Prefixes of RE2's errors for syntax that only other engines have.
 _UNSUPPORTED_SYNTAX = (
     "invalid perl operator",
@@ -21,7 +23,7 @@ _UNSUPPORTED_SYNTAX = (
 _DISSIMILAR_TEXTS = ("", "\x01", "a\nb")
 
 
-class InvalidPatternError(ValueError):
+class InvalidPatternError(GateError):
     """A text is not a valid RE2 regular expression."""
 
 

@@ -27,6 +27,8 @@ from typing import (
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from gate.core.errors import GateError
+
 KeyPath = tuple[str | int, ...]
 T = TypeVar("T")
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list", tuple: "a list",
@@ -52,7 +54,8 @@ class ValidationIssue(Struct, frozen=True):
     scope: Literal["value", "key", "whole"] = "value"
 
 
-class ValidationErrors(ValueError):
+# A ValueError, too: msgspec adds the path to one that a nested type raises, and lets others through.
+class ValidationError(GateError, ValueError):
     """Data is not valid; `issues` holds at least one error."""
 
     def __init__(self, issues: list[ValidationIssue]) -> None:
@@ -139,16 +142,16 @@ def _decode_custom_type(target: Any, value: Any) -> Any:
 
 
 def decode_all_errors(value: Any, target: type[DecodableT]) -> DecodableT:
-    """Decode a value as a type, such as a struct. Raise ValidationErrors with every error.
+    """Decode a value as a type, such as a struct. Raise ValidationError with every error.
 
     A key with an empty value is an error, although msgspec would treat it like a missing key.
     """
     if _has_empty_value(value) and (issues := list(iter_issues(value, target))):
-        raise ValidationErrors(issues)
+        raise ValidationError(issues)
     try:
         return target.decode(value)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ValidationErrors(list(iter_issues(value, target)) or [ValidationIssue((), str(error), value)]) from None
+        raise ValidationError(list(iter_issues(value, target)) or [ValidationIssue((), str(error), value)]) from None
 
 
 def _has_empty_value(value: Any) -> bool:

@@ -27,6 +27,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from msgspec import Struct, field, structs
 
 import gate
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.decode import charsets
@@ -49,15 +50,14 @@ _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _URL_SAFE = "%/:=&?~+!$,;'@()*[]|"
 
 
-class HttpError(Exception):
+class HttpError(GateError):
     """A request without a complete response. `phase` is where it failed; `timings` has the phases that were reached."""
 
     def __init__(
         self, phase: Phase, message: Message, *, timings: Timings | None = None, timeout: bool = False
     ) -> None:
-        super().__init__(f"{phase}: {message}")
+        super().__init__(_describe_phase(phase, message))
         self.phase = phase
-        self.message = _describe_phase(phase, message)
         self.timings = timings or Timings()
         self.timeout = timeout
 
@@ -306,7 +306,7 @@ class Stream:
                 pieces = decoded(pieces, self._response.transfer_codings, "Transfer-Encoding", self._exchange.left)
                 pieces = decoded(pieces, content, "Content-Encoding", self._exchange.left)
             except UnknownCodingError as error:
-                raise UnsupportedEncodingError(error.reason) from None
+                raise UnsupportedEncodingError(error.message) from None
             yield from pieces
 
 
@@ -443,7 +443,7 @@ class _Connection:
             raise
         except (ProtocolError, CodingError) as error:
             malformed = name == "first byte" and not isinstance(error, NoResponseError)
-            raise HttpError("head" if malformed else name, error.reason, timings=self.timings) from error
+            raise HttpError("head" if malformed else name, error.message, timings=self.timings) from error
         except (OSError, ValueError) as error:
             raise to_http_error(name, error, self.timings) from error
 

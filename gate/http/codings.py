@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 
-from gate.core.messages import Message, msg
+from gate.core.errors import GateError
+from gate.core.messages import msg
 from gate.redaction.secrets import redacted_head
 
 _PIECE = 64 * 1024
@@ -14,16 +15,12 @@ _MOST = 3
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-class CodingError(Exception):
-    """A body that is not in the coding that its header names."""
-
-    def __init__(self, reason: Message) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+class CodingError(GateError):
+    """A body is not in the coding that its header names."""
 
 
 class UnknownCodingError(CodingError):
-    """A body in a coding that is not supported. None of it was read."""
+    """A body has a coding that is not supported. None of it was read."""
 
 
 def coding_names(values: str) -> list[str]:

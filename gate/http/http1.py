@@ -11,7 +11,8 @@ from io import BufferedReader
 
 from msgspec import Struct
 
-from gate.core.messages import Message, msg
+from gate.core.errors import GateError
+from gate.core.messages import msg
 from gate.decode.quantities import format_size
 from gate.http.codings import coding_names
 from gate.redaction.secrets import redacted_head
@@ -27,16 +28,12 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _SWITCHING_PROTOCOLS, _NO_CONTENT, _NOT_MODIFIED = 101, 204, 304
 
 
-class ProtocolError(Exception):
-    """A response that is not valid HTTP/1.1, or is cut short."""
-
-    def __init__(self, reason: Message) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+class ProtocolError(GateError):
+    """A response is not valid HTTP/1.1, or is cut short."""
 
 
 class NoResponseError(ProtocolError):
-    """A connection that was closed before the first byte of a response."""
+    """The connection was closed before the first byte of a response."""
 
     def __init__(self) -> None:
         super().__init__(msg("the connection was closed without an answer"))

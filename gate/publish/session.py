@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.publish.settings import CONTEXT, MODES, Notice, Settings, publish_settings
 
@@ -88,11 +89,7 @@ def _describe(error: BaseException) -> str:
         return f"The checklist is not valid, nothing was run: {error.problems[0]}"
     if isinstance(error, KeyboardInterrupt):
         return "The run was cancelled"
-    return (
-        f"No verdict: {error}"
-        if type(error).__module__.startswith("gate.")
-        else "No verdict: internal error of the gate"
-    )
+    return f"No verdict: {error}" if isinstance(error, GateError) else "No verdict: internal error of the gate"
 
 
 def branch_rule_notes(settings: Settings) -> tuple[Message, ...]:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gate.core.errors import GateError
+
 _INDEX_LIMIT = 512 * 2**20
 _FIXED = 40
 """Bytes of an entry before its hash: times, device, inode, mode, owner, size."""
@@ -18,8 +20,8 @@ _EXTENDED = 0x4000
 _SHA256 = re.compile(r"(?im)^\s*objectformat\s*=\s*sha256\s*$")
 
 
-class GitIndexError(Exception):
-    """An index that can't be read: what is wrong with it."""
+class GitIndexError(GateError):
+    """A git index can't be read."""
 
 
 def unchanged(paths: Iterable[Path]) -> list[Path]:

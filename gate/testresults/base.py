@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gate.core.errors import GateError
 from gate.decode import charsets
 from gate.redaction.secrets import redacted_tail
 from gate.testresults import FORMATS
@@ -28,8 +29,8 @@ _UTF16 = ((b"<\0", "utf-16le"), (b"\0<", "utf-16be"))
 _DECLARED = re.compile(rb"""\A\s*<\?xml\s[^<>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
 
 
-class InvalidResultsError(ValueError):
-    """Text that is not a complete result of its format. The text of the error is the reason."""
+class InvalidResultsError(GateError):
+    """A text is not a complete result of its format."""
 
 
 class CaseResult(Struct, frozen=True):

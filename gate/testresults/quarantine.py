@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from gate.core.errors import GateError
 from gate.decode import structs
 from gate.decode.types import Date, DisplayText
 from gate.model import FrozenStruct
@@ -29,8 +30,8 @@ _COLUMNS = {
 _NEEDED = ("test", "owner", "reason", "expires")
 
 
-class InvalidQuarantineError(ValueError):
-    """A file that is not a valid quarantine: the reason, with the line if it is known."""
+class InvalidQuarantineError(GateError):
+    """A file is not a valid quarantine; the message has the line if it is known."""
 
 
 class QuarantineEntry(FrozenStruct):
@@ -104,7 +105,7 @@ def parse_quarantine(text: str, name: str, still_time: StillTime = lambda: None)
         still_time()
         try:
             decoded = structs.decode_all_errors(entry, QuarantineEntry)
-        except structs.ValidationErrors as error:
+        except structs.ValidationError as error:
             first = error.issues[0]
             key = f"{first.path[0]}: " if first.path and first.scope == "value" else ""
             raise InvalidQuarantineError(f"{where}: {key}{first.text}") from None

@@ -43,21 +43,21 @@ def address() -> str:
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The action's image."""
+    """Build the action's image."""
     engine.up()
     return images.action()
 
 
 @pytest.fixture
 def reached(image: str) -> Iterator[GitHub]:
-    """A GitHub that containers reach."""
+    """Start a GitHub server that containers can reach."""
     with served(host=address()) as made:
         made.tokens[TOKEN] = (ACTIONS, made.tokens[READ_ONLY][1] | {"statuses", "comments"})
         yield made
 
 
 def job(folder: Path, image: str, github: GitHub, command: str = "true") -> Job:
-    """A job on a pull request."""
+    """Return a job on a pull request."""
     told = {
         "api_url": github.url,
         "repository": REPOSITORY,
@@ -71,7 +71,7 @@ def job(folder: Path, image: str, github: GitHub, command: str = "true") -> Job:
 
 
 def states(github: GitHub) -> list[Any]:
-    """The states that were set, in order."""
+    """Return the states that were set, in order."""
     return [status["state"] for status in github.statuses]
 
 

@@ -82,14 +82,14 @@ sections:
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The action's image."""
+    """Build the action's image."""
     engine.up()
     return images.action()
 
 
 @pytest.fixture(scope="module")
 def services(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    """A job with PostgreSQL and Prometheus."""
+    """Start a job with PostgreSQL and Prometheus."""
     given = {
         "postgres": Service(images.service("postgres"), {"POSTGRES_PASSWORD": "s3cr3t"}),
         "prometheus": Service(images.service("prometheus"), ports=("9090",)),
@@ -104,6 +104,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """What a step of the job started on the runner's host."""
 
     def do_GET(self) -> None:
+        """Respond 200 without a body."""
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

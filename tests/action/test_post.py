@@ -31,14 +31,14 @@ def ask(method, path, body=""):
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    """A job with the database."""
+    """Start a job with the database."""
     engine.up()
     with staging.job(tmp_path_factory.mktemp("post"), images.action()) as made:
         yield made
 
 
 def write(job: Job, script: str, **more: Any) -> None:
-    """A checklist with a drill that runs a script of the user's own, which can ask the engine."""
+    """Write a checklist with a drill that runs a user's script, which has access to the engine."""
     (job.workspace / "breaks.py").write_text(ASKS + script)
     command = {"command": [PYTHON, "breaks.py"], "touches": ["database"], **more}
     item = {"id": "drill", "title": "D", "requires": ["database"]}

@@ -49,7 +49,7 @@ def test_errors(wrong: str) -> None:
 
 
 def files(folder: Path) -> Files:
-    """The files of a stage."""
+    """Create the files of a stage."""
     return Files(folder, os.getuid())
 
 

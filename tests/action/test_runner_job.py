@@ -27,13 +27,13 @@ runs:
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The image of the tiny action."""
+    """Build the image of the minimal action."""
     engine.up()
     return images.step()
 
 
 def job(folder: Path, image: str, *lines: str, timeout_minutes: float | None = None, **scripts: str) -> Job:
-    """A job with the action, `lines` more under its `runs`, and what its stages do."""
+    """Return a job with the action, with `lines` added to its `runs`."""
     (folder / "action.yml").write_text(ACTION + "".join(f"  {line}\n" for line in lines))
     made = Job(folder / "work", image, action=folder / "action.yml", timeout_minutes=timeout_minutes)
     for stage, script in scripts.items():
@@ -42,12 +42,12 @@ def job(folder: Path, image: str, *lines: str, timeout_minutes: float | None = N
 
 
 def words(made: Job, stage: str) -> list[str]:
-    """The words that a stage was given."""
+    """Return the arguments of a stage."""
     return (made.workspace / f"{stage}.words").read_text().splitlines()
 
 
 def environment(made: Job, stage: str) -> dict[str, str]:
-    """The environment that a stage had."""
+    """Return the environment of a stage."""
     pairs = (made.workspace / f"{stage}.environment").read_text().split("\0")
     return dict(pair.split("=", 1) for pair in pairs if pair)
 

@@ -53,12 +53,12 @@ class Action:
         self.checklist(THERE)
 
     def checklist(self, *items: dict[str, Any]) -> None:
-        """Writes a checklist of these items."""
+        """Write a checklist of these items."""
         checklist = {"version": 1, "service": "shop", "sections": [{"id": "s", "title": "S", "items": list(items)}]}
         (self.workspace / "prodgate.yml").write_text(json.dumps(checklist))
 
     def start(self, program: Path = ENTRYPOINT, **inputs: str) -> subprocess.Popen[str]:
-        """Starts a step with these inputs; `program` is the main step's, or `post`."""
+        """Start a step with these inputs; `program` is the main step's or the post step's."""
         given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
         return subprocess.Popen(
             [sys.executable, "-u", str(program)],
@@ -70,7 +70,7 @@ class Action:
         )
 
     def run(self, program: Path = ENTRYPOINT, **inputs: str) -> tuple[int, str]:
-        """Runs a step to its end: exit code, and log."""
+        """Run a step to its end and return its exit code and log."""
         started = self.start(program, **inputs)
         log, _ = started.communicate(timeout=120)
         return started.returncode, log
@@ -85,12 +85,12 @@ def action(tmp_path: Path, github: GitHub) -> Action:
 
 
 def states(github: GitHub) -> list[str]:
-    """The states that were set, in order."""
+    """Return the states that were set, in order."""
     return [one["state"] for one in github.statuses]
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Waits for something to become true, for a minute at most."""
+    """Wait until the condition holds, for at most a minute."""
     over = time.monotonic() + 60
     while not true():
         assert time.monotonic() < over

@@ -24,13 +24,13 @@ PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+){0,2}$")
 
 
 def workflows() -> dict[str, str]:
-    """The workflow files of this repository and its examples."""
+    """Return the workflow files of this repository and its examples."""
     found = [*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("examples/*/.github/workflows/*.yml")]
     return {str(path.relative_to(ROOT)): path.read_text() for path in sorted(found)}
 
 
 def snippets() -> dict[str, str]:
-    """The workflows that documents show, by file and line: fenced YAML with jobs, or with steps, in a job of ours."""
+    """Return the documentation's workflows by file and line: fenced YAML with jobs, or with steps, put into a job."""
     found = {}
     for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")]):
         for token in MarkdownIt().parse(path.read_text()):
@@ -41,7 +41,7 @@ def snippets() -> dict[str, str]:
 
 
 def workflow(content: str) -> str:
-    """A whole workflow as it is, steps as those of a job; empty for a text that is neither."""
+    """Return a whole workflow unchanged and steps as a job's; "" for a text that is neither."""
     if re.search(r"^jobs:", content, re.M):
         return content
     shown = yaml.safe_load(content)
@@ -58,12 +58,12 @@ ALL = {**workflows(), **snippets()}
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    """The folder where GitHub's parser is installed, as the lock file has it."""
+    """Install GitHub's parser from the lock file and return its folder."""
     return npm.install(PARSER.name)
 
 
 def errors(package: Path, files: dict[str, str], kind: str = "workflow") -> dict[str, list[str]]:
-    """What GitHub's parser has to say of each file."""
+    """Return the errors of GitHub's parser for each file."""
     given = json.dumps([{"name": name, "kind": kind, "content": content} for name, content in files.items()])
     command = ["node", str(PARSER / "parse.mjs"), str(package)]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
@@ -73,12 +73,12 @@ def errors(package: Path, files: dict[str, str], kind: str = "workflow") -> dict
 
 
 def jobs(content: str) -> list[dict[str, Any]]:
-    """The jobs of a workflow."""
+    """Return the jobs of a workflow."""
     return list(yaml.safe_load(content)["jobs"].values())
 
 
 def steps(content: str) -> list[dict[str, Any]]:
-    """The steps of a workflow."""
+    """Return the steps of a workflow."""
     return [step for job in jobs(content) for step in job.get("steps", [])]
 
 

@@ -41,7 +41,7 @@ class Ran:
 
 
 def run(text: str, folder: Path) -> Ran:
-    """Runs a checklist as a user would, in a checkout of its own."""
+    """Run a checklist as a user would, in a checkout of its own."""
     checkout, out = folder / "checkout", folder / "out"
     with surroundings(text, checkout) as variables:
         (checkout / "prodgate.yml").write_text(text)
@@ -102,7 +102,7 @@ def test_no_example_without_a_kind() -> None:
 
 
 def page(kind: str) -> str:
-    """The page of a kind."""
+    """Return the documentation page of a kind."""
     return (PAGES / f"{kind}.md").read_text()
 
 
@@ -117,7 +117,7 @@ def test_page_has_every_key(kind: str) -> None:
 
 
 def keys(model: type[FrozenStruct]) -> list[str]:
-    """The keys of a check, and those of the mappings right below them."""
+    """Return the keys of a check and of the mappings right below them."""
     found = []
     for key, field in fields_by_key(model).items():
         found.append(key)

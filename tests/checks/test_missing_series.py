@@ -181,6 +181,7 @@ def test_matchers(matcher: Matcher, value: str, matches: bool) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Service]:
+    """Start a Prometheus that scrapes itself and wait until it has samples."""
     with prometheus_running(CONFIG % "127.0.0.1:9") as service:
         (service.folder / "prometheus.yml").write_text(CONFIG % service.address)
         service.stop()
@@ -192,12 +193,14 @@ def server() -> Iterator[Service]:
 
 
 def scraped(service: Service) -> bool:
+    """Return whether Prometheus has scraped itself."""
     with contextlib.suppress(PrometheusError):
         return bool(Api(service.url, time.monotonic() + 10).query("prometheus_http_requests_total"))
     return False
 
 
 def rule(name: str, expression: str, *, alerting: bool = False, **labels: str) -> LoadedRule:
+    """Return a loaded rule."""
     return LoadedRule(name, alerting, expression, 0.0, labels, {}, "ok", "", "")
 
 

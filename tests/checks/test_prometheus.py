@@ -17,7 +17,7 @@ from msgspec import structs
 
 from gate.checks import alert
 from gate.checks.base import CheckResult, ObservationError
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.model import Status
 from gate.prometheus.client import LoadedGroup, LoadedRule
 from gate.prometheus.recording_rules import RecordingRules
@@ -59,7 +59,7 @@ RULES = """groups:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Service]:
-    """A Prometheus that watches itself and something that is not there, once it has evaluated its rules."""
+    """Start a Prometheus that scrapes itself and an absent target; yield once it has evaluated its rules."""
     with prometheus_running(CONFIG % "127.0.0.1:9", RULES) as service:
         (service.folder / "prometheus.yml").write_text(CONFIG % service.address)
         service.stop()
@@ -78,6 +78,7 @@ def server() -> Iterator[Service]:
 
 
 def ask(kind: str, root: Path = Path(), *, urls: dict[str, str], limit: float = 10.0, **fields: Any) -> CheckResult:
+    """Run a check once on real servers and return its result."""
     made = check(kind, **fields)
     return made.judge(made.observe(context(root, limit=limit, **urls)))
 
@@ -399,7 +400,7 @@ scrape_configs:
 
 
 def loaded(name: str, interval: float, *rules: tuple[str, str]) -> LoadedGroup:
-    """A group of recording rules, each with its expression, but for the alert `A`."""
+    """Return a group of recording rules, each with its expression; the rule `A` is an alert."""
     made = (LoadedRule(rule, rule == "A", expr, 0.0, {}, {}, "ok", "", "") for rule, expr in rules)
     return LoadedGroup(name, f"{name}.yml", interval, tuple(made))
 
@@ -542,9 +543,9 @@ def test_files_of_a_configuration(
 
 def test_a_version_is_written_in_quotes() -> None:
     """`version: 3.10` without quotes would be 3.1: it is an error of the checklist that says so."""
-    with pytest.raises(ValidationErrors, match="in quotes"):
+    with pytest.raises(ValidationError, match="in quotes"):
         check("scrape_config", file="prometheus.yml", job="a", version=3.10)
-    with pytest.raises(ValidationErrors, match=r"2\.42 or newer"):
+    with pytest.raises(ValidationError, match=r"2\.42 or newer"):
         check("scrape_config", file="prometheus.yml", job="a", version="2.30")
 
 

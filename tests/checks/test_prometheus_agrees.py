@@ -53,7 +53,7 @@ each_promtool = pytest.mark.parametrize("tool", installed(), ids=lambda tool: st
 
 
 def mutated(lines: list[str], dice: random.Random) -> bytes:
-    """The lines with one to three small changes."""
+    """Return the lines with one to three small changes."""
     changed = list(lines)
     if dice.random() < 0.3:
         del changed[dice.randrange(len(changed))]
@@ -66,6 +66,7 @@ def mutated(lines: list[str], dice: random.Random) -> bytes:
 
 
 def scrambled(text: str, characters: str, dice: random.Random) -> str:
+    """Return the text with one to three characters inserted, replaced or deleted."""
     letters = list(text)
     for _ in range(dice.choice([1, 1, 1, 2, 3])):
         at = dice.randrange(len(letters) + 1)
@@ -77,12 +78,13 @@ def scrambled(text: str, characters: str, dice: random.Random) -> str:
 
 
 def corpus(lines: list[str], count: int, seed: int) -> list[bytes]:
+    """Return the lines unchanged, and `count` mutations of them."""
     dice = random.Random(seed)
     return ["".join(lines).encode(), *(mutated(lines, dice) for _ in range(count))]
 
 
 def scraped(cases: list[bytes], content_type: str) -> list[str]:
-    """What a real Prometheus says of each, as its targets' last errors; "" where it took it."""
+    """Return the scrape error of a real Prometheus for each case; "" if it accepts the case."""
     web = Web({f"/{number}": Reply(200, case, {"Content-Type": content_type}) for number, case in enumerate(cases)})
     web.start()
     static = [
@@ -108,13 +110,14 @@ def scraped(cases: list[bytes], content_type: str) -> list[str]:
 
 
 def active(url: str) -> list[dict[str, Any]]:
+    """Return the active targets of a Prometheus."""
     with urllib.request.urlopen(url, timeout=10) as response:
         targets: list[dict[str, Any]] = json.load(response)["data"]["activeTargets"]
     return targets
 
 
 def checked(case: bytes) -> str:
-    """What `promtool check metrics` says of a text that can't be read; "" where it can."""
+    """Return the parse error of `promtool check metrics`; "" if there is none."""
     done = subprocess.run(["promtool", "check", "metrics"], input=case, capture_output=True, check=False)
     return done.stderr.decode(errors="replace") if done.returncode == 1 else ""
 
@@ -361,6 +364,7 @@ GOOD = ["{{ $value }}", "{{ $labels.job | toUpper }}", "{{ if eq $value 1.0 }}a{
 
 
 def a_template(dice: random.Random) -> str:
+    """Return a template put together from pieces of valid ones."""
     pieces = re.findall(r"\{\{-? ?| ?-?\}\}|\$\w+|\w+|\s+|.", dice.choice(GOOD) + dice.choice(["", *GOOD]))
     for _ in range(dice.choice([0, 1, 1, 2])):
         at = dice.randrange(len(pieces))

@@ -27,6 +27,7 @@ def patiently(asked: Check[Any], around: CheckContext) -> Outcome:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Service]:
+    """Start a Prometheus that scrapes nothing."""
     with prometheus_running("global: {scrape_interval: 1s}") as service:
         yield service
 

@@ -14,7 +14,7 @@ from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.checks.traceability import Traceability
 from gate.core.messages import msg
-from gate.decode.structs import ValidationErrors, decode_all_errors
+from gate.decode.structs import ValidationError, decode_all_errors
 from gate.model import ChainLinkName, ItemResult, Outcome, Severity, Status, Timeline, TimelineEvent
 from gate.prometheus.client import Api
 from gate.redaction.secrets import Redactor
@@ -37,6 +37,7 @@ groups:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Service]:
+    """Start a Prometheus with the rules and wait until it has evaluated them."""
     with prometheus_running(CONFIG, RULES) as service:
         time.sleep(3)
         yield service
@@ -44,6 +45,7 @@ def running() -> Iterator[Service]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
+    """Create a checkout with the rules and their runbooks."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "good.md").write_text("# Good\n\n## Signal\n\ntext\n")
     (tmp_path / "docs" / "thin.md").write_text("# Thin\n\n## Signal\n")
@@ -53,6 +55,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def drilled(*alerts: str) -> dict[str, ItemResult]:
+    """Return the results of a drill in which these alerts fired."""
     moments = tuple(TimelineEvent(at=1.0, what=msg("alert {alert}", alert=name), kind="alert") for name in alerts)
     outcome = Outcome(status=Status.PASS, message=msg("seen"), timeline=Timeline(events=moments))
     item = ItemResult(id="d", title="D", severity=Severity.BLOCKING, check="drill", outcome=outcome)
@@ -66,6 +69,7 @@ def asking(
     within: float | None = None,
     **fields: Any,
 ) -> Outcome:
+    """Run the check and return its outcome."""
     check = decode_all_errors({"target": "prometheus", "file": "rules.yml", **fields}, Traceability)
     running = RunningTarget(name="prometheus", base_url=service.url)
     now = time.monotonic()
@@ -81,6 +85,7 @@ def asking(
 
 
 def rows(outcome: Outcome) -> dict[str, str]:
+    """Return the message of each alert's row."""
     return {str(row.title): str(row.message) for row in outcome.rows}
 
 
@@ -242,6 +247,7 @@ FIRING_TWICE = 'http_up{a="1"} 1\nhttp_up{a="2"} 1\n'
 
 @pytest.fixture(scope="module")
 def twins() -> Iterator[Service]:
+    """Start a Prometheus with several alerts of one name and wait until they fire."""
     web = Web({"/metrics": Reply(200, FIRING_TWICE, {"Content-Type": "text/plain"})})
     web.start()
     static = f"scrape_configs: [{{job_name: a, static_configs: [{{targets: ['127.0.0.1:{web.port}']}}]}}]\n"
@@ -253,19 +259,23 @@ def twins() -> Iterator[Service]:
 
 @pytest.fixture
 def twins_checkout(tmp_path: Path) -> Path:
+    """Create a checkout with the rules of one name."""
     (tmp_path / "rules.yml").write_text(TWINS)
     return tmp_path
 
 
 def alerting(service: Service) -> list[str]:
+    """Return the names of the firing alerts."""
     return [alert.name for alert in Api(service.url, time.monotonic() + 5).alerts() if alert.state == "firing"]
 
 
 def healths(service: Service) -> set[str]:
+    """Return the health of every loaded rule."""
     return {rule.health for group in Api(service.url, time.monotonic() + 5).rules() for rule in group.rules}
 
 
 def holding(outcome: Outcome, link: str) -> list[tuple[str, str, bool]]:
+    """Return title, message and state of one link, for each row."""
     return [
         (str(row.title), row.severity, each.holds) for row in outcome.rows for each in row.links if each.name == link
     ]
@@ -315,6 +325,7 @@ def test_what_prometheus_only_remembers_is_not_exposed(checkout: Path) -> None:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until the condition holds, for a limited time."""
     end = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < end
@@ -340,5 +351,5 @@ def until(service: Service, root: Path, words: str) -> bool:
 @pytest.mark.parametrize("share", ["\uff11\uff10\uff10%", "\u0661%", "1_0%", "100", "0%", "101%", " 5%"])
 def test_a_share_that_is_none(share: str) -> None:
     """A share is a number of plain digits with its sign."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         decode_all_errors({"target": "prometheus", "file": "rules.yml", "fired": {"critical": share}}, Traceability)

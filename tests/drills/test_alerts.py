@@ -51,7 +51,7 @@ def staging(tmp_path: Path, prometheus: Callable[..., Service]) -> Staging:
 def write(
     staging: Staging, alert: str, *before: dict[str, Any], state: str = "firing", within: str = "20s", **more: Any
 ) -> None:
-    """Writes a checklist with a drill that waits for an alert, and other items before it."""
+    """Write a checklist with a drill that waits for an alert, after other items."""
     waits = {"within": within, "alert": {"target": "prometheus", "name": alert, "state": state}}
     up = {"within": "30s", "promql": {"target": "prometheus", "query": "up", "value": 1}}
     staging.write(drill({"stop": "database"}, steady=[ready(within="5s"), up], observe=[waits], **more))
@@ -63,7 +63,7 @@ def write(
 
 
 def run(staging: Staging, alert: str, **more: Any) -> tuple[int, dict[str, Any]]:
-    """Runs a drill that waits for an alert."""
+    """Run a drill that waits for an alert."""
     write(staging, alert, **more)
     return staging.run()
 

@@ -35,7 +35,7 @@ class Lane:
     database: str
 
     def gate(self, name: str, fault: dict[str, Any], *observe: dict[str, Any]) -> Folder:
-        """A gate with one drill on the database."""
+        """Return a gate with one drill on the database."""
         folder = Folder(self.path / name)
         folder.path.mkdir()
         folder.environment |= {"PRODGATE_NETWORK": self.network, "PRODGATE_IMAGE": images.action()}
@@ -45,13 +45,13 @@ class Lane:
         return folder
 
     def addresses(self) -> Any:
-        """What the database was given on the network when it was created."""
+        """Return the addresses that the database was created with."""
         return json.loads(docker("inspect", self.database))[0]["NetworkSettings"]["Networks"][self.network][
             "IPAMConfig"
         ]
 
     def holds(self) -> str:
-        """The containers by which runs hold the database."""
+        """Return the containers with which runs lock the database."""
         return docker("ps", "-aq", "--filter", f"name=prodgate-drills-{self.database[:12]}")
 
 
@@ -112,8 +112,10 @@ def test_who_comes_over_ipv6(lane: Lane) -> None:
 
 
 def test_a_container_that_another_run_drills(lane: Lane) -> None:
-    """Of two gates that drill one container, the second is refused and touches nothing, also once the first is dead;
-    after `restore` the container can be drilled again."""
+    """Of two gates that drill one container, the second is refused and touches nothing, also once the first is dead.
+
+    After `restore` the container can be drilled again.
+    """
     first = lane.gate("first", {"pause": "database"}, {"within": "60s", "command": {"run": "false"}})
     second = lane.gate("second", {"pause": "database"})
     gate = first.start()
@@ -152,7 +154,7 @@ UNABLE = b'{"message": "Cannot pause container: OCI runtime pause failed: unable
 
 @contextmanager
 def busy_engine(path: Path, refusals: int) -> Iterator[str]:
-    """The engine under load: a number of times, it says what runc says of cgroup v1 when it has no time to freeze."""
+    """Serve an engine that fails `refusals` times, with runc's error for a cgroup v1 that it can't freeze in time."""
     left = iter(range(refusals))
 
     class Between(socketserver.BaseRequestHandler):

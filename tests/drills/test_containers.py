@@ -32,20 +32,20 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The action's image."""
+    """Build the action's image."""
     engine.up()
     return images.action()
 
 
 @pytest.fixture(scope="module")
 def job(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    """A job with the database."""
+    """Start a job with the database."""
     with staging.job(tmp_path_factory.mktemp("drills"), image) as made:
         yield made
 
 
 def run(job: Job, item: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Runs the action on one item: the item's outcome."""
+    """Run the action on one item and return the item's outcome."""
     (job.workspace / "prodgate.yml").write_text(checklist([item], **more))
     return outcome(job, job.main())
 
@@ -80,7 +80,7 @@ def test_a_fault_that_nobody_notices(job: Job) -> None:
 
 
 def blind() -> dict[str, Any]:
-    """The targets, with an API that does not look at its database."""
+    """Return the targets with an API that does not check its database."""
     targets = staging.targets()
     targets["api"]["start"]["environment"]["BLIND"] = "1"
     return targets

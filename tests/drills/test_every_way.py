@@ -37,22 +37,23 @@ class Place:
 
     @property
     def networks(self) -> tuple[str, str]:
+        """Return the names of both networks."""
         return f"a-{self.word}", f"b-{self.word}"
 
     def run(self, *options: str, command: tuple[str, ...] = SERVES) -> str:
-        """Starts a container; its id."""
+        """Start a container and return its id."""
         self.started.append(docker("run", "-d", *options, images.base(), *command))
         return self.started[-1]
 
     def database(self, *options: str, both: bool = True) -> str:
-        """Starts the container `database`, on one or both of the networks."""
+        """Start the container `database` on one or both of the networks."""
         made = self.run("--network", self.networks[0], "--network-alias", "database", "--stop-signal", "INT", *options)
         if both:
             docker("network", "connect", "--alias", "database", "--alias", "db", self.networks[1], made)
         return made
 
     def gate(self, fault: dict[str, Any], *observe: dict[str, Any], **more: Any) -> tuple[dict[str, Any], str]:
-        """Runs a gate with one drill: the item's outcome, and what was printed."""
+        """Run a gate with one drill and return the item's outcome and the output."""
         folder = Folder(self.path)
         folder.environment |= {"PRODGATE_NETWORK": self.networks[0], "PRODGATE_IMAGE": images.action()}
         drill = {"steady": [HOLDS], "fault": fault, "observe": [*observe] or [{"within": "1s", **HOLDS}],
@@ -81,13 +82,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def fails(client: str, address: str, why: str) -> dict[str, Any]:
-    """What a client sees that gets no good answer from an address."""
+    """Return a check that a client gets no successful response from an address."""
     asks = ["docker", "exec", client, "python3", "-c", ASKS.format(address)]
     return {"within": "10s", "command": {"run": asks, "exit": 1, "stderr": {"matches": why}}}
 
 
 def is_state(container: str, what: str) -> dict[str, Any]:
-    """What the engine says of a container's state, such as `Paused`."""
+    """Return a check that a container is in a state of the engine, such as `Paused`."""
     asks = ["docker", "inspect", "-f", f"{{{{.State.{what}}}}}", container]
     return {"within": "10s", "command": {"run": asks, "stdout": "true\n"}}
 

@@ -78,7 +78,7 @@ SIGNALS = "pkill -{} -f 'server {} '; sleep 0.3"
 
 
 def write(folder: Path, target: dict[str, Any], fault: dict[str, Any]) -> None:
-    """A checklist with one short drill: the port is looked at before and after, and a while is waited in between."""
+    """Write a checklist with one short drill that checks the port before and after the fault, with a pause between."""
     open_ = {"tcp": {"target": "database", "port": 5432}} if "container" in target else {"tcp": {"target": "database"}}
     drill = {
         "steady": [open_],
@@ -105,22 +105,22 @@ class Gate(Protocol):
     out: str
 
     def start(self) -> None:
-        """Starts a run."""
+        """Start a run."""
 
     def said(self) -> str:
-        """What the run has said so far."""
+        """Return the output of the run so far."""
 
     def over(self) -> bool:
         """Whether the run has ended."""
 
     def kill(self) -> None:
-        """Ends the run with SIGKILL, and returns when it is dead."""
+        """End the run with SIGKILL and wait until it is dead."""
 
     def restore(self) -> str:
         """Undoes what is left: what was said where that failed."""
 
     def journals(self) -> list[Path]:
-        """What was not undone."""
+        """Return the journals of actions that are not reverted."""
 
     def state(self) -> Any:
         """All that a run could leave a trace in."""
@@ -140,17 +140,21 @@ class Action:
         self.main = threading.Thread()
 
     def start(self) -> None:
+        """Start the job with the action."""
         self.job.container = ""
         self.main = threading.Thread(target=self.job.main)
         self.main.start()
 
     def said(self) -> str:
+        """Return the log of the job so far."""
         return self.job.log.text if self.job.container else ""
 
     def over(self) -> bool:
+        """Return whether the run has ended."""
         return not self.main.is_alive()
 
     def kill(self) -> None:
+        """Kill the action's container."""
         try:
             self.engine.api.kill(self.job.container)
         except engine_sdk.errors.APIError:
@@ -159,14 +163,16 @@ class Action:
         self.runs |= {path.stem for path in self.journals()}
 
     def restore(self) -> str:
+        """Revert what the run left, and return the output."""
         post = self.job.post()
         return "" if post.conclusion == "success" else post.log.text
 
     def journals(self) -> list[Path]:
+        """Return the journals in the runner's folders."""
         return list(self.job.temp.rglob("*.journal"))
 
     def state(self) -> Any:
-        """The job's containers with their networks, and whatever carries the label of one of its runs."""
+        """Return the job's containers with their networks, and everything with the label of one of its runs."""
         ids = docker("ps", "-aq", "--filter", f"network={self.job.network}").split()
         ids += [service["id"][:12] for service in self.job.services.values()]
         labels = [f"label=prodgate.run={run}" for run in sorted(self.runs)]
@@ -187,10 +193,11 @@ class Program:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start the program."""
         self.process = self.begun()
 
     def begun(self) -> subprocess.Popen[bytes]:
-        """A run that has just been started."""
+        """Start a run."""
         with (self.folder / "said").open("wb") as said:
             return subprocess.Popen(
                 [sys.executable, "-m", "gate", "run", "--out", self.out], cwd=self.folder, env=self._all(),
@@ -198,17 +205,21 @@ class Program:
             )  # fmt: skip
 
     def said(self) -> str:
+        """Return the output so far."""
         return (self.folder / "said").read_text()
 
     def over(self) -> bool:
+        """Return whether the run has ended."""
         return self.process is None or self.process.poll() is not None
 
     def kill(self) -> None:
+        """Kill the program."""
         assert self.process
         self.process.kill()
         self.process.wait()
 
     def restore(self) -> str:
+        """Run the action's post step and return its log."""
         done = subprocess.run(
             [sys.executable, "-m", "gate", "restore"], cwd=self.folder, env=self._all(),
             capture_output=True, text=True, check=False,
@@ -220,10 +231,11 @@ class Program:
         return {**os.environ, **state, **self.environment}
 
     def journals(self) -> list[Path]:
+        """Return the journals in the folder."""
         return list((self.folder / "state").rglob("*.journal"))
 
     def state(self) -> Any:
-        """The processes that are in its folder, whatever they call themselves, and the files that a fault makes."""
+        """Return the processes whose working directory is the folder, and the files that a fault creates."""
         return [line for pid in Path("/proc").glob("[0-9]*") if (line := self._here(pid))], self._broken()
 
     def _here(self, pid: Path) -> str:
@@ -280,7 +292,7 @@ def span(gate: Gate) -> float:
 
 
 def proved(gate: Gate) -> str:
-    """What was not proved in the run that nobody killed; empty where its fault was in place, and gone."""
+    """Return what an undisturbed run could not prove; empty if its fault was injected and reverted."""
     report = json.loads((gate.folder / gate.out / "report.json").read_text())
     outcome = report["sections"][0]["items"][0]["outcome"]
     phases = {row["phase"]: row["status"] for row in outcome["rows"]}
@@ -289,7 +301,7 @@ def proved(gate: Gate) -> str:
 
 
 def kill_after(gate: Gate, seconds: float) -> None:
-    """Starts a run, and kills it with SIGKILL so long after it said that the fault goes in."""
+    """Start a run and kill it with SIGKILL `seconds` after it reports the injection."""
     gate.start()
     wait_for(gate, "fault:")
     time.sleep(seconds)
@@ -297,7 +309,7 @@ def kill_after(gate: Gate, seconds: float) -> None:
 
 
 def wait_for(gate: Gate, word: str) -> None:
-    """Returns when a run has said a word. One that ends without it fails the test."""
+    """Wait until the output of a run holds a word. A run that ends without it fails the test."""
     end = time.monotonic() + 120
     over = False
     while word not in gate.said():
@@ -308,14 +320,14 @@ def wait_for(gate: Gate, word: str) -> None:
 
 
 def open_acts(journal: Path) -> list[str]:
-    """The acts of faults that stand in a journal, and that nobody has undone."""
+    """Return the fault actions of a journal that are not reverted."""
     entries = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
     undone = {entry["undone"] for entry in entries if "undone" in entry}
     return [each["undo"] for each in entries if each.get("undo") not in (None, *STANDING) and each["act"] not in undone]
 
 
 def container_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
-    """A drill on a service container, by the action, ended by its post step."""
+    """Return a drill on a service container, run by the action and reverted by its post step."""
     services = {
         "database": Service(images.base(), options="--stop-signal INT --network-alias pg", command=SERVES),
         "bystander": Service(images.base(), command=("sleep", "infinity")),
@@ -327,7 +339,7 @@ def container_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trial
 
 
 def process_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
-    """A drill on a process that hides its environment, by the program, ended by `prodgate restore`."""
+    """Return a drill on a process that hides its environment, run by the program and reverted by `prodgate restore`."""
     folder.mkdir()
     port, listen = free_port(), free_port()
     serves = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
@@ -366,7 +378,7 @@ def test_no_trace_after_a_kill(tmp_path: Path) -> None:
 
 @contextmanager
 def lane(folder: Path, image: str) -> Iterator[tuple[Program, str, str]]:
-    """A network with a database as the runner would start it, and a gate that works there."""
+    """Create a network with a database as the runner would start it, and a gate that runs there."""
     folder.mkdir()
     network = f"github_network_{uuid.uuid4().hex}"
     docker("network", "create", network)
@@ -381,7 +393,7 @@ def lane(folder: Path, image: str) -> Iterator[tuple[Program, str, str]]:
 
 
 def paused(gate: Program, database: str) -> subprocess.Popen[bytes]:
-    """A run in whose drill the database is paused by now, and stays so for five seconds."""
+    """Start a run and wait until its drill has paused the database, for five seconds."""
     write(
         gate.folder,
         DATABASE,

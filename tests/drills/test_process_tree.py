@@ -48,7 +48,7 @@ SHEDS = {
 
 @pytest.fixture
 def seconds(tmp_path: Path) -> Iterator[str]:
-    """An argument by which this test's `sleep` is told from others; none of them may be left."""
+    """Yield an argument that identifies the `sleep` processes of this test, and require that none is left."""
     own = f"{70000 + os.getpid() % 10000}.{time.monotonic_ns() % 10**9}"
     (tmp_path / "daemon.py").write_text(DAEMON.format(seconds=own))
     yield own
@@ -57,7 +57,7 @@ def seconds(tmp_path: Path) -> Iterator[str]:
 
 
 def sleeping(seconds: str) -> list[int]:
-    """The living processes `sleep SECONDS`."""
+    """Return the living processes `sleep SECONDS`."""
     wanted = f"sleep\0{seconds}\0".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -152,7 +152,7 @@ def test_a_tag_survives_what_a_process_sheds(seconds: str) -> None:
 
 @contextmanager
 def started(command: list[str], folder: Path) -> Iterator[Process]:
-    """A target of the gate's own."""
+    """Start a target of the gate's own."""
     process = Process("target", command, {}, folder, "run", lambda pid: lambda: None)
     process.start()
     try:
@@ -162,7 +162,7 @@ def started(command: list[str], folder: Path) -> Iterator[Process]:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """The processes below one, and itself, with their state, by ps(1)."""
+    """Return a process and its descendants with their states, by ps(1)."""
     done = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
     rows = [(int(a), int(b), stat) for a, b, stat in (line.split() for line in done.stdout.splitlines())]
     found = {pid}
@@ -173,7 +173,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 @pytest.fixture(scope="module")
 def prepared() -> Iterator[Postgres]:
-    """A PostgreSQL that nobody has started yet."""
+    """Create the data of a PostgreSQL that is not started yet."""
     with postgres_prepared() as service:
         yield service
 
@@ -188,7 +188,7 @@ def answers(service: Postgres) -> bool:
 
 
 def asks(connection: psycopg.Connection[tuple[int]]) -> tuple[threading.Thread, list[bool]]:
-    """A query under way on an open connection."""
+    """Start a query on an open connection."""
     done: list[bool] = []
     thread = threading.Thread(target=lambda: (connection.execute("SELECT 1"), done.append(True)), daemon=True)
     thread.start()

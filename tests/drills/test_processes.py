@@ -34,7 +34,7 @@ class Staging:
     def write(
         self, drill: dict[str, Any], *, environment: dict[str, str] | None = None, listen: int | None = None
     ) -> None:
-        """Writes the checklist."""
+        """Write the checklist."""
         python = sys.executable
         seen_port = listen or self.database
         database: dict[str, Any] = {
@@ -62,7 +62,7 @@ class Staging:
         (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        """Starts the gate, where there is no engine: drills of processes need none."""
+        """Start the gate without an engine: drills of processes need none."""
         environment = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(ROOT), "DOCKER_HOST": NOWHERE}
         return subprocess.Popen(
             [sys.executable, "-m", "gate", "run", "--out", "out", *options],
@@ -70,7 +70,7 @@ class Staging:
         )  # fmt: skip
 
     def run(self, *options: str) -> tuple[int, dict[str, Any]]:
-        """Runs the gate to its end: its exit code and the drill's outcome."""
+        """Run the gate to its end and return its exit code and the drill's outcome."""
         done = self.start(*options)
         said, _ = done.communicate(timeout=120)
         assert (self.folder / "out" / "report.json").exists(), said
@@ -78,7 +78,7 @@ class Staging:
         return done.returncode, report["sections"][0]["items"][0]["outcome"]
 
     def left(self) -> list[str]:
-        """What of this staging still runs: its processes by their command, and its journals."""
+        """Return the processes of this staging that still run, by their command, and its journals."""
         found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
         ports = (f" {self.api}", f" {self.database}")
         processes = [line for line in found if line.rstrip().endswith(ports) and "-m gate" not in line]
@@ -87,23 +87,28 @@ class Staging:
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Staging:
+    """Create a staging environment of processes, and stop it at the end."""
     return Staging(tmp_path)
 
 
 def ready(**more: Any) -> dict[str, Any]:
+    """Return a check that the API is ready."""
     return {**more, "http": {"target": "api", "path": "/readyz", "status": 200}}
 
 
 def not_ready(**more: Any) -> dict[str, Any]:
+    """Return a check that the API reports its database as down."""
     json_ = {"status": "not_ready", "checks": {"database": {"status": "error"}}}
     return {**more, "http": {"target": "api", "path": "/readyz", "status": 503, "json": json_}}
 
 
 def live() -> dict[str, Any]:
+    """Return a check that the API is alive."""
     return {"http": {"target": "api", "path": "/live", "status": 200}}
 
 
 def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a drill with this fault, updated with the arguments."""
     return {
         "steady": [ready(within="5s")],
         "fault": fault,
@@ -116,6 +121,7 @@ def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def phases(outcome: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return phase and status of each row."""
     return [(row["phase"], row["status"]) for row in outcome["rows"]]
 
 
@@ -247,7 +253,7 @@ def test_something_that_does_not_hold_throughout(staging: Staging) -> None:
 
 
 def freezes_the_api(staging: Staging) -> str:
-    """A script that lets the API hang for some seconds."""
+    """Return a script that lets the API hang for some seconds."""
     script = staging.folder / "freezes.sh"
     script.write_text(
         f"#!/bin/sh\npid=$(pgrep -f 'dependent.py {staging.api}$')\nkill -STOP $pid; sleep 4; kill -CONT $pid\n"
@@ -411,7 +417,7 @@ def _restore(staging: Staging) -> str:
 
 
 def _wait_until_refused(port: int) -> None:
-    """Returns when a port that accepted connections no longer does."""
+    """Wait until a port refuses connections."""
     accepted = False
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

@@ -30,6 +30,7 @@ NEVER: dict[str, Any] = {"within": "60s", "command": {"run": "false"}}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
+    """Create a folder for a run."""
     return Folder(tmp_path)
 
 
@@ -43,17 +44,18 @@ def accepts(port: int) -> bool:
 
 
 def drill(id: str = "drill", **more: Any) -> dict[str, Any]:
+    """Return a drill, updated with the arguments."""
     return {"id": id, "title": "Drill", "drill": {"steady": [HOLDS], "stays": "0s", **more}}
 
 
 def own(folder: Folder, breaks: tuple[str, ...] = (), mends: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-    """A fault of the user's own, with shell lines for its command and for its way back, and a proof."""
+    """Return a fault of the user's own: shell lines that inject it, revert it and prove it."""
     command, undo = folder.program("breaks", "touch broken", *breaks), folder.program("mends", *mends, "rm -f broken")
     return {"run": {"command": command, "undo": undo, "proof": "test -e broken", **more}}
 
 
 def sleeps(folder: Folder) -> str:
-    """A shell line that leaves a process with the word behind, which does not end by itself."""
+    """Return a shell line that leaves a process behind, which does not exit by itself."""
     return f"{sys.executable} -c 'import time; time.sleep(600)' {folder.word} &"
 
 
@@ -156,12 +158,15 @@ class RecordingInjector:
         return msg("done")
 
     def inject(self) -> Message:
+        """Inject nothing, or break as configured."""
         return self._do("inject")
 
     def wait(self) -> Message:
+        """Wait for nothing, or break as configured."""
         return self._do("wait")
 
     def revert(self) -> Message:
+        """Revert nothing, or break as configured."""
         return self._do("revert")
 
 
@@ -336,6 +341,7 @@ def test_journal_of_a_previous_version_is_restored(folder: Folder) -> None:
 
 
 def test_names_in_the_journal_never_change() -> None:
+    """A journal of any version can be restored."""
     assert list(REVERT_FUNCTIONS) == [
         "start_container",
         "unpause_container",

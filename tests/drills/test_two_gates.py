@@ -17,25 +17,25 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """An image with Python."""
+    """Build an image with Python."""
     engine.up()
     return images.base()
 
 
 def run_id(folder: Folder) -> str:
-    """The name of the run that is under way in a folder, or was killed there."""
+    """Return the id of the run in a folder, running or killed."""
     until(lambda: folder.journals() != [])
     return folder.journals()[0].removesuffix(".journal")
 
 
 def left(run: str) -> list[str]:
-    """The containers, networks and images that a run has started, made or built, and not removed."""
+    """Return the containers, networks and images that a run created and did not remove."""
     label = ("-q", "--filter", f"label=prodgate.run={run}")
     return " ".join(docker(*kind, *label) for kind in (("ps", "-a"), ("network", "ls"), ("image", "ls"))).split()
 
 
 def dockerfile(path: Path, image: str, word: str, *lines: str) -> None:
-    """A Dockerfile of several steps that is the same for the same word."""
+    """Write a Dockerfile of several steps, equal for equal words."""
     (path / "word").write_text(word)
     (path / "dependent.py").write_text(DEPENDENT.read_text())
     copied = f"FROM {image}\nCOPY word dependent.py /\nRUN cp /word /again\n"
@@ -43,7 +43,7 @@ def dockerfile(path: Path, image: str, word: str, *lines: str) -> None:
 
 
 def targets(image: str) -> dict[str, Any]:
-    """A database that is started, and an API that is built."""
+    """Return a database that is started and an API that is built."""
     api = {
         "build": ".",
         "command": ["python3", "/dependent.py", "8080"],
@@ -60,7 +60,7 @@ def targets(image: str) -> dict[str, Any]:
 
 
 def drill() -> dict[str, Any]:
-    """A drill that fails where the database, or the API, is touched by anybody else."""
+    """Return a drill that fails if anything else touches the database or the API."""
     made = {
         "steady": [ready(within="5s")],
         "fault": {"pause": "database"},
@@ -138,6 +138,6 @@ def test_a_gate_that_is_killed_while_it_builds(tmp_path: Path, image: str) -> No
 
 
 def steps(folder: Folder) -> list[str]:
-    """The containers of a build in which the step with the word is under way, or was left."""
+    """Return the build containers of the step that contains the word, running or left behind."""
     found = docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Command}}").splitlines()
     return [line for line in found if folder.word in line]

@@ -1,0 +1,1 @@
+"""Whole runs, with an engine and real servers."""

@@ -34,12 +34,14 @@ PATIENCE = 60.0
 
 @pytest.fixture(scope="session")
 def python() -> Path:
+    """Return the Python of the example's environment."""
     with locked("example-venv"):
         return tools.environment(EXAMPLE / ".demo" / "venv", EXAMPLE / "requirements-test.txt")
 
 
 @pytest.fixture(scope="module")
 def veza(python: Path) -> Iterator[Services]:
+    """Start the example's services and wait until the API is ready."""
     with Services(tools.find(), python) as services:
         services.prepare()
         for name in ("database", "redis", "catalogue", "api", "prometheus"):
@@ -49,6 +51,7 @@ def veza(python: Path) -> Iterator[Services]:
 
 
 def ask(services: Services, path: str) -> tuple[int, str]:
+    """Request a path of the API and return status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", services.ports["api"], timeout=30)
     try:
         connection.request("GET", path)
@@ -59,6 +62,7 @@ def ask(services: Services, path: str) -> tuple[int, str]:
 
 
 def await_that(true: Callable[[], bool]) -> None:
+    """Wait until the condition holds, for a limited time."""
     end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not come true in time"
@@ -66,6 +70,7 @@ def await_that(true: Callable[[], bool]) -> None:
 
 
 def metric(services: Services, name: str) -> str:
+    """Return a metric of the API, as text."""
     found = re.search(rf"^{re.escape(name)} (.*)$", ask(services, "/metrics")[1], re.MULTILINE)
     return found[1] if found else ""
 
@@ -211,6 +216,7 @@ def test_prometheus_accepts_its_configuration() -> None:
 
 
 def rules() -> list[dict[str, Any]]:
+    """Return the groups of the example's rule file."""
     return yaml.safe_load((EXAMPLE / "ops" / "prometheus" / "alerts.yml").read_text())["groups"]
 
 
@@ -299,6 +305,6 @@ def test_the_bug_that_never_reconnects_never_does(python: Path, tmp_path: Path) 
 
 
 def _family(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """Return a process and all its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(each for child in children for each in _family(int(child)))]

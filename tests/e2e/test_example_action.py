@@ -23,13 +23,14 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
 
 
 def workflow() -> dict[str, Any]:
+    """Return the example's workflow."""
     text = (EXAMPLE / ".github" / "workflows" / "prodgate.yml").read_text()
     job: dict[str, Any] = yaml.safe_load(text)["jobs"]["gate"]
     return job
 
 
 def service(name: str) -> Service:
-    """A service of the workflow, from an image of Debian's packages that behaves like the one named there."""
+    """Return a service of the workflow, from an image of Debian's packages that behaves like the one named there."""
     said = workflow()["services"][name]
     return Service(images.service(name), {key: str(value) for key, value in said.get("env", {}).items()})
 
@@ -58,7 +59,7 @@ def test_the_workflow_is_a_go(tmp_path: Path) -> None:
 
 @contextmanager
 def step(said: dict[str, Any], folder: Path, given: dict[str, str]) -> Iterator[None]:
-    """A step of the workflow before the gate: it builds the image of the tests, which goes at the end."""
+    """Run a workflow step that precedes the gate. It builds the image of the tests, which is removed at the end."""
     environment = {**os.environ, **given, "DOCKER_BUILDKIT": "0"}
     try:
         subprocess.run(["bash", "-e", "-c", said["run"]], cwd=folder, env=environment, check=True)
@@ -68,5 +69,6 @@ def step(said: dict[str, Any], folder: Path, given: dict[str, str]) -> Iterator[
 
 
 def running(network: str) -> int:
+    """Return the number of containers on a network."""
     listed = ["docker", "ps", "--all", "--quiet", "--filter", f"network={network}"]
     return len(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())

@@ -26,7 +26,7 @@ KNOWN_TO_FAIL = [
 
 
 def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A program as a user starts it, without what a runner would tell it, and where there is no engine."""
+    """Run a program as a user does, without a runner's variables and without an engine."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     return subprocess.run(
         [sys.executable, "-m", *command],
@@ -39,6 +39,7 @@ def run(command: list[str], folder: Path, **environment: str) -> subprocess.Comp
 
 
 def report(folder: Path) -> Report:
+    """Read the report of a run."""
     return read_report(folder / "prodgate-out" / "report.json")
 
 
@@ -78,7 +79,7 @@ def test_editors_find_what_is_wrong() -> None:
 
 
 def of_tests(made: Report) -> dict[str, tuple[Status, list[str]]]:
-    """What became of the example's own tests, with the rows of those that may fail."""
+    """Return the outcomes of the example's own tests, with the rows of those in quarantine."""
     items = next(section.items for section in made.sections if section.id == "tests")
     return {item.id: (item.status, [str(row.title) for row in item.outcome.rows]) for item in items}
 

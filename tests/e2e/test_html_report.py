@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.i18n.language import language
 from gate.model import MetricSeries, Report, Timeline, TimelineEvent
 from gate.render._timeline import svg
@@ -31,7 +32,7 @@ MADE: dict[str, Callable[[str], Report]] = {
 
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Callable[..., Browser]:
-    """Opens a report in the browser."""
+    """Return a function that opens a report in the browser."""
 
     def opened(report: Report, code: str = "en", fragment: str = "") -> Browser:
         path = tmp_path / "report.html"
@@ -291,6 +292,7 @@ class Headings(HTMLParser):
         super().__init__()
         self.levels: list[int] = []
 
+    @override
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if re.fullmatch(r"h[1-6]", tag):
             self.levels.append(int(tag[1]))

@@ -98,7 +98,7 @@ IMAGES = {"postgres:17": "postgres", "redis:7-alpine": "redis", "prom/prometheus
 
 
 def begun(root: Path) -> dict[str, Any]:
-    """The repository after `prodgate init`: the workflow's job."""
+    """Run `prodgate init` in the repository and return the workflow's job."""
     for name, text in SHOP.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text.replace("BASE_IMAGE", images.base()))
@@ -108,7 +108,7 @@ def begun(root: Path) -> dict[str, Any]:
 
 
 def step(root: Path, given: dict[str, Any], temp: Path) -> None:
-    """Runs a step of a workflow as the runner does."""
+    """Run a step of a workflow as the runner does."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(temp), "RUNNER_TEMP": str(temp)}
     folder = root / given.get("working-directory", ".")
     done = subprocess.run(["bash", "-e", "-c", given["run"]], cwd=folder, env=environment, check=False, timeout=120)

@@ -79,12 +79,12 @@ SEARCHED = {
 
 
 def leaking(leaving: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What of the secrets stands where."""
+    """Return the secrets found, with the file that holds each."""
     return sorted((name, part) for name, content in leaving.items() for part in SEARCHED if part in content)
 
 
 def files(*places: Path) -> dict[str, str]:
-    """The files that leave, with their names."""
+    """Return the published files by name."""
     found = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
     assert len(found) >= len(places)
     return {str(path): f"{path}\n{path.read_text(errors='replace')}" for path in found}
@@ -98,7 +98,7 @@ def requests(github: GitHub) -> str:
 
 
 def commands() -> Iterator[dict[str, Any]]:
-    """Checks whose outputs, files and results have them, also where they are cut."""
+    """Yield checks whose outputs, files and results hold the secrets, also across a cut."""
     shell = {"shell": True, "exit": 0}
     yield {"title": "Says ${API_TOKEN}", "command": {"run": ["cat", "leaks"], "exit": 1}}
     yield {"title": "Errors", "command": {**shell, "run": "cat leaks >&2; exit 1"}}
@@ -119,7 +119,7 @@ def commands() -> Iterator[dict[str, Any]]:
 
 
 def services(url: str) -> Iterator[dict[str, Any]]:
-    """Checks that send them, and whose answers have them."""
+    """Yield checks that send the secrets and whose responses hold them."""
     sent = {"Authorization": "Bearer quoted-mmmm", "X-Auth-Token": "auth-pppp", "Cookie": "sid=cookie-rrrr"}
     plain = {"target": "api", "path": "/says"}
     yield {
@@ -139,7 +139,7 @@ def services(url: str) -> Iterator[dict[str, Any]]:
 
 
 def results() -> str:
-    """A test of Go that says them and fails."""
+    """Return the results of a Go test that prints the secrets and fails."""
     said = {"Action": "output", "Package": "p", "Test": "T", "Output": LEAKS + DENSE[:9000]}
     ends = [{"Action": "fail", "Package": "p", "Test": "T"}, {"Action": "fail", "Package": "p"}]
     return "\n".join(map(json.dumps, [said, *ends]))
@@ -171,7 +171,7 @@ def checklist(url: str) -> str:
 
 
 def planted(folder: Path, github: GitHub) -> Runner:
-    """A checkout with everything that leaks, on a runner whose GitHub says it, too."""
+    """Create a checkout with everything that leaks, on a runner whose GitHub returns the secrets as well."""
     runner = Runner(folder, github)
     for name, text in {"leaks": LEAKS, "dense": DENSE, "lines": LINES, "results": results()}.items():
         runner.write(name, text)
@@ -234,7 +234,7 @@ def test_a_run(tmp_path: Path, github: GitHub) -> None:
 
 @pytest.fixture
 def leaky(tmp_path: Path, github: GitHub) -> Runner:
-    """A report of somebody who hid nothing, in the hands of a job that knows what is secret."""
+    """Give a report that is not redacted to a job that has the secrets in its environment."""
     runner = planted(tmp_path, github)
     made = reports.hostile(text=f"{LEAKS}{DENSE[:9000]}", name=SECRETS["API_TOKEN"])
     source = made.source.replace(commit=HEAD, run_id="5000")

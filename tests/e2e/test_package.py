@@ -72,7 +72,7 @@ def test_locks_hold_every_dependency() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built offline from a copy of the sources, because a build writes into its source tree."""
+    """Build the wheel offline from a copy of the sources: a build writes into its source tree."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -87,7 +87,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel, its declared dependencies and theirs, and nothing else."""
+    """Create a virtual environment with the wheel and its dependencies, and nothing else."""
     root = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root)], check=True)
     options = ["--no-deps", "--no-index", "--quiet"]

@@ -39,6 +39,7 @@ def test_the_names_in_a_journal_are_those_of_before() -> None:
 
 
 def entry(number: int, undo: str, **what: Any) -> dict[str, Any]:
+    """Return an entry of a journal as the previous version wrote it."""
     return {"act": number, "undo": undo, "what": what, "settles": 0.0, "at": time.time()}
 
 

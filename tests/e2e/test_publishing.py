@@ -62,7 +62,7 @@ class Runner:
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, stdout=pipe, stderr=pipe)
 
     def run(self, *words: str) -> tuple[int, str]:
-        """Runs it to its end: the exit code, and everything that it wrote."""
+        """Run the program to its end and return the exit code and its output."""
         started = self.start(*(words or ("run",)))
         out, err = started.communicate(timeout=120)
         return started.returncode, out + err
@@ -74,12 +74,12 @@ class Runner:
 
 
 def states(github: GitHub) -> list[str]:
-    """The states that were set, in order."""
+    """Return the states that were set, in order."""
     return [status["state"] for status in github.statuses]
 
 
 def until(condition: Any) -> None:
-    """Waits until something is so, for a minute at most."""
+    """Wait until the condition holds, for at most a minute."""
     end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
@@ -321,7 +321,7 @@ def test_a_merge_of_the_reports_of_another_run(
 
 
 def checklist(*items: dict[str, Any]) -> bytes:
-    """A checklist as the base branch has it."""
+    """Return the base branch's checklist."""
     section = {"id": "a", "title": "A", "items": list(items)}
     return json.dumps({"version": 1, "service": "shop", "sections": [section]}).encode()
 
@@ -348,7 +348,7 @@ def test_the_base_s_checklist_is_the_authority(tmp_path: Path, github: GitHub) -
 
 
 def failing_tests(folder: Path, *expires: str) -> dict[str, Any]:
-    """An item whose one test fails; and the commit's own quarantine of that test."""
+    """Return an item whose only test fails, and write the commit's own quarantine of that test."""
     (folder / "r.xml").write_text("<testsuite><testcase classname='p' name='bad'><failure/></testcase></testsuite>")
     (folder / "q.yml").write_text(quarantine(*expires))
     return {"id": "a.tests", "title": "T", "tests": {"results": "r.xml", "quarantine": {"file": "q.yml"}}}

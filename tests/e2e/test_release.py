@@ -20,13 +20,13 @@ IMAGE = f"ghcr.io/org/prodgate-action@sha256:{'a' * 64}"
 
 
 def git(folder: Path, *words: str) -> str:
-    """What git says."""
+    """Run git and return its output."""
     return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of one commit, with a bare repository as its origin."""
+    """Create a checkout of one commit, with a bare repository as its origin."""
     origin, folder = tmp_path / "origin.git", tmp_path / "checkout"
     subprocess.run(["git", "init", "--quiet", "--bare", str(origin)], check=True)
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(folder)], check=True)
@@ -42,7 +42,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def script(name: str, checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A script of the release, run in a checkout."""
+    """Run a script of the release in a checkout."""
     return subprocess.run([str(SCRIPTS / name), *words], cwd=checkout, capture_output=True, text=True, check=False)
 
 

@@ -35,41 +35,45 @@ class Gate:
         }
 
     def write(self, *items: dict[str, Any], **top: Any) -> None:
-        """Writes a checklist with one section of these items."""
+        """Write a checklist with one section of these items."""
         section = {"id": "s", "title": "S", "items": [{"title": item["id"].upper(), **item} for item in items]}
         checklist = {"version": 1, "service": "shop", "sections": [section], **top}
         (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
 
     def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start the program."""
         command = [sys.executable, "-m", "gate", *words]
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
     def run(self, *words: str) -> tuple[int, str, str]:
-        """Runs it to its end: exit code, standard output, standard error."""
+        """Run the program to its end and return exit code, standard output and standard error."""
         started = self.start(*(words or ("run",)))
         out, err = started.communicate(timeout=120)
         return started.returncode, out, err
 
     @property
     def report(self) -> dict[str, Any]:
+        """Read `report.json`."""
         return json.loads((self.folder / "prodgate-out" / "report.json").read_text())
 
     @property
     def statuses(self) -> dict[str, str]:
+        """Return the status of each item."""
         items = [item for section in self.report["sections"] for item in section["items"]]
         return {item["id"]: item["outcome"]["status"] for item in items}
 
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
+    """Create a folder with a gate."""
     return Gate(tmp_path)
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a server that accepts connections and never answers."""
+    """Yield the URL of a server that accepts connections and never responds."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(64)
@@ -77,10 +81,12 @@ def silent() -> Iterator[str]:
 
 
 def there(name: str, **more: Any) -> dict[str, Any]:
+    """Return an item that passes: its file exists."""
     return {"id": name, "file": {"path": "prodgate.yml", "exists": True}, **more}
 
 
 def missing(name: str, **more: Any) -> dict[str, Any]:
+    """Return an item that fails: its file does not exist."""
     return {"id": name, "file": {"path": "nothing", "exists": True}, **more}
 
 
@@ -419,6 +425,7 @@ class Counting(BaseHTTPRequestHandler):
     lock, under_way, most = threading.Lock(), 0, 0
 
     def do_GET(self) -> None:
+        """Count requests under way, and respond late."""
         with Counting.lock:
             Counting.under_way += 1
             Counting.most = max(Counting.most, Counting.under_way)
@@ -452,6 +459,7 @@ class Ageing(BaseHTTPRequestHandler):
     worked = 0
 
     def do_GET(self) -> None:
+        """Respond with a metric, and count what other paths request."""
         if self.path == "/work":
             Ageing.worked += 1
         self.send_response(200)

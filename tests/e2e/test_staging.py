@@ -26,28 +26,31 @@ on_engine = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
+    """Create a folder for a run."""
     return Folder(tmp_path)
 
 
 @pytest.fixture
 def image() -> str:
-    """An image with Python."""
+    """Build an image with Python."""
     engine.up()
     return images.base()
 
 
 def target(folder: Folder, name: str) -> dict[str, Any]:
-    """What became of a target."""
+    """Return the state of a target in the report."""
     written = json.loads((folder.path / "out" / "report.json").read_text())
     (found,) = [each for each in written["targets"] if each["name"] == name]
     return dict(found)
 
 
 def item(**check: Any) -> dict[str, Any]:
+    """Return an item that requires the target `web`."""
     return {"id": "i", "title": "I", "requires": ["web"], **check}
 
 
 def serve(port: int) -> list[str]:
+    """Return the command of a web server."""
     return [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
 
 
@@ -137,7 +140,7 @@ class TestContainers:
     pytestmark = on_engine
 
     def run(self, folder: Folder, *items: dict[str, Any], **web: Any) -> str:
-        """Runs items on a container: why it is not ready, or an empty text."""
+        """Run items on a container and return why it is not ready; "" if it is."""
         folder.write(*items, web=web)
         code, said = folder.run()
         assert folder.journals() == [], said
@@ -224,6 +227,7 @@ def reasons(folder: Folder) -> list[tuple[str, str]]:
 
 
 def report(folder: Folder) -> Report:
+    """Read the report of a run."""
     path = folder.path / "out" / "report.json"
     return from_json(path.read_text(), path.name)
 

@@ -27,19 +27,19 @@ _STARTS_WITHIN = 60.0
 _COMMANDS = (("dockerd", "--default-ulimit", "nofile=1024:1024"), ("dockerd",))
 
 
-class NoEngine(RuntimeError):
+class EngineError(RuntimeError):
     """There is no engine, and none could be brought up: what was tried, and what to do."""
 
 
 def up() -> None:
-    """Start an engine unless one answers. Raise NoEngine."""
+    """Start an engine unless one answers. Raise EngineError."""
     with locked("engine"):
         if answers():
             return
         _install()
         tried = [_start(command) for command in _COMMANDS if not answers()]
         if not answers():
-            raise NoEngine("no Docker engine could be started:\n" + "\n".join(tried))
+            raise EngineError("no Docker engine could be started:\n" + "\n".join(tried))
 
 
 def down() -> None:
@@ -75,7 +75,7 @@ def _install() -> None:
     if shutil.which("docker") and shutil.which("dockerd"):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise NoEngine(f"no Docker engine answers. Install {' and '.join(PACKAGES)}, or run `make parts` as root")
+        raise EngineError(f"no Docker engine answers. Install {' and '.join(PACKAGES)}, or run `make parts` as root")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], env=environment, check=True)
     subprocess.run(
@@ -118,7 +118,7 @@ def main(words: list[str]) -> int:
     """Run `up` (the default) or `down`."""
     try:
         down() if words == ["down"] else up()
-    except (NoEngine, subprocess.CalledProcessError) as error:
+    except (EngineError, subprocess.CalledProcessError) as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 1
     return 0

@@ -70,13 +70,13 @@ BUGS = (
 
 
 def copy(to: Path) -> Path:
-    """A copy of the example below `to`, without what runs leave behind."""
+    """Copy the example below `to`, without the files that runs leave behind."""
     shutil.copytree(EXAMPLE, to, ignore=shutil.ignore_patterns(*_NOT_COPIED))
     return to
 
 
 def put_in(bug: Bug, folder: Path) -> None:
-    """Changes the one place in a copy. Raises ValueError where it is not there exactly once."""
+    """Insert the bug into a copy. Raises ValueError unless its place occurs exactly once."""
     path = folder / bug.file
     text = path.read_text()
     if text.count(bug.old) != 1:

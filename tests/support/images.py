@@ -177,7 +177,7 @@ def main() -> int:
             service(name)
         if (engine.ROOT / "Dockerfile").exists():
             action()
-    except (engine.NoEngine, RuntimeError, OSError) as error:
+    except (engine.EngineError, RuntimeError, OSError) as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 1
     return 0

@@ -40,10 +40,12 @@ class Service:
 
     @property
     def address(self) -> str:
+        """Return host and port."""
         return f"{HOST}:{self.port}"
 
     @property
     def url(self) -> str:
+        """Return the base URL."""
         return f"http://{self.address}"
 
     @property
@@ -97,6 +99,7 @@ class Postgres(Service):
 
     @property
     def dsn(self) -> str:
+        """Return the connection string."""
         return f"postgresql://postgres:{self.password}@{self.address}/{self.database}?sslmode=disable"
 
 

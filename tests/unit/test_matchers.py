@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.decode.structs import Unfilled, ValidationErrors, decode_all_errors
+from gate.decode.structs import Unfilled, ValidationError, decode_all_errors
 from gate.matchers import (
     MISSING,
     CountMatcher,
@@ -94,7 +94,7 @@ def test_sentences(spec: Any, value: Any, sentence: str) -> None:
                                   {"matches": "(?s)^.*$"}, {"matches": r"\A"}])  # fmt: skip
 def test_matchers_that_can_not_fail_or_not_work(spec: Any) -> None:
     """A matcher that matches anything or nothing, or can't be understood, is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         decode_all_errors(spec, Matcher)
 
 
@@ -146,7 +146,7 @@ def test_patterns_that_are_not_found(pattern: str, text: str) -> None:
 )
 def test_patterns_that_are_none(pattern: str, why: str) -> None:
     """What RE2 cannot read is told when loaded, and so is that another engine may."""
-    with pytest.raises(ValidationErrors) as caught:
+    with pytest.raises(ValidationError) as caught:
         decode_all_errors({"matches": pattern}, Matcher)
     assert f"expected a regular expression after 'matches': {why}" in str(caught.value)
 
@@ -191,8 +191,8 @@ def test_narrower(narrow: Any, wide: Any, expected: bool) -> None:
 
 
 def refused(kind: type[Matcher], spec: Any) -> str:
-    """What a matcher that makes no sense is told."""
-    with pytest.raises(ValidationErrors) as caught:
+    """Return the error of a matcher that is not valid."""
+    with pytest.raises(ValidationError) as caught:
         decode_all_errors(spec, kind)
     return str(caught.value)
 

@@ -28,17 +28,20 @@ GO, HELD, NO_GO = Decision.GO, Decision.GO_WITH_RESERVATIONS, Decision.NO_GO
 
 
 def waiver(days: int = 1) -> Waiver:
+    """Return a waiver that expires in `days` days."""
     return Waiver(item="a", reason="issue 412", owner="team", expires=TODAY + timedelta(days=days))
 
 
 def item(
     status: Status, severity: Severity = Severity.BLOCKING, covered: Waiver | None = None, **more: object
 ) -> ItemResult:
+    """Return an item with this status."""
     outcome = Outcome(status=status, message=msg("seen"), evidence=Evidence(attempts=1), **more)
     return ItemResult(id="a", title="A", severity=severity, check="file", outcome=outcome, waiver=covered)
 
 
 def section(*items: ItemResult, id: str = "s") -> SectionResult:
+    """Return a section of these items."""
     return SectionResult(id=id, title="S", items=items)
 
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 
 from demo import tools
-from demo.services import HERE, Failed, Services
+from demo.services import HERE, ServiceError, Services
 
 OUT = HERE / "prodgate-out"
 
 
 def main(arguments: list[str]) -> int:
+    """Prepare the example, run the gate and return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         tools.install()
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> int:
         with Services(found, python) as services:
             services.prepare()
             code = _gate(services, arguments)
-    except (tools.Missing, Failed) as error:
+    except (tools.MissingToolError, ServiceError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _gate(services: Services, arguments: list[str]) -> int:
-    """Runs the gate and returns its exit code. Interrupted, it is given the time to put back what it broke."""
+    """Run the gate and return its exit code. On an interrupt, wait until it has reverted its faults."""
     files = ["--file", "prodgate.yml", "--file", "prodgate.demo.yml"]
     command = [sys.executable, "-m", "gate", "run", *files, "--out", str(OUT), *arguments]
     environment = {**os.environ, **services.for_the_gate()}

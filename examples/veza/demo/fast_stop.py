@@ -6,6 +6,7 @@ import sys
 
 
 def main(command: list[str]) -> int:
+    """Run PostgreSQL until it exits and return its exit code."""
     child = subprocess.Popen(command)
     signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(signal.SIGINT))
     signal.signal(signal.SIGINT, lambda number, frame: child.send_signal(signal.SIGINT))

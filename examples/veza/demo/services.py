@@ -24,7 +24,7 @@ JWT_SECRET = "only for the demo"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on, and that no connection going out will be given."""
+    """Return free ports outside the range that the kernel gives to outgoing connections."""
     found: list[int] = []
     for port in random.SystemRandom().sample(range(10_000, 32_000), 100 + count):
         with socket.socket() as each, contextlib.suppress(OSError):
@@ -32,10 +32,10 @@ def free_ports(count: int) -> list[int]:
             found.append(port)
         if len(found) == count:
             return found
-    raise Failed("no ports are free")
+    raise ServiceError("no ports are free")
 
 
-class Failed(Exception):
+class ServiceError(Exception):
     """A service did not come up."""
 
 
@@ -66,19 +66,21 @@ class Services:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, name: str) -> str:
-        """The address of an HTTP service."""
+        """Return the URL of an HTTP service."""
         return f"http://127.0.0.1:{self.ports[name]}"
 
     @property
     def database_url(self) -> str:
+        """Return the connection string of the database."""
         return f"postgresql://veza@127.0.0.1:{self.ports['database']}/postgres"
 
     @property
     def redis_url(self) -> str:
+        """Return the URL of Redis."""
         return f"redis://127.0.0.1:{self.ports['redis']}/0"
 
     def prepare(self) -> None:
-        """Makes the database's files and the configuration of Prometheus."""
+        """Create the database's files and the configuration of Prometheus."""
         data = self.folder / "database"
         data.mkdir()
         if os.geteuid() == 0:
@@ -86,14 +88,14 @@ class Services:
         command = [self.tools.initdb, "-D", str(data), "-U", "veza", "-A", "trust", "-E", "UTF8", "--no-sync"]
         made = subprocess.run([*as_unprivileged(), *command], cwd=self.folder, capture_output=True)
         if made.returncode:
-            raise Failed(f"initdb: {made.stderr.decode(errors='replace').strip()}")
+            raise ServiceError(f"initdb: {made.stderr.decode(errors='replace').strip()}")
         rules = self.api_folder / "ops" / "prometheus"
         shutil.copy(rules / "alerts.yml", self.folder)
         text = (rules / "prometheus.yml").read_text()
         (self.folder / "prometheus.yml").write_text(text.replace("api:8080", f"127.0.0.1:{self.ports['api']}"))
 
     def command(self, name: str) -> list[str]:
-        """How a service is started."""
+        """Return the command of a service."""
         port, folder = str(self.ports[name]), str(self.folder)
         quick = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-k", folder + "/database"]
         return {
@@ -114,7 +116,7 @@ class Services:
         }[name]
 
     def environment(self) -> dict[str, str]:
-        """What the API and its tests are told."""
+        """Return the environment of the API and its tests."""
         return {
             "PATH": os.environ.get("PATH", ""),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -126,7 +128,7 @@ class Services:
         }
 
     def for_the_gate(self) -> dict[str, str]:
-        """The variables that prodgate.demo.yml asks for. The API reaches the catalogue through the gate's own port."""
+        """Return the variables of prodgate.demo.yml. The API connects to the catalogue through a port of the gate."""
         made = {**self.environment(), "EXTERNAL_URL": self.url("before_catalogue"), "PYTHON": str(self.python)}
         for name in ("database", "redis", "catalogue", "api", "prometheus"):
             made[f"DEMO_{name.upper()}"] = shlex.join(self.command(name))
@@ -138,7 +140,7 @@ class Services:
         }
 
     def start(self, name: str, within: float = 30.0) -> None:
-        """Starts a service and waits for its port. Raises Failed with the end of its log."""
+        """Start a service and wait for its port. Raises ServiceError with the end of its log."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             self.started[name] = process = subprocess.Popen(
@@ -154,11 +156,11 @@ class Services:
         while not listens(self.ports[name]):
             if process.poll() is not None or time.monotonic() > end:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-                raise Failed(f"{name} did not come up on port {self.ports[name]}:\n{tail}")
+                raise ServiceError(f"{name} did not come up on port {self.ports[name]}:\n{tail}")
             time.sleep(0.1)
 
     def stop(self, name: str) -> None:
-        """Stops a service, and kills it where it does not stop within ten seconds."""
+        """Stop a service; kill it if it does not exit within ten seconds."""
         process = self.started.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
@@ -169,14 +171,14 @@ class Services:
 
 
 def listens(port: int) -> bool:
-    """Whether a port of this machine accepts a connection."""
+    """Return whether a local port accepts a connection."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
 
 
 def as_unprivileged() -> list[str]:
-    """What has to stand before a command of PostgreSQL, which refuses to run as root."""
+    """Return a prefix that drops privileges: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return []
     user = _unprivileged()

@@ -16,7 +16,7 @@ _PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server", "promethe
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-class Missing(Exception):
+class MissingToolError(Exception):
     """Something is not on this machine, and can't be put there."""
 
 
@@ -31,37 +31,39 @@ class Tools:
 
 
 def find() -> Tools:
-    """The programs. Raises Missing with the names of the packages that have them."""
+    """Find the programs. Raises MissingToolError with the packages that provide them."""
     postgres, redis, prometheus = _where("postgres"), _where("redis-server"), _where("prometheus")
     if not (postgres and redis and prometheus):
-        raise Missing(f"expected these packages: {' '.join(missing())}")
+        raise MissingToolError(f"expected these packages: {' '.join(missing())}")
     return Tools(postgres, str(Path(postgres).with_name("initdb")), redis, prometheus)
 
 
 def missing() -> list[str]:
-    """The Debian packages whose programs are not here."""
+    """Return the Debian packages whose programs are not installed."""
     return [package for program, package in _PACKAGES.items() if not _where(program)]
 
 
 def install() -> None:
-    """Installs what is missing with apt-get, without starting any of it as a service. Raises Missing."""
+    """Install missing packages with apt-get, without starting services. Raises MissingToolError."""
     packages = missing()
     if not packages:
         return
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if not shutil.which("apt-get") or (root and not shutil.which("sudo")):
-        raise Missing(f"this machine lacks {' '.join(packages)}: install them, then run this again")
+        raise MissingToolError(f"this machine lacks {' '.join(packages)}: install them, then run this again")
     print(f"demo: installing {' '.join(packages)} with apt-get (as root; no service is started)", flush=True)
     options = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
     with _no_services(root):
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             if subprocess.run([*root, "env", *options, *arguments], stdout=subprocess.DEVNULL).returncode:
-                raise Missing(f"apt-get {arguments[0]} failed: install {' '.join(packages)}, then run this again")
+                raise MissingToolError(
+                    f"apt-get {arguments[0]} failed: install {' '.join(packages)}, then run this again"
+                )
 
 
 @contextlib.contextmanager
 def _no_services(root: list[str]) -> Iterator[None]:
-    """Debian starts a service as it installs it, unless this script says not to (invoke-rc.d(8))."""
+    """Keep Debian from starting a service when it installs it (see invoke-rc.d(8))."""
     if _POLICY.exists():
         yield
         return
@@ -74,7 +76,7 @@ def _no_services(root: list[str]) -> Iterator[None]:
 
 
 def environment(folder: Path, requirements: Path) -> Path:
-    """The Python of a virtual environment with these requirements, made again where they have changed."""
+    """Return the Python of a virtual environment, created again if the requirements changed."""
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     python, made = folder / "bin" / "python", folder / "made-of"
     if made.exists() and made.read_text() == wanted:
@@ -93,7 +95,7 @@ def environment(folder: Path, requirements: Path) -> Path:
     ]
     for command in ([sys.executable, "-m", "venv", str(folder)], [str(python), *pip]):
         if subprocess.run(command).returncode:
-            raise Missing(f"this failed: {' '.join(command)}")
+            raise MissingToolError(f"this failed: {' '.join(command)}")
     made.write_text(wanted)
     return python
 

@@ -6,14 +6,15 @@ import signal
 import sys
 import threading
 
-from internal.config import BadConfig, from_environment
+from internal.config import ConfigError, from_environment
 from internal.server import Api, log
 
 
 def main() -> int:
+    """Serve until a signal arrives and return the exit code."""
     try:
         api = Api(from_environment())
-    except (BadConfig, OSError) as error:
+    except (ConfigError, OSError) as error:
         log(f"cannot start: {error}")
         return 2
 

@@ -21,7 +21,7 @@ class State(IntEnum):
     OPEN = 2
 
 
-class CircuitOpen(Exception):
+class CircuitOpenError(Exception):
     """The dependency failed too often just now: it was not called."""
 
 
@@ -53,10 +53,11 @@ class Breaker:
 
     @property
     def state(self) -> State:
+        """Return whether calls are allowed."""
         return self._state
 
     def call(self, function: Callable[[], Result]) -> Result:
-        """What the function returns. Raises CircuitOpen without calling it, or whatever it raises."""
+        """Call the function. Raises CircuitOpenError without a call if the circuit is open."""
         self._enter()
         try:
             result = function()
@@ -73,7 +74,7 @@ class Breaker:
                 self._become(State.HALF_OPEN)
             elif self._state is not State.CLOSED:
                 self._count["rejected"].inc()
-                raise CircuitOpen(f"{self.name}: the circuit is open")
+                raise CircuitOpenError(f"{self.name}: the circuit is open")
 
     def _after(self, *, ok: bool) -> None:
         with self._lock:

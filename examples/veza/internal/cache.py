@@ -19,12 +19,12 @@ class Cache:
         )
 
     def ping(self) -> None:
-        """Raises redis.RedisError when Redis does not answer."""
+        """Raise redis.RedisError if Redis does not respond."""
         if self.client:
             self.client.ping()
 
     def get(self, key: str) -> Any:
-        """The value, or None: Redis being away is a miss."""
+        """Return the value, or None: without Redis every lookup is a miss."""
         try:
             text = self.client.get(key) if self.client else None
             return json.loads(str(text)) if text is not None else None
@@ -32,7 +32,7 @@ class Cache:
             return None
 
     def put(self, key: str, value: Any, seconds: int) -> None:
-        """Keeps a value; Redis being away keeps it not."""
+        """Store a value; without Redis do nothing."""
         try:
             if self.client:
                 self.client.set(key, json.dumps(value), ex=seconds)
@@ -40,7 +40,7 @@ class Cache:
             return
 
     def drop(self, key: str) -> None:
-        """Forgets a value."""
+        """Delete a value."""
         try:
             if self.client:
                 self.client.delete(key)

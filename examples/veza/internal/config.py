@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-class BadConfig(Exception):
+class ConfigError(Exception):
     """A variable is missing, or not what it should be."""
 
 
@@ -28,7 +28,7 @@ class Config:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration. Raises BadConfig with what was expected."""
+    """Read the configuration. Raises ConfigError with what was expected."""
     return Config(
         database_url=_required(environment, "DATABASE_URL"),
         jwt_secret=_required(environment, "JWT_SECRET"),
@@ -46,7 +46,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
 def _required(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "")
     if not value:
-        raise BadConfig(f"{name} is not set")
+        raise ConfigError(f"{name} is not set")
     return value
 
 
@@ -57,5 +57,5 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < 1e6:
-        raise BadConfig(f"{name} is {text!r}, expected a number above 0")
+        raise ConfigError(f"{name} is {text!r}, expected a number above 0")
     return value

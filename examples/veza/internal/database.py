@@ -20,7 +20,7 @@ _SCHEMA = (
 )
 
 
-class Unavailable(OSError):
+class DatabaseError(OSError):
     """The database did not answer."""
 
 
@@ -38,24 +38,24 @@ class Pool:
         metrics.db_max.set(size)
 
     def query(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
-        """The rows of one statement, committed. Raises Unavailable when the database does not answer."""
+        """Commit one statement and return its rows. Raises DatabaseError if the database does not respond."""
         with self._connection() as connection:
             cursor = connection.execute(text, values)
             return cursor.fetchall() if cursor.description else []
 
     def ping(self) -> float:
-        """Asks the database something that it always knows. Returns how many seconds that took."""
+        """Run a trivial query and return the seconds that it took."""
         began = time.monotonic()
         self.query("SELECT 1")
         return time.monotonic() - began
 
     def migrate(self) -> None:
-        """Makes the tables that are not there yet."""
+        """Create missing tables."""
         for statement in _SCHEMA:
             self.query(statement)
 
     def close(self) -> None:
-        """Closes the connections that nobody holds."""
+        """Close idle connections."""
         with self._changed:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -72,7 +72,7 @@ class Pool:
         except psycopg.OperationalError as error:
             self._metrics.db_errors.inc()
             why = f"no answer within {self.timeout:g} s" if late.is_set() else _sentence(error)
-            raise Unavailable(why) from error
+            raise DatabaseError(why) from error
         finally:
             self._give_back(connection)
 
@@ -81,7 +81,7 @@ class Pool:
             if self._in_use >= self.size:
                 self._metrics.db_waits.inc()
                 if not self._changed.wait_for(lambda: self._in_use < self.size, self.timeout):
-                    raise Unavailable(f"all {self.size} connections are in use")
+                    raise DatabaseError(f"all {self.size} connections are in use")
             self._in_use += 1
             idle = self._idle.pop() if self._idle else None
         self._measure()
@@ -99,7 +99,7 @@ class Pool:
         except psycopg.Error as error:
             self._metrics.db_errors.inc()
             self._release()
-            raise Unavailable(_sentence(error)) from error
+            raise DatabaseError(_sentence(error)) from error
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
         if connection.closed:
@@ -122,7 +122,7 @@ class Pool:
 
 @contextlib.contextmanager
 def _limit(connection: psycopg.Connection[Any], seconds: float, late: threading.Event) -> Iterator[None]:
-    """Shuts the socket down beneath a query that takes longer: a server that hangs answers no cancel request."""
+    """Shut the socket down if a query takes longer: a server that hangs ignores a cancel request."""
     timer = threading.Timer(seconds, _shut_down, [connection, late])
     timer.daemon = True
     timer.start()
@@ -143,5 +143,5 @@ def _duplicate(connection: psycopg.Connection[Any]) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """The first line of what the driver said: it names host and port, never the password."""
+    """Return the first line of the driver's error: it names host and port, never the password."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from internal.breaker import Breaker
 from internal.cache import Cache
 from internal.config import Config
-from internal.database import Pool, Unavailable
+from internal.database import DatabaseError, Pool
 from internal.handlers.health import HealthHandler
 from internal.handlers.router import Request, Router
 from internal.metrics import Metrics
@@ -50,7 +50,7 @@ class Api:
         self.server.daemon_threads = True
 
     def serve(self) -> None:
-        """Answers requests until `stop` is called. The first scrape already finds what is true of the database."""
+        """Serve requests until `stop` is called. The database is checked first, so that the first scrape is true."""
         self._look_at_database()
         for loop in (self._watch_database, self._work):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
@@ -62,7 +62,7 @@ class Api:
         log("stopped")
 
     def stop(self) -> None:
-        """Ends `serve`. From any thread but that one."""
+        """End `serve`. Call it from another thread."""
         self.stopping.set()
         self.server.shutdown()
 
@@ -71,14 +71,14 @@ class Api:
             self._look_at_database()
 
     def _look_at_database(self) -> None:
-        """Says in the metrics, and when it changes in the log, whether the database answers."""
+        """Check the database; update the metrics, and log a change."""
         try:
             if not self._migrated:
                 self.pool.migrate()
                 self._migrated = True
             self.pool.ping()
             up, why = True, ""
-        except Unavailable as error:
+        except DatabaseError as error:
             up, why = False, str(error)
         if up is not self._up:
             log("the database answers" if up else f"the database does not answer: {why}")
@@ -117,11 +117,11 @@ def _handler(router: Router) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(response.body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Requests are counted, not logged."""
+            """Log nothing: requests are counted."""
 
     return Handler
 
 
 def log(text: str) -> None:
-    """One line on stderr."""
+    """Write a line to stderr."""
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)

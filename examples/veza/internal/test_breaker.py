@@ -2,22 +2,27 @@
 
 import pytest
 
-from internal.breaker import Breaker, CircuitOpen, State
+from internal.breaker import Breaker, CircuitOpenError, State
 from internal.metrics import Metrics
 
 
 class Clock:
+    """A clock that the test sets."""
+
     now = 100.0
 
     def __call__(self) -> float:
+        """Return the time that the test has set."""
         return self.now
 
 
 def fail() -> None:
+    """Fail like a refused connection."""
     raise OSError("refused")
 
 
 def opened(clock: Clock) -> Breaker:
+    """Return an open breaker."""
     breaker = Breaker("test", Metrics(), failures=5, open_for=5.0, clock=clock)
     for _ in range(5):
         with pytest.raises(OSError, match="refused"):
@@ -39,7 +44,7 @@ def test_four_failures_leave_it_closed() -> None:
 def test_open_calls_nothing() -> None:
     """While it is open, the dependency is left alone."""
     breaker = opened(Clock())
-    with pytest.raises(CircuitOpen):
+    with pytest.raises(CircuitOpenError):
         breaker.call(lambda: pytest.fail("was called"))
     assert breaker.state is State.OPEN
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from internal.tokens import BadToken, signed, verified
+from internal.tokens import InvalidTokenError, signed, verified
 
 
 def test_reads_its_own() -> None:
@@ -15,5 +15,5 @@ def test_reads_its_own() -> None:
 )
 def test_refuses_others(token: str) -> None:
     """A token with a foreign signature, past its time, or that is none, is refused."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidTokenError):
         verified(token, "s", now=100)

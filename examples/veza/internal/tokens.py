@@ -10,29 +10,29 @@ import time
 from typing import Any
 
 
-class BadToken(Exception):
+class InvalidTokenError(Exception):
     """A token that is not ours, or no longer good."""
 
 
 def signed(claims: dict[str, Any], secret: str) -> str:
-    """A token that says `claims`."""
+    """Return a signed token with these claims."""
     head = f"{_encoded({'alg': 'HS256', 'typ': 'JWT'})}.{_encoded(claims)}"
     return f"{head}.{_text(_signature(head, secret))}"
 
 
 def verified(token: str, secret: str, now: float | None = None) -> dict[str, Any]:
-    """The claims of a token. Raises BadToken."""
+    """Return the claims of a token. Raises InvalidTokenError."""
     head, _, signature = token.rpartition(".")
     if not hmac.compare_digest(_text(_signature(head, secret)).encode(), signature.encode("utf-8", "replace")):
-        raise BadToken("the signature is not ours")
+        raise InvalidTokenError("the signature is not ours")
     try:
         first, second = (
             json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in head.split(".")
         )
         if first["alg"] != "HS256" or float(second["exp"]) <= (time.time() if now is None else now):
-            raise BadToken("the token has expired")
+            raise InvalidTokenError("the token has expired")
     except (ValueError, KeyError, TypeError) as error:
-        raise BadToken("this is no token") from error
+        raise InvalidTokenError("this is no token") from error
     claims: dict[str, Any] = second
     return claims
 

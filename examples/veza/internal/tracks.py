@@ -29,11 +29,14 @@ class Track:
 class Tracks(Protocol):
     """What handlers and workers need of a track service."""
 
-    def listed(self) -> list[Track]: ...
+    def listed(self) -> list[Track]:
+        """Return the first tracks."""
 
-    def create(self, title: str, seconds: int = 0) -> Track: ...
+    def create(self, title: str, seconds: int = 0) -> Track:
+        """Add a track and return it."""
 
-    def play(self, track: int, plays: int) -> None: ...
+    def play(self, track: int, plays: int) -> None:
+        """Add plays to a track."""
 
 
 class TrackService:
@@ -44,6 +47,7 @@ class TrackService:
         self.cache = cache
 
     def listed(self) -> list[Track]:
+        """Return the first 100 tracks, at most five seconds old."""
         kept = self.cache.get(_KEY)
         if isinstance(kept, list):
             return [Track(**entry) for entry in kept]
@@ -53,17 +57,19 @@ class TrackService:
         return tracks
 
     def create(self, title: str, seconds: int = 0) -> Track:
+        """Insert a track and return it."""
         text = "INSERT INTO tracks (title, seconds) VALUES (%s, %s) RETURNING id, title, seconds, plays"
         row = self.pool.query(text, (title, seconds))[0]
         self.cache.drop(_KEY)
         return Track(*row)
 
     def play(self, track: int, plays: int) -> None:
+        """Add plays to a track."""
         self.pool.query("UPDATE tracks SET plays = plays + %s WHERE id = %s", (plays, track))
         self.cache.drop(_KEY)
 
 
-class CatalogueFailed(Exception):
+class CatalogueError(Exception):
     """The external catalogue answered with an error, or not at all."""
 
 
@@ -77,7 +83,7 @@ class Catalogue:
         self.timeout = timeout
 
     def enrich(self) -> Any:
-        """What the catalogue knows. Raises CircuitOpen or CatalogueFailed."""
+        """Request the catalogue's data. Raises CircuitOpenError or CatalogueError."""
         return self.breaker.call(self._get)
 
     def _get(self) -> Any:
@@ -89,9 +95,9 @@ class Catalogue:
                 response = connection.getresponse()
                 body = response.read(65536)
             if response.status != 200:
-                raise CatalogueFailed(f"the catalogue answered {response.status}")
+                raise CatalogueError(f"the catalogue answered {response.status}")
             return json.loads(body)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise CatalogueFailed(f"the catalogue did not answer: {error or type(error).__name__}") from error
+            raise CatalogueError(f"the catalogue did not answer: {error or type(error).__name__}") from error
         finally:
             connection.close()

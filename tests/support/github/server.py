@@ -81,7 +81,7 @@ class Asked:
     at: float
 
 
-class Problem(Exception):
+class ApiError(Exception):
     """An answer that refuses."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
@@ -200,7 +200,7 @@ class GitHub:
             self.wrong += [f"{method} {path}: {what}" for what in description.wrong_request(described, query, body)]
             try:
                 status, made, headers = self._done(f"{method} {pattern}", values, query, body, token)
-            except Problem as problem:
+            except ApiError as problem:
                 status, made, headers = problem.status, problem.body, {}
             shown = _shown(made)
             self.wrong += [
@@ -210,37 +210,37 @@ class GitHub:
 
     def _done(self, what: str, values: dict[str, str], query: dict[str, str], body: Any, token: str) -> Any:
         if token not in self.tokens:
-            raise Problem(401, "Bad credentials")
+            raise ApiError(401, "Bad credentials")
         user, may = self.tokens[token]
         if "/actions/" in what and "actions" not in may:
-            raise Problem(403, "Resource not accessible by integration")
+            raise ApiError(403, "Resource not accessible by integration")
         if values and f"{values['owner']}/{values['repo']}" != REPOSITORY:
-            raise Problem(404, "Not Found")
+            raise ApiError(404, "Not Found")
         needs = _NEEDS.get(what)
         if needs and needs not in may:
-            raise Problem(403, "Resource not accessible by integration")
+            raise ApiError(403, "Resource not accessible by integration")
         return _ROUTES[what](self, user, values, query, body)
 
     def _user(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         if user.bot:
-            raise Problem(403, "Resource not accessible by integration")
+            raise ApiError(403, "Resource not accessible by integration")
         made = description.example("private-user-response-with-public-profile-information")
         made.update(login=user.login)
         return 200, made, {}
 
     def _post_status(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         if values["sha"] not in self.commits:
-            raise Problem(422, f"No commit found for SHA: {values['sha']}", "custom")
+            raise ApiError(422, f"No commit found for SHA: {values['sha']}", "custom")
         text, context = body.get("description") or "", body.get("context", "default")
         if len(text) > MAX_DESCRIPTION:
-            raise Problem(422, "description is too long (maximum is 140 characters)", "too_long")
+            raise ApiError(422, "description is too long (maximum is 140 characters)", "too_long")
         if any(ord(character) > 0xFFFF for character in text):
-            raise Problem(422, "description contains unicode characters above 0xffff", "custom")
+            raise ApiError(422, "description contains unicode characters above 0xffff", "custom")
         same = [
             one for one in self.statuses if one["sha"] == values["sha"] and one["context"].lower() == context.lower()
         ]
         if len(same) >= MAX_STATUSES:
-            raise Problem(422, "This SHA and context has reached the maximum number of statuses.", "custom")
+            raise ApiError(422, "This SHA and context has reached the maximum number of statuses.", "custom")
         made = description.example("status")
         made.update(
             id=self.number(), sha=values["sha"], context=context, **{k: body.get(k) for k in ("state", "target_url")}
@@ -267,7 +267,7 @@ class GitHub:
 
     def _of_pull(self, number: int) -> list[dict[str, Any]]:
         if number not in self.pulls:
-            raise Problem(404, "Not Found")
+            raise ApiError(404, "Not Found")
         return [one for one in self.comments if one["issue_url"].endswith(f"/{number}")]
 
     def _post_comment(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
@@ -278,7 +278,7 @@ class GitHub:
         for one in self.comments:
             if str(one["id"]) == values["comment_id"]:
                 return one
-        raise Problem(404, "Not Found")
+        raise ApiError(404, "Not Found")
 
     def _get_comment(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         return 200, self._one_comment(values), {}
@@ -299,7 +299,7 @@ class GitHub:
 
     def _branch(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         if values["branch"] not in self.protected:
-            raise Problem(404, "Branch not found")
+            raise ApiError(404, "Branch not found")
         contexts = self.protected[values["branch"]]
         made = description.example("branch-get")
         made.update(name=values["branch"], protected=bool(contexts))
@@ -310,7 +310,7 @@ class GitHub:
     def _contents(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         content = self.files.get((query.get("ref", "main"), values["path"]))
         if content is None:
-            raise Problem(404, "Not Found")
+            raise ApiError(404, "Not Found")
         made = description.example("content-file-response-if-content-is-a-file")
         made.update(path=values["path"], size=len(content), content=base64.encodebytes(content).decode())
         if len(content) > WHOLE_FILE:
@@ -320,7 +320,7 @@ class GitHub:
     def _workflow_runs(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         found = [run for run in self.runs if run["path"].endswith(f"/{values['workflow_id']}")]
         if not found:
-            raise Problem(404, "Not Found")
+            raise ApiError(404, "Not Found")
         found = [run for run in found if run["head_branch"] == query.get("branch", run["head_branch"])]
         found = [run for run in found if query.get("status") in (None, run["status"], run["conclusion"])]
         page, headers = self._paged(found, query, f"/repos/{REPOSITORY}/actions/runs")[1:]
@@ -335,13 +335,13 @@ class GitHub:
         for one in self.artifacts:
             if str(one["id"]) == values["artifact_id"]:
                 if one["expired"]:
-                    raise Problem(410, "Artifact has expired")
+                    raise ApiError(410, "Artifact has expired")
                 return 302, None, {"Location": one["archive_download_url"]}
-        raise Problem(404, "Not Found")
+        raise ApiError(404, "Not Found")
 
     def _compare(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         if values["basehead"] not in self.between:
-            raise Problem(404, "Not Found")
+            raise ApiError(404, "Not Found")
         made = description.example("commit-comparison")
         pattern = made["commits"][0]
         made["commits"] = [
@@ -359,7 +359,7 @@ class GitHub:
 
 def _fitting(body: str) -> str:
     if len(body) > MAX_COMMENT:
-        raise Problem(422, "body is too long (maximum is 65536 characters)", "too_long")
+        raise ApiError(422, "body is too long (maximum is 65536 characters)", "too_long")
     return body
 
 

@@ -127,6 +127,7 @@ class Log:
 
     @property
     def text(self) -> str:
+        """Return the lines of the log as text."""
         return "\n".join(self.lines)
 
     def line(self, line: str) -> None:

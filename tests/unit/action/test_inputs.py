@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "action-reference.md").read_text()
 
 
 def table(title: str) -> list[list[str]]:
-    """The rows of the table below a heading, as cells, without code marks in the first."""
+    """Return the rows of the table below a heading, as cells, the first without code marks."""
     text = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in row] for row in rows]

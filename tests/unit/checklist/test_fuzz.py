@@ -27,7 +27,7 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yml"))
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_engine() -> Iterator[None]:
-    """A plan asks for the engine. Whether this machine has one makes no difference to what a text is."""
+    """Hide this machine's engine: `plan` would connect to it, and it has no influence on how a text is read."""
 
     def none() -> None:
         raise DockerUnavailableError(msg("there is none"))
@@ -130,7 +130,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 
 
 def checklist(kind: str = "file", check: Any = None, item: Any = None, target: Any = None, **top: Any) -> str:
-    """A whole checklist with one item of a kind, a target, and a waiver; what is given is laid on it."""
+    """Return a whole checklist with an item of a kind, a target and a waiver, updated with the arguments."""
     made = {
         "version": 1,
         "service": "s",

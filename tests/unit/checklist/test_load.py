@@ -16,7 +16,7 @@ ITEM = "      - {id: s.a, title: A, file: {path: README.md, exists: true}}\n"
 
 
 def errors(text: str, **environment: str) -> list[str]:
-    """The lines that a checklist's errors come to, without the file's name."""
+    """Return the lines of a checklist's errors, without the file's name."""
     with pytest.raises(ChecklistError) as caught:
         load_text(text, "f.yml", environment)
     return [str(problem).removeprefix("f.yml:") for problem in caught.value.problems]
@@ -31,7 +31,7 @@ def loads_or_says_why(text: str) -> bool:
 
 
 def items(text: str, **environment: str) -> list[str]:
-    """The problems of a checklist with such items."""
+    """Return the errors of a checklist with these items."""
     return errors(HEAD + SECTIONS + text, **environment)
 
 

@@ -52,6 +52,7 @@ waiver_policy: {max: 2}
 
 
 def loaded(text: str) -> Checklist:
+    """Load a checklist from text."""
     return load_text(text, "f.yml", {}).checklist
 
 
@@ -167,11 +168,14 @@ def unclassified(structs: set[type[FrozenStruct]]) -> list[str]:
 
 
 def test_every_field_of_a_check_is_classified_for_compare() -> None:
+    """Every field of every check has metadata for `--compare`."""
     checks = {model for model in models() if model.__module__.startswith(("gate.checks.", "gate.drills."))}
     assert unclassified(checks) == []
 
 
 def test_a_new_field_of_a_check_must_be_classified() -> None:
+    """A field without metadata is found, unless it belongs to the entry and not to the check."""
+
     class Dns(FrozenStruct):
         name: Annotated[str, Meta(extra=stricter("never"))]
         ttl: Annotated[int, Meta(ge=0)] = 0
@@ -181,6 +185,7 @@ def test_a_new_field_of_a_check_must_be_classified() -> None:
 
 
 def test_an_exemption_names_the_field_that_identifies_it() -> None:
+    """A list of exemptions has the key by which its entries are compared."""
     fields = [field for struct in models() for field in fields_by_key(struct).values()]
     exemptions = [found for field in fields if (found := find_strictness(field.type)) and "fewer" in found.changes]
     assert [found.entry_key for found in exemptions] == ["test"]

@@ -14,6 +14,7 @@ from gate.checks.base import Check, CheckResult, ObservationError, failed, passe
 from gate.checks.context import CheckContext, SingleFlightCache
 from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.model import Outcome, Status
 from gate.redaction.secrets import Redactor
 
@@ -27,16 +28,20 @@ class Scripted(Check[Any]):
     script: tuple[Any, ...]
     count: list[int]
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return "the script"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return "true"
 
+    @override
     def observe(self, context: CheckContext) -> Any:
         self.count.append(1)
         return self.script[min(len(self.count), len(self.script)) - 1](context)
 
+    @override
     def judge(self, observation: Any) -> CheckResult:
         return (
             passed(msg("seen"), response=str(observation))
@@ -46,6 +51,7 @@ class Scripted(Check[Any]):
 
 
 def context(**more: Any) -> CheckContext:
+    """Return a context without targets, updated with the arguments."""
     given = {
         "root": Path(),
         "targets": {},
@@ -57,15 +63,18 @@ def context(**more: Any) -> CheckContext:
 
 
 def asking(*script: Any, around: CheckContext | None = None, **more: Any) -> Outcome:
+    """Run a check with these observations and return its outcome."""
     check = Scripted(script=script, count=[])
     return run_check(CheckEntry(check=check, **more), around or context())
 
 
 def no(context: CheckContext) -> bool:
+    """Return an observation that fails."""
     return False
 
 
 def yes(context: CheckContext) -> bool:
+    """Return an observation that passes."""
     return True
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from gate.checks.base import CheckResult, ObservationError
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.model import Status
 from gate.runtime.processes import BoundedOutput, CompletedCommand
 from tests.support.worlds import check, context
 
 
 def kept(text: str, limit: int = 1000) -> BoundedOutput:
-    """An output."""
+    """Return an output with this text."""
     made = BoundedOutput(limit)
     made.add(text.encode())
     return made
@@ -25,7 +25,7 @@ def kept(text: str, limit: int = 1000) -> BoundedOutput:
 def observation(
     code: int = 0, out: str = "", err: str = "", ended: Any = "exit", limit: int = 1000
 ) -> CompletedCommand:
-    """A command that has ended."""
+    """Return a completed command."""
     return CompletedCommand(code, ended, kept(out, limit), kept(err, limit), kept(out + err, limit), 1.0)
 
 
@@ -102,7 +102,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """A command that can't be one is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("command", **fields)
 
 

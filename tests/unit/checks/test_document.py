@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gate.checks.base import ObservationError
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.model import Status
 from tests.support.worlds import check, context
 
@@ -35,7 +35,7 @@ EMPTY = "# Signal\n\n## Hypothèses\n\n<!-- plus tard -->\n\n# Actions\nx\n"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with runbooks."""
+    """Create a checkout with runbooks."""
     (tmp_path / "db.md").write_text(RUNBOOK)
     (tmp_path / "empty.md").write_text(EMPTY)
     (tmp_path / "binary.md").write_bytes(b"# A\0")
@@ -96,14 +96,14 @@ def test_no_text(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("document", **fields)
 
 
 def test_no_expectation() -> None:
     """A document without sections to look for expects nothing."""
     assert check("document", file="a.md").missing_expectation() is not None
-    with pytest.raises(ValidationErrors, match="at least one entry"):
+    with pytest.raises(ValidationError, match="at least one entry"):
         check("document", file="a.md", sections=[])
 
 

@@ -12,7 +12,7 @@ import pytest
 from gate.checks._checkout import find_files
 from gate.checks.base import ObservationError
 from gate.checks.file import FileInfo
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.model import Status
 from tests.support.worlds import check, context
 
@@ -56,7 +56,7 @@ def test_judgement(fields: dict[str, Any], observation: tuple[FileInfo, ...], st
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with files of all kinds."""
+    """Create a checkout with files of all kinds."""
     (tmp_path / "checkout" / "docs" / "deep").mkdir(parents=True)
     (tmp_path / "secret").write_text("secret")
     root = tmp_path / "checkout"
@@ -76,7 +76,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def status(root: Path, **fields: Any) -> Status:
-    """What becomes of a check of real files."""
+    """Return the status of a check of real files."""
     made = check("file", **fields)
     return made.judge(made.observe(context(root))).status
 
@@ -118,7 +118,7 @@ def test_links_out_of_the_checkout(root: Path, path: str) -> None:
 
 @pytest.fixture
 def linked(tmp_path: Path) -> Path:
-    """A checkout with folders that are links: to a folder beside, to one below, to itself, to one above."""
+    """Create a checkout with links to folders: a sibling, a child, the folder itself and its parent."""
     for name in ("src/own", "lib/deep"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "a.py").write_text("x = 1\n")
@@ -194,7 +194,7 @@ def test_a_huge_file(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("file", **fields)
 
 

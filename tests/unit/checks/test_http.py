@@ -14,7 +14,7 @@ import pytest
 from gate.checks.base import ObservationError
 from gate.checks.http import Observation
 from gate.core.messages import msg
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.http.client import HttpError, Response, Timings
 from gate.model import Status
 from tests.support.web import Got, Reply, make_authority, send, serving, trickle
@@ -27,7 +27,7 @@ CERTIFICATE = {"notAfter": "Jan 11 12:00:00 2026 GMT"}
 def response(
     body: str = "", status: int = 200, *, duration: float = 0.012, truncated: bool = False, **more: Any
 ) -> Observation:
-    """An answer as it was seen."""
+    """Return the observation of a response."""
     headers = (("Content-Type", more.pop("kind", "application/json")), ("X-Two", "a"), ("x-two", "b"))
     made = Response("http://api/", status, "Because", "HTTP/1.1", headers, body.encode(), truncated,
                   Timings(first_byte=duration, body=0.0), **more)  # fmt: skip
@@ -101,7 +101,7 @@ def test_the_evidence() -> None:
 
 
 def judge(seen_by: Any, **fields: Any) -> Any:
-    """What becomes of a check of a real answer."""
+    """Return the result of a check of a real response."""
     made = check("http", **fields)
     return made.judge(made.observe(seen_by))
 
@@ -184,7 +184,7 @@ def test_certificates(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("http", **fields)
 
 
@@ -204,7 +204,7 @@ def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
 )
 def test_what_is_sent_for_what_is_expected(fields: dict[str, Any], meant: str) -> None:
     """A key that is sent, with what can only be expected, is an error that names the key that is meant."""
-    with pytest.raises(ValidationErrors, match="did you mean") as caught:
+    with pytest.raises(ValidationError, match="did you mean") as caught:
         check("http", url="http://b", status=200, **fields)
     assert meant in str(caught.value)
 

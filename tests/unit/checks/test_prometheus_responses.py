@@ -38,6 +38,7 @@ def _dated(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask(kind: str, *, urls: dict[str, str], **fields: Any) -> CheckResult:
+    """Run a check once on a server with prepared responses and return its result."""
     made = check(kind, **fields)
     return made.judge(made.observe(context(**urls)))
 
@@ -45,6 +46,7 @@ def ask(kind: str, *, urls: dict[str, str], **fields: Any) -> CheckResult:
 def api_rule(
     name: str, *, ago: float = 0.0, health: str = "ok", alerts: tuple[dict[str, Any], ...] = (), **more: Any
 ) -> dict[str, Any]:
+    """Return a rule as Prometheus' API lists it."""
     return {
         "name": name,
         "type": "alerting",
@@ -94,6 +96,7 @@ def test_an_alert_that_is_not_known_to_be_quiet(
 
 
 def api_target(pool: str, health: str = "up", *, ago: float = 0.0, **labels: str) -> dict[str, Any]:
+    """Return a scrape target as Prometheus' API lists it."""
     last = "0001-01-01T00:00:00Z" if health == "unknown" else ago
     return {"scrapePool": pool, "scrapeUrl": f"http://{pool}/", "health": health, "lastScrape": last,
             "scrapeInterval": "15s", "labels": labels}  # fmt: skip

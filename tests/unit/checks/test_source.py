@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gate.checks.base import ObservationError
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.model import Status
 from tests.support.worlds import check, context
 
@@ -32,7 +32,7 @@ PYTHON = "def ready():\r\n    return 503\r\n\r\ndef live():\r\n    return 200\r\
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with code."""
+    """Create a checkout with code."""
     (tmp_path / "internal" / "handlers").mkdir(parents=True)
     (tmp_path / "internal" / "handlers" / "health.go").write_text(GO)
     (tmp_path / "app.py").write_bytes(PYTHON.encode())
@@ -97,7 +97,7 @@ def test_a_text_that_stands_everywhere(root: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("source", file="a.go", **fields)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gate.checks.tcp import Observation
-from gate.decode.structs import ValidationErrors
+from gate.decode.structs import ValidationError
 from gate.http.client import Timings, to_http_error
 from gate.model import Status
 from tests.support.worlds import check, context
@@ -72,5 +72,5 @@ NO_PLACES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("fields", NO_PLACES)
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """A place that is none, or two, is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("tcp", **fields)

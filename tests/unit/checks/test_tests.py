@@ -18,7 +18,7 @@ from gate.checks.attempts import run_check
 from gate.checks.base import CheckResult, ObservationError
 from gate.checks.entry import CheckEntry
 from gate.checks.tests import Observation
-from gate.decode.structs import ValidationErrors, decode_all_errors
+from gate.decode.structs import ValidationError, decode_all_errors
 from gate.model import Status
 from gate.redaction.secrets import Redactor
 from gate.runtime.evidence import EvidenceStore
@@ -36,7 +36,7 @@ SKIPPED = CaseResult("p", "later", "skipped")
 
 
 def entry(test: str, days: int = 30) -> QuarantineEntry:
-    """An entry of the quarantine that is in force for so many days."""
+    """Return a quarantine entry that expires in `days` days."""
     return QuarantineEntry(test=test, owner="team", reason="known", expires=TODAY + timedelta(days=days))
 
 
@@ -104,7 +104,7 @@ JUDGED = [
 
 
 def judge(fields: dict[str, Any], what: Observation) -> CheckResult:
-    """What is said of results."""
+    """Judge an observation."""
     judged: CheckResult = check("tests", results="r.xml", **fields).judge(what)
     return judged
 
@@ -171,7 +171,7 @@ NEVER_BEGAN = (
 
 
 def observe(root: Path, **fields: Any) -> CheckResult:
-    """What becomes of real results."""
+    """Check real result files."""
     made = check("tests", **fields)
     judged: CheckResult = made.judge(made.observe(context(root, limit=60)))
     return judged
@@ -516,7 +516,7 @@ def test_a_command_that_hangs(tmp_path: Path) -> None:
 )
 def test_errors_of_the_checklist(fields: dict[str, Any]) -> None:
     """What can't be asked is an error when loaded."""
-    with pytest.raises(ValidationErrors):
+    with pytest.raises(ValidationError):
         check("tests", **fields)
 
 

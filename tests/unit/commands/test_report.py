@@ -28,14 +28,14 @@ PUBLISHED = ROOT / "docs/report.schema.json"
 
 
 def prodgate(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """The program as a user runs it, without a language of the machine's own."""
+    """Run the program as a user does, without the machine's locale."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gate", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=120, check=False)
 
 
 def saved(folder: Path, report: Report, name: str = "report.json") -> Path:
-    """A report as a file."""
+    """Write a report to a file."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(to_json(report), encoding="utf-8")

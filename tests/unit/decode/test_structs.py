@@ -13,7 +13,7 @@ from gate.checklist.models import Checklist, Item
 from gate.checks import CHECKS
 from gate.checks.entry import CheckEntry
 from gate.decode.quantities import DurationSeconds
-from gate.decode.structs import Unfilled, ValidationErrors, decode_all_errors, default_of, fields_by_key, iter_issues
+from gate.decode.structs import Unfilled, ValidationError, decode_all_errors, default_of, fields_by_key, iter_issues
 from gate.drills.spec import Criterion, FaultSpec
 from gate.model import FrozenStruct
 from gate.staging.faults import FAULTS
@@ -21,6 +21,8 @@ from tests.support.models import models_in
 
 
 class Inner(FrozenStruct):
+    """A struct inside another, with a rule of its own."""
+
     number: Annotated[int, Meta(ge=1, le=9)] = 1
     wait: DurationSeconds | None = None
 
@@ -30,6 +32,8 @@ class Inner(FrozenStruct):
 
 
 class Outer(FrozenStruct, kw_only=True):
+    """A struct with fields of every kind."""
+
     name: Annotated[str, Meta(min_length=1)]
     inner: Inner = Inner()
     many: dict[str, Inner] = {}
@@ -39,7 +43,8 @@ class Outer(FrozenStruct, kw_only=True):
 
 
 def told(value: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    with pytest.raises(ValidationErrors) as caught:
+    """Return path and text of each error of a value."""
+    with pytest.raises(ValidationError) as caught:
         decode_all_errors(value, Outer)
     return [(issue.path, issue.text) for issue in caught.value.issues]
 
@@ -115,7 +120,7 @@ def test_mistakes_are_found_where_there_are_some_and_nowhere_else(value: Any) ->
     """The walk never disagrees with `read`: it finds none where it reads, and at least one where it doesn't."""
     try:
         decode_all_errors(value, Outer)
-    except ValidationErrors:
+    except ValidationError:
         assert list(iter_issues(value, Outer))
     else:
         assert not list(iter_issues(value, Outer))
@@ -129,14 +134,14 @@ def test_so_it_is_with_every_check(kind: str, value: st.DataObject) -> None:
     given_ = value.draw(st.dictionaries(st.sampled_from(list(check.__struct_encode_fields__)), _VALUES, max_size=4))
     try:
         decode_all_errors(given_, check)
-    except ValidationErrors:
+    except ValidationError:
         assert list(check.iter_issues(given_))
     else:
         assert not list(check.iter_issues(given_))
 
 
 def below(model: type[FrozenStruct]) -> set[type[FrozenStruct]]:
-    """A model, and all that its fields are made of."""
+    """Return a model and all models that its fields contain."""
     found, waiting = {model}, [model]
     while waiting:
         for field in fields_by_key(waiting.pop()).values():

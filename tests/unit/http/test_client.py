@@ -30,12 +30,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def fetch(url: str, within: float = 10.0, **fields: object) -> client.Response:
-    """An answer, within so many seconds."""
+    """Return the response, received within `within` seconds."""
     return client.send(client.Request(url, **fields), time.monotonic() + within)  # type: ignore[arg-type]
 
 
 def failure(url: str, within: float = 10.0, **fields: object) -> client.HttpError:
-    """The failure of a request that must fail."""
+    """Return the error of a request that must fail."""
     began = time.monotonic()
     with pytest.raises(client.HttpError) as caught:
         fetch(url, within, **fields)

@@ -15,14 +15,17 @@ from tests.support.web import Reply, serving
 
 
 def reply(data: Any, **more: Any) -> Reply:
+    """Return a successful response of the API."""
     return Reply(200, json.dumps({"status": "success", "data": data, **more}))
 
 
 def vector(*samples: dict[str, Any]) -> dict[str, Any]:
+    """Return a query result of these samples."""
     return {"resultType": "vector", "result": [{"metric": {"__name__": "a"}, **sample} for sample in samples]}
 
 
 def query(response: Reply) -> list[Series]:
+    """Run a query on a server with this response."""
     with serving({"/api/v1/query": response}) as web:
         return Api(web.url, time.monotonic() + 10).query("a")
 

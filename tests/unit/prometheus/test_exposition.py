@@ -40,6 +40,7 @@ latency_seconds_count 2
 
 
 def reasons(text: bytes, *, openmetrics: bool = False) -> list[tuple[int, str]]:
+    """Return line and reason of each error."""
     found = parse_exposition([text], openmetrics=openmetrics)
     return [(problem.line, str(problem.reason)) for problem in found.problems]
 

@@ -32,6 +32,7 @@ RULES = b"""groups:
 
 
 def problems(text: bytes) -> list[str]:
+    """Return the errors of a rule file with their places."""
     return [f"{problem.line}:{problem.column}: {problem.reason}" for problem in parse_rule_file(text).problems]
 
 

@@ -24,7 +24,7 @@ BASE = "0" * 40
 
 
 def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip of these files."""
+    """Return a zip archive of these files."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", method) as archive:
         for name, content in members:
@@ -34,14 +34,14 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 
 @pytest.fixture
 def runner(tmp_path: Path, github: GitHub) -> Runner:
-    """A run on a pull request in which one item of the base branch's two fails now."""
+    """Return a run on a pull request in which one of the base branch's two items now fails."""
     made = Runner(tmp_path, github, GO, NO_GO)
     made.environment["GITHUB_WORKFLOW_REF"] = f"{REPOSITORY}/.github/workflows/prodgate.yml@refs/pull/7/merge"
     return made
 
 
 def earlier(folder: Path, github: GitHub, *items: dict[str, Any], commit: str = BASE, context: str = "gate") -> bytes:
-    """The report of an earlier run on the base branch."""
+    """Return the report of an earlier run on the base branch."""
     folder.mkdir()
     runner = Runner(folder, github, *items)
     runner.environment |= {"GITHUB_EVENT_NAME": "push", "GITHUB_SHA": commit}
@@ -51,17 +51,17 @@ def earlier(folder: Path, github: GitHub, *items: dict[str, Any], commit: str = 
 
 @pytest.fixture
 def report(tmp_path: Path, github: GitHub) -> bytes:
-    """A report of the base branch in which both items pass."""
+    """Return a report of the base branch in which both items pass."""
     return earlier(tmp_path / "earlier", github, GO, {**NO_GO, "command": GO["command"]})
 
 
 def blobs(*contents: bytes) -> dict[str, Reply]:
-    """The blob store's routes."""
+    """Return the blob store's routes."""
     return {f"/blob{number}": Reply(body=content) for number, content in enumerate(contents)}
 
 
 def compared(runner: Runner, code: int = 1) -> dict[str, Any]:
-    """Runs the gate against the base branch's last run: what its report says has changed."""
+    """Run the gate against the base branch's last run and return the differences of its report."""
     found, text = runner.run("run", "--baseline=base", "--context=gate")
     assert (found, "Traceback" in text) == (code, False), text
     changes: dict[str, Any] = runner.report["changes"] or {}
@@ -69,7 +69,7 @@ def compared(runner: Runner, code: int = 1) -> dict[str, Any]:
 
 
 def note(runner: Runner) -> str:
-    """What is said where nothing was compared; the verdict is that without a baseline."""
+    """Return the note of a run that compared nothing; its verdict is the one without a baseline."""
     assert compared(runner) == {}
     text = runner.run("render", "prodgate-out/report.json")[1]
     (found,) = [line for line in text.splitlines() if "Not compared" in line]
@@ -78,7 +78,7 @@ def note(runner: Runner) -> str:
 
 @pytest.fixture
 def store(report: bytes) -> Iterator[Web]:
-    """A blob store with the report in a zip, beside other files."""
+    """Start a blob store with the report in a zip archive, beside other files."""
     content = zipped(("report.md", b"# Report"), ("report.json", report), ("evidence/report.json.txt", b"{}"))
     with serving(blobs(content)) as web:
         yield web

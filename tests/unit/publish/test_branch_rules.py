@@ -15,7 +15,7 @@ __all__ = ["github"]
 
 
 def rule(*contexts: str) -> dict[str, Any]:
-    """A rule of a ruleset that requires statuses."""
+    """Return a rule of a ruleset that requires statuses."""
     checks = [{"context": context} for context in contexts]
     return {
         "type": "required_status_checks",

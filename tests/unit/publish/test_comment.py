@@ -33,12 +33,12 @@ SOMEONE = User("mallory", bot=False)
 
 
 def bodies(github: GitHub) -> list[str]:
-    """The texts of all comments."""
+    """Return the texts of all comments."""
     return [one["body"] for one in github.comments]
 
 
 def report(**status: Status) -> Report:
-    """A report with an item for each name, with that status."""
+    """Return a report with an item of this status for each name."""
     items = [
         reports.item(name, f"Item {name}", state, msg("GET / answered {code}", code=500))
         for name, state in status.items()

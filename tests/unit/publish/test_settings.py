@@ -16,7 +16,7 @@ PULL = {"number": 12, "head": {"sha": HEAD}, "base": {"ref": "release/2", "sha":
 
 
 def made(folder: Path, name: str, payload: dict[str, Any], **more: str) -> Settings:
-    """The settings of a run that an event has started. All payloads but that of a schedule tell of the repository."""
+    """Return the settings of a run that an event started. All payloads but a schedule's name the repository."""
     path = folder / "event.json"
     known = {"schedule": "0 5 * * *"} if name == "schedule" else {"repository": REPOSITORY}
     path.write_text(json.dumps({**known, **payload}))
@@ -70,7 +70,7 @@ def test_events(
 
 
 def of(*bases: str) -> dict[str, Any]:
-    """The event of a run for pull requests with these bases."""
+    """Return the event of a run for pull requests with these base branches."""
     return {"workflow_run": {"head_sha": HEAD, "pull_requests": [{"base": {"sha": base}} for base in bases]}}
 
 

@@ -23,7 +23,7 @@ from tests.support.runner.log import commands
 
 
 def logged(text: str) -> str:
-    """What comes out of a log that a text was written to."""
+    """Write a text to a log and return the log's output."""
     stream = io.StringIO()
     log = Log(stream)
     log.write(text)

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.model import Artifact, Decision, DrillTimesDiff, ItemResult, Report, ReportDiff, VerdictReason
 from gate.render import comment, markdown_report, summary
 from gate.report.diff import ItemDiff
@@ -37,7 +38,7 @@ BAIT = re.compile(r"(?<!\w)@\w|(?<![&\w])#\d|GH-\d|https?://|ftp://|www\.|\w@\w"
 
 
 def hostile(text: str) -> Report:
-    """A report with the text wherever one may stand, ids and all that has changed included."""
+    """Return a report with the text in every place for text, ids and differences included."""
     made = reports.hostile(text=text, name=text)
     ids = (text, f"{text} two")
     changes = ReportDiff(
@@ -55,7 +56,7 @@ def hostile(text: str) -> Report:
 
 
 def with_files(item: ItemResult, artifacts: tuple[Artifact, ...]) -> ItemResult:
-    """An item whose evidence has files."""
+    """Return the item with these files as evidence."""
     evidence = item.outcome.evidence.replace(artifacts=artifacts)
     return item.replace(outcome=item.outcome.replace(evidence=evidence))
 
@@ -77,27 +78,31 @@ class Reader(HTMLParser):
         self.feed(page)
         self.close()
 
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.code += tag in ("code", "pre")
         self.prose += "\n"
         if tag != "code":
             self.tags.append(self.get_starttag_text() or "")
 
+    @override
     def handle_endtag(self, tag: str) -> None:
         self.code -= tag in ("code", "pre")
         self.prose += "\n"
         if tag != "code":
             self.tags.append(f"</{tag}>")
 
+    @override
     def handle_comment(self, data: str) -> None:
         self.tags.append("<!-- -->")
 
+    @override
     def handle_data(self, data: str) -> None:
         self.prose += "" if self.code else data
 
 
 def read(page: str) -> Reader:
-    """What GitHub makes of a page before it takes dangerous tags away."""
+    """Parse a page as GitHub renders it, before it removes dangerous tags."""
     return Reader(github_flavored_markdown_to_html(page, options=Options.CMARK_OPT_UNSAFE))
 
 

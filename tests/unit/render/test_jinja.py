@@ -12,14 +12,14 @@ from tests.support.paths import ROOT
 
 
 def copied(folder: Path) -> Path:
-    """A copy of the package and its templates without any bytecode."""
+    """Copy the package and its templates without bytecode."""
     for name in ("gate",):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
 def summary(folder: Path) -> str:
-    """The summary of an empty report, as the package in a folder renders it."""
+    """Return the summary of an empty report, rendered by the package in a folder."""
     program = (
         "from datetime import UTC, datetime; from gate.model import *; from gate.render import summary\n"
         "now = datetime(2026, 1, 1, tzinfo=UTC); verdict = Verdict(decision='GO')\n"

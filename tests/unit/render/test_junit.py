@@ -16,13 +16,13 @@ from tests.support import reports
 
 
 def parsed(report: Report, code: str = "en") -> ET.Element:
-    """The document as a parser reads the bytes of the file."""
+    """Parse the bytes of the JUnit file."""
     text = FORMATS.import_module("junit").render(report, code)
     return ET.fromstring(text.encode("utf-8"))
 
 
 def case(document: ET.Element, name: str) -> ET.Element:
-    """The case of an item."""
+    """Return the test case of an item."""
     (found,) = [entry for entry in document.iter("testcase") if (entry.get("name") or "").split(": ")[0] == name]
     return found
 

@@ -24,6 +24,7 @@ MADE: dict[str, Callable[[str], Report]] = {
 
 
 def render(report: Report, code: str) -> str:
+    """Render a report as Markdown."""
     return str(FORMATS.import_module("md").render(report, code))
 
 
@@ -36,7 +37,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of every row of every table."""
+    """Return the cells of every row of every table."""
     found: list[list[str]] = []
     inside = False
     for token in tokens(text):

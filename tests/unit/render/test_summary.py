@@ -14,7 +14,7 @@ from tests.support import reports
 
 
 def blocks(text: str, info: str) -> list[str]:
-    """The contents of the code blocks of a language."""
+    """Return the contents of the code blocks of a language."""
     found = MarkdownIt("commonmark").parse(text)
     return [token.content for token in found if token.type == "fence" and token.info == info]
 

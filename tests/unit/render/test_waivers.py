@@ -17,7 +17,7 @@ FOR_PEOPLE = ["md", "html", "summary", "comment", "terminal", "junit"]
 
 
 def waiver(name: str, expires: date) -> Waiver:
-    """A waiver that can be told from all others by each of its fields."""
+    """Return a waiver that differs from all others in each field."""
     return Waiver(
         item=name,
         reason=f"why{name}",

@@ -48,7 +48,7 @@ MADE = {
 def program(
     folder: Path, report: Report, *, first: str = "", then: str = WRITE, last: str = ""
 ) -> subprocess.Popen[str]:
-    """A process that writes a report with a helper beside it."""
+    """Start a process that writes a report with a render worker."""
     (folder / "given.json").write_text(to_json(report), encoding="utf-8")
     text = PROGRAM.format(first=first, then=then, last=last)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -58,6 +58,7 @@ def program(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
     return {file: (folder / file).read_bytes() for file in FILE_NAMES.values()}
 
 

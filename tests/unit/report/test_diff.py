@@ -29,11 +29,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def item(name: str, status: Status, timeline: Timeline | None = None) -> ItemResult:
+    """Return an item with this status and timeline."""
     outcome = Outcome(status=status, message=msg("seen"), timeline=timeline)
     return ItemResult(id=name, title=name, severity=Severity.BLOCKING, check="file", outcome=outcome)
 
 
 def report(*items: ItemResult, commit: str = "") -> Report:
+    """Return a report of these items."""
     section = SectionResult(id="s", title="S", items=items)
     verdict = Verdict(decision=Decision.GO)
     return Report(
@@ -102,7 +104,7 @@ def test_commits(tmp_path: Path) -> None:
 
 
 def repository(folder: Path, *subjects: str) -> list[str]:
-    """A repository with these commits: their ids."""
+    """Create a repository with these commits and return their ids."""
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(folder)]
     subprocess.run([*git, "init", "-q"], check=True)
     for subject in subjects:

@@ -35,6 +35,7 @@ TODAY = date(2026, 3, 1)
 
 
 def part(name: str, *statuses: Status, service: str = "shop", commit: str = "c", **more: Any) -> Report:
+    """Return the report of a part, with an item for each status."""
     items = tuple(
         ItemResult(
             id=f"{name}.{number}",
@@ -59,7 +60,7 @@ def part(name: str, *statuses: Status, service: str = "shop", commit: str = "c",
 
 
 def merged(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """What the command does in a folder."""
+    """Run `prodgate merge` in a folder."""
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "gate", "merge", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -110,7 +111,7 @@ def test_nothing_is_expected_and_nothing_is_there(tmp_path: Path) -> None:
 
 
 def partial(name: str, chosen: str, *left: str, service: str = "shop") -> Report:
-    """A part that has run one item of its service's checklist."""
+    """Return a part that has run one item of its service's checklist."""
     made = part(name, PASS, service=service)
     item = made.items[0].replace(id=chosen)
     section = SectionResult(id="s", title="S", items=(item,))
@@ -159,7 +160,7 @@ def test_different_commits() -> None:
 
 
 def whole(name: str, section: str, *others: str, **more: Any) -> Report:
-    """A part that has run one section of a checklist with several."""
+    """Return a part that has run one section of a checklist with several."""
     left = tuple(f"{other}.0" for other in others)
     made = part(section, PASS, files=("prodgate.yml",), **more)
     return made.replace(
@@ -214,7 +215,7 @@ def test_several_services() -> None:
 
 
 def test_an_item_twice() -> None:
-    """An item of one service in two parts is refused: which of them would count?"""
+    """An item of one service in two parts is refused: nothing decides which of them counts."""
     with pytest.raises(UnmergeableReportsError, match=r"s\.0"):
         merge_reports({"a": part("s", PASS), "b": part("s", PASS)}, [], TODAY)
 

@@ -19,6 +19,7 @@ from gate.checks.base import Attachment, Check, CheckResult, passed
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.redaction.secrets import Redactor
 from gate.render.formats import FILE_NAMES
 from gate.render.output_folder import write_reports
@@ -43,7 +44,7 @@ IMAGE = "ghcr.io/me/shop@sha256:" + "0123456789abcdef" * 4
 
 
 def prodgate(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The program as a user runs it."""
+    """Run the program as a user does."""
     known = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
     command = [sys.executable, "-m", "gate", *words]
     path = {"PYTHONPATH": str(ROOT)}
@@ -54,7 +55,7 @@ def prodgate(folder: Path, *words: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Path:
-    """The folder of a run, with a commit behind it, an image given and a secret in the environment."""
+    """Run the gate on a commit, with an image and a secret in the environment, and return the folder."""
     (tmp_path / "prodgate.yml").write_text(CHECKLIST)
     (tmp_path / "README.md").write_text("the shop, hunter2-secret\n")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -66,7 +67,7 @@ def ran(tmp_path: Path) -> Path:
 
 
 def statement(folder: Path) -> dict[str, Any]:
-    """The statement of a run."""
+    """Return the statement of a run."""
     return dict(json.loads((folder / "out/statement.intoto.json").read_text()))
 
 
@@ -259,15 +260,19 @@ class Attaching(Check[None]):
     kind = "attaching"
     summary = "attaches"
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return "GET /"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return "curl /"
 
+    @override
     def observe(self, context: CheckContext) -> None:
         return None
 
+    @override
     def judge(self, observation: None) -> CheckResult:
         return passed(msg("seen"), response="short", attachments=(Attachment("response.bin", b"\x00\xff" * 10_000),))
 

@@ -19,7 +19,7 @@ from tests.support import reports
 
 
 def report(*items: ItemResult) -> Report:
-    """A report of these items."""
+    """Return a report of these items."""
     return reports.report([reports.section("s", "S", *items)])
 
 

@@ -13,6 +13,7 @@ from gate.checklist.models import Checklist, Item
 from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.matchers import Matcher
 from gate.run.mutation import FalsifiabilityResult, check_falsifiability
 from tests.support.web import Reply, serving
@@ -23,7 +24,7 @@ TRUE = {"command": {"run": ["true"], "exit": 0}}
 
 
 def proof(folder: Path, **item: Any) -> FalsifiabilityResult:
-    """The proof of a checklist's one item."""
+    """Return the result of `prodgate prove` for a checklist of one item."""
     section = {"id": "s", "title": "S", "items": [{"id": "a", "title": "A", **item}]}
     checklist = {"version": 1, "service": "shop", "targets": API, "sections": [section]}
     (folder / "prodgate.yml").write_text(json.dumps(checklist))
@@ -33,7 +34,7 @@ def proof(folder: Path, **item: Any) -> FalsifiabilityResult:
 
 
 def drill(**parts: Any) -> dict[str, Any]:
-    """A drill with a script in place of a fault; it must never be run."""
+    """Return a drill with a script instead of a fault; the script must never run."""
     return {"drill": {"steady": [READY], "script": {"command": ["false"]}, **parts}}
 
 
@@ -63,15 +64,19 @@ class Careless(Check[None]):
     looked_at: Matcher = Matcher(1)
     ignored: Matcher = Matcher(2)
 
+    @override
     def describe(self, context: CheckContext) -> str:
         return "1 and 2"
 
+    @override
     def reproduce_command(self, context: CheckContext) -> str:
         return "echo 1 2"
 
+    @override
     def observe(self, context: CheckContext) -> None:
         return None
 
+    @override
     def judge(self, observation: None) -> CheckResult:
         return passed(msg("1")) if self.looked_at.matches(1) else failed(msg("not 1"))
 

@@ -32,7 +32,7 @@ DRILL = {
 
 
 def plan(folder: Path, items: list[dict[str, Any]]) -> str:
-    """What the program prints, where there is no engine."""
+    """Return the output of `prodgate plan` without an engine."""
     sections = [{"id": "s", "title": "S", "items": items}]
     checklist = {"version": 1, "service": "shop", "targets": TARGETS, "sections": sections}
     (folder / "prodgate.yml").write_text(json.dumps(checklist))

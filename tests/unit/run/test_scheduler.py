@@ -22,6 +22,7 @@ def item(name: str, *needs: str, phase: str = "main", needs_cleanup: bool = Fals
 
 
 def result(entry: Any, why: str = "") -> Any:
+    """Return the result of an item."""
     return SimpleNamespace(id=entry.id, why=why)
 
 

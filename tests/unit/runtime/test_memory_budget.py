@@ -103,7 +103,7 @@ def test_the_lease_of_a_thread() -> None:
 
 
 def vector(size: int) -> bytes:
-    """A response to a query, of so many bytes."""
+    """Return a query's response of `size` bytes."""
     entry = '{"metric":{"__name__":"http_requests_total","instance":"10.0.0.%d:9090","job":"%s"},"value":[1.5,"%d"]}'
     count = size // (len(entry) + 320)
     entries = ",".join(entry % (number, "j" * 300, number) for number in range(count))

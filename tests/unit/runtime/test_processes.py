@@ -21,7 +21,7 @@ LATE = 8.0
 def go(
     script: str, tmp_path: Path, *, within: float = 30.0, cancelled: threading.Event | None = None
 ) -> CompletedCommand:
-    """Runs a shell script, at most so many seconds."""
+    """Run a shell script for at most `within` seconds."""
     began = time.monotonic()
     done = run(
         ["sh", "-c", script],

@@ -244,7 +244,7 @@ LAYOUTS = {
 
 
 def begun(root: Path, files: dict[str, str]) -> tuple[Checklist, str]:
-    """What `prodgate init` writes for these files: the checklist, as it is loaded, and the workflow."""
+    """Run `prodgate init` on these files and return the loaded checklist and the workflow."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,7 +255,7 @@ def begun(root: Path, files: dict[str, str]) -> tuple[Checklist, str]:
 
 
 def prodgate(root: Path, *words: str) -> tuple[int, str]:
-    """The program in a repository: its exit code and what it wrote."""
+    """Run the program in a repository and return its exit code and output."""
     command = [sys.executable, "-m", "gate", *words]
     environment = {"PATH": os.environ["PATH"], "HOME": str(root), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
@@ -263,12 +263,13 @@ def prodgate(root: Path, *words: str) -> tuple[int, str]:
 
 
 def job(workflow: str) -> dict[str, Any]:
-    """The one job of a workflow."""
+    """Return the only job of a workflow."""
     found: dict[str, Any] = yaml.safe_load(workflow)["jobs"]["gate"]
     return found
 
 
 def ids(checklist: Checklist) -> list[str]:
+    """Return the ids of all items."""
     return [item.id for item in checklist.items]
 
 
@@ -497,7 +498,7 @@ def test_the_steps_of_tests(layout: str, tmp_path: Path) -> None:
 
 
 def left(root: Path, files: dict[str, str], **programs: str) -> tuple[int, str]:
-    """What the gate says of what the steps of the suites left, with these programs in place of the tools."""
+    """Run the steps of the suites with these programs as the tools, then the gate; return its exit code and output."""
     _, workflow = begun(root, files)
     steps = [step for step in job(workflow)["steps"] if "run" in step]
     assert steps
@@ -543,12 +544,12 @@ EVENTS = [{"Action": "run", "Test": "T"}, {"Action": "pass", "Test": "T"}, {"Act
 
 
 def tool(path: str, text: str = "<testsuite><testcase name='a'/></testsuite>") -> str:
-    """A test program that leaves a test that passes, and ends with CODE."""
+    """Return a test program that writes one passing test and exits with CODE."""
     return f"mkdir -p $(dirname {path}); echo {shlex.quote(text)} > {path}; exit CODE"
 
 
 def after(word: str, path: str) -> str:
-    """A program that does nothing for its first word, and else is a test program."""
+    """Return a program that does nothing if its first argument is `word`, and otherwise is a test program."""
     return f'[ "$1" = {word} ] && exit 0; {tool(path)}'
 
 

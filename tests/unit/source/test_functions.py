@@ -74,7 +74,7 @@ class Server:
 
 
 def found(path: str, text: str) -> dict[str, tuple[int, int]]:
-    """The fullest name of each function, and its lines."""
+    """Return the last and longest name of each function, with its first and last line."""
     return {each.names[-1]: (each.first, each.last) for each in find_functions(path, text)}
 
 

@@ -81,7 +81,7 @@ ok 5
 
 
 def endings(results: Results) -> dict[str, str]:
-    """What became of each test."""
+    """Return the outcome of each test."""
     return {case.id: case.outcome for case in results.cases}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from internal.cache import Cache
-from internal.database import Pool, Unavailable
+from internal.database import DatabaseError, Pool
 
 Answer = tuple[HTTPStatus, dict[str, Any]]
 
@@ -22,11 +22,11 @@ class HealthHandler:
     cache: Cache
 
     def health(self) -> Answer:
-        """It answers."""
+        """Report that the process responds."""
         return HTTPStatus.OK, {"status": "ok", "service": "veza-backend-api"}
 
     def readiness(self) -> Answer:
-        """Traffic only while the database answers; without Redis it is degraded, and ready nevertheless."""
+        """Report ready only while the database responds; without Redis the API is degraded, but ready."""
         database, cache = self._database(), self._redis()
         checks = {"database": database, "redis": cache}
         if database["status"] == "error":
@@ -34,13 +34,13 @@ class HealthHandler:
         return HTTPStatus.OK, {"status": "degraded" if cache["status"] == "error" else "ready", "checks": checks}
 
     def liveness(self) -> Answer:
-        """Restarting helps only when the process itself is stuck: no dependency is asked here."""
+        """Report that the process is alive. A restart does not help a dependency, so none is checked."""
         return HTTPStatus.OK, {"status": "alive"}
 
     def _database(self) -> dict[str, Any]:
         try:
             return {"status": "ok", "milliseconds": round(self.pool.ping() * 1000, 1)}
-        except Unavailable as error:
+        except DatabaseError as error:
             return {"status": "error", "message": str(error)}
 
     def _redis(self) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from internal import tokens
-from internal.breaker import CircuitOpen
-from internal.database import Unavailable
+from internal.breaker import CircuitOpenError
+from internal.database import DatabaseError
 from internal.handlers.health import Answer, HealthHandler
 from internal.metrics import Metrics
-from internal.tracks import Catalogue, CatalogueFailed, Tracks
+from internal.tracks import Catalogue, CatalogueError, Tracks
 from internal.workers.playback_analytics import PlaybackAnalyticsWorker
 from internal.workers.uploads import UploadWorker
 
@@ -42,7 +42,7 @@ class Response:
     body: bytes
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """The request is not one that can be answered as it is."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
@@ -73,7 +73,7 @@ class Router:
         self.jwt_secret = jwt_secret
 
     def answer(self, request: Request) -> Response:
-        """The answer, counted under its route. Never raises."""
+        """Return the response, counted under its route. Never raises."""
         began = time.monotonic()
         route, handler = self._find(request)
         response = self._exposition() if route == "/metrics" else _as_json(*self._handled(request, handler))
@@ -103,11 +103,11 @@ class Router:
     def _handled(self, request: Request, handler: Callable[[Request], Answer]) -> Answer:
         try:
             return handler(request)
-        except Refused as error:
+        except RequestError as error:
             return error.status, {"error": str(error)}
-        except (Unavailable, CircuitOpen) as error:
+        except (DatabaseError, CircuitOpenError) as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}
-        except CatalogueFailed as error:
+        except CatalogueError as error:
             return HTTPStatus.BAD_GATEWAY, {"error": str(error)}
 
     def _exposition(self) -> Response:
@@ -123,7 +123,7 @@ class Router:
             wanted = json.loads(request.body)
             title, seconds = str(wanted["title"])[:200], int(wanted.get("seconds", 0))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "expected a JSON object with a title") from error
+            raise RequestError(HTTPStatus.BAD_REQUEST, "expected a JSON object with a title") from error
         return HTTPStatus.CREATED, asdict(self.tracks.create(title, seconds))
 
     def _enrich(self, request: Request) -> Answer:
@@ -141,14 +141,14 @@ class Router:
         number = _number(request.path)
         state = self.uploads.state(number)
         if state is None:
-            raise Refused(HTTPStatus.NOT_FOUND, f"there is no upload {number}")
+            raise RequestError(HTTPStatus.NOT_FOUND, f"there is no upload {number}")
         return HTTPStatus.OK, {"id": number, "status": state}
 
     def _authorize(self, request: Request) -> None:
         try:
             tokens.verified(request.authorization.removeprefix("Bearer "), self.jwt_secret)
-        except tokens.BadToken as error:
-            raise Refused(HTTPStatus.UNAUTHORIZED, str(error)) from error
+        except tokens.InvalidTokenError as error:
+            raise RequestError(HTTPStatus.UNAUTHORIZED, str(error)) from error
 
 
 def _number(path: str) -> int:
@@ -156,7 +156,7 @@ def _number(path: str) -> int:
 
 
 def _not_found(request: Request) -> Answer:
-    raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+    raise RequestError(HTTPStatus.NOT_FOUND, "there is nothing here")
 
 
 def _as_json(status: HTTPStatus, value: dict[str, Any]) -> Response:

@@ -10,6 +10,7 @@ from internal.metrics import Metrics
 
 @pytest.fixture
 def handler() -> HealthHandler:
+    """Return a handler whose database can't be reached."""
     pool = Pool("postgresql://veza@127.0.0.1:1/veza", Metrics())
     return HealthHandler(pool, Cache())
 

@@ -23,6 +23,7 @@ SECRET = "a secret of the tests"
 
 @pytest.fixture
 def router() -> Router:
+    """Return the routes with one track, and without a database."""
     metrics = Metrics()
     tracks = MockTrackService()
     tracks.create("Nuit blanche")
@@ -38,6 +39,7 @@ def router() -> Router:
 
 
 def ask(router: Router, method: str, path: str, body: bytes = b"", token: str = "") -> tuple[int, Any]:
+    """Send a request and return status and JSON."""
     response = router.answer(Request(method, path, f"Bearer {token}", body))
     return int(response.status), json.loads(response.body)
 

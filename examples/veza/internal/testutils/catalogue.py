@@ -5,7 +5,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Serves `/catalogue`."""
+
     def do_GET(self) -> None:
+        """Respond with the catalogue, or 404."""
         body = b'{"albums": 3, "labels": ["Veza"]}\n' if self.path == "/catalogue" else b""
         self.send_response(200 if body else 404)
         self.send_header("Content-Type", "application/json")
@@ -14,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are not logged."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

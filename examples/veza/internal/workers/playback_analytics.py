@@ -28,19 +28,19 @@ class PlaybackAnalyticsWorker:
         self.failed: list[Job] = []
 
     def played(self, track: int) -> None:
-        """One play of a track."""
+        """Count one play of a track."""
         with self._lock:
             self._plays[track] += 1
 
     def flush(self) -> None:
-        """Writes what was played since the last time."""
+        """Write the plays since the last flush."""
         with self._lock:
             plays, self._plays = self._plays, Counter()
         if plays:
             self._try(Job(dict(plays)))
 
     def retry_failed_jobs(self) -> None:
-        """Tries the failed batches again, and gives up those that were tried three times."""
+        """Retry failed batches, and drop those that were tried three times."""
         jobs, self.failed = self.failed, []
         for job in jobs:
             if job.attempts + 1 < _ATTEMPTS:

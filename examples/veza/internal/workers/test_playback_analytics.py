@@ -1,4 +1,4 @@
-"""The playback analytics worker. Test names are those of the service in Go."""
+"""The playback analytics worker. Tests have the names of the Go service's tests, which the checklist refers to."""
 
 from internal.workers.playback_analytics import PlaybackAnalyticsWorker
 
@@ -12,13 +12,14 @@ class Database:
         self.plays: dict[int, int] = {}
 
     def write(self, track: int, plays: int) -> None:
+        """Store plays, unless the database still refuses writes."""
         self.asked += 1
         if self.asked <= self.refuses:
             raise OSError("no connection")
         self.plays[track] = self.plays.get(track, 0) + plays
 
 
-def TestPlaybackAnalyticsWorker_Flush() -> None:
+def TestPlaybackAnalyticsWorker_Flush() -> None:  # noqa: N802
     """Plays of one track are written as one number."""
     database = Database(refuses=0)
     worker = PlaybackAnalyticsWorker(database.write)
@@ -28,16 +29,16 @@ def TestPlaybackAnalyticsWorker_Flush() -> None:
     assert database.plays == {4: 2}
 
 
-def TestPlaybackAnalyticsWorker_KeepsFailedJobs() -> None:
-    """A batch that can't be written is kept."""
+def TestPlaybackAnalyticsWorker_KeepsFailedJobs() -> None:  # noqa: N802
+    """Keep a batch that can't be written."""
     worker = PlaybackAnalyticsWorker(Database(refuses=1).write)
     worker.played(4)
     worker.flush()
     assert [job.plays for job in worker.failed] == [{4: 1}]
 
 
-def TestPlaybackAnalyticsWorker_RetryFailedJobs() -> None:
-    """A batch is tried three times before it is given up.
+def TestPlaybackAnalyticsWorker_RetryFailedJobs() -> None:  # noqa: N802
+    """Try a batch three times before it is dropped.
 
     Known to fail: the worker gives up after the second time (see QUARANTINE.md).
     """

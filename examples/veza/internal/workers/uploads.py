@@ -22,7 +22,7 @@ class UploadWorker:
         self._state: dict[int, str] = {}
 
     def submit(self, content: bytes) -> int:
-        """Takes an upload in. Returns the number to poll with."""
+        """Accept an upload and return its number, for polling."""
         with self._lock:
             number = next(self._numbers)
             self._pending[number] = (time.monotonic(), content)
@@ -30,11 +30,11 @@ class UploadWorker:
         return number
 
     def state(self, number: int) -> str | None:
-        """What became of an upload; None for one that was never taken in."""
+        """Return the state of an upload; None if there is no such upload."""
         return self._state.get(number)
 
     def work(self) -> None:
-        """Processes what is pending, oldest first."""
+        """Process pending uploads, oldest first."""
         for number, (_, content) in sorted(self._pending.items()):
             try:
                 self._process(content)
@@ -47,7 +47,7 @@ class UploadWorker:
                 self._state[number] = state
 
     def measure(self) -> None:
-        """Says how many are pending, and for how long."""
+        """Update the metrics of pending uploads: how many, and the oldest one's age."""
         with self._lock:
             since = [taken for taken, _ in self._pending.values()]
         self._metrics.uploads_pending.set(len(since))
@@ -55,6 +55,6 @@ class UploadWorker:
 
 
 def checked(content: bytes) -> None:
-    """What processing means here: audio files start with a known mark. Raises ValueError for anything else."""
+    """Raise ValueError unless the content starts like an audio file."""
     if not content.startswith((b"ID3", b"RIFF", b"fLaC", b"OggS")):
         raise ValueError("this is no audio file")

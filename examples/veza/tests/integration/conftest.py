@@ -13,6 +13,7 @@ from internal.metrics import Metrics
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
+    """Return a pool on the database, with its tables."""
     made = Pool(os.environ["DATABASE_URL"], Metrics())
     made.migrate()
     yield made
@@ -21,6 +22,7 @@ def pool() -> Iterator[Pool]:
 
 @pytest.fixture
 def cache() -> Iterator[Cache]:
+    """Return a cache on Redis."""
     made = Cache(os.environ["REDIS_URL"])
     yield made
     if made.client:

@@ -12,12 +12,15 @@ class MockTrackService:
         self.tracks: list[Track] = []
 
     def listed(self) -> list[Track]:
+        """Return all tracks."""
         return list(self.tracks)
 
     def create(self, title: str) -> Track:
+        """Add a track."""
         track = Track(len(self.tracks) + 1, title, 0)
         self.tracks.append(track)
         return track
 
     def play(self, track: int, plays: int) -> None:
+        """Count plays of a track."""
         self.tracks = [Track(t.id, t.title, t.seconds, t.plays + plays * (t.id == track)) for t in self.tracks]
