@@ -1,0 +1,1 @@
+"""Tests of each kind of check, and the examples of their pages."""

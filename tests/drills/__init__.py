@@ -1,0 +1,1 @@
+"""Tests of drills and faults, with processes and containers."""

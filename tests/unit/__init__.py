@@ -1,0 +1,1 @@
+"""Tests without an engine or an installed server, by package of the gate."""
