@@ -20,11 +20,14 @@ from gate.core.override import override
 from gate.decode import regex
 from gate.decode.quantities import (
     DURATION_SCHEMA,
+    SHARE_SCHEMA,
     SIZE_SCHEMA,
     Quantity,
     format_duration,
+    format_share,
     format_size,
     parse_duration,
+    parse_share,
     parse_size,
 )
 from gate.decode.structs import Unfilled, quote_choices, suggestion
@@ -696,9 +699,34 @@ class SizeMatcher(_QuantityMatcher):
         return format_size(int(value))
 
 
+class ShareMatcher(_QuantityMatcher):
+    """Expect a share of a whole: `{lt: 1%}`. One share alone, or `0`, is a maximum."""
+
+    __slots__ = ()
+    noun = "share"
+    operators = ("not", *_COMPARISONS)
+    high = 1.0
+    parse_quantity = staticmethod(parse_share)
+
+    @classmethod
+    @override
+    def schema_of(cls, name: str) -> dict[str, Any]:
+        literal = {"anyOf": [SHARE_SCHEMA, {"const": 0}]}
+        return _typed_schema("A share; alone, a maximum", name, literal, dict.fromkeys(_COMPARISONS, literal))
+
+    @staticmethod
+    @override
+    def words(value: float) -> str:
+        return format_share(value)
+
+    @override
+    def _literal(self, value: Quantity) -> Any:
+        return {"le": value}
+
+
 MATCHERS: tuple[type[Matcher], ...] = (
     Matcher, NumberMatcher, CountMatcher, PresentCountMatcher, StatusMatcher, ExitCodeMatcher, TextMatcher,
-    HealthMatcher, DurationMatcher, SizeMatcher,
+    HealthMatcher, DurationMatcher, SizeMatcher, ShareMatcher,
 )  # fmt: skip
 """All that a checklist has, for its JSON Schema."""
 

@@ -170,7 +170,7 @@ class Http(Check[Observation]):
                 f"'body' is what is sent, expected a 'method' such as POST beside it; did you mean '{meant}'? "
                 "What the answer's body has to be is 'text' or 'json'"
             )
-        sends_body = self.body is not None or self._method not in _WITHOUT_BODY
+        sends_body = self.body is not None or self.method_name not in _WITHOUT_BODY
         for name in self.headers:
             if name.lower() in _OF_ANSWERS or (name.lower() in _OF_BODIES and not sends_body):
                 raise ValueError(
@@ -178,20 +178,21 @@ class Http(Check[Observation]):
                 )
 
     @property
-    def _method(self) -> str:
+    def method_name(self) -> str:
+        """Return the method, which is `GET` by default."""
         return self.method or "GET"
 
     @override
     def describe(self, context: CheckContext) -> str:
-        return f"{self._method} {self._url(context)}"
+        return f"{self.method_name} {self._url(context)}"
 
     @override
     def reproduce_command(self, context: CheckContext) -> str:
         words = ["curl", "-sS", "-i"]
-        if self._method == "HEAD":
+        if self.method_name == "HEAD":
             words[-1] = "-I"
-        elif self._method != ("POST" if self.body is not None else "GET"):
-            words += ["-X", self._method]
+        elif self.method_name != ("POST" if self.body is not None else "GET"):
+            words += ["-X", self.method_name]
         for name, value in self._headers().items():
             words += ["-H", f"{name}: {value}"]
         if self.body is not None:
@@ -202,11 +203,11 @@ class Http(Check[Observation]):
         words += ["--cacert", self.tls.ca] if self.tls.ca else []
         return shlex.join([*words, self._url(context)])
 
-    @override
-    def observe(self, context: CheckContext) -> Observation:
-        request = client.Request(
+    def request(self, context: CheckContext) -> client.Request:
+        """Return the request to send. Raise TargetDownError or ObservationError if the target has no address."""
+        return client.Request(
             url=self._address(context),
-            method=self._method,
+            method=self.method_name,
             headers=self._headers(),
             body=self._body() if self.body is not None else None,
             redirects=self.redirects,
@@ -214,6 +215,10 @@ class Http(Check[Observation]):
             limit=self.limit,
             weight=_JSON_WEIGHT if self.json_ else _TEXT_WEIGHT,
         )
+
+    @override
+    def observe(self, context: CheckContext) -> Observation:
+        request = self.request(context)
         try:
             return Observation(client.send(request, context.deadline), now=time.time())
         except client.HttpError as failure:

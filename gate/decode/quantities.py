@@ -1,4 +1,4 @@
-"""Parse and format durations and sizes with a unit: `500ms`, `30s`, `1m30s`, `8KiB`.
+"""Parse and format durations, sizes and shares with a unit: `500ms`, `30s`, `1m30s`, `8KiB`, `1%`.
 
 Units: Go durations as Prometheus writes them (https://prometheus.io/docs/prometheus/latest/querying/basics/), and
 IEC 80000-13 binary or SI decimal sizes.
@@ -14,6 +14,7 @@ from gate.decode.structs import custom_type
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+"
+_SHARE = r"[0-9]+(?:\.[0-9]+)?\s*%"
 _SIZE = r"[0-9]+(?:\.[0-9]+)?\s*(?:B|KB|MB|GB|KiB|MiB|GiB)"
 
 # In seconds. A longer duration is a typo, and system timers overflow.
@@ -44,6 +45,16 @@ def parse_size(value: Any) -> int:
     return int(count)
 
 
+def parse_share(value: Any) -> float:
+    """Return the share of `1%` or `0.5%`, such as 0.01. Raise ValueError for anything else, such as a bare number."""
+    if not isinstance(value, str) or not re.fullmatch(_SHARE, value):
+        raise ValueError("expected a share with its unit, such as 1% or 0.5%")
+    share = float(value.rstrip("% \t")) / 100
+    if share > 1:
+        raise ValueError("expected a share of at most 100%")
+    return share
+
+
 def _parse_positive_duration(value: Any) -> float:
     seconds = parse_duration(value)
     if not seconds:
@@ -63,6 +74,7 @@ DURATION_SCHEMA: dict[str, Any] = {
     "pattern": f"^{_DURATION}$",
     "examples": ["500ms", "30s", "2m"],
 }
+SHARE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": f"^{_SHARE}$", "examples": ["1%", "0.5%"]}
 SIZE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": f"^{_SIZE}$", "examples": ["512B", "8KiB", "64MiB"]}
 
 
@@ -98,6 +110,13 @@ def format_size(count: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} GiB"
+
+
+def format_share(share: float) -> str:
+    """Format a share for people: `0%`, `0.4%`, `98.3%`. Only 1 is `100%`, and only 0 is `0%`."""
+    if 0 < share < 1:
+        share = min(0.999, max(0.001, share))
+    return f"{100 * share:.1f}".removesuffix(".0") + "%"
 
 
 class Quantity(float):

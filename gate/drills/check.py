@@ -22,8 +22,10 @@ from gate.decode.structs import ShortForm
 from gate.drills.alerts import add_alert_transitions, add_curves, other_alerts_criterion
 from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, DrillExecution, DrillObservation, Injector
 from gate.drills.injectors import FaultInjector, ScriptInjector, lock_fault_site, max_revert_duration
-from gate.drills.monitors import TrafficGenerator, final_attempt_timeout
+from gate.drills.monitors import final_attempt_timeout
 from gate.drills.spec import Criterion, FaultSpec, MetricCurves, OtherAlerts, Script, Traffic
+from gate.drills.traffic import TrafficGenerator
+from gate.drills.workload import Workload, lead_time
 from gate.model import CriterionResult, Status
 from gate.staging.errors import StagingError
 from gate.staging.faults.base import Fault, FaultError, TargetFault
@@ -192,7 +194,8 @@ class Drill(Check[DrillObservation]):
         before = sum(criterion.total_timeout for criterion in self.steady) + beforehand
         # recovery and resolved alerts come one after the other; `stays` may end in one more attempt of each criterion
         after = 2 * recovery + self.stays + sum(criterion.attempt_timeout for criterion in self._criteria)
-        return before + self._max_fault_duration + after + 2 * _PROMETHEUS_TIMEOUT
+        workload = 2 * (lead_time(self.traffic.rate) + self.traffic.timeout) if self.traffic else 0.0
+        return before + self._max_fault_duration + after + workload + 2 * _PROMETHEUS_TIMEOUT
 
     @override
     def observe(self, context: CheckContext) -> DrillObservation:
@@ -243,7 +246,6 @@ class Drill(Check[DrillObservation]):
         return [other_alerts_criterion(self.other_alerts, names, query_context)]
 
     def _execution(self, context: CheckContext, injector: Injector) -> DrillExecution:
-        traffic = self.traffic
         return DrillExecution(
             context=context,
             label=self.label,
@@ -254,8 +256,11 @@ class Drill(Check[DrillObservation]):
             recover=self.recover or self.steady,
             stable_for=self.stays,
             extra_invariants=lambda: self._extra_invariants(context),
-            start_traffic=(lambda: TrafficGenerator(traffic, context)) if traffic else None,
+            workloads=self._workloads(context),
         )
+
+    def _workloads(self, context: CheckContext) -> list[Workload]:
+        return [TrafficGenerator(self.traffic, context)] if self.traffic else []
 
 
 def _too_short_reason(criterion: Criterion, context: CheckContext) -> Message | None:

@@ -10,14 +10,15 @@ from typing import Protocol, TypeVar
 from msgspec import Struct, field, structs
 
 from gate.checks.attempts import run_check
-from gate.checks.base import Check, ObservationError
+from gate.checks.base import Check, ObservationError, TargetDownError
 from gate.checks.context import CheckContext
 from gate.checks.events import as_event
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.decode.quantities import format_duration
-from gate.drills.monitors import InvariantMonitor, TrafficGenerator, criterion_result
+from gate.drills.monitors import InvariantMonitor, criterion_result
 from gate.drills.spec import BuiltinCriterion, Criterion
+from gate.drills.workload import PhaseTimes, Workload
 from gate.model import CriterionResult, MetricSeries, Outcome, Status, Timeline, TimelineEvent
 from gate.runtime.threads import Attempt
 
@@ -32,6 +33,7 @@ _JOIN_INTERVAL = 1.0
 class DrillObservation(Struct):
     """The results of a drill so far. `ended` is set if the drill stopped early.
 
+    `recovered_at` is the moment of the recovery in monotonic seconds.
     `fault_time` and `fault_unix_time` are the moment of the fault: monotonic and Unix seconds, 0 before it.
     `detected_after` is in seconds since the fault, `recovered_after` in seconds since its revert.
     """
@@ -42,6 +44,7 @@ class DrillObservation(Struct):
     not_reverted: Message | None = None
     detected_after: float | None = None
     recovered_after: float | None = None
+    recovered_at: float | None = None
     fault_time: float = 0.0
     fault_unix_time: float = 0.0
     curves: list[MetricSeries] = field(default_factory=list)
@@ -110,7 +113,7 @@ class DrillExecution(Struct):
     recover: list[Criterion]
     stable_for: float
     extra_invariants: Callable[[], list[Criterion]]
-    start_traffic: Callable[[], TrafficGenerator] | None = None
+    workloads: list[Workload] = field(default_factory=list)
     observation: DrillObservation = field(default_factory=DrillObservation)
     already_true: list[bool] = field(default_factory=list)
     monitors: list[InvariantMonitor] = field(default_factory=list)
@@ -119,12 +122,36 @@ class DrillExecution(Struct):
         """Run the drill. Never raises after the fault was injected."""
         if not self._prepare() or self.context.cancelled.is_set():
             return self.observation
+        try:
+            if self._start_workloads() and not self.context.cancelled.is_set():
+                self._run_from_fault()
+        finally:
+            for workload in self.workloads:
+                workload.stop()
+        return self.observation
+
+    def _start_workloads(self) -> bool:
+        """Start what runs beside the drill; return False if it shows that the drill could prove nothing."""
+        try:
+            for workload in self.workloads:
+                workload.start()
+        except ObservationError as error:
+            self.observation.end(Status.ERROR, error.message)
+        except TargetDownError as error:
+            self.observation.end(Status.FAIL, error.message)
+        if self.observation.ended is not None:
+            return False
+        rows = [row for workload in self.workloads for row in workload.check_before_fault()]
+        self.observation.rows += rows
+        for row in rows:
+            self.observation.end(row.status, msg("{title}: {message}", title=row.title, message=row.message))
+        return self.observation.ended is None
+
+    def _run_from_fault(self) -> None:
         self.observation.fault_time, self.observation.fault_unix_time = time.monotonic(), time.time()
-        traffic = None
         try:
             for criterion in self.throughout:
                 self.monitors.append(InvariantMonitor(criterion, self.context, self.observation.fault_time))
-            traffic = self.start_traffic() if self.start_traffic else None
             self._inject_and_observe()
         except BaseException as error:  # noqa: BLE001 - whatever fails here, the fault must be reverted
             why = f"{type(error).__name__}: {error}"
@@ -132,8 +159,15 @@ class DrillExecution(Struct):
         if self._revert() and self.observation.ended is None:
             self._recover()
         self._end_monitors()
-        self.observation.rows += [traffic.end()] if traffic else []
-        return self.observation
+        self._end_workloads()
+
+    def _end_workloads(self) -> None:
+        times = PhaseTimes(self.observation.fault_time, self.observation.recovered_at)
+        for workload in self.workloads:
+            result = workload.end(times)
+            self.observation.rows += result.rows
+            self.observation.curves += result.curves
+            self.observation.events += result.events
 
     def _end_monitors(self) -> None:
         for monitor in self.monitors:
@@ -276,6 +310,7 @@ class DrillExecution(Struct):
         if all(row.status is Status.PASS for row in rows):
             last = max((row.at or 0.0) for row in rows)
             self.observation.recovered_after = last - (reverted_at - self.observation.fault_time)
+            self.observation.recovered_at = time.monotonic()
             self._add_event(self.since_fault, msg("recovered"), "recovered")
             self._check_stability()
         self.observation.rows += run_concurrently([partial(self._resolve, *pair) for pair in self._postconditions()])

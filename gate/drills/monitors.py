@@ -1,32 +1,22 @@
-"""Run beside a drill: monitors of the criteria that must hold throughout, and traffic."""
+"""Monitor the criteria that must hold throughout a drill."""
 
 from __future__ import annotations
 
-import http.client
-import itertools
 import threading
 import time
-from urllib.parse import urlsplit
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from gate.checks.attempts import run_check
 from gate.checks.context import CheckContext
 from gate.core.messages import msg
 from gate.decode.quantities import format_duration
-from gate.drills.spec import Criterion, Traffic
+from gate.drills.spec import Criterion
 from gate.model import CriterionResult, Outcome, Status
 
 _INTERVAL = 0.5
-_RESPONSE_TIMEOUT = 5.0
-_RESPONSE_LIMIT = 65536
 # Seconds to wait for the last attempt of a criterion that bounds itself.
 _UNBOUNDED_ATTEMPT_TIMEOUT = 60.0
-# Requests that may wait for their response at once. Requests beyond that are dropped, not queued: a queue would send
-# them as a burst when the target recovers.
-_MAX_IN_FLIGHT = 256
-# Share of the requests that must have been sent for the traffic to count.
-_MIN_SENT_SHARE = 0.5
 
 
 def criterion_result(
@@ -121,72 +111,3 @@ def final_attempt_timeout(criterion: Criterion) -> float:
     """Return the seconds to wait for a requested attempt: one that is under way may have to end first."""
     timeout = criterion.attempt_timeout
     return 2 * timeout if timeout != float("inf") else _UNBOUNDED_ATTEMPT_TIMEOUT
-
-
-class TrafficGenerator(Struct, dict=True):
-    """Sends requests at a fixed rate until it is ended. A request that hangs does not delay the next."""
-
-    traffic: Traffic
-    context: CheckContext
-    sent: int = 0
-    answered: int = 0
-
-    def __post_init__(self) -> None:
-        self._over = threading.Event()
-        self._free_slots = threading.Semaphore(_MAX_IN_FLIGHT)
-        self._lock = threading.Lock()
-        self._start = time.monotonic()
-        self._thread = threading.Thread(target=self._keep_rate, daemon=True)
-        self._thread.start()
-
-    def _keep_rate(self) -> None:
-        for number in itertools.count():
-            due = self._start + number / self.traffic.rate
-            if self._over.wait(max(0.0, due - time.monotonic())) or self.context.cancelled.is_set():
-                return
-            if self._free_slots.acquire(blocking=False):
-                self.sent += 1
-                threading.Thread(target=self._send, daemon=True).start()
-
-    def _send(self) -> None:
-        answered = self._request()
-        self._free_slots.release()
-        with self._lock:
-            self.answered += answered
-
-    def _request(self) -> bool:
-        """Send one request and return whether a response came."""
-        parts = urlsplit(self.context.url(self.traffic.target, self.traffic.path))
-        connection_class = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = connection_class(parts.hostname or "", parts.port, timeout=_RESPONSE_TIMEOUT)
-        try:
-            connection.request(self.traffic.method, parts._replace(scheme="", netloc="").geturl() or "/")
-            connection.getresponse().read(_RESPONSE_LIMIT)
-        except (OSError, http.client.HTTPException, ValueError):
-            return False
-        finally:
-            connection.close()
-        return True
-
-    def end(self) -> CriterionResult:
-        """Stop and return how much was sent. Far less than the rate is an ERROR: it may not have shown the fault."""
-        duration = time.monotonic() - self._start
-        self._over.set()
-        self._thread.join(_RESPONSE_TIMEOUT)
-        message = msg(
-            "requests sent: {sent} in {took}, {achieved} per second; responses: {answered}",
-            sent=self.sent,
-            took=format_duration(duration),
-            achieved=round(self.sent / duration, 1),
-            answered=self.answered,
-        )
-        is_enough = self.sent >= _MIN_SENT_SHARE * self.traffic.rate * duration
-        title = msg(
-            "{method} {path}, {rate} per second",
-            method=self.traffic.method,
-            path=self.traffic.path,
-            rate=self.traffic.rate,
-        )
-        return CriterionResult(
-            title=title, status=Status.PASS if is_enough else Status.ERROR, message=message, phase="traffic"
-        )

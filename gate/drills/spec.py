@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
+from gate.checks.http import HeaderValue, Http, TlsExpectation
 from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
-from gate.decode.quantities import DurationSeconds
-from gate.decode.structs import KeyPath, ValidationIssue, custom_type
+from gate.decode.quantities import DurationSeconds, PositiveDurationSeconds
+from gate.decode.structs import KeyPath, ValidationIssue, custom_type, fields_by_key
+from gate.matchers import DurationMatcher, ShareMatcher, StatusMatcher
 from gate.model import FrozenStruct, TargetName
 from gate.staging.faults import FAULTS
 from gate.staging.spec import CommandLine
 
+TrafficPhase = Literal["before", "during", "after"]
 # Requests per second.
 _MAX_RATE = 200
 
@@ -87,13 +90,117 @@ else:
     Rate = custom_type(_parse_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_RATE})
 
 
+class LatencyLimits(FrozenStruct):
+    """Limits of latency percentiles. A percentile is that of the nearest rank: p99 of 20 requests is the slowest."""
+
+    p50: Annotated[DurationMatcher | None, Meta(description="The median.", extra=stricter("set"))] = None
+    p75: Annotated[DurationMatcher | None, Meta(description="The 75th percentile.", extra=stricter("set"))] = None
+    p90: Annotated[DurationMatcher | None, Meta(description="The 90th percentile.", extra=stricter("set"))] = None
+    p95: Annotated[DurationMatcher | None, Meta(description="The 95th percentile.", extra=stricter("set"))] = None
+    p99: Annotated[DurationMatcher | None, Meta(description="The 99th percentile.", extra=stricter("set"))] = None
+    p99_9: Annotated[DurationMatcher | None, Meta(description="The 99.9th percentile.", extra=stricter("set"))] = field(
+        default=None, name="p99.9"
+    )
+    max: Annotated[DurationMatcher | None, Meta(description="The slowest request.", extra=stricter("set"))] = None
+
+    def __post_init__(self) -> None:
+        if not self.by_percentile():
+            raise ValueError("expected at least one percentile, such as 'p95: 300ms'")
+
+    def by_percentile(self) -> dict[str, DurationMatcher]:
+        """Return the limits that are set, by the name of the percentile."""
+        limits = {info.encode_name: getattr(self, info.name) for info in fields_by_key(type(self)).values()}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+class PhaseLimits(FrozenStruct):
+    """Limits of the traffic in one phase of a drill, instead of those for all phases."""
+
+    errors: Annotated[
+        ShareMatcher | None, Meta(description="The share of errors.", examples=["1%"], extra=stricter("set"))
+    ] = None
+    latency: Annotated[LatencyLimits | None, Meta(description="Latency by percentile.", extra=stricter("set"))] = None
+
+    def __post_init__(self) -> None:
+        if self.errors is None and self.latency is None:
+            raise ValueError("expected at least one of 'errors' and 'latency'")
+
+
 class Traffic(FrozenStruct):
-    """Requests that are sent during the fault, so that metrics and alerts can show it."""
+    """Requests that are sent before, during and after the fault, as users would: what they get can be judged."""
 
     target: Annotated[TargetName, Meta(description="The target to send them to.", extra=stricter("never"))]
-    path: Annotated[str, Meta(description="The path.", extra=stricter("never"))] = "/"
-    method: Annotated[str, Meta(pattern="^[A-Z]{1,20}$", description="The method.", extra=stricter("never"))] = "GET"
+    path: Annotated[str, Meta(description="The path, with its query.", extra=stricter("never"))] = "/"
+    method: Annotated[
+        Annotated[str, Meta(pattern="^[A-Z]{1,20}$")] | None,
+        Meta(
+            description="The method: `GET`, unless there is a `body`, which needs one such as `POST`.",
+            extra=stricter("never"),
+        ),
+    ] = None
+    headers: Annotated[dict[str, HeaderValue], Meta(description="Headers to send.", extra=stricter("never"))] = {}
+    body: Annotated[
+        Any, Meta(description="The body to send: text as it is, a mapping or a list as JSON.", extra=stricter("never"))
+    ] = None
+    tls: Annotated[
+        TlsExpectation, Meta(description="What to ask of the certificate: `verify`, `ca`.", extra=stricter("never"))
+    ] = TlsExpectation()
     rate: Annotated[Rate, Meta(description="Requests per second.", extra=stricter("never"))] = 5.0
+    timeout: Annotated[
+        PositiveDurationSeconds,
+        Meta(description="How long to wait for a response.", extra=stricter("lower")),
+    ] = 5.0
+    status: Annotated[
+        StatusMatcher | None,
+        Meta(description="The expected status; by default, a 5xx is an error.", extra=stricter("set")),
+    ] = None
+    errors: Annotated[
+        ShareMatcher | None,
+        Meta(
+            description="The share of requests without a response, or with an unexpected status, in each phase.",
+            examples=["1%"],
+            extra=stricter("set"),
+        ),
+    ] = None
+    latency: Annotated[
+        LatencyLimits | None, Meta(description="Latency by percentile, in each phase.", extra=stricter("set"))
+    ] = None
+    before: Annotated[
+        PhaseLimits | None, Meta(description="Limits before the fault, instead.", extra=stricter("never"))
+    ] = None
+    during: Annotated[
+        PhaseLimits | None,
+        Meta(description="Limits from the fault until the recovery, instead.", extra=stricter("never")),
+    ] = None
+    after: Annotated[
+        PhaseLimits | None, Meta(description="Limits after the recovery, instead.", extra=stricter("never"))
+    ] = None
+
+    def __post_init__(self) -> None:
+        _ = self.http  # raises ValueError if these are not the parts of a request
+
+    @property
+    def http(self) -> Http:
+        """Return the request as a check."""
+        return Http(
+            target=self.target,
+            path=self.path,
+            method=self.method,
+            headers=self.headers,
+            body=self.body,
+            tls=self.tls,
+        )
+
+    def limits(self, phase: TrafficPhase) -> tuple[ShareMatcher | None, LatencyLimits | None]:
+        """Return the limits of errors and of latency in a phase."""
+        own: PhaseLimits | None = getattr(self, phase)
+        errors = own.errors if own is not None and own.errors is not None else self.errors
+        latency = own.latency if own is not None and own.latency is not None else self.latency
+        return errors, latency
+
+    def has_limits(self, phase: TrafficPhase) -> bool:
+        """Return whether the traffic of a phase is judged."""
+        return self.limits(phase) != (None, None)
 
 
 class OtherAlerts(FrozenStruct):

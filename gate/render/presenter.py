@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from gate.model import (
     Counts,
     Decision,
     ItemResult,
+    MetricSeries,
     Report,
     ReportDiff,
     SectionResult,
@@ -69,6 +71,7 @@ LINKS = {
     "sections": msg("Sections"),
 }
 
+_BLOCKS = "▁▂▃▄▅▆▇█"
 # Seconds, about four months: an event further from the fault would make a chart unreadable.
 _MAX_DISTANCE = 1e7
 
@@ -194,6 +197,25 @@ def events(timeline: Timeline, limit: int) -> list[TimelineEvent]:
     """Return the first `limit` events that a chart can show, in order of time."""
     near = (event for event in timeline.events if abs(event.at) < _MAX_DISTANCE)
     return sorted(near, key=lambda event: event.at)[:limit]
+
+
+def sparkline(series: MetricSeries, width: int = 40) -> str:
+    """Return the course of a metric in `width` columns of text at most, from its lowest to its highest value."""
+    values = [value for _, value in series.points if math.isfinite(value)]
+    if not values:
+        return ""
+    size = -(-len(values) // width)
+    # the highest value of each column: a short outage must not vanish between two columns
+    columns = [max(values[start : start + size]) for start in range(0, len(values), size)]
+    low, high = min(values), max(values)
+    steps = [0.0 if high == low else (value / 2 - low / 2) / (high / 2 - low / 2) for value in columns]
+    return "".join(_BLOCKS[round(step * (len(_BLOCKS) - 1))] for step in steps)
+
+
+def lowest_and_highest(series: MetricSeries) -> tuple[float, float]:
+    """Return the lowest and the highest value of a metric, to four digits. Needs at least one point."""
+    values = [value for _, value in series.points]
+    return float(f"{min(values):.4g}"), float(f"{max(values):.4g}")
 
 
 def main_reason(report: Report) -> Message:

@@ -277,7 +277,13 @@ def test_what_breaks_while_the_fault_goes_in(staging: Staging, kind: str) -> Non
     staging.write(made)
     code, outcome = staging.run()
     assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
-    assert outcome["rows"][-1]["message"]["args"]["sent"] > 10
+    (sent,) = [row["message"]["args"]["sent"] for row in traffic_rows(outcome) if "achieved" in row["message"]["args"]]
+    assert sent > 10
+
+
+def traffic_rows(outcome: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the traffic: its rate, then before, during and after the fault."""
+    return [row for row in outcome["rows"] if row["phase"] == "traffic"]
 
 
 def test_a_script_is_observed_while_it_runs(staging: Staging) -> None:
@@ -309,18 +315,31 @@ def test_what_held_before_the_fault(staging: Staging) -> None:
     assert outcome["timeline"]["detect"] == noticed["at"]
 
 
-@pytest.mark.parametrize(("rate", "within", "status"), [(40, "4s", "pass"), (200, "10s", "error")])
-def test_traffic_to_what_hangs(staging: Staging, rate: int, within: str, status: str) -> None:
-    """Traffic keeps its rate where nothing answers; where it is far below, the row says so and is an ERROR."""
-    traffic = {"target": "api", "path": "/live", "rate": rate}
-    observation = {"within": within, "timeout": within, "http": {"target": "api", "path": "/live", "status": 503}}
+@pytest.mark.parametrize("rate", [40, 200])
+def test_traffic_to_what_hangs(staging: Staging, rate: int) -> None:
+    """Traffic keeps its rate where nothing answers, and its limit fails during the fault only."""
+    traffic = {"target": "api", "path": "/live", "rate": rate, "timeout": "2s", "errors": {"lt": "50%"}}
+    observation = {"within": "4s", "timeout": "4s", "http": {"target": "api", "path": "/live", "latency": {"gt": "3s"}}}
     made = drill({"pause": "api"}, steady=[live()], observe=[observation], recover=[live()], traffic=traffic)
     del made["throughout"]
     staging.write(made)
     _, outcome = staging.run()
-    (row,) = [row for row in outcome["rows"] if row["phase"] == "traffic"]
-    assert row["status"] == status, row["message"]
-    assert (row["message"]["args"]["achieved"] > rate / 2) == (status == "pass")
+    rows = traffic_rows(outcome)
+    assert [row["status"] for row in rows] == ["pass", "pass", "fail", "pass"], outcome["evidence"]["answer"]
+    assert rows[0]["message"]["args"]["achieved"] > 0.9 * rate
+    assert "no response within 2.0 s" in outcome["evidence"]["answer"]
+    assert [curve["name"] for curve in outcome["timeline"]["curves"]] == ["GET /live: errors, %", "GET /live: p95, ms"]
+
+
+def test_traffic_that_never_worked(staging: Staging) -> None:
+    """Traffic that gets only errors before the fault shows nothing of it: the drill fails, and nothing is broken."""
+    for limit in ({}, {"errors": {"lt": "1%"}}):
+        traffic = {"target": "api", "path": "/readyz", "rate": 20, "status": 418, **limit}
+        staging.write(drill({"stop": "database"}, traffic=traffic))
+        code, outcome = staging.run()
+        rows = [row for row in outcome["rows"] if row["phase"] != "steady"]
+        assert (code, outcome["status"], [row["phase"] for row in rows]) == (1, "fail", ["traffic"])
+        assert "status 200 (" in outcome["evidence"]["answer"]
 
 
 def test_no_steady_state(staging: Staging) -> None:
