@@ -1,0 +1,1 @@
+"""Tests of gate.drills: traffic, ledgers and the judgement of a drill."""

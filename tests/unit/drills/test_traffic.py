@@ -73,6 +73,7 @@ def serve(request: pytest.FixtureRequest) -> Callable[..., Web]:
 def test_error_is_no_response_a_5xx_or_another_status(
     serve: Callable[..., Web], reply: Any, fields: dict[str, Any], reason: str | None
 ) -> None:
+    """A request fails without a response, with a 5xx, or with a status that was not asked for."""
     window = send(serve(reply).url, rate=20, **fields).log.done_before(math.inf)
     assert window.count > 1
     assert window.errors == (0 if reason is None else window.count)
@@ -80,6 +81,7 @@ def test_error_is_no_response_a_5xx_or_another_status(
 
 
 def test_refused_connection_is_an_error_without_a_latency() -> None:
+    """A connection that is refused at once must not make the percentiles look fast."""
     window = send(f"http://127.0.0.1:{free_port()}", rate=20).log.done_before(math.inf)
     assert (window.error_share, window.latencies) == (1.0, [])
     limits = traffic(latency={"p95": "1s"}).limits("during")
@@ -118,6 +120,7 @@ def test_a_request_counts_in_the_phase_that_it_overlaps() -> None:
 
 @pytest.mark.parametrize(("name", "expected"), [("p50", 10), ("p95", 19), ("p99", 20), ("p99.9", 20), ("max", 20)])
 def test_percentile_is_that_of_the_nearest_rank(name: str, expected: int) -> None:
+    """The percentile of few requests is the next slower one, never an interpolation."""
     log = RequestLog()
     for number in range(20, 0, -1):
         log.add(float(number), float(number), None, timed=True)
@@ -171,6 +174,7 @@ def test_phase_without_requests_is_not_passed(serve: Callable[..., Web]) -> None
     ids=str,
 )
 def test_limit_that_means_nothing_is_an_error(fields: dict[str, Any], why: str) -> None:
+    """A limit that always or never holds, or has no unit, is an error of the checklist."""
     with pytest.raises(ValidationErrors) as error:
         traffic(**fields)
     assert why in "; ".join(f"{issue.path} {issue.text}" for issue in error.value.issues)
@@ -181,4 +185,5 @@ def test_limit_that_means_nothing_is_an_error(fields: dict[str, Any], why: str) 
     [(0, 0.0, True), (0, 0.001, False), ("1%", 0.01, True), ("1%", 0.011, False), ({"lt": "1%"}, 0.01, False)],
 )
 def test_share_alone_is_a_maximum(spec: Any, share: float, holds: bool) -> None:
+    """A share without an operator, and 0, are what there may be at most."""
     assert ShareMatcher(spec).matches(share) is holds

@@ -19,10 +19,12 @@ from gate.render.presenter import lowest_and_highest, sparkline
     ],
 )
 def test_course_goes_from_the_lowest_to_the_highest(values: list[float], expected: str) -> None:
+    """Each column shows its share of the range, without overflow."""
     assert sparkline(MetricSeries(name="c", points=tuple(enumerate(values)))) == expected
 
 
 def test_short_peak_is_not_lost_between_columns() -> None:
+    """A column shows its highest value."""
     values = [0.0] * 1000
     values[333] = 7.12345
     series = MetricSeries(name="c", points=tuple(enumerate(values)))
