@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gate.core.messages import msg
-from gate.decode.structs import ValidationErrors, decode_all_errors
+from gate.decode.structs import ValidationError, decode_all_errors
 from gate.drills.spec import Traffic
 from gate.drills.traffic import RequestLog, TrafficGenerator
 from gate.drills.workload import PhaseTimes
@@ -175,7 +175,7 @@ def test_phase_without_requests_is_not_passed(serve: Callable[..., Web]) -> None
 )
 def test_limit_that_means_nothing_is_an_error(fields: dict[str, Any], why: str) -> None:
     """A limit that always or never holds, or has no unit, is an error of the checklist."""
-    with pytest.raises(ValidationErrors) as error:
+    with pytest.raises(ValidationError) as error:
         traffic(**fields)
     assert why in "; ".join(f"{issue.path} {issue.text}" for issue in error.value.issues)
 
