@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
+# The gate as a user installs it, by `make bench`.
 GATE = [str(ROOT / ".cache" / "prodgate" / "bin" / "prodgate"), "run", "--out", "out"]
-"""The gate as a user has it, installed by `make bench`."""
 
 
 @dataclass(frozen=True)

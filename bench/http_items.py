@@ -16,8 +16,8 @@ from gate.commands._arguments import WORKERS
 
 ITEMS = 33
 MANY, MANY_DELAY = 1000, 0.05
+# Numbers of workers: a few, and the default.
 COUNTS = (8, WORKERS)
-"""Of workers: a few, and as many as there are where nothing is said."""
 CHAOS = ROOT / ".cache" / "chaostoolkit" / "bin" / "chaos"
 
 

@@ -37,6 +37,7 @@ OPERATORS = ("equals", "not", "gt", "ge", "lt", "le", "matches", "contains")
 _COMPARISONS = ("gt", "ge", "lt", "le")
 _OF_NUMBERS: tuple[str, ...] = ("equals", "not", *_COMPARISONS)
 _OF_TEXT = ("equals", "not", "matches", "contains")
+# Operators of other tools, by the operator that means the same here.
 _SYNONYMS = {
     **dict.fromkeys(("eq", "==", "=", "equal", "is"), "equals"),
     **dict.fromkeys(("ne", "neq", "!=", "not_equals", "isnt"), "not"),
@@ -47,20 +48,19 @@ _SYNONYMS = {
     **dict.fromkeys(("regex", "regexp", "match", "pattern", "=~"), "matches"),
     **dict.fromkeys(("includes", "include", "has", "substring"), "contains"),
 }
-"""Operators of other tools, with the one that means the same here."""
+# Names that are operators elsewhere: a JSON mapping of nothing else is a mistake, not an expected value.
 _NEVER_FIELDS = frozenset({"eq", "ne", "neq", "gte", "lte", "==", "!=", "=", ">", ">=", "<", "<=", "=~"})
-"""Names that are operators elsewhere. A JSON mapping of nothing else is a slip, not a field's name."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 _SHOWN = 20
+# Maximum number of entries of a list that are searched for the nearest one.
 _COMPARED = 1000
-"""Entries of a list among which the nearest is looked for."""
 
+# The value of a key that does not exist; equal to nothing.
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__bool__": lambda self: False})()
-"""What stands where no value is: never equal to anything."""
 
 
+# The subject of a mismatch: a path inside the value, or words.
 Location = str | Message
-"""What is looked at, in front of a mismatch: a path inside the value, or words."""
 
 
 class Matcher:
@@ -75,10 +75,10 @@ class Matcher:
     target_type: ClassVar[Any] = Any
     echo_value: ClassVar[bool] = False
     operators: ClassVar[tuple[str, ...]] = OPERATORS
+    # The noun for the matched value, for errors.
     noun: ClassVar[str] = "value"
-    """What is matched, for errors."""
+    # True if existence is all that can be expected of the value.
     may_always_match: ClassVar[bool] = False
-    """True if being there is all that may be expected of the value."""
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
@@ -724,11 +724,11 @@ class ShareMatcher(_QuantityMatcher):
         return {"le": value}
 
 
+# All matchers of a checklist, for its JSON Schema.
 MATCHERS: tuple[type[Matcher], ...] = (
     Matcher, NumberMatcher, CountMatcher, PresentCountMatcher, StatusMatcher, ExitCodeMatcher, TextMatcher,
     HealthMatcher, DurationMatcher, SizeMatcher, ShareMatcher,
 )  # fmt: skip
-"""All that a checklist has, for its JSON Schema."""
 
 
 def _typed_schema(what: str, name: str, literal: Any, operators: dict[str, Any]) -> dict[str, Any]:

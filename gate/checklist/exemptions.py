@@ -12,8 +12,8 @@ from gate.core.errors import GateError
 from gate.core.messages import Message
 from gate.model import ExemptionFile, FrozenStruct
 
+# Returns the text of a file by its path in the checkout; None if it does not exist.
 TextOf = Callable[[str], str | None]
-"""Returns the text of a file by its path in the checkout; None if it does not exist."""
 
 
 class ExemptionError(GateError):

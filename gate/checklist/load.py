@@ -22,8 +22,8 @@ from gate.decode.structs import KeyPath, ValidationError
 from gate.decode.structs import decode_all_errors as read_as
 from gate.redaction.secrets import default_redactor as known_secrets
 
+# The characters of an id or of a target's name.
 _WORD = re.compile(r"[\w.-]+", re.ASCII)
-"""What an id or the name of a target is written with."""
 
 
 class LoadedChecklist(Struct, frozen=True):

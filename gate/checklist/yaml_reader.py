@@ -52,8 +52,8 @@ class Scalar(Struct):
 
     place: SourceLocation
     value: Any
+    # True if the value is missing: neither `null` nor quotes.
     blank: bool = False
-    """Whether nothing is written there: neither `null` nor quotes."""
 
 
 class Sequence(Struct):

@@ -10,8 +10,8 @@ from gate.core.messages import msg
 from gate.redaction.secrets import redacted_head
 
 _PIECE = 64 * 1024
+# Maximum number of codings of a body.
 _MOST = 3
-"""Codings that a body may have, one on top of the other."""
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 

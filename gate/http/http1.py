@@ -17,8 +17,8 @@ from gate.decode.quantities import format_size
 from gate.http.codings import coding_names
 from gate.redaction.secrets import redacted_head
 
+# Maximum bytes of all heads of a response: interim responses, its own and trailers.
 HEAD_LIMIT = 256 * 1024
-"""Bytes of all heads of a response: those of its interim responses, its own, and its trailers."""
 _PIECE = 64 * 1024
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[0-9])[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?")
 _OTHER_VERSION = re.compile(rb"(HTTP/[0-9.]+)[ \t]+[0-9]{3}\b")

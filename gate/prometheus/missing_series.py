@@ -67,7 +67,7 @@ _SAME_ALONE = frozenset(
 _RANGE_WORDS = frozenset(("anchored", "smoothed"))
 
 
-class UnreadableError(Exception):
+class _UnreadableError(Exception):
     """An expression with syntax that this module does not evaluate, although Prometheus may know it."""
 
 
@@ -170,7 +170,7 @@ def required_selectors(text: str) -> tuple[Selector, ...]:
 
     try:
         _Evaluation(text, record).result()
-    except UnreadableError:
+    except _UnreadableError:
         return tuple(_named(expressions.metrics(text)))
     return tuple(required)
 
@@ -181,7 +181,7 @@ def all_selectors(text: str) -> tuple[Selector, ...]:
     evaluation = _Evaluation(text, lambda _: True)
     try:
         evaluation.result()
-    except UnreadableError:
+    except _UnreadableError:
         return tuple(_named(expressions.metrics(text)))
     return tuple(evaluation.selectors)
 
@@ -199,7 +199,7 @@ def missing_selectors(text: str, has: HasSeries) -> tuple[Selector, ...]:
             return ()
         # Constants alone keep it from returning anything, such as vector(1) == 0: no series would change that.
         return () if _Evaluation(text, lambda _: True).result().empty else absent
-    except UnreadableError:
+    except _UnreadableError:
         return absent
 
 
@@ -228,10 +228,10 @@ class _Evaluation:
         self.closing = _brackets(self.tokens)
 
     def result(self) -> _Values:
-        """Evaluate the whole expression. Raise UnreadableError."""
+        """Evaluate the whole expression. Raise _UnreadableError."""
         values = self._binary(1)
         if self.at < len(self.tokens):
-            raise UnreadableError
+            raise _UnreadableError
         return values
 
     def _word(self, ahead: int = 0) -> str:
@@ -248,18 +248,18 @@ class _Evaluation:
 
     def _need(self, word: str) -> None:
         if not self._take(word):
-            raise UnreadableError
+            raise _UnreadableError
 
     def _skip_brackets(self) -> None:
         """Skip an opening bracket and all up to its closing one."""
         if self._word() != "(" or self.at not in self.closing:
-            raise UnreadableError
+            raise _UnreadableError
         self.at = self.closing[self.at] + 1
 
     def _binary(self, least: int) -> _Values:
         self.depth += 1
         if self.depth > _DEPTH:
-            raise UnreadableError
+            raise _UnreadableError
         left = self._unary()
         while (rank := _PRECEDENCE.get(self._word(), 0)) >= least:
             sign = self._word()
@@ -333,7 +333,7 @@ class _Evaluation:
             return self._call()
         if kind == "name" or word == "{":
             return self._selector()
-        raise UnreadableError
+        raise _UnreadableError
 
     def _call(self) -> _Values:
         word = self._word()
@@ -379,7 +379,7 @@ class _Evaluation:
     def _matchers(self) -> Iterator[Matcher]:
         while not self._take("}"):
             if self._kind() not in ("name", "text"):
-                raise UnreadableError
+                raise _UnreadableError
             label = self._literal()
             if self._word() not in ("=", "!=", "=~", "!~"):
                 yield Matcher("__name__", "=", label)
@@ -395,13 +395,13 @@ class _Evaluation:
 
     def _literal(self) -> str:
         if self.at >= len(self.tokens):
-            raise UnreadableError
+            raise _UnreadableError
         token = self.tokens[self.at]
         self.at += 1
         try:
             return go_literals.unquote(token[0]) if token.lastgroup == "text" else token[0]
         except ValueError:
-            raise UnreadableError from None
+            raise _UnreadableError from None
 
     def _modifiers(self) -> tuple[str, str]:
         """Take `offset` and `@`, in any order, and return the offset and a fixed time as they are written."""
@@ -419,7 +419,7 @@ class _Evaluation:
             else:
                 self.at += 1
             if self.at > len(self.tokens):
-                raise UnreadableError
+                raise _UnreadableError
             written = " " + self.text[self.tokens[start].start() : self.tokens[self.at - 1].end()]
             offset, at = (written, at) if written[1] != "@" else (offset, written)
         return offset, at

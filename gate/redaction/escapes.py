@@ -47,16 +47,16 @@ _HEX = rb"(?:[0-9A-Fa-f]{2}(?:[\s:,;.-]|0[xX]|\\x){0,8}+){8,}+"
 _HEX_SHORT = rb"(?:[0-9A-Fa-f]{2}(?:[\s:,;.-]|0[xX]|\\x){0,8}+){4,}+"
 _HEX_GAPS = rb"[^0-9A-Fa-fxX]+|0?[xX]"
 _QUOTED_PRINTABLE = rb"=(?:[0-9A-F]{2}|[ \t]{0,8}\r?\n)"
+# Shows that a text is quoted-printable: `=20` alone may be the value of a field.
 _OF_MIME = rb"=(?:\r?\n|3D|[0-9A-F]{2}=[0-9A-F]{2})"
-"""What shows that a text is in quoted-printable: `=20` alone may be the value of a field."""
 _AS_BASE64 = bytes(65 if (chr(byte).isalnum() and byte < 128) or byte in b"+/-_" else 0 for byte in range(256))
 _AS_HEX = bytes(65 if byte in b"0123456789abcdefABCDEF" else 0 for byte in range(256))
+# Bytes that ASCII text does not have, in UTF-8 or UTF-16.
 _NO_TEXT = bytes({*range(1, 9), *range(14, 32), *range(127, 256)} - {27})
-"""Bytes that ASCII text has not, in UTF-8 or UTF-16."""
+# Maximum nesting of escapes and encodings.
 _DEPTH = 6
-"""How deep escapes and encodings may be nested in each other."""
+# Maximum size of all views of a text, as a multiple of its size: bounds the time for hostile text.
 _GROWTH = 10
-"""How much all views of a text may hold together, in times its size: bounds the time that hostile text takes."""
 
 
 class View:
@@ -239,8 +239,8 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return known
 
 
+# Cache of decoded escapes: most texts repeat a few.
 _KNOWN: dict[bytes, bytes] = {}
-"""Escapes that were decoded before: most texts repeat a few."""
 
 
 def _decoded(written: bytes) -> bytes:

@@ -20,30 +20,26 @@ from urllib.parse import unquote
 from gate.redaction.escapes import unescape, views, without_cut_escape
 
 MASK = "***"
+# The end of a name of a secret, in an environment or a text. Keys of tables and caches are no secrets.
+# `PRIMARY_KEY` alone, in a text, is one of a table; `COSMOS_PRIMARY_KEY` opens an account.
 _NAME = (
     r"(?:TOKEN|PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|CREDENTIALS?|(?:API|PRIVATE|ACCESS)_?KEYS?|SECRET_KEY_BASE"
     r"|(?<=_)(?<!PUBLIC_)(?<!\bPRIMARY_)(?<!FOREIGN_)(?<!UNIQUE_)(?<!PARTITION_)(?<!SORT_)(?<!CACHE_)KEYS?"
     r"|(?<=_)(?:PASS|PWD|PAT))"
 )
-"""How the names of what is secret end, in an environment as in a text. The keys of tables and caches are none.
-
-`PRIMARY_KEY` is one of a table only in a text and by itself: `COSMOS_PRIMARY_KEY` opens an account.
-"""
 _NAMES = re.compile(rf"(?i)(?:{_NAME}|^(?:PRIMARY_)?KEYS?|^PASS)$")
 _SHORTEST = 4
 _PLAIN = str.maketrans("-_", "+/")
+# Both alphabets of base64 (RFC 4648, sections 4 and 5).
 _IN_ADDRESSES = bytes.maketrans(b"+/", b"-_")
-"""The two alphabets of base64 (RFC 4648, sections 4 and 5)."""
+# Values that state whether there is a secret, and are none.
 _WORDS = frozenset(("true", "false", "null", "none"))
-"""Values that say that there is a secret, or none, and are not one."""
+# Values such as `test`, `5432` or `test1`, which ordinary texts hold in words, numbers, names and paths. They are
+# redacted only where they can be a value: not as a part of a word or path (`tests/`, `test/x.py`, `test-db`).
 _PLAIN_WORD = r"[a-z]{4,12}|[0-9]{4,12}|[A-Z][a-z]{3,11}|\w{4,6}"
-"""Values such as `test`, `5432` or `test1`, which ordinary texts hold in words, numbers, names and paths.
-
-They are redacted only where they can be a value: not as a part of a word or path (`tests/`, `test/x.py`, `test-db`).
-"""
 _ALONE = rb"(?<![\w\x80-\xff/.-])%s(?![\w\x80-\xff/-]|\.\w)"
+# Characters beyond a cut that are examined with it, because a secret may reach there.
 OVERLAP = 4096
-"""Characters on the far side of a cut that are hidden with it, because a secret may reach there."""
 
 # What follows is compiled by `re` when it is needed first: most runs need few of these.
 _URL = (
@@ -56,21 +52,21 @@ _LOGIN_IN_URL = (
     r"|(?:(?<=(?i:http)://)|(?<=(?i:https)://))([^\s/?#\"'<>:]{1,1024})@)"
 )
 _URL_USER = r"(?i)(https?:\\?/\\?/)[^\s/?#\"'<>:]{1,1024}@"
+# Logins of drivers whose addresses are no URLs: `scott/tiger@`, `root:pw@tcp(db:3306)`.
 _DRIVER_LOGIN = (
     r"(?i)(jdbc:oracle:\w{1,8}:)[^\s/@\"']{1,128}/[^\s@\"']{1,256}@"
     r"|(?<![\w.-])[\w.-]{1,64}:(?!//)[^\s@\"'<>/]{1,256}@(?=(?:tcp|udp|unix)\()"
 )
-"""Logins of drivers whose addresses are no URLs: `scott/tiger@`, `root:pw@tcp(db:3306)`."""
 _URL_TORN = r"(?<=[A-Za-z0-9])(:\\?/\\?/)[^\s/@\"'<>]{1,1024}\Z"
 _PARAMETER = (
     r"(?i)([?&;#](?:[\w.-]{0,64}?(?:token|secret|password|passwd|passphrase|signature|credential|(?:api|access|private)_?key)"
     r"|key|sig|pass|pwd|auth)=)[^&\s\"'`<>#;]+"
 )
+# A path or URL, whose end is no name: `.../access-token: 404` is no header, `/run/API_TOKEN: not found` no field.
 _PATH = (
     r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:\\?/\\?/[\w.~@:\[\]-]{1,256})?"
     r"[\w.~@+-]{0,256}(?:\\?/(?:[\w.~@+-]|%(?!0[aAdD]))*+)++"
 )
-"""A path or URL, whose end is no name: `.../access-token: 404` is no header, `/run/API_TOKEN: not found` no field."""
 _HEADER_NAME = r"""(?ix)
     ( (?: (?:\b|(?<=\\[nrt]))(?:authorization|api-?key|cookie)
         | [a-z0-9]-(?:token|secret|password|(?:api|auth|access|private|subscription)-key) )
@@ -107,6 +103,7 @@ _FIELD = (
       | [^\s"'`\\]+ )
     """
 )
+# A keyword of a connection string (libpq, ADO, ODBC, JDBC, Azure), an INI file, or an option such as `--password=`.
 _KEYWORD = r"""(?xi)
     ( (?P<separated>;[ \t]*)?
       (?: (?: passw(?:or)?d | passphrase
@@ -122,14 +119,13 @@ _KEYWORD = r"""(?xi)
           (?= ; (?: [ \t]*\w[\w ]{0,40}= | [\s"'`\\] | \Z ) | ["'`\\\r\n] | \Z ) | (?!) )
       | (?: [^\s"'`\\;&<>] | ; (?! [ \t]*\w[\w ]{0,40}= | [\s"'`\\] | \Z ) | & (?! [\w.%-]{1,64}= ) )+ )
     """
-"""A keyword of a connection string (libpq, ADO, ODBC, JDBC, Azure), an INI file, or an option such as `--password=`."""
+# Every text with a keyword contains one of these, in lower case.
 _KEYWORDS = r"(?:passw(?:or)?d|passphrase|secret|token|key|pwd)[\\\"']{0,8}[ \t]{0,8}="
-"""What is in a text in small letters in which there is a keyword."""
+# An element of XML, as in AWS's responses.
 _ELEMENT = (
     r"(?i)(<(?:[\w-]{1,32}:)?[\w.-]{0,48}?(?:password|passwd|passphrase|secret|token|(?:api|access|private|secret)_?key)"
     r"(?:[ \t][^<>\r\n]{0,256})?>)(?:[ \t\r\n]*<!\[CDATA\[[^\]]{0,4096}|(?![\s]*(?:<|\*\*\*))[^<]{1,4096})"
 )
-"""An element of XML, such as AWS answers with."""
 _BEARER = (
     r"(?i)(?:\b|(?<=\\[nrt]))(bearer[ \t]+)"
     r"(?!(?:tokens?|auth\w*|realm|errors?|schemes?|credentials?|headers?|required|missing|must)\b)[\w.~+/=-]{4,}"
@@ -137,14 +133,14 @@ _BEARER = (
 _BASIC = r"(?i)(?:\b|(?<=\\[nrt]))(basic[ \t]+)([\w+/-]{4,}={0,2})"
 _CURL = r"(?:\b|(?<=\\n))curl\b[^\r\n]*"
 _LOGIN = r"([ \t](?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user)[ \t=]*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s:\"']{0,256}:\S+)"
+# Tokens and keys with a recognizable format: GitHub's, AWS's, JSON Web Tokens, and private keys in PEM.
 _FORMATS = (
     r"\b(?:gh[opsur]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
     r"|(?<=PRIVATE KEY-----)(?:(?:(?!-----END)[\s\S]){1,8192}(?=-----END)|[\sA-Za-z0-9+/=\\]{4,})"
 )
-"""Tokens and keys that are known by how they look: of GitHub and AWS, JSON Web Tokens, and private keys in PEM."""
 _MARKS = ("gh", "AKIA", "ASIA", "eyJ", "PRIVATE KEY-----")
+# Every text with a header or a field contains one of these, in lower case.
 _HINTS = ("authorization", "cookie", "token", "secret", "passw", "passp", "_pass", "key", "pwd", "_pat", "credential")
-"""What stands, in small letters, in every text in which a header or a field is found."""
 
 
 class Redactor:

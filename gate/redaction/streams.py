@@ -11,8 +11,8 @@ from typing import Any, TextIO, cast
 
 from gate.redaction.secrets import Redactor, default_redactor
 
+# Maximum characters of a line that is held back until its end.
 _PENDING = 64 * 1024
-"""Characters of one line that may wait for its end."""
 
 
 class RedactingStream:

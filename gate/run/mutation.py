@@ -40,8 +40,8 @@ from gate.model import FrozenStruct, Status
 from gate.redaction.secrets import default_redactor
 from gate.staging.target import RunningTarget
 
+# More tests, and more seconds, than any file has.
 _UNREACHABLE = 10**12
-"""More tests, and more seconds, than there are."""
 
 
 class FalsifiabilityResult(Struct, frozen=True):

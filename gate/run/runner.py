@@ -47,8 +47,8 @@ from gate.staging.target import RunningTarget
 from gate.verdict import ENDED, IMPOSSIBLE, decide, is_active
 
 NO_DEADLINE = float("inf")
+# Maximum number of finished items whose evidence is still being saved while others run.
 EVIDENCE_BACKLOG = 8
-"""Items that may be asked already, and have their evidence kept while others are asked."""
 
 
 class RunOptions(Struct, frozen=True):

@@ -19,21 +19,21 @@ from gate.drills.protocol import max_duration
 from gate.model import ItemResult
 
 _POLL_INTERVAL = 0.2
+# Seconds that running items have to end after the run was cancelled, besides reverting faults.
 _SHUTDOWN_TIMEOUT = 10.0
-"""Seconds that items under way have to end once the run is over, putting back apart."""
 
 
 class Work(Struct, frozen=True):
     """The callbacks that run an item and take its result."""
 
+    # Run an item that was queued at a time (monotonic): everything that it needs had ended by then.
     ask: Callable[[Item, float], ItemResult]
-    """Ask an item that was handed over at a moment (monotonic): all that it needs had ended by then."""
+    # Receive a result, in the main thread.
     tell: Callable[[ItemResult], None]
-    """Take a result, in the main thread."""
+    # Return an ERROR result for an item whose worker crashed.
     broken: Callable[[Item, str], ItemResult]
-    """Return an ERROR result for an item whose worker crashed."""
+    # Set when the run ends early.
     over: threading.Event
-    """Set when the run ends early."""
 
 
 def run_items(items: list[Item], work: Work, threads: int) -> None:

@@ -20,14 +20,14 @@ from gate.model import Artifact
 from gate.redaction.secrets import Redactor
 
 FOLDER = "evidence"
+# Empty while a run creates the evidence folder, and after a run that was killed: the next run may empty the folder.
 CHECKSUMS = "SHA256SUMS"
-"""Is empty while a run makes the folder of evidence, and after one that was killed: the next run may empty it."""
+# Maximum bytes of a file; of a longer one both ends are kept.
 FILE_LIMIT = 4 * 2**20
-"""Bytes of one file; of a longer one both ends are kept."""
+# Maximum bytes of all files of a run.
 TOTAL_LIMIT = 256 * 2**20
-"""Bytes of all files of a run."""
+# Maximum number of files of an item.
 FILES_PER_ITEM = 200
-"""Files of one item."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 

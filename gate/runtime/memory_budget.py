@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Maximum bytes of all leases together.
 TOTAL = 640 * 2**20
-"""Bytes that all leases together may hold."""
+# Bytes up to which a response needs no lease.
 SMALL = 512 * 1024
-"""Bytes of a response that needs no room of its own."""
+# Seconds to wait for a lease.
 LONGEST_WAIT = 300.0
-"""Seconds to wait for room."""
 
 
 class Budget:

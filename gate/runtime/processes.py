@@ -37,13 +37,12 @@ _PRIVATE_NAMES = frozenset(
     ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 )
 
+# The shell waits for a line before it executes the command, and exits if the line never comes.
 _EXEC_TRAMPOLINE = 'read -r go && exec "$@" </dev/null'
-"""What a shell does before it becomes the command: it waits for a word, and ends where that never comes."""
 
 Ended = Literal["exit", "timeout", "cancelled"]
+# Called with the process group id before exec; returns a callback invoked once the group is gone.
 ProcessGroupHook = Callable[[int], Callable[[], None]]
-"""Is told the number of a command's group before the command begins. What it returns is called when the group is gone.
-"""
 
 
 class BoundedOutput:
@@ -94,8 +93,8 @@ class CompletedCommand(Struct, frozen=True):
     end_reason: Ended
     stdout: BoundedOutput
     stderr: BoundedOutput
+    # Both outputs, in the order in which they were written.
     output: BoundedOutput
-    """Both outputs, in the order in which they came."""
     duration: float
 
     def __post_init__(self) -> None:

@@ -13,8 +13,8 @@ from gate.scaffold.test_suites import Suite
 from gate.scaffold.wiring import CONFIG, Wiring, image_tag, needs_prebuild, services_behind
 
 _METRICS = re.compile(r"metrics|prometheus")
+# Time for the first scrape of a new target by a Prometheus with the usual intervals.
 _SCRAPED = "90s"
-"""How long a Prometheus with the usual intervals may take for its first scrape of what has just come up."""
 
 Item = list[str]
 

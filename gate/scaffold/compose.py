@@ -17,8 +17,8 @@ from msgspec import Struct, structs
 
 from gate.scaffold.files import Endpoint, RepoFiles, documents, folder_of, get_dict, get_list, get_str, resolve_path
 
+# Placeholder of a password, a user or a database that the repository does not name.
 PASSWORD = "prodgate"  # noqa: S105 - of databases that live as long as a job
-"""What stands for a password, a user or a database whose name the repository does not say."""
 _EXAMPLES = ("{}.example", "{}.sample", "{}.dist", "{}.template", "{}.test")
 _NAME = re.compile(r"(?:^|/)(?:docker-)?compose[^/]*\.ya?ml$")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -46,8 +46,8 @@ _IMPORTS = re.compile(
 )
 _INDEX = re.compile(r"""\b(\w{1,64})\.get\(\s*["'`]/?["'`]""")
 _DEPTH = 5
+# Characters around a path that are searched for the call that declares it, also on the line before.
 _CALLED = 120
-"""Characters around a path in which the call that declares it stands, also on the line before."""
 _SPRING = ("spring-boot-starter-actuator", "micrometer-registry-prometheus")
 
 

@@ -23,8 +23,8 @@ _EXTRAS = ("test", "tests", "testing", "dev")
 _REQUIREMENTS = re.compile(r"requirements(?:[-_./](?:dev|test|tests|testing))?\.txt|(?:dev|test)[-_]requirements\.txt")
 
 
+# Steps of a workflow: each an action and its inputs.
 Uses = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-"""Steps of a workflow: each an action and its inputs."""
 
 
 class Suite(Struct, frozen=True):

@@ -57,16 +57,16 @@ def _python(text: str) -> Iterator[Function]:
     yield from sorted(found, key=lambda function: (function.first, -function.last))
 
 
+# Comments, strings, runes, names and significant marks (https://go.dev/ref/spec#Lexical_elements).
 _GO_TOKEN = re.compile(
     r"""//[^\n]* | /\*.*?(?:\*/|\Z) | `[^`]*(?:`|\Z) | "(?:\\.|[^"\\\n])*(?:"|$) | '(?:\\.|[^'\\\n])*(?:'|$)
         | [A-Za-z_\u0080-\uffff][\w\u0080-\uffff]* | [{}()\[\]\n;*.,]""",
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
-"""Comments, strings, runes, names and the marks that matter (https://go.dev/ref/spec#Lexical_elements)."""
 
 
+# Words that may follow `func (...)` in the type of a function, and are not a name.
 _GO_TYPES = ("map", "chan", "func", "interface", "struct")
-"""What may follow `func (...)` in the type of a function, and is no name."""
 
 
 class _Token(Struct, frozen=True):

@@ -14,8 +14,8 @@ from pathlib import Path
 from gate.core.errors import GateError
 
 _INDEX_LIMIT = 512 * 2**20
+# Bytes of an entry before its hash: times, device, inode, mode, owner and size.
 _FIXED = 40
-"""Bytes of an entry before its hash: times, device, inode, mode, owner, size."""
 _EXTENDED = 0x4000
 _SHA256 = re.compile(r"(?im)^\s*objectformat\s*=\s*sha256\s*$")
 

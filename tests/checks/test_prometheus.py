@@ -132,10 +132,10 @@ def test_metrics_by_content_type(body: bytes, kind: str, status: str, message: s
         assert (made.status, message in str(made.message)) == (status, True)
 
 
+# Expressions that Prometheus 3.5.3 rejected.
 REFUSED = ["", "text", "text/", "/plain", "text/plain/x", "text/html", "*/*", "text/plain; charset", "text/plain; ;",
            'text/plain; charset="utf-8', "text/plain, text/plain", "text/plain; a=1; A=2", "text/plain version=0.0.4",
            "text / plain", "text/plain; charset="]  # fmt: skip
-"""What Prometheus 3.5.3 refused when it was asked."""
 TAKEN = ["text/plain", "TEXT/Plain", "text/plain;", 'text/plain; charset=""', "text/plain; a=1; a=1",
          "text/plain\t;\ta=b", "text/plain; charset='utf-8'",
          "text/plain; version=1.0.0; escaping=allow-utf-8"]  # fmt: skip

@@ -39,13 +39,11 @@ OPENMETRICS = [
     "h_seconds_sum 2.5e3\n", "h_seconds_count 2\n", "# TYPE i info\n", 'i_info{v="1"} 1\n', "# TYPE g gauge\n",
     "g NaN\n", "# EOF\n",
 ]  # fmt: skip
+# What the gate refuses and Prometheus loses in silence, by a part of the reason. And a NUL outside of a label, which
+# ends its reading.
 STRICTER = ("given before", "A second", "after its samples", "all in one place", "more than 128")
-"""What the gate refuses and Prometheus loses in silence, by a part of the reason.
-
-And a NUL outside of a label, which ends its reading.
-"""
+# What Prometheus 2 refuses and 3 takes, by a part of its error.
 TAKEN_BY_NEWER = ("does not support exemplars",)
-"""What Prometheus 2 refuses and 3 takes, by a part of its error."""
 CHARACTERS = ' \t"{}=,#\\\n0123abc_:.+-eEINFnaé\r\x00\xff'
 
 NEWEST = Release()

@@ -230,6 +230,7 @@ def test_a_rule_that_is_not_loaded(running: Service, checkout: Path) -> None:
     assert (outcome.status, rows(outcome)["New"]) == (Status.FAIL, "it is not loaded")
 
 
+# Alerts of one name: told apart by severity; one of them unhealthy; not to be told apart when one of them fires.
 TWINS = """
 groups:
   - name: g
@@ -241,7 +242,6 @@ groups:
       - {alert: Same, expr: vector(1), labels: {severity: info}}
       - {alert: Same, expr: vector(2) < 0, labels: {severity: info}}
 """
-"""Alerts of one name: told apart by severity; one of them unhealthy; not to be told apart when one of them fires."""
 FIRING_TWICE = 'http_up{a="1"} 1\nhttp_up{a="2"} 1\n'
 
 

@@ -40,8 +40,8 @@ ON_CONTAINERS: tuple[dict[str, Any], ...] = (
     {"fault": {"impersonate": {"target": "database", "close": True}}},
     {"script": {"command": [PYTHON, "breaks.py"], "touches": ["database"]}},
 )
+# 58 on containers. An engine may go on for long with what a script has asked of it, and is waited for each time.
 CONTAINER_MOMENTS = (9, 9, 9, 9, 9, 9, 4)
-"""58 on containers. An engine may go on for long with what a script has asked of it, and is waited for each time."""
 ON_PROCESSES: tuple[dict[str, Any], ...] = (
     {"fault": {"stop": "database"}},
     {"fault": {"kill": "database"}},
@@ -51,16 +51,16 @@ ON_PROCESSES: tuple[dict[str, Any], ...] = (
     {"fault": {"run": {"command": "touch broken", "undo": "rm -f broken", "proof": "test -f broken"}}},
     {"script": {"command": "./breaks.sh", "touches": ["database"]}},
 )
+# And 42 kills on processes: a hundred in all.
 PROCESS_MOMENTS = (6, 6, 6, 6, 6, 6, 6)
-"""And 42 on processes: a hundred in all."""
 DATABASE: dict[str, Any] = {"container": "database", "ready": {"tcp": 5432, "within": "20s"}}
 LANES = 3
+# So many of the hundred kills have to come after the fault's line and before the drill's.
 IN_MID_DRILL = 80
-"""So many of the hundred kills have to come after the fault's line and before the drill's."""
+# So many of the 58 kills of drills on containers have to leave an act that nobody has undone.
 WITH_OPEN_ACTS = 35
-"""So many of the 58 kills of drills on containers have to leave an act that nobody has undone."""
+# Actions that are open until a run ends, and belong to no fault.
 STANDING = ("end_processes", "end_group", "remove_labelled", "let_go")
-"""Acts that are open until a run ends: they are no fault's."""
 BREAKS = """
 import socket, time
 def ask(what):
@@ -100,8 +100,8 @@ def write(folder: Path, target: dict[str, Any], fault: dict[str, Any]) -> None:
 class Gate(Protocol):
     """A gate that can be run, watched and killed, and what undoes what it left."""
 
+    # The folder of its checklist.
     folder: Path
-    """Where its checklist is."""
     out: str
 
     def start(self) -> None:

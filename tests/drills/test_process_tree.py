@@ -28,6 +28,7 @@ from gate.staging.process import Process
 from tests.support.folder import until
 from tests.support.services import Postgres, postgres_prepared
 
+# Forks twice into new sessions, closes all files and drops its environment, as daemons do.
 DAEMON = """
 import os, sys, time
 for _ in range(2):
@@ -37,7 +38,6 @@ for _ in range(2):
 os.closerange(0, 100)
 os.execve("/bin/sleep", ["sleep", "{seconds}"], {{}})
 """
-"""Forks twice into sessions of its own, closes all files and drops its environment, as daemons do."""
 SHEDS = {
     "session": "setsid sleep {seconds} & sleep 0.2",
     "environment": "setsid env -i sleep {seconds} >/dev/null 2>&1 & sleep 0.2",

@@ -57,8 +57,8 @@ SHAPES = {
 }
 WRITTEN = [json.dumps([*SECRETS.values()]), repr(SECRETS["DB_PASSWORD"]), html.escape(SECRETS["DB_PASSWORD"])]
 LEAKS = "\n".join([*SECRETS.values(), *SHAPES.values(), *WRITTEN])
+# A secret at every place where a text may be cut.
 DENSE = SECRETS["API_TOKEN"] * 20_000
-"""A secret at every place at which a text may be cut."""
 LINES = "".join(f"{number} {SECRETS['API_TOKEN']}\n" for number in range(20_000))
 COMMANDS = ("validate", "plan", "explain a.0", "explain a.4", "prove --verbose", "restore", "history .")
 HEXADECIMAL = re.compile(r"[0-9a-f]*")

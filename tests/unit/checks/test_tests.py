@@ -161,13 +161,13 @@ EMPTY = "<testsuites tests='0'/>"
 OLD = "<testsuite timestamp='2020-01-01T00:00:00'><testcase classname='p' name='ok'/></testsuite>"
 
 
+# Written by jest-junit with `reportTestSuiteErrors` for a suite that could not be loaded.
 NEVER_BEGAN = (
     "<testsuites name='jest tests' tests='0' failures='0' errors='1'><testsuite name='a.test.js' errors='1'"
     " failures='0' skipped='0' timestamp='1970-01-01T00:00:00' time='0' tests='0'>"
     "<testcase classname='Test suite failed to run' name='a.test.js' time='0'>"
     "<error>Cannot find module './a'</error></testcase></testsuite></testsuites>"
 )
-"""What jest-junit writes with `reportTestSuiteErrors` of a suite that could not be loaded."""
 
 
 def observe(root: Path, **fields: Any) -> CheckResult:

@@ -164,13 +164,13 @@ MODELS = sorted(
     },
     key=lambda model: model.__name__,
 )
+# Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has.
 MAY_BE_EMPTY = {
     "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env", "Http.body",
     "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow", "Script.touches",
     "Start.args", "Start.environment",
     "Target.after", "Target.provision", "Tests.env", "Tests.quarantine",
 }  # fmt: skip
-"""Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has."""
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -17,10 +17,10 @@ import pytest
 from gate.http import client
 from tests.support.web import Authority, Reply, make_authority, reset, send, serving, trickle
 
+# Seconds until the deadline of a request that must end by it.
 SOON = 0.5
-"""Seconds until the deadline of a request that must end by it."""
+# Seconds after which such a request has not ended by its deadline, however busy the machine.
 LATE = 5.0
-"""Seconds after which such a request has not ended by its deadline, however busy the machine."""
 
 
 @pytest.fixture(scope="module")

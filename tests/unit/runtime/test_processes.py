@@ -14,8 +14,8 @@ import pytest
 from gate.runtime.processes import BoundedOutput, CompletedCommand, environment, run, start
 from tests.support.paths import ROOT
 
+# Seconds after which a command has not been ended by its deadline, however busy the machine.
 LATE = 8.0
-"""Seconds after which a command has not been ended by its deadline, however busy the machine."""
 
 
 def go(

@@ -554,6 +554,7 @@ def after(word: str, path: str) -> str:
 
 
 XML = "prodgate-tests.node.xml"
+# Suites, and the stand-ins of their tools.
 UNLOADED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "go": (
         {"go.mod": "module x\n", "x_test.go": ""},
@@ -577,7 +578,6 @@ UNLOADED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "ruby": ({"Gemfile": "", "a_spec.rb": ""}, {"bundle": "exit CODE"}),
     "dotnet": ({"a.sln": "", "a.csproj": "Microsoft.NET.Test.Sdk"}, {"dotnet": "exit CODE"}),
 }
-"""Suites, and what stands in the place of their tools."""
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -18,6 +18,7 @@ from tests.support.folder import Folder
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+# The beginning of each, its endless continuation, and the seconds in between.
 ENDLESS: dict[str, tuple[bytes, bytes, float]] = {
     "body": (HEAD + b"\r\n", b"[" * 65536, 0.0),
     "chunks": (CHUNKED, b"10000\r\n" + b"[" * 65536 + b"\r\n", 0.0),
@@ -26,11 +27,10 @@ ENDLESS: dict[str, tuple[bytes, bytes, float]] = {
     "slow head": (HEAD + b"X-Slow: ", b"x", 0.3),
     "head": (HEAD, b"X-More: x\r\n", 0.0),
 }
-"""What each begins with, what it goes on with for ever, and the seconds in between."""
 
 
+# Maximum bytes of a gate's data, its threads' stacks included.
 LIMIT = 512 * 2**20
-"""Bytes of data that a gate may have, its threads' stacks included."""
 
 
 @contextmanager
