@@ -109,7 +109,7 @@ def test_it_is_cancelled_while_github_is_silent(tmp_path: Path, image: str, reac
     """It ends before the runner would kill its command line and leave the container running, with its report."""
     reached.faults.append(Fault("POST", "statuses", silence=100, times=99))
     with job(tmp_path, image, reached) as made:
-        stage = made.main_cancelled_once(lambda: bool(reached.asked))
+        stage = made.main_cancelled_once(lambda: bool(reached.requests))
         assert (stage.conclusion, stage.code) == ("cancelled", 130), stage.log.text
         assert (made.workspace / "prodgate-out" / "report.json").exists()
 
@@ -119,7 +119,7 @@ def test_parts_and_their_merge(tmp_path: Path, image: str, reached: GitHub) -> N
     with job(tmp_path, image, reached) as made:
         for part in ("s.a", "s.b"):
             assert made.main(only=part, publish="none", out=f"parts/{part}").conclusion == "success"
-        assert reached.asked == []
+        assert reached.requests == []
         stage = made.main(mode="merge", reports="parts", expect="s.a, s.b", out="merged")
         assert (stage.conclusion, stage.outputs["total"]) == ("success", "2"), stage.log.text
         assert made.main(mode="merge", reports="parts", expect="s.a s.b s.c").conclusion == "failure"

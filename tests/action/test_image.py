@@ -149,7 +149,7 @@ def test_go(services: Job) -> None:
     }
     for name in ("report", "junit", "json"):
         assert (services.workspace / stage.outputs[name]).stat().st_size > 0
-    assert "GO" in stage.told.summary
+    assert "GO" in stage.commands.summary
     assert stage.log.annotations == []
     assert services.post().conclusion == "success"
 
@@ -172,7 +172,7 @@ def test_no_go(services: Job) -> None:
     assert report["language"] == "fr"
     (error,) = [found for found in stage.log.annotations if found.name == "error"]
     assert error.properties["title"].startswith("up.prometheus")
-    assert "NO-GO" in stage.told.summary
+    assert "NO-GO" in stage.commands.summary
 
 
 def test_a_wrong_checklist(image: str, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_hostile_service(image: str, tmp_path: Path) -> None:
     with Job(tmp_path, image, services=given) as job:
         (job.workspace / "prodgate.yml").write_text(HOSTILE)
         stage = job.main()
-    assert (stage.code, stage.log.failures, stage.told.errors) == (1, [], []), stage.log.text
+    assert (stage.code, stage.log.failures, stage.commands.errors) == (1, [], []), stage.log.text
     assert (stage.log.outputs, stage.log.state, stage.log.masks, stage.log.stopped) == ({}, {}, [], None)
     assert stage.outputs["go"] == "false"
     assert [found.name for found in stage.log.annotations] == ["error"]
@@ -239,13 +239,12 @@ def test_cancelled(image: str, tmp_path: Path) -> None:
         stage = job.main_cancelled_once(lambda: (job.workspace / "started").exists())
     assert (stage.conclusion, stage.code) == ("cancelled", 130)
     assert (stage.outputs["verdict"], stage.outputs["go"]) == ("NO-GO", "false")
-    assert "NO-GO" in stage.told.summary
+    assert "NO-GO" in stage.commands.summary
 
 
 def test_no_secret_leaves(services: Job) -> None:
     """The token and the job's own secrets stand in no line that is said and in no report, without the runner's help."""
     stage = services.main()
     written = [path.read_text() for path in (services.workspace / "prodgate-out").iterdir() if path.is_file()]
-    assert [
-        text for text in ("\n".join(stage.log.raw), stage.told.summary, *written) if TOKEN in text or "s3cr3t" in text
-    ] == []
+    texts = ["\n".join(stage.log.raw), stage.commands.summary, *written]
+    assert [text for text in texts if TOKEN in text or "s3cr3t" in text] == []

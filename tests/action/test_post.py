@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import engine, images, staging
 from tests.support.runner.job import Job
-from tests.support.staging import checklist, look, outcome
+from tests.support.staging import checklist, inspect, outcome
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills")]
 
@@ -50,7 +50,7 @@ def write(job: Job, script: str, **more: Any) -> None:
 def test_a_script_that_leaves_a_container_broken(job: Job) -> None:
     """A container that a script has paused, stopped, or taken off the network is as it was afterwards."""
     id = job.services["database"]["id"]
-    before = look(id)
+    before = inspect(id)
     off = json.dumps({"Container": id, "Force": True})
     for script in (
         f"ask('POST', '/containers/{id}/pause')",
@@ -60,17 +60,17 @@ def test_a_script_that_leaves_a_container_broken(job: Job) -> None:
         write(job, script)
         stage = job.main()
         found = outcome(job, stage)
-        assert (found["status"], look(id), list(job.temp.rglob("*.journal"))) == ("pass", before, []), stage.log.text
+        assert (found["status"], inspect(id), list(job.temp.rglob("*.journal"))) == ("pass", before, []), stage.log.text
 
 
 def test_a_step_that_is_cancelled_in_mid_script(job: Job) -> None:
     """The script ends with the step, and what it had broken is put back when the post step is over."""
     id = job.services["database"]["id"]
-    before = look(id)
+    before = inspect(id)
     write(job, f"ask('POST', '/containers/{id}/pause'); open('begun', 'w'); time.sleep(600)", timeout="20m")
     assert job.main_cancelled_once((job.workspace / "begun").exists).cancelled
     post = job.post()
-    assert (post.conclusion, look(id)) == ("success", before), post.log.text
+    assert (post.conclusion, inspect(id)) == ("success", before), post.log.text
     assert list(job.temp.rglob("*.journal")) == []
 
 

@@ -58,8 +58,8 @@ def test_an_error_is_told(tmp_path: Path) -> None:
     stage = files(tmp_path)
     stage.paths["GITHUB_OUTPUT"].write_text("a=b\nwrong\n")
     stage.paths["GITHUB_STATE"].write_text("c=d\n")
-    told = stage.told()
-    assert (told.outputs, told.state, len(told.errors)) == ({"a": "b"}, {"c": "d"}, 1)
+    commands = stage.read()
+    assert (commands.outputs, commands.state, len(commands.errors)) == ({"a": "b"}, {"c": "d"}, 1)
 
 
 def test_a_deleted_file(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_a_deleted_file(tmp_path: Path) -> None:
     stage = files(tmp_path)
     for path in stage.paths.values():
         path.unlink()
-    told = stage.told()
-    assert (told.outputs, told.summary, told.errors) == ({}, "", [])
+    commands = stage.read()
+    assert (commands.outputs, commands.summary, commands.errors) == ({}, "", [])
 
 
 @pytest.mark.parametrize(("size", "kept"), [(SUMMARY_LIMIT, SUMMARY_LIMIT), (SUMMARY_LIMIT + 1, 0)])
@@ -76,8 +76,8 @@ def test_the_limit_of_a_summary(tmp_path: Path, size: int, kept: int) -> None:
     """A summary that is one byte too long is dropped whole, and fails nothing."""
     stage = files(tmp_path)
     stage.paths["GITHUB_STEP_SUMMARY"].write_bytes(b"x" * size)
-    told = stage.told()
-    assert (len(told.summary), bool(told.dropped), told.errors) == (kept, kept == 0, [])
+    commands = stage.read()
+    assert (len(commands.summary), bool(commands.dropped), commands.errors) == (kept, kept == 0, [])
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_publish_none_asks_nothing(action: Action, github: GitHub) -> None:
     """With `publish: none` neither the main step nor the post step asks GitHub anything."""
     assert action.run(publish="none")[0] == 0
     assert action.run(action.post, publish="none")[0] == 0
-    assert github.asked == []
+    assert github.requests == []
 
 
 def test_a_killed_gate_is_ended_by_the_post_step(action: Action, github: GitHub) -> None:
@@ -161,7 +161,7 @@ def test_a_github_that_is_down(action: Action, github: GitHub, item: dict[str, A
     down = {"status": 503, "headers": {"Retry-After": "3600"}, "message": "Unavailable", "times": 1000}
     github.faults += [Fault("POST", "", **down), Fault("GET", "", **down)]
     found, log = action.run()
-    assert (found, github.statuses, len(github.asked)) == (code, [], 2), log
+    assert (found, github.statuses, len(github.requests)) == (code, [], 2), log
     assert "HTTP 503: Unavailable" in log
     assert action.report()["verdict"]["decision"] == ("GO" if code == 3 else "NO-GO")
 
@@ -205,7 +205,7 @@ def test_a_wrong_input(action: Action, github: GitHub, inputs: dict[str, str]) -
 def test_a_wrong_input_where_no_status_is_wished(action: Action, github: GitHub, unwished: dict[str, str]) -> None:
     """Then none is set."""
     assert action.run(comment="sometimes", **unwished)[0] == 2
-    assert github.asked == []
+    assert github.requests == []
 
 
 def test_a_baseline(action: Action, github: GitHub) -> None:
@@ -222,7 +222,7 @@ def test_the_parts_of_many_jobs(action: Action, github: GitHub) -> None:
     for part, item in (("api", THERE), ("web", MISSING)):
         action.checklist({**item, "id": f"s.{part}"})
         action.run(publish="none", out=f"parts/{part}")
-    assert github.asked == []
+    assert github.requests == []
     code, log = action.run(mode="merge", reports="parts/api\nparts/web\n", expect="api\nweb")
     assert (code, states(github), len(github.comments)) == (1, ["pending", "failure"], 1), log
 

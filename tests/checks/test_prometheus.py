@@ -21,9 +21,9 @@ from gate.decode.structs import ValidationError
 from gate.model import Status
 from gate.prometheus.client import LoadedGroup, LoadedRule
 from gate.prometheus.recording_rules import RecordingRules
+from tests.support.checks import check, context
 from tests.support.services import Service, prometheus_running
 from tests.support.web import Reply, send, serving, trickle
-from tests.support.worlds import check, context
 
 CONFIG = """
 global: {scrape_interval: 1s, evaluation_interval: 1s}

@@ -15,9 +15,9 @@ from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.core.messages import msg
 from gate.model import Outcome, Status
+from tests.support.checks import check, context
 from tests.support.services import Service, prometheus_running
 from tests.support.web import serving
-from tests.support.worlds import check, context
 
 
 def patiently(asked: Check[Any], around: CheckContext) -> Outcome:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support import engine, images
 from tests.support.folder import NOTICED, Folder, until
-from tests.support.staging import SERVES, docker, look
+from tests.support.staging import SERVES, docker, inspect
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -77,7 +77,7 @@ def lane(tmp_path: Path) -> Iterator[Lane]:
 def test_what_is_broken_already(lane: Lane, broken: str, fault: dict[str, Any]) -> None:
     """A fault that finds its container stopped, or paused, breaks nothing: an ERROR, and the container stays so."""
     docker(broken, lane.database)
-    before, gate = look(lane.database), lane.gate("one", fault)
+    before, gate = inspect(lane.database), lane.gate("one", fault)
     code, said = gate.run()
     (outcome,) = gate.outcomes()
     assert (code, outcome["status"], "was already down before the fault" in json.dumps(outcome)) == (
@@ -85,7 +85,7 @@ def test_what_is_broken_already(lane: Lane, broken: str, fault: dict[str, Any]) 
         "error",
         True,
     ), said
-    assert (look(lane.database), gate.journals(), lane.holds()) == (before, [], "")
+    assert (inspect(lane.database), gate.journals(), lane.holds()) == (before, [], "")
 
 
 @pytest.mark.parametrize("fault", [{"disconnect": "database"}, LATE])
@@ -119,7 +119,7 @@ def test_a_container_that_another_run_drills(lane: Lane) -> None:
     first = lane.gate("first", {"pause": "database"}, {"within": "60s", "command": {"run": "false"}})
     second = lane.gate("second", {"pause": "database"})
     gate = first.start()
-    until(lambda: look(lane.database).state == "paused")
+    until(lambda: inspect(lane.database).state == "paused")
     for dead in (False, True):
         if dead:
             first.kill(gate)
@@ -128,9 +128,9 @@ def test_a_container_that_another_run_drills(lane: Lane) -> None:
         assert (outcome["status"], "another run is drilling" in json.dumps(outcome["message"])) == ("error", True), (
             outcome
         )
-        assert (look(lane.database).state, second.journals(), bool(lane.holds())) == ("paused", [], True)
+        assert (inspect(lane.database).state, second.journals(), bool(lane.holds())) == ("paused", [], True)
     code, said = first.run("restore")
-    assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said
+    assert (code, inspect(lane.database).state, lane.holds()) == (0, "running", ""), said
     code, said = second.run()
     assert (code, lane.holds()) == (0, ""), said
 
@@ -139,7 +139,7 @@ def test_a_container_that_is_there_no_more(lane: Lane) -> None:
     """A container that was removed after the gate was killed was not put back: `restore` says so, once."""
     folder = lane.gate("one", {"pause": "database"}, {"within": "60s", "command": {"run": "false"}})
     gate = folder.start()
-    until(lambda: look(lane.database).state == "paused")
+    until(lambda: inspect(lane.database).state == "paused")
     folder.kill(gate)
     docker("rm", "-f", lane.database)
     code, said = folder.run("restore")
@@ -188,4 +188,4 @@ def test_an_engine_that_has_no_time_to_freeze(lane: Lane, tmp_path: Path) -> Non
     with busy_engine(tmp_path / "engine", 2) as address:
         gate.environment["DOCKER_HOST"] = address
         code, said = gate.run()
-    assert (code, look(lane.database).state, lane.holds()) == (0, "running", ""), said
+    assert (code, inspect(lane.database).state, lane.holds()) == (0, "running", ""), said

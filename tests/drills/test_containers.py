@@ -13,7 +13,7 @@ import pytest
 from tests.support import engine, images, staging
 from tests.support.folder import until
 from tests.support.runner.job import Job
-from tests.support.staging import checklist, drill, look, on_network, outcome, ready
+from tests.support.staging import checklist, drill, inspect, on_network, outcome, ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills")]
 
@@ -54,7 +54,7 @@ def run(job: Job, item: dict[str, Any], **more: Any) -> dict[str, Any]:
 def test_a_good_drill(job: Job, fault: str) -> None:
     """A fault is proved, noticed, taken back and recovered from; afterwards everything is as it was."""
     database = job.services["database"]["id"]
-    before = look(database), on_network(job.network)
+    before = inspect(database), on_network(job.network)
     found = run(job, drill(FAULTS[fault]))
     assert [(row["phase"], row["status"]) for row in found["rows"]] == [
         ("steady", "pass"),
@@ -66,17 +66,17 @@ def test_a_good_drill(job: Job, fault: str) -> None:
         ("throughout", "pass"),
     ], found["evidence"]["answer"]
     assert found["status"] == "pass"
-    assert (look(database), on_network(job.network)) == before
+    assert (inspect(database), on_network(job.network)) == before
     assert not list(job.temp.rglob("*.journal"))
 
 
 def test_a_fault_that_nobody_notices(job: Job) -> None:
     """An API that does not look at its database fails the drill, and the database comes back."""
     database = job.services["database"]["id"]
-    before = look(database)
+    before = inspect(database)
     found = run(job, drill({"pause": "database"}, observe=[ready(503, within="1s")], steady=[ready(200, within="5s")]),
                 targets=blind())  # fmt: skip
-    assert (found["status"], look(database)) == ("fail", before)
+    assert (found["status"], inspect(database)) == ("fail", before)
 
 
 def blind() -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_a_container_that_would_not_come_back(job: Job, image: str) -> None:
     try:
         targets = {**staging.targets(), "database": {"container": "fleeting", "ready": {"tcp": 5432}}}
         found = run(job, drill({"stop": "database"}), targets=targets)
-        assert (found["status"], look(name).state) == ("error", "running")
+        assert (found["status"], inspect(name).state) == ("error", "running")
         assert "--rm" in json.dumps(found["message"])
     finally:
         staging.docker("rm", "-f", name)
@@ -107,9 +107,9 @@ def test_a_name_that_cannot_be_taken(job: Job) -> None:
                    "--hostname", "keeps", images.base(), *staging.SERVES)  # fmt: skip
     try:
         targets = {**staging.targets(), "database": {"container": "keeps", "ready": {"tcp": 5432}}}
-        before = look(name)
+        before = inspect(name)
         found = run(job, drill({"slow": {"target": "database", "reset": True}}), targets=targets)
-        assert (found["status"], look(name)) == ("error", before)
+        assert (found["status"], inspect(name)) == ("error", before)
         assert "would keep the name {name}" in json.dumps(found["message"])
     finally:
         staging.docker("rm", "-f", name)

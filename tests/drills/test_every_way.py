@@ -16,7 +16,7 @@ import pytest
 from tests.support import engine, images
 from tests.support.folder import Folder
 from tests.support.services import free_port
-from tests.support.staging import SERVES, docker, look
+from tests.support.staging import SERVES, docker, inspect
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -103,10 +103,10 @@ def test_on_every_network(place: Place, fault: dict[str, Any], why: str, alias: 
     """Whoever uses another network than the gate's meets the fault, too; the names are the same again afterwards."""
     database = place.database()
     client = place.run("--network", place.networks[1], command=("sleep", "600"))
-    before = look(database)
+    before = inspect(database)
     outcome, said = place.gate(fault, fails(client, f"{alias}:5432", why))
     assert outcome["status"] == "pass", said
-    assert look(database) == before
+    assert inspect(database) == before
     docker("exec", client, "python3", "-c", ASKS.format(f"{alias}:5432"))
 
 
@@ -118,9 +118,9 @@ def test_a_way_past_the_proxy(place: Place, fault: dict[str, Any], network: str)
     database = place.database(*(["-p", f"{port}:5432"] if network == "published" else []), both=False)
     if network == "bridge":
         docker("network", "connect", "bridge", database)
-    before = look(database)
+    before = inspect(database)
     outcome, said = place.gate(fault)
-    assert (outcome["status"], look(database)) == ("error", before), said
+    assert (outcome["status"], inspect(database)) == ("error", before), said
     assert (str(port) if network == "published" else "bridge") in json.dumps(outcome["message"])
 
 
@@ -128,11 +128,11 @@ def test_a_published_port_of_a_disconnected_container(place: Place) -> None:
     """No published port leads to a container that is off its networks; afterwards it does again."""
     port = free_port()
     database = place.database("-p", f"{port}:5432")
-    before = look(database)
+    before = inspect(database)
     asks = [sys.executable, "-c", ASKS.format(f"127.0.0.1:{port}")]
     outcome, said = place.gate(DISCONNECT, {"within": "10s", "command": {"run": asks, "exit": 1}})
     assert outcome["status"] == "pass", said
-    assert look(database) == before
+    assert inspect(database) == before
     subprocess.run(asks, check=True)
 
 
@@ -144,9 +144,9 @@ def test_another_container_of_the_name(place: Place, fault: dict[str, Any], alia
     """Where a second container has a name of the target, half of the requests would meet no fault: an ERROR."""
     database = place.database()
     twin = place.run("--network", place.networks[1], "--network-alias", alias, "--name", f"twin-{place.word}")
-    before = look(database), look(twin)
+    before = inspect(database), inspect(twin)
     outcome, said = place.gate(fault)
-    assert (outcome["status"], (look(database), look(twin))) == ("error", before), said
+    assert (outcome["status"], (inspect(database), inspect(twin))) == ("error", before), said
     assert f"twin-{place.word}" in json.dumps(outcome["message"])
 
 
@@ -175,12 +175,12 @@ def test_somebody_elses_container(place: Place) -> None:
     """A container on a network that the gate does not share is nobody's target, unless its own name is given."""
     name = f"own-{place.word}"
     stranger = place.run("--network", place.networks[1], "--network-alias", "database", "--name", name)
-    before = look(stranger)
+    before = inspect(stranger)
     outcome, said = place.gate({"pause": "database"})
-    assert (outcome["status"], outcome["cause"], look(stranger)) == ("skip", "target:database", before), said
+    assert (outcome["status"], outcome["cause"], inspect(stranger)) == ("skip", "target:database", before), said
     for own in (name, stranger, stranger[:12]):
         outcome, said = place.gate({"pause": "database"}, is_state(stranger, "Paused"), container=own)
-        assert (outcome["status"], look(stranger)) == ("pass", before), said
+        assert (outcome["status"], inspect(stranger)) == ("pass", before), said
 
 
 @pytest.mark.parametrize("known", [True, False])

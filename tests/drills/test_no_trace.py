@@ -28,7 +28,7 @@ from tests.support.folder import NOTICED
 from tests.support.paths import ROOT
 from tests.support.runner.job import Job, Service
 from tests.support.services import free_port
-from tests.support.staging import SERVES, docker, look
+from tests.support.staging import SERVES, docker, inspect
 
 PYTHON = "/opt/prodgate/bin/python"
 ON_CONTAINERS: tuple[dict[str, Any], ...] = (
@@ -177,7 +177,7 @@ class Action:
         ids += [service["id"][:12] for service in self.job.services.values()]
         labels = [f"label=prodgate.run={run}" for run in sorted(self.runs)]
         left = [docker(*words, "--filter", label) for label in labels for words in LISTED]
-        return sorted((id, look(id)) for id in set(ids)), [line for line in left if line]
+        return sorted((id, inspect(id)) for id in set(ids)), [line for line in left if line]
 
 
 LISTED = (("ps", "-aq"), ("network", "ls", "-q"), ("image", "ls", "-q"))
@@ -406,7 +406,7 @@ def paused(gate: Program, database: str) -> subprocess.Popen[bytes]:
     path.write_text(json.dumps(checklist))
     process = gate.begun()
     end = time.monotonic() + 60
-    while look(database).state != "paused" and time.monotonic() < end:
+    while inspect(database).state != "paused" and time.monotonic() < end:
         time.sleep(0.05)
     return process
 
@@ -419,9 +419,9 @@ def test_two_gates_at_once(tmp_path: Path) -> None:
     with lane(tmp_path / "one", images.base()) as (gate, _, database):
         process = paused(gate, database)
         said = gate.restore()
-        assert (said, look(database).state, len(gate.journals())) == ("", "paused", 1)
+        assert (said, inspect(database).state, len(gate.journals())) == ("", "paused", 1)
         process.wait(60)
-        assert (look(database).state, gate.journals()) == ("running", [])
+        assert (inspect(database).state, gate.journals()) == ("running", [])
 
 
 @pytest.mark.engine
@@ -433,11 +433,11 @@ def test_the_next_run_restores(tmp_path: Path) -> None:
         process = paused(gate, database)
         process.kill()
         process.wait()
-        assert look(database).state == "paused"
+        assert inspect(database).state == "paused"
         write(
             gate.folder,
             DATABASE,
             {"fault": {"pause": "database"}},
         )
         assert gate.begun().wait(60) == 0
-        assert (look(database).state, gate.journals()) == ("running", [])
+        assert (inspect(database).state, gate.journals()) == ("running", [])

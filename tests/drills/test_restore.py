@@ -20,9 +20,9 @@ from gate.drills.execution import DrillExecution
 from gate.redaction.secrets import Redactor
 from gate.staging.environment import StagingEnvironment
 from gate.staging.revert import REVERT_FUNCTIONS
+from tests.support.checks import context
 from tests.support.folder import NOTICED, Folder
 from tests.support.services import free_port
-from tests.support.worlds import context
 
 HOLDS: dict[str, Any] = {"command": {"run": "true"}}
 NEVER: dict[str, Any] = {"within": "60s", "command": {"run": "false"}}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import engine, images
 from tests.support.folder import Folder, until
-from tests.support.staging import DEPENDENT, SERVES, docker, look, ready
+from tests.support.staging import DEPENDENT, SERVES, docker, inspect, ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
@@ -97,7 +97,7 @@ def test_two_gates_on_one_container(tmp_path: Path, image: str, one: str, other:
     database = docker("run", "-d", "--network", network, "--network-alias", "database", "--stop-signal", "INT",
                       image, *SERVES)  # fmt: skip
     try:
-        before, folders = look(database), [Folder(tmp_path / name) for name in ("one", "two")]
+        before, folders = inspect(database), [Folder(tmp_path / name) for name in ("one", "two")]
         for folder, fault in zip(folders, (one, other), strict=True):
             folder.path.mkdir()
             folder.environment["PRODGATE_NETWORK"] = network
@@ -115,7 +115,11 @@ def test_two_gates_on_one_container(tmp_path: Path, image: str, one: str, other:
         gates = [folder.start() for folder in folders]
         said = "\n".join(gate.communicate(timeout=120)[0] for gate in gates)
         assert {gate.returncode for gate in gates} <= {0, 1}, said
-        assert (look(database), "Traceback" in said, [each.journals() for each in folders]) == (before, False, [[], []])
+        assert (inspect(database), "Traceback" in said, [each.journals() for each in folders]) == (
+            before,
+            False,
+            [[], []],
+        )
     finally:
         docker("rm", "-f", database)
         docker("network", "rm", network)

@@ -93,7 +93,7 @@ def files(*places: Path) -> dict[str, str]:
 def requests(github: GitHub) -> str:
     """Everything that GitHub was sent, besides the token that it is asked with."""
     return "\n".join(
-        f"{asked.method} {asked.path} {json.dumps(asked.body, ensure_ascii=False)}" for asked in github.asked
+        f"{request.method} {request.path} {json.dumps(request.body, ensure_ascii=False)}" for request in github.requests
     )
 
 

@@ -109,7 +109,7 @@ def test_pending_comes_before_anything_else(tmp_path: Path, github: GitHub) -> N
     runner = Runner(tmp_path, github)
     assert runner.run()[0] == 2
     assert states(github) == ["pending", "error"]
-    assert github.asked[0].path == f"/repos/{REPOSITORY}/statuses/{HEAD}"
+    assert github.requests[0].path == f"/repos/{REPOSITORY}/statuses/{HEAD}"
     assert "The checklist is not valid" in github.latest()["description"]
 
 
@@ -153,7 +153,7 @@ def test_the_rules_are_asked_before_the_items(tmp_path: Path, github: GitHub) ->
     item = {"id": "a.http", "title": "Asks", "http": {"url": github.url, "path": "/user", "status": 401}}
     runner = Runner(tmp_path, github, item)
     assert runner.run()[0] == 0
-    asked = [asked.path.removeprefix(f"/repos/{REPOSITORY}") for asked in github.asked]
+    asked = [request.path.removeprefix(f"/repos/{REPOSITORY}") for request in github.requests]
     assert asked[:5] == [f"/statuses/{HEAD}", "/rules/branches/main", "/branches/main", "/user", f"/statuses/{HEAD}"]
     assert runner.report["notes"] != []
 
@@ -201,7 +201,7 @@ def test_nothing_is_published(tmp_path: Path, github: GitHub) -> None:
     assert runner.run("run", "--publish=none")[0] == 0
     del runner.environment["GITHUB_ACTIONS"]
     assert runner.run()[0] == 0
-    assert github.asked == []
+    assert github.requests == []
 
 
 def test_an_enterprise_server(tmp_path: Path, enterprise: GitHub) -> None:
@@ -227,7 +227,7 @@ def test_cancelled_while_github_is_silent(tmp_path: Path, github: GitHub, number
     github.faults.append(Fault("POST", "statuses", silence=60))
     runner = Runner(tmp_path, github, WAITS)
     started = runner.start("run")
-    until(lambda: github.asked)
+    until(lambda: github.requests)
     started.send_signal(number)
     _, text = started.communicate(timeout=60)
     assert (started.returncode, states(github)) == (130, ["error"]), text
@@ -239,7 +239,7 @@ def test_a_merge_is_cancelled(tmp_path: Path, github: GitHub) -> None:
     Runner(tmp_path, github, GO).run("run", "--publish=none", "--out=parts/one")
     github.faults.append(Fault("POST", "statuses", silence=60))
     started = Runner(tmp_path, github, GO).start("merge", "parts")
-    until(lambda: github.asked)
+    until(lambda: github.requests)
     started.send_signal(signal.SIGTERM)
     _, text = started.communicate(timeout=60)
     assert (started.returncode, states(github)) == (130, ["error"]), text
@@ -261,7 +261,7 @@ def test_the_parts_of_many_jobs(tmp_path: Path, github: GitHub) -> None:
     for name, item in (("one", GO), ("two", {**GO, "id": "a.two"})):
         Runner(tmp_path, github, item).run("run", "--publish=none", f"--out=parts/{name}")
     runner = Runner(tmp_path, github, GO)
-    assert github.asked == []
+    assert github.requests == []
     assert runner.run("merge", "--expect=one two", "parts")[0] == 0
     assert runner.run("merge", "--expect=one two three", "parts")[0] == 1
     assert states(github) == ["pending", "success", "pending", "failure"]

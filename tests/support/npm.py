@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support import engine
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def install(name: str) -> Path:

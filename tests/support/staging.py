@@ -75,19 +75,19 @@ def outcome(job: Job, stage: Stage) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Look:
+class ContainerState:
     """What an engine says of one container."""
 
     state: str
     places: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def look(id: str) -> Look:
+def inspect(id: str) -> ContainerState:
     """Return a container's state, and its names on each network."""
     found = json.loads(docker("inspect", id))[0]
     networks = found["NetworkSettings"]["Networks"]
     places = sorted((name, tuple(sorted(place["Aliases"] or []))) for name, place in networks.items())
-    return Look(found["State"]["Status"], tuple(places))
+    return ContainerState(found["State"]["Status"], tuple(places))
 
 
 def on_network(network: str) -> list[str]:

@@ -23,7 +23,7 @@ _WAIT = 10.0
 
 
 @dataclass(frozen=True)
-class Got:
+class Request:
     """A request as it came."""
 
     method: str
@@ -52,12 +52,13 @@ class Web:
     def __init__(self, routes: Mapping[str, Reply | Raw], *, tls: ssl.SSLContext | None = None) -> None:
         self.routes = dict(routes)
         self.tls = tls
-        self.requests: list[Got] = []
-        self.unexpected: list[Got] = []
+        self.requests: list[Request] = []
+        self.unexpected: list[Request] = []
         self.over = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self.listener.getsockname()[1])
         self.threads: list[threading.Thread] = []
+        self.connections: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -76,6 +77,10 @@ class Web:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        for connection in list(self.connections):
+            # A thread that reads from or writes to a client that keeps the connection open ends at once.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
             thread.join(_WAIT)
 
@@ -91,6 +96,7 @@ class Web:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.connections.append(connection)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self.threads.append(thread)
             thread.start()
@@ -99,14 +105,16 @@ class Web:
         connection.settimeout(_WAIT)
         with contextlib.suppress(OSError, ssl.SSLError, ValueError):
             if self.tls:
-                connection = self.tls.wrap_socket(connection, server_side=True)
+                connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                self.connections.append(connection)
+                connection.do_handshake()
             got = _read(connection)
             if got:
                 self._answer(connection, got)
         with contextlib.suppress(OSError):
             connection.close()
 
-    def _answer(self, connection: socket.socket, got: Got) -> None:
+    def _answer(self, connection: socket.socket, got: Request) -> None:
         self.requests.append(got)
         route = self.routes.get(got.path.split("?")[0])
         if route is None:
@@ -123,7 +131,7 @@ class Web:
         connection.sendall(f"HTTP/1.1 {route.status} Because\r\n{lines}\r\n".encode("latin-1") + content)
 
 
-def _read(connection: socket.socket) -> Got | None:
+def _read(connection: socket.socket) -> Request | None:
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65536)
@@ -139,7 +147,7 @@ def _read(connection: socket.socket) -> Got | None:
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", "0")):
         body += connection.recv(65536)
-    return Got(method, path, headers, body)
+    return Request(method, path, headers, body)
 
 
 @contextmanager

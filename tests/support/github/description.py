@@ -63,7 +63,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(inner)
 
 
-def wrong_request(described: dict[str, Any], query: dict[str, str], body: Any) -> list[str]:
+def request_violations(described: dict[str, Any], query: dict[str, str], body: Any) -> list[str]:
     """Return the errors of a request's query and body."""
     known = {parameter["name"]: parameter for parameter in map(_resolved, described.get("parameters", []))}
     found = [f"no parameter {name!r} in the query" for name in query if known.get(name, {}).get("in") != "query"]
@@ -77,7 +77,7 @@ def wrong_request(described: dict[str, Any], query: dict[str, str], body: Any) -
     return [*found, *(f"no property {name!r} in the body" for name in sorted(unknown)), *_mismatches(schema, body)]
 
 
-def wrong_answer(described: dict[str, Any], status: int, body: Any) -> list[str]:
+def response_violations(described: dict[str, Any], status: int, body: Any) -> list[str]:
     """Return the errors of a response: an undescribed status, or a body of another form."""
     if status >= 400:
         return _mismatches({"$ref": f"#/components/schemas/{ERRORS.get(status, 'basic-error')}"}, body)

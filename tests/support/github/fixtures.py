@@ -39,7 +39,7 @@ def served(prefix: str = "", host: str = "127.0.0.1") -> Iterator[server.GitHub]
         yield made
     finally:
         made.stop()
-    assert made.wrong == []
+    assert made.violations == []
 
 
 def settings(github: server.GitHub, **more: Any) -> Settings:

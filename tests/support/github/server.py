@@ -71,7 +71,7 @@ PAGES = (b"<html>Please log in</html>", b"{}", b"[]", b"[[]]", b"null", b'"x"', 
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A request as it came."""
 
     method: str
@@ -115,8 +115,8 @@ class GitHub:
         self.artifacts: list[dict[str, Any]] = []
         self.between: dict[str, list[tuple[str, str]]] = {}
         self.faults: list[Fault] = []
-        self.asked: list[Asked] = []
-        self.wrong: list[str] = []
+        self.requests: list[Request] = []
+        self.violations: list[str] = []
         self.lock = threading.RLock()
         self.over = threading.Event()
         self._number = 100
@@ -146,9 +146,9 @@ class GitHub:
         self._number += 1
         return self._number
 
-    def writes(self) -> list[Asked]:
+    def writes(self) -> list[Request]:
         """Return the requests that were to change something."""
-        return [asked for asked in self.asked if asked.method != "GET"]
+        return [request for request in self.requests if request.method != "GET"]
 
     def latest(self, context: str = "prodgate", sha: str = HEAD) -> dict[str, Any]:
         """Return the status that counts for a commit and a context."""
@@ -194,17 +194,20 @@ class GitHub:
         with self.lock:
             found = description.operation(method, path)
             if found is None:
-                self.wrong.append(f"unexpected: {method} {path}")
+                self.violations.append(f"unexpected: {method} {path}")
                 return 404, {"message": "Not Found"}, {}
             pattern, described, values = found
-            self.wrong += [f"{method} {path}: {what}" for what in description.wrong_request(described, query, body)]
+            self.violations += [
+                f"{method} {path}: {what}" for what in description.request_violations(described, query, body)
+            ]
             try:
                 status, made, headers = self._done(f"{method} {pattern}", values, query, body, token)
-            except ApiError as problem:
-                status, made, headers = problem.status, problem.body, {}
+            except ApiError as error:
+                status, made, headers = error.status, error.body, {}
             shown = _shown(made)
-            self.wrong += [
-                f"answer of {method} {path}: {what}" for what in description.wrong_answer(described, status, shown)
+            self.violations += [
+                f"response to {method} {path}: {what}"
+                for what in description.response_violations(described, status, shown)
             ]
             return status, shown, headers
 
@@ -401,7 +404,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: tests read `asked`."""
+        """Log nothing: tests read `requests`."""
 
     def do_GET(self) -> None:
         self._serve()
@@ -412,7 +415,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._served()
         except Exception as error:  # noqa: BLE001 - fails the test in the end
-            self.github.wrong.append(f"the server broke: {error!r}")
+            self.github.violations.append(f"the server broke: {error!r}")
             self._write(500, {"message": repr(error)}, {})
 
     def _served(self) -> None:
@@ -421,9 +424,9 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(length)
         body = json.loads(raw) if raw else None
         path = split.path.removeprefix(self.github.prefix)
-        asked = Asked(self.command, path, body, dict(self.headers.items()), time.monotonic())
+        request = Request(self.command, path, body, dict(self.headers.items()), time.monotonic())
         with self.github.lock:
-            self.github.asked.append(asked)
+            self.github.requests.append(request)
             fault = self._fault(path)
         if fault and not fault.after and self._befalls(fault):
             return

@@ -26,7 +26,7 @@ SUMMARY_LIMIT = 1024 * 1024
 
 
 @dataclass
-class Told:
+class FileCommands:
     """What the files of one stage said. An error fails the step, whatever its exit code; what is refused does not."""
 
     path: list[str] = field(default_factory=list)
@@ -48,31 +48,35 @@ class Files:
             path.touch(0o644)
             os.chown(path, own, own)
 
-    def told(self, hidden: Masks | None = None) -> Told:
+    def read(self, hidden: Masks | None = None) -> FileCommands:
         """Return their content, with the summary masked. A deleted file counts as empty."""
-        told = Told()
-        told.path = self._text("GITHUB_PATH").splitlines()
-        self._summary(told, hidden or Masks())
-        for name, kept in (("GITHUB_ENV", told.env), ("GITHUB_STATE", told.state), ("GITHUB_OUTPUT", told.outputs)):
+        commands = FileCommands()
+        commands.path = self._text("GITHUB_PATH").splitlines()
+        self._summary(commands, hidden or Masks())
+        for name, kept in (
+            ("GITHUB_ENV", commands.env),
+            ("GITHUB_STATE", commands.state),
+            ("GITHUB_OUTPUT", commands.outputs),
+        ):
             try:
                 parse(self._text(name), kept)
             except ValueError as error:
-                told.errors.append(f"Unable to process file command '{name}' successfully. {error}")
-        if told.env.pop("NODE_OPTIONS", None) is not None:
-            told.refused.append("NODE_OPTIONS")
-        return told
+                commands.errors.append(f"Unable to process file command '{name}' successfully. {error}")
+        if commands.env.pop("NODE_OPTIONS", None) is not None:
+            commands.refused.append("NODE_OPTIONS")
+        return commands
 
     def _text(self, name: str) -> str:
         path = self.paths[name]
         return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
 
-    def _summary(self, told: Told, hidden: Masks) -> None:
+    def _summary(self, commands: FileCommands, hidden: Masks) -> None:
         size = len(self._text("GITHUB_STEP_SUMMARY").encode())
         if size > SUMMARY_LIMIT:
-            told.dropped = f"$GITHUB_STEP_SUMMARY upload aborted, got {size // 1024}k"
+            commands.dropped = f"$GITHUB_STEP_SUMMARY upload aborted, got {size // 1024}k"
         else:
             text = self._text("GITHUB_STEP_SUMMARY")
-            told.summary = "\n".join(map(hidden.hide, re.split(r"\r\n|\r|\n", text)))
+            commands.summary = "\n".join(map(hidden.hide, re.split(r"\r\n|\r|\n", text)))
 
 
 def parse(text: str, kept: dict[str, str]) -> None:

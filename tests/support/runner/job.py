@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from tests.support.paths import ROOT
-from tests.support.runner.files import Files, Told
+from tests.support.runner.files import FileCommands, Files
 from tests.support.runner.log import Command, Log, Masks
 from tests.support.runner.manifest import Manifest, evaluate, holds, quoted, read, words
 
@@ -52,7 +52,7 @@ class Stage:
     name: str
     code: int
     log: Log
-    told: Told
+    commands: FileCommands
     cancelled: bool = False
     timed_out: bool = False
     skipped: bool = False
@@ -62,12 +62,12 @@ class Stage:
         """Return `success`, `failure`, `cancelled` or `skipped`, as the workflow sees it."""
         if self.skipped or self.cancelled:
             return "skipped" if self.skipped else "cancelled"
-        return "failure" if self.code or self.timed_out or self.told.errors or self.log.failures else "success"
+        return "failure" if self.code or self.timed_out or self.commands.errors or self.log.failures else "success"
 
     @property
     def outputs(self) -> dict[str, str]:
         """Return the outputs that later steps read: the file wins over the log. Only main's count."""
-        return {**self.log.outputs, **self.told.outputs} if self.name == "main" else {}
+        return {**self.log.outputs, **self.commands.outputs} if self.name == "main" else {}
 
 
 class Job:
@@ -188,11 +188,11 @@ class Job:
     def _run(self, name: str, entrypoint: str | None, condition: str) -> Stage:
         """Run a stage if it is declared and its condition holds; keep its state for later stages."""
         if (name != "main" and entrypoint is None) or not holds(condition, self.status):
-            return Stage(name, 0, Log(self.masks), Told(), skipped=True)
+            return Stage(name, 0, Log(self.masks), FileCommands(), skipped=True)
         self.before = name
         stage = self._stage(name, entrypoint)
-        self.env.update(stage.told.env)
-        for key, value in {**stage.log.state, **stage.told.state}.items():
+        self.env.update(stage.commands.env)
+        for key, value in {**stage.log.state, **stage.commands.state}.items():
             known = next((other for other in self.state if other.lower() == key.lower()), key)
             self.state[known] = value
         return stage
@@ -252,12 +252,12 @@ class Job:
         for stream in (cli.stdout, cli.stderr):
             assert stream
             stream.close()
-        told = files.told(self.masks)
-        errors = [f"Can't store {key} output parameter using '$GITHUB_ENV' command." for key in told.refused]
+        commands = files.read(self.masks)
+        errors = [f"Can't store {key} output parameter using '$GITHUB_ENV' command." for key in commands.refused]
         if self.timed_out:
             errors.append(f"The action has timed out after {self.timeout_minutes:g} minutes.")
         log.annotations += [Command("error", error) for error in errors]
-        return Stage(name, code, log, told, self.cancelled, self.timed_out)
+        return Stage(name, code, log, commands, self.cancelled, self.timed_out)
 
     def _command(self, environment: dict[str, str], entrypoint: str | None) -> list[str]:
         self.container = f"{_sanitized(self.image)}_{secrets.token_hex(3)}"
@@ -348,13 +348,13 @@ class Job:
 
     def _remove_containers(self) -> None:
         """Remove all containers of the job; one of a cancelled step may be removing itself (`--rm`)."""
-        told, until = "", time.monotonic() + 30
+        error, until = "", time.monotonic() + 30
         while left := self._containers():
             if time.monotonic() > until:
-                raise RuntimeError(f"containers of the job are left: {' '.join(left)}: {told}")
+                raise RuntimeError(f"containers of the job are left: {' '.join(left)}: {error}")
             command = ["docker", "rm", "--force", "--volumes", *left]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-            told = done.stderr
+            error = done.stderr
             if done.returncode != 0:
                 time.sleep(0.2)
 

@@ -12,7 +12,7 @@ from gate.checks.base import CheckResult, ObservationError
 from gate.decode.structs import ValidationError
 from gate.model import Status
 from gate.runtime.processes import BoundedOutput, CompletedCommand
-from tests.support.worlds import check, context
+from tests.support.checks import check, context
 
 
 def kept(text: str, limit: int = 1000) -> BoundedOutput:

@@ -11,7 +11,7 @@ import pytest
 from gate.checks.base import ObservationError
 from gate.decode.structs import ValidationError
 from gate.model import Status
-from tests.support.worlds import check, context
+from tests.support.checks import check, context
 
 RUNBOOK = """# Base de données
 

@@ -14,7 +14,7 @@ from gate.checks.base import ObservationError
 from gate.checks.file import FileInfo
 from gate.decode.structs import ValidationError
 from gate.model import Status
-from tests.support.worlds import check, context
+from tests.support.checks import check, context
 
 REGULAR = stat.S_IFREG | 0o644
 PROGRAM = stat.S_IFREG | 0o755

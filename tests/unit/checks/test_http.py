@@ -17,8 +17,8 @@ from gate.core.messages import msg
 from gate.decode.structs import ValidationError
 from gate.http.client import HttpError, Response, Timings
 from gate.model import Status
-from tests.support.web import Got, Reply, make_authority, send, serving, trickle
-from tests.support.worlds import check, context
+from tests.support.checks import check, context
+from tests.support.web import Reply, Request, make_authority, send, serving, trickle
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 CERTIFICATE = {"notAfter": "Jan 11 12:00:00 2026 GMT"}
@@ -256,7 +256,7 @@ def test_reproduction(fields: dict[str, Any]) -> None:
     assert _sent(one, fields) == _sent(other, fields)
 
 
-def _sent(got: Got, fields: dict[str, Any]) -> dict[str, str]:
+def _sent(got: Request, fields: dict[str, Any]) -> dict[str, str]:
     wanted = {name.lower() for name in fields.get("headers", {})}
     if isinstance(fields.get("body"), dict):
         wanted.add("content-type")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gate.checks.base import CheckResult
+from tests.support.checks import check, context
 from tests.support.web import Reply, Web
-from tests.support.worlds import check, context
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from gate.checks.tcp import Observation
 from gate.decode.structs import ValidationError
 from gate.http.client import Timings, to_http_error
 from gate.model import Status
-from tests.support.worlds import check, context
+from tests.support.checks import check, context
 
 JUDGED = [
     (Observation("db:5432", 0.002), Status.PASS, "db:5432 accepted a connection in 2 ms"),

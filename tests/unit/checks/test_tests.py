@@ -24,7 +24,7 @@ from gate.redaction.secrets import Redactor
 from gate.runtime.evidence import EvidenceStore
 from gate.testresults.base import CaseResult, Results
 from gate.testresults.quarantine import QuarantineEntry
-from tests.support.worlds import check, context
+from tests.support.checks import check, context
 
 TODAY = date(2026, 1, 1)
 OK = CaseResult("p", "ok", "passed", 1.0)

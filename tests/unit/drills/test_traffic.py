@@ -19,9 +19,9 @@ from gate.drills.traffic import RequestLog, TrafficGenerator
 from gate.drills.workload import PhaseTimes
 from gate.matchers import ShareMatcher
 from gate.model import Status
+from tests.support.checks import context
 from tests.support.services import free_port
 from tests.support.web import Raw, Reply, Web
-from tests.support.worlds import context
 
 
 def traffic(**fields: Any) -> Traffic:

@@ -98,7 +98,7 @@ def test_what_is_missing(github: GitHub, missing: dict[str, str], why: str) -> N
     with pytest.raises(baseline.BaselineUnavailableError) as refused:
         baseline.find_baseline(settings(github, **known), baseline.BaselineQuery("shop", "gate", ()))
     assert why in str(refused.value.message)
-    assert github.asked == []
+    assert github.requests == []
 
 
 def test_the_last_run_is_the_baseline(runner: Runner, github: GitHub, store: Web) -> None:
@@ -284,7 +284,7 @@ def test_an_artifact_that_is_too_large_is_not_asked_for(runner: Runner, github: 
     """A size beyond the limit is believed."""
     github.artifact(github.run(), "build", "http://127.0.0.1:9/never", size_in_bytes=baseline.ZIP_LIMIT + 1)
     assert "larger than the limit of 32.0 MiB" in note(runner)
-    assert [asked.path for asked in github.asked if asked.path.endswith("/zip")] == []
+    assert [request.path for request in github.requests if request.path.endswith("/zip")] == []
 
 
 def test_commits_that_nobody_knows(runner: Runner, github: GitHub, store: Web) -> None:
@@ -300,7 +300,7 @@ def test_an_earlier_file_is_still_one(runner: Runner, github: GitHub, report: by
     runner.write("before.json", report.decode())
     assert runner.run("run", "--baseline=before.json")[0] == 1
     assert runner.report["changes"]["newly_failing"] == ["a.no"]
-    assert [asked.path for asked in github.asked if "/actions/" in asked.path] == []
+    assert [request.path for request in github.requests if "/actions/" in request.path] == []
 
 
 def test_the_commits_are_asked_for_before_the_items(tmp_path: Path, github: GitHub, report: bytes) -> None:
@@ -311,7 +311,7 @@ def test_the_commits_are_asked_for_before_the_items(tmp_path: Path, github: GitH
     github.between[f"{BASE}...{HEAD}"] = [(HEAD, "One")]
     assert runner.run("run", "--baseline=before.json")[0] == 0
     assert [commit["subject"] for commit in runner.report["changes"]["commits"]] == ["One"]
-    asked = [asked.path.removeprefix(f"/repos/{REPOSITORY}") for asked in github.asked]
+    asked = [request.path.removeprefix(f"/repos/{REPOSITORY}") for request in github.requests]
     assert asked.index(f"/compare/{BASE}...{HEAD}") < asked.index("/user")
 
 
@@ -321,7 +321,7 @@ def test_cancelled_while_it_asks_for_the_commits(tmp_path: Path, github: GitHub,
     runner = Runner(tmp_path, github, WAITS)
     runner.write("before.json", report.decode())
     started = runner.start("run", "--baseline=before.json")
-    until(lambda: any("/compare/" in asked.path for asked in github.asked))
+    until(lambda: any("/compare/" in request.path for request in github.requests))
     started.send_signal(signal.SIGINT)
     started.communicate(timeout=60)
     assert (states(github), runner.report["changes"]["baseline"]) == (["pending", "error"], BASE)

@@ -70,4 +70,4 @@ def test_an_answer_that_is_not_github_s(github: GitHub, page: bytes) -> None:
 def test_nothing_is_asked(github: GitHub, more: dict[str, Any]) -> None:
     """Where no status is wished, or no branch is known, nothing is asked."""
     assert branch_rule_note(settings(github, **more)) is None
-    assert github.asked == []
+    assert github.requests == []

@@ -282,7 +282,7 @@ def test_an_answer_that_is_not_github_s(github: GitHub, page: bytes, path: str) 
 def test_nowhere_to_comment(github: GitHub) -> None:
     """Without a pull request nothing is asked."""
     assert comment.publish(reports.go(), settings(github, pull=None)) == []
-    assert github.asked == []
+    assert github.requests == []
 
 
 def test_no_comment_has_the_token(github: GitHub) -> None:

@@ -87,7 +87,7 @@ def test_a_read_only_token_is_a_warning(github: GitHub) -> None:
 def test_no_token_is_a_warning(github: GitHub) -> None:
     """Without a token nothing is asked, and that is said."""
     (notice,) = status.set_verdict(reports.go(), settings(github, token=""))
-    assert (notice.level, notice.not_published, github.asked) == ("warning", False, [])
+    assert (notice.level, notice.not_published, github.requests) == ("warning", False, [])
 
 
 def test_a_wrong_token_is_told_to_nobody(github: GitHub) -> None:
@@ -107,7 +107,7 @@ def test_422_is_told_to_nobody(github: GitHub) -> None:
     (notice,) = status.set_verdict(reports.go(), settings(github, commit="0" * 40))
     assert notice.not_published
     assert "No commit found" in str(notice.message)
-    assert len(github.asked) == 1
+    assert len(github.requests) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -141,7 +141,7 @@ def test_another_status_than_was_sent_is_told_to_nobody(github: GitHub, name: st
 def test_no_commit_is_told_to_nobody(github: GitHub) -> None:
     """Where it is not known what is judged nothing is asked, and a GO was told to nobody."""
     (notice,) = status.set_verdict(reports.go(), settings(github, commit=""))
-    assert (notice.level, notice.not_published, github.asked) == ("error", True, [])
+    assert (notice.level, notice.not_published, github.requests) == ("error", True, [])
 
 
 def test_1000_statuses_are_told_to_nobody(github: GitHub) -> None:
@@ -187,7 +187,7 @@ def test_retry_after_is_honoured(github: GitHub, code: int) -> None:
     message = "You have exceeded a secondary rate limit"
     github.faults.append(Fault("POST", "statuses", status=code, headers={"Retry-After": "1"}, message=message))
     assert status.set_verdict(reports.go(), settings(github)) == []
-    first, second = (asked.at for asked in github.writes())
+    first, second = (request.at for request in github.writes())
     assert second - first >= 1.0
 
 
@@ -201,7 +201,7 @@ def test_a_long_limit_is_not_waited_for(github: GitHub, headers: dict[str, str])
     (notice,) = status.set_verdict(reports.go(), settings(github))
     assert (notice.level, notice.not_published) == ("error", True)
     assert "which is too long" in str(notice.message)
-    assert len(github.asked) == 1
+    assert len(github.requests) == 1
 
 
 def test_an_enterprise_server(enterprise: GitHub) -> None:
@@ -231,7 +231,7 @@ def test_a_token_that_is_none(github: GitHub) -> None:
     """What can't be sent is not tried again: it is no failure of the network."""
     ours = settings(github, token="a\nb", budget=TimeBudget(0.5))
     (notice,) = status.set_verdict(reports.go(), ours)
-    assert (notice.not_published, ours.budget.unresponsive, github.asked) == (True, False, [])
+    assert (notice.not_published, ours.budget.unresponsive, github.requests) == (True, False, [])
     assert "InvalidHeader" in str(notice.message)
 
 
@@ -275,7 +275,7 @@ def test_nothing_is_set_where_nothing_is_wished(github: GitHub) -> None:
     """Without the wish for a status GitHub is not asked."""
     off = settings(github, status=False)
     assert [*status.set_pending(off), *status.set_verdict(reports.go(), off), *status.fix_stale_pending(off)] == []
-    assert github.asked == []
+    assert github.requests == []
 
 
 def test_the_context_is_ours(github: GitHub) -> None:

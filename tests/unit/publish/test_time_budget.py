@@ -27,9 +27,9 @@ def test_one_budget_for_all(github: GitHub) -> None:
     github.faults.append(Fault("POST", "statuses", silence=30, times=9))
     ours = settings(github, budget=TimeBudget(0.5))
     status.set_pending(ours)
-    asked = len(github.asked)
+    asked = len(github.requests)
     (notice,) = status.set_verdict(reports.go(), ours)
-    assert (notice.not_published, len(github.asked)) == (True, asked)
+    assert (notice.not_published, len(github.requests)) == (True, asked)
     assert "no time left for GitHub" in str(notice.message)
 
 
@@ -44,7 +44,7 @@ def test_pending_may_spend_a_part_of_it(github: GitHub) -> None:
     assert "which is too long" in str(
         branch_rules.branch_rule_note(settings(github, budget=TimeBudget(), retry_policy=CALM))
     )
-    assert len(github.asked) == 2
+    assert len(github.requests) == 2
 
 
 def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> None:
@@ -54,7 +54,7 @@ def test_a_github_that_was_given_up_is_not_asked_for_more(github: GitHub) -> Non
     assert status.set_pending(ours)
     assert "did not respond before" in str(branch_rules.branch_rule_note(ours))
     assert "did not respond before" in str(comment.publish(reports.go(), ours)[0].message)
-    assert len(github.asked) == 1
+    assert len(github.requests) == 1
     assert status.set_verdict(reports.go(), ours) == []
     assert comment.publish(reports.go(), ours) == []
     assert len(github.comments) == 1
@@ -66,7 +66,7 @@ def test_a_hurry_drops_what_is_not_the_verdict(github: GitHub) -> None:
     ours = settings(github, budget=TimeBudget(), retry_policy=CALM)
 
     def hurry() -> None:
-        while not github.asked:
+        while not github.requests:
             time.sleep(0.01)
         ours.budget.shrink()
 
@@ -75,7 +75,7 @@ def test_a_hurry_drops_what_is_not_the_verdict(github: GitHub) -> None:
     assert "no response within" in str(notice.message)
     assert comment.publish(reports.go(), ours) != []
     assert status.set_verdict(reports.go(), ours) == []
-    assert ([one["state"] for one in github.statuses], len(github.asked)) == (["success"], 2)
+    assert ([one["state"] for one in github.statuses], len(github.requests)) == (["success"], 2)
 
 
 def test_a_hurry_never_gives_time() -> None:
