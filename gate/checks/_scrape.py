@@ -20,6 +20,8 @@ from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
 from gate.decode.quantities import format_size
 from gate.http import client
+from gate.http.errors import BodyTooLargeError, HttpError
+from gate.http.models import Request, Response
 from gate.prometheus.config import InvalidConfigError
 from gate.prometheus.config import parse_config as read_config
 from gate.prometheus.exposition import Exposition, Family, LimitExceededError, Sample, parse_exposition, reread_samples
@@ -106,9 +108,7 @@ def scrape_file(context: CheckContext, path: Path, name: str, limit: int) -> Scr
 def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) -> Scrape:
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10"}
     try:
-        with client.open_stream(
-            client.Request(url=url, headers=headers, limit=limit, redirects=10), deadline
-        ) as stream:
+        with client.open_stream(Request(url=url, headers=headers, limit=limit, redirects=10), deadline) as stream:
             media_type, refusal = choose_parser(_first(stream.head, "content-type"), fallback)
             if media_type == PROTOBUF:
                 raise ObservationError(
@@ -117,20 +117,20 @@ def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) 
             made = _keep(stream.chunks(), media_type == OPENMETRICS)
             made.refusal, made.status = refusal or _packed(stream.head), stream.head.status
             return made
-    except client.BodyTooLargeError:
+    except BodyTooLargeError:
         raise _too_large(limit) from None
-    except client.HttpError as failure:
+    except HttpError as failure:
         if failure.phase == "body" and failure.timeout:
             raise ObservationError(msg("The exposition did not end within the timeout")) from None
         return Scrape(failure=failure.message)
 
 
-def _first(head: client.Response, name: str) -> str:
+def _first(head: Response, name: str) -> str:
     """Return the first value of a header, which is the only one that Prometheus looks at."""
     return next((value for key, value in head.headers if key.lower() == name), "")
 
 
-def _packed(head: client.Response) -> Message | None:
+def _packed(head: Response) -> Message | None:
     """Return why Prometheus cannot unpack a response, None if it can."""
     coding = _first(head, "content-encoding")
     if coding in ("", "gzip", "identity"):

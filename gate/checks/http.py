@@ -32,6 +32,9 @@ from gate.decode import charsets
 from gate.decode.quantities import ByteSize, DurationSeconds, format_duration, format_size
 from gate.decode.structs import custom_type
 from gate.http import client
+from gate.http.content import parse_json
+from gate.http.errors import HttpError
+from gate.http.models import BODY_LIMIT, Request, Response, TlsOptions, describe_timings
 from gate.matchers import MISSING, OPERATORS, DurationMatcher, Matcher, StatusMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, FrozenStruct
 from gate.redaction.secrets import redacted_head
@@ -96,8 +99,8 @@ class TlsExpectation(FrozenStruct):
 class Observation(Struct, frozen=True):
     """The answer, or the failure; and the time of day in seconds, for the certificate's end."""
 
-    response: client.Response | None
-    failure: client.HttpError | None = None
+    response: Response | None
+    failure: HttpError | None = None
     now: float = 0.0
 
 
@@ -150,7 +153,7 @@ class Http(Check[Observation]):
         Meta(description="What to ask of the certificate: `verify`, `ca`, `expires_in`.", extra=stricter("never")),
     ] = TlsExpectation()
     limit: Annotated[ByteSize, Meta(description="How much of the body to read at most.", extra=stricter("never"))] = (
-        client.BODY_LIMIT
+        BODY_LIMIT
     )
 
     def __post_init__(self) -> None:
@@ -203,9 +206,9 @@ class Http(Check[Observation]):
         words += ["--cacert", self.tls.ca] if self.tls.ca else []
         return shlex.join([*words, self._url(context)])
 
-    def request(self, context: CheckContext) -> client.Request:
+    def request(self, context: CheckContext) -> Request:
         """Return the request to send. Raise TargetDownError or ObservationError if the target has no address."""
-        return client.Request(
+        return Request(
             url=self._address(context),
             method=self.method_name,
             headers=self._headers(),
@@ -221,7 +224,7 @@ class Http(Check[Observation]):
         request = self.request(context)
         try:
             return Observation(client.send(request, context.deadline), now=time.time())
-        except client.HttpError as failure:
+        except HttpError as failure:
             return Observation(None, failure)
 
     def _url(self, context: CheckContext) -> str:
@@ -241,19 +244,19 @@ class Http(Check[Observation]):
     def _body(self) -> bytes:
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
-    def _tls(self, context: CheckContext) -> client.TlsOptions:
+    def _tls(self, context: CheckContext) -> TlsOptions:
         if self.tls.ca is None:
-            return client.TlsOptions(self.tls.verify)
+            return TlsOptions(self.tls.verify)
         found = find_files(context, self.tls.ca)
         if not found:
             raise ObservationError(msg("{path} does not exist", path=self.tls.ca))
-        return client.TlsOptions(self.tls.verify, found[0])
+        return TlsOptions(self.tls.verify, found[0])
 
     @override
     def judge(self, observation: Observation) -> CheckResult:
         if observation.response is None:
             assert observation.failure is not None
-            timings = client.describe_timings(observation.failure.timings)
+            timings = describe_timings(observation.failure.timings)
             return failed(observation.failure.message, response=timings, final=observation.failure.phase == "request")
         response = observation.response
         if response.truncated and (self.text or self.json_):
@@ -281,7 +284,7 @@ class Http(Check[Observation]):
         more = (("text", self.text), ("json", self.json_), ("latency", self.latency), ("tls", self.tls.expires_in))
         return ", ".join([*names, *(name for name, wish in more if wish is not None)])
 
-    def _problems(self, response: client.Response, now: float) -> Iterator[Message]:
+    def _problems(self, response: Response, now: float) -> Iterator[Message]:
         found = [
             mismatch_if_set(self.status, response.status, "status"),
             *(_header_problem(name, wish, response) for name, wish in self.header.items()),
@@ -292,7 +295,7 @@ class Http(Check[Observation]):
         ]
         yield from (problem for problem in found if problem)
 
-    def _certificate_problem(self, response: client.Response, now: float) -> Message | None:
+    def _certificate_problem(self, response: Response, now: float) -> Message | None:
         wish = self.tls.expires_in
         if wish is None:
             return None
@@ -308,14 +311,14 @@ class Http(Check[Observation]):
         )
 
 
-def _header_problem(name: str, wish: TextMatcher, response: client.Response) -> Message | None:
+def _header_problem(name: str, wish: TextMatcher, response: Response) -> Message | None:
     value = response.header(name)
     return wish.mismatch(MISSING if value is None else value, name)
 
 
-def _json_problem(wish: Matcher, response: client.Response) -> Message | None:
+def _json_problem(wish: Matcher, response: Response) -> Message | None:
     try:
-        value = client.parse_json(response.body)
+        value = parse_json(response.body)
     except ValueError as error:
         return msg(
             "The body is not valid JSON: {why}",
@@ -324,7 +327,7 @@ def _json_problem(wish: Matcher, response: client.Response) -> Message | None:
     return wish.mismatch(value, "json")
 
 
-def _with_excerpt(problem: Message, response: client.Response) -> Message:
+def _with_excerpt(problem: Message, response: Response) -> Message:
     """Return the problem with the start of the body, which often names the cause."""
     body = charsets.readable(response.body, charsets.charset_of(response.header("content-type") or ""))
     excerpt = " ".join(redacted_head(body, 4 * _EXCERPT).split())
@@ -335,7 +338,7 @@ def _with_excerpt(problem: Message, response: client.Response) -> Message:
     return msg("{problem} (the body begins with: {excerpt})", problem=problem, excerpt=excerpt)
 
 
-def _evidence(response: client.Response) -> dict[str, Any]:
+def _evidence(response: Response) -> dict[str, Any]:
     """Return the response for a person to read, in the report and as a file: decoded, so that it can be redacted."""
     head = f"{response.version} {response.status} {response.reason}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in response.headers)
@@ -344,10 +347,10 @@ def _evidence(response: client.Response) -> dict[str, Any]:
     return {"response": _shown(response, body), "attachments": (Attachment("answer.txt", raw),)}
 
 
-def _shown(response: client.Response, body: str) -> str:
+def _shown(response: Response, body: str) -> str:
     """Return the response as text, its body truncated."""
     lines = [*(f"-> {url}" for url in response.history), f"{response.version} {response.status} {response.reason}"]
     lines += [f"{name}: {value}" for name, value in response.headers]
     if len(body) > _SHOWN_BODY:
         body = f"{redacted_head(body, _SHOWN_BODY)}\n[... cut, {format_size(len(response.body))} were read ...]"
-    return "\n".join([*lines, "", body, "", client.describe_timings(response.timings)])
+    return "\n".join([*lines, "", body, "", describe_timings(response.timings)])

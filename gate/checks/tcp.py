@@ -14,7 +14,9 @@ from gate.core.messages import msg
 from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
-from gate.http import client
+from gate.http import client, sockets
+from gate.http.errors import HttpError, Phase, to_http_error
+from gate.http.models import Timings
 from gate.model import NonEmptyStr
 
 
@@ -23,7 +25,7 @@ class Observation(Struct, frozen=True):
 
     place: str
     duration: float
-    failure: client.HttpError | None = None
+    failure: HttpError | None = None
 
 
 class Tcp(Check[Observation]):
@@ -65,13 +67,13 @@ class Tcp(Check[Observation]):
             require_target(context, self.target)
         host, port = self._place(context)
         place, began = f"{host}:{port}", time.monotonic()
-        phase: client.Phase = "look-up"
+        phase: Phase = "look-up"
         try:
-            addresses = client.resolve(host, port, context.deadline)
+            addresses = sockets.resolve(host, port, context.deadline)
             phase = "connect"
-            client.connect(addresses, context.deadline).close()
+            sockets.connect(addresses, context.deadline).close()
         except (OSError, ValueError) as error:
-            return Observation(place, time.monotonic() - began, client.to_http_error(phase, error, client.Timings()))
+            return Observation(place, time.monotonic() - began, to_http_error(phase, error, Timings()))
         return Observation(place, time.monotonic() - began)
 
     def _place(self, context: CheckContext) -> tuple[str, int]:

@@ -21,7 +21,9 @@ from gate.core.messages import Message, join_messages, msg
 from gate.decode.quantities import format_duration, format_share
 from gate.drills.spec import LatencyLimits, Traffic, TrafficPhase
 from gate.drills.workload import PhaseTimes, WorkloadResult, lead_time, phase_title, wait_for_phase
-from gate.http.client import BodyTooLargeError, HttpError, Request, open_stream
+from gate.http.client import open_stream
+from gate.http.errors import BodyTooLargeError, HttpError
+from gate.http.models import Request
 from gate.matchers import ShareMatcher
 from gate.model import CriterionResult, MetricSeries, Status, TimelineEvent
 

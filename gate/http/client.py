@@ -8,188 +8,33 @@ No cookies, no `.netrc`, no proxies from the environment: staging is requested d
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import re
 import socket
 import ssl
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from io import BufferedReader
-from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Self
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from msgspec import Struct, field, structs
+from msgspec import structs
 
 import gate
-from gate.core.errors import GateError
-from gate.core.messages import Message, msg
-from gate.core.override import override
-from gate.decode import charsets
-from gate.decode.quantities import format_duration, format_size
+from gate.core.messages import msg
+from gate.http import sockets
 from gate.http.codings import CodingError, UnknownCodingError, coding_names, decoded
+from gate.http.errors import BodyTooLargeError, HttpError, Phase, UnsupportedEncodingError, to_http_error
 from gate.http.http1 import NoResponseError, ProtocolError, ResponseReader
+from gate.http.models import Request, Response, Timings
 from gate.redaction.secrets import drop_torn_secret, redacted_head
 from gate.runtime import memory_budget
 
-Phase = Literal["request", "look-up", "connect", "tls", "first byte", "head", "body", "redirect"]
-# Default limit of a response body, in bytes after decompression.
-BODY_LIMIT = 1024 * 1024
-# Setting a timeout costs a system call or two: a difference of less than this many seconds is not worth it.
-_TIMEOUT_TOLERANCE = 0.01
-# Seconds. A socket counts its timeout in 31 bits of milliseconds.
-_MAX_TIMEOUT = 10.0**6
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CROSS_ORIGIN_HEADERS = ("accept", "accept-language", "user-agent")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _URL_SAFE = "%/:=&?~+!$,;'@()*[]|"
-
-
-class HttpError(GateError):
-    """A request without a complete response. `phase` is where it failed; `timings` has the phases that were reached."""
-
-    def __init__(
-        self, phase: Phase, message: Message, *, timings: Timings | None = None, timeout: bool = False
-    ) -> None:
-        super().__init__(_describe_phase(phase, message))
-        self.phase = phase
-        self.timings = timings or Timings()
-        self.timeout = timeout
-
-
-def _describe_phase(phase: Phase, why: Message) -> Message:
-    sentences = {
-        "request": msg("The request could not be made: {why}", why=why),
-        "look-up": msg("The name look-up failed: {why}", why=why),
-        "connect": msg("The connection failed: {why}", why=why),
-        "tls": msg("The TLS handshake failed: {why}", why=why),
-        "first byte": msg("The first byte of the answer did not come: {why}", why=why),
-        "head": msg("The response is not valid HTTP: {why}", why=why),
-        "body": msg("The body broke: {why}", why=why),
-        "redirect": msg("The redirect was not followed: {why}", why=why),
-    }
-    return sentences[phase]
-
-
-class BodyTooLargeError(HttpError):
-    """A response body exceeds its limit after decompression. Nothing beyond the limit was kept."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__("body", msg("it is larger than the limit of {limit}", limit=format_size(limit)))
-        self.limit = limit
-
-
-class UnsupportedEncodingError(HttpError):
-    """A response body has an unsupported content coding. None of it was read."""
-
-    def __init__(self, why: Message) -> None:
-        super().__init__("body", why)
-
-
-class Timings(Struct):
-    """Seconds that each phase took; None if a phase was not reached or not needed."""
-
-    dns: float | None = None
-    connect: float | None = None
-    tls: float | None = None
-    first_byte: float | None = None
-    body: float | None = None
-
-    @property
-    def total(self) -> float:
-        """Return the seconds of all phases together, like curl's `time_total`."""
-        return sum(seconds or 0.0 for seconds in (self.dns, self.connect, self.tls, self.first_byte, self.body))
-
-
-class TlsOptions(Struct, frozen=True):
-    """How to verify a server. `ca` is a PEM file to trust instead of the system's certificates."""
-
-    verify: bool = True
-    ca: Path | None = None
-
-
-class Request(Struct, frozen=True):
-    """A request to send. `redirects` is how many to follow; `limit` is in bytes of the decompressed body."""
-
-    url: str
-    method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    redirects: int = 0
-    tls: TlsOptions = TlsOptions()
-    limit: int = BODY_LIMIT
-    # Memory that a body needs with the data parsed from it, as a multiple of its size.
-    weight: int = 8
-
-
-class Response(Struct, frozen=True):
-    """A response. If `truncated`, the body exceeded the limit and `body` is its beginning.
-
-    `unread` is why the body could not be read at all; `body` is empty then.
-    """
-
-    url: str
-    status: int
-    reason: str
-    version: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    truncated: bool
-    timings: Timings
-    # As returned by ssl.SSLSocket.getpeercert(); empty without TLS or verification.
-    certificate: Mapping[str, Any] = field(default_factory=dict)
-    # The URLs that redirected here, in order.
-    history: tuple[str, ...] = ()
-    unread: Message | None = None
-
-    def header(self, name: str) -> str | None:
-        """Return the value of a header, or None. Several of one name are joined by commas (RFC 9110)."""
-        return _header(self.headers, name)
-
-    def text(self) -> str:
-        """Return the body by the charset of its Content-Type, else UTF-8. What can't be decoded becomes U+FFFD."""
-        return decode_text(self.body, self.header("content-type") or "")
-
-    def text_problem(self) -> Message | None:
-        """Return why the body cannot be read as text, None if it can."""
-        charset = charsets.charset_of(self.header("content-type") or "")
-        if self.unread is not None or charsets.decode(self.body, charset) is not None:
-            return self.unread
-        return msg("its charset is not one that clients know: {name}", name=redacted_head(charset, 100))
-
-
-def _header(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
-    values = [value for key, value in headers if key.lower() == name.lower()]
-    return ", ".join(values) if values else None
-
-
-def decode_text(body: bytes, content_type: str) -> str:
-    """Decode a body as text, also one in an unknown charset: as UTF-8 then."""
-    found = charsets.decode(body, charsets.charset_of(content_type))
-    return body.decode("utf-8", "replace") if found is None else found
-
-
-def parse_json(body: bytes | str) -> Any:
-    """Parse JSON (RFC 8259), without NaN. Raise ValueError with the reason if it is not valid.
-
-    Integers too long for Python become floats, and may become infinite.
-    """
-
-    def refuse(name: str) -> Any:
-        raise ValueError(f"{name} is no JSON value")
-
-    def whole(digits: str) -> int | float:
-        return int(digits) if len(digits) < 400 else float(digits)
-
-    try:
-        return json.loads(body, parse_constant=refuse, parse_int=whole)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def send(request: Request, deadline: float) -> Response:
@@ -388,23 +233,18 @@ class _Connection:
     def _connect(self, host: str, port: int) -> socket.socket:
         began = time.monotonic()
         with self.phase("look-up"):
-            addresses = resolve(host, port, self.deadline)
+            addresses = sockets.resolve(host, port, self.deadline)
         self.timings.dns = time.monotonic() - began
         began = time.monotonic()
         with self.phase("connect"):
-            sock = connect(addresses, self.deadline)
+            sock = sockets.connect(addresses, self.deadline)
         self.timings.connect = time.monotonic() - began
         return sock
 
-    def _secure(self, sock: socket.socket, host: str) -> _DeadlineTlsSocket:
+    def _secure(self, sock: socket.socket, host: str) -> ssl.SSLSocket:
         began = time.monotonic()
         with self.phase("tls"):
-            context = _trusting(self.request.tls)
-            sock.settimeout(_remaining(self.deadline))
-            # without a close_notify, nobody can know whether a body that ends with the connection is complete
-            secured = context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
-            assert isinstance(secured, _DeadlineTlsSocket)
-            secured.deadline = self.deadline
+            secured = sockets.secure(sock, host, self.request.tls, self.deadline)
         self.timings.tls = time.monotonic() - began
         return secured
 
@@ -431,7 +271,7 @@ class _Connection:
 
     def left(self) -> float:
         """Return the seconds until the deadline. Raises TimeoutError when there are none."""
-        return _remaining(self.deadline)
+        return sockets.remaining(self.deadline)
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
@@ -482,144 +322,3 @@ def _headers(request: Request) -> dict[str, str]:
         headers["Content-Length"] = str(len(request.body))
     given = {name.lower() for name in request.headers}
     return {name: value for name, value in headers.items() if name.lower() not in given} | dict(request.headers)
-
-
-def to_http_error(phase: Phase, error: Exception, timings: Timings) -> HttpError:
-    """Convert an exception of a phase to an HttpError."""
-    if isinstance(error, TimeoutError):
-        return HttpError(phase, msg("there was no time left"), timings=timings, timeout=True)
-    return HttpError(phase, _describe_os_error(error), timings=timings)
-
-
-def _describe_os_error(error: Exception) -> Message:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return msg("the certificate is not trusted: {why}", why=error.verify_message)
-    if isinstance(error, ssl.SSLEOFError):
-        return msg("the connection was cut off: TLS was not ended in order")
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    return msg("{why}", why=redacted_head(text or type(error).__name__, 300))
-
-
-def _remaining(deadline: float) -> float:
-    """Return the seconds until the deadline. Raise TimeoutError if it has passed."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return min(left, _MAX_TIMEOUT)
-
-
-def resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Resolve a name like `socket.getaddrinfo`. Raise OSError, or TimeoutError at the deadline."""
-    try:
-        ipaddress.ip_address(host)
-        return socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except ValueError:
-        return _resolve_name(host, port, deadline)
-
-
-def _resolve_name(host: str, port: int, deadline: float) -> list[Any]:
-    """Resolve a name in a thread."""
-    # getaddrinfo has no timeout: a look-up that hangs can only be left behind.
-    box: list[Any] = []
-
-    def ask() -> None:
-        try:
-            box.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, ValueError) as error:
-            box.append(error)
-
-    thread = threading.Thread(target=ask, name="look-up", daemon=True)
-    thread.start()
-    thread.join(_remaining(deadline))
-    if not box:
-        raise TimeoutError
-    if isinstance(box[0], Exception):
-        raise box[0]
-    found: list[Any] = box[0]
-    return found
-
-
-def connect(addresses: list[Any], deadline: float) -> socket.socket:
-    """Connect to the first address that accepts; each gets its share of the time. Raise OSError if none does."""
-    error: OSError = OSError("the name has no address")
-    for number, (family, kind, protocol, _, address) in enumerate(addresses):
-        sock = _DeadlineSocket(family, kind, protocol)
-        try:
-            sock.settimeout(_remaining(deadline) / (len(addresses) - number))
-            sock.connect(address)
-        except OSError as failed:
-            sock.close()
-            error = failed
-            continue
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.deadline = deadline
-        return sock
-    raise error
-
-
-class _DeadlineSocket(socket.socket):
-    """A socket with one deadline for all operations."""
-
-    deadline = float("inf")
-
-    @override
-    def recv_into(self, *arguments: Any) -> int:
-        _apply_deadline(self)
-        return super().recv_into(*arguments)
-
-    @override
-    def sendall(self, *arguments: Any) -> None:
-        _apply_deadline(self)
-        super().sendall(*arguments)
-
-
-class _DeadlineTlsSocket(ssl.SSLSocket):
-    """A TLS socket with one deadline for all operations."""
-
-    deadline = float("inf")
-
-    @override
-    def recv_into(self, *arguments: Any, **named: Any) -> int:
-        _apply_deadline(self)
-        return super().recv_into(*arguments, **named)
-
-    @override
-    def send(self, *arguments: Any) -> int:
-        _apply_deadline(self)
-        return super().send(*arguments)
-
-
-def _apply_deadline(sock: _DeadlineSocket | _DeadlineTlsSocket) -> None:
-    """Set the timeout of the next operation to the time until the deadline."""
-    left = _remaining(sock.deadline)
-    if abs((sock.gettimeout() or 0.0) - left) > _TIMEOUT_TOLERANCE:
-        sock.settimeout(left)
-
-
-def _trusting(tls: TlsOptions) -> ssl.SSLContext:
-    """Return what to trust now: a file of authorities that was written anew is read anew."""
-    found = tls.ca.stat() if tls.ca else None
-    return _context(tls.verify, tls.ca, (found.st_mtime_ns, found.st_size, found.st_ino) if found else None)
-
-
-@cache
-def _context(verify: bool, ca: Path | None, written: tuple[int, ...] | None) -> ssl.SSLContext:
-    """Load what to trust. Made once: reading the system's certificates takes 20 ms."""
-    context = ssl.create_default_context(cafile=ca)
-    context.sslsocket_class = _DeadlineTlsSocket
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def describe_timings(timings: Timings) -> str:
-    """Format the phases with their times: `look-up 1 ms, connect 0 ms, first byte 12 ms, body 0 ms`."""
-    pairs = (
-        ("look-up", timings.dns),
-        ("connect", timings.connect),
-        ("tls", timings.tls),
-        ("first byte", timings.first_byte),
-        ("body", timings.body),
-    )
-    return ", ".join(f"{name} {format_duration(duration)}" for name, duration in pairs if duration is not None)

@@ -19,6 +19,9 @@ from msgspec import Raw, Struct
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.http import client
+from gate.http.content import decode_text
+from gate.http.errors import HttpError
+from gate.http.models import Request, Response
 from gate.prometheus import durations
 from gate.redaction.secrets import OVERLAP, redacted_head
 
@@ -229,16 +232,16 @@ class Api:
     def _get_raw(self, path: str, **parameters: str) -> tuple[Raw, float]:
         """Return the data of a response as JSON, and the server's time in Unix seconds."""
         url = f"{self.base_url}/api/v1/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
-        request = client.Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+        request = Request(url=url, headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
                                limit=ANSWER_LIMIT, weight=_WEIGHT)  # fmt: skip
         try:
             response = client.send(request, self.deadline)
-        except client.HttpError as failure:
+        except HttpError as failure:
             raise PrometheusError(msg("Prometheus did not respond: {why}", why=failure.message)) from None
         return self._data(response), _server_time(response)
 
-    def _data(self, response: client.Response) -> Raw:
-        head = client.decode_text(response.body[: 4 * _SHOWN + OVERLAP], response.header("content-type") or "")
+    def _data(self, response: Response) -> Raw:
+        head = decode_text(response.body[: 4 * _SHOWN + OVERLAP], response.header("content-type") or "")
         shown = f"HTTP {response.status}\n\n{redacted_head(head, _SHOWN)}"
         if response.truncated:
             raise PrometheusError(msg("The response of Prometheus is larger than 32 MiB; narrow the query"), shown)
@@ -266,7 +269,7 @@ class Api:
         self.infos += [info for info in _remarks(body.infos) if info not in self.infos]
         return body.data
 
-    def _unexpected_json(self, response: client.Response, shown: str) -> PrometheusError:
+    def _unexpected_json(self, response: Response, shown: str) -> PrometheusError:
         return PrometheusError(
             msg("The server is not a Prometheus API: HTTP {status} with unexpected JSON; check the URL",
                 status=response.status), shown)  # fmt: skip
@@ -305,7 +308,7 @@ def _converted(entries: list[Any], convert: Callable[[Any], Converted]) -> list[
     return entries
 
 
-def _server_time(response: client.Response) -> float:
+def _server_time(response: Response) -> float:
     """Return the server's clock in Unix seconds, or this machine's if the response has no date."""
     # Its timestamps are compared with this clock: another machine's may differ.
     try:

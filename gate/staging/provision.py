@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.core.messages import Message, msg
-from gate.http.client import HttpError
+from gate.http.errors import HttpError
 from gate.staging.errors import StagingError
 from gate.staging.readiness import is_cut_short, probe_status
 from gate.staging.spec import Provision

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from gate.core.messages import Message, msg
 from gate.decode.quantities import format_duration
-from gate.http.client import HttpError, Request, open_stream
+from gate.http.client import open_stream
+from gate.http.errors import HttpError
+from gate.http.models import Request
 from gate.staging.docker_client import DockerUnavailableError
 from gate.staging.spec import Ready, Target
 from gate.staging.target import RunningTarget, host_of

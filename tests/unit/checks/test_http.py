@@ -15,7 +15,8 @@ from gate.checks.base import ObservationError
 from gate.checks.http import Observation
 from gate.core.messages import msg
 from gate.decode.structs import ValidationError
-from gate.http.client import HttpError, Response, Timings
+from gate.http.errors import HttpError
+from gate.http.models import Response, Timings
 from gate.model import Status
 from tests.support.checks import check, context
 from tests.support.web import Reply, Request, make_authority, send, serving, trickle

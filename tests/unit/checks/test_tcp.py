@@ -10,7 +10,8 @@ import pytest
 
 from gate.checks.tcp import Observation
 from gate.decode.structs import ValidationError
-from gate.http.client import Timings, to_http_error
+from gate.http.errors import to_http_error
+from gate.http.models import Timings
 from gate.model import Status
 from tests.support.checks import check, context
 

@@ -15,6 +15,9 @@ import zlib
 import pytest
 
 from gate.http import client
+from gate.http.content import decode_text, parse_json
+from gate.http.errors import BodyTooLargeError, HttpError
+from gate.http.models import Request, Response, TlsOptions
 from tests.support.web import Authority, Reply, make_authority, reset, send, serving, trickle
 
 # Seconds until the deadline of a request that must end by it.
@@ -29,15 +32,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 
-def fetch(url: str, within: float = 10.0, **fields: object) -> client.Response:
+def fetch(url: str, within: float = 10.0, **fields: object) -> Response:
     """Return the response, received within `within` seconds."""
-    return client.send(client.Request(url, **fields), time.monotonic() + within)  # type: ignore[arg-type]
+    return client.send(Request(url, **fields), time.monotonic() + within)  # type: ignore[arg-type]
 
 
-def failure(url: str, within: float = 10.0, **fields: object) -> client.HttpError:
+def failure(url: str, within: float = 10.0, **fields: object) -> HttpError:
     """Return the error of a request that must fail."""
     began = time.monotonic()
-    with pytest.raises(client.HttpError) as caught:
+    with pytest.raises(HttpError) as caught:
         fetch(url, within, **fields)
     assert time.monotonic() - began < within + LATE
     return caught.value
@@ -86,7 +89,7 @@ def test_credentials_of_an_address() -> None:
 def test_no_proxy_from_the_environment() -> None:
     """Proxies of the environment are not used: staging is asked directly."""
     script = (
-        "import sys, time; from gate.http.client import Request, send\n"
+        "import sys, time; from gate.http.client import send; from gate.http.models import Request\n"
         "send(Request(sys.argv[1]), time.monotonic() + 10)"
     )
     proxies = {
@@ -227,7 +230,7 @@ def test_trickles(head: bytes, piece: bytes, phase: str) -> None:
 def test_a_trickle_under_tls(authority: Authority) -> None:
     """The same holds where the connection is secured."""
     with serving({"/": trickle(b"HTTP/1.1 200 OK\r\n\r\n")}, tls=authority.context()) as web:
-        found = failure(f"{web.url}/", SOON, tls=client.TlsOptions(ca=authority.ca))
+        found = failure(f"{web.url}/", SOON, tls=TlsOptions(ca=authority.ca))
     assert (found.phase, found.timeout) == ("body", True)
 
 
@@ -247,18 +250,18 @@ def test_no_tls_there() -> None:
 def test_certificates(authority: Authority) -> None:
     """A certificate of the given authority is trusted, and its end is known; no other is."""
     with serving({"/": Reply()}, tls=authority.context()) as web:
-        response = fetch(f"{web.url}/", tls=client.TlsOptions(ca=authority.ca))
+        response = fetch(f"{web.url}/", tls=TlsOptions(ca=authority.ca))
         assert "notAfter" in response.certificate
         assert response.timings.tls is not None
         assert "The TLS handshake failed: the certificate is not trusted" in str(failure(web.url).message)
-        assert fetch(f"{web.url}/", tls=client.TlsOptions(verify=False)).status == 200
+        assert fetch(f"{web.url}/", tls=TlsOptions(verify=False)).status == 200
 
 
 @pytest.mark.parametrize("chain", ["expired", "other"])
 def test_wrong_certificates(authority: Authority, chain: str) -> None:
     """A certificate that has ended, or is another host's, is not trusted."""
     with serving({}, tls=authority.context(getattr(authority, chain))) as web:
-        found = failure(web.url, tls=client.TlsOptions(ca=authority.ca))
+        found = failure(web.url, tls=TlsOptions(ca=authority.ca))
     assert "the certificate is not trusted" in str(found.message)
 
 
@@ -361,7 +364,7 @@ def test_a_body_cut_short_under_tls(authority: Authority) -> None:
         connection.unwrap()
 
     with serving({"/cut": cut, "/whole": whole}, tls=authority.context()) as web:
-        tls = client.TlsOptions(ca=authority.ca)
+        tls = TlsOptions(ca=authority.ca)
         assert failure(f"{web.url}/cut", tls=tls).phase == "body"
         assert fetch(f"{web.url}/whole", tls=tls).body == b"half"
 
@@ -457,9 +460,9 @@ def test_a_gzip_bomb() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join([*(packer.compress(b"\0" * 10_000_000) for _ in range(50)), packer.flush()])
     with serving({"/": Reply(200, bomb, {"Content-Encoding": "gzip"})}) as web, \
-         client.open_stream(client.Request(web.url, limit=1_000_000), time.monotonic() + 10) as stream:  # fmt: skip
+         client.open_stream(Request(web.url, limit=1_000_000), time.monotonic() + 10) as stream:  # fmt: skip
         sizes: list[int] = []
-        with pytest.raises(client.BodyTooLargeError):
+        with pytest.raises(BodyTooLargeError):
             sizes.extend(len(piece) for piece in stream.chunks())
     assert sum(sizes) == 1_000_000
     assert max(sizes) <= 65536
@@ -537,7 +540,7 @@ def test_redirects_that_lead_elsewhere(location: str) -> None:
 )
 def test_charsets(kind: str, body: bytes, text: str) -> None:
     """Text is decoded by its charset; a wrong one breaks nothing."""
-    assert text == client.decode_text(body, kind)
+    assert text == decode_text(body, kind)
 
 
 @pytest.mark.parametrize(
@@ -566,7 +569,7 @@ def test_a_charset_costs_no_time() -> None:
     body = b"-".join([b"a" * 60] * 2**14)
     began = time.monotonic()
     for charset in ("punycode", "idna", "unicode_escape", "zlib", "bz2", "hex", "rot13", "undefined", "mbcs"):
-        client.decode_text(body, f"text/plain; charset={charset}")
+        decode_text(body, f"text/plain; charset={charset}")
     assert time.monotonic() - began < LATE
 
 
@@ -574,12 +577,12 @@ def test_a_charset_costs_no_time() -> None:
 def test_no_json(text: str) -> None:
     """What is no JSON is a ValueError, also where it is nested too deeply."""
     with pytest.raises(ValueError, match=r"."):
-        client.parse_json(text)
+        parse_json(text)
 
 
 def test_huge_numbers() -> None:
     """Numbers too long for an integer become floats."""
-    assert [10**300, float("inf"), float("inf")] == client.parse_json(f"[1{'0' * 300}, 1e999, 1{'0' * 5000}]")
+    assert [10**300, float("inf"), float("inf")] == parse_json(f"[1{'0' * 300}, 1e999, 1{'0' * 5000}]")
 
 
 def test_importing_is_cheap() -> None:
