@@ -99,8 +99,9 @@ def _run_checklist(options: argparse.Namespace, settings: Settings, cancellation
     from gate.publish import outputs
     from gate.redaction.structs import redact_struct
     from gate.report.provenance import detect_provenance
+    from gate.run.options import RunOptions
     from gate.run.progress import stderr_progress
-    from gate.run.runner import Runner, RunOptions
+    from gate.run.runner import Runner
     from gate.runtime.evidence import EvidenceStore
 
     try_write_to_runner(lambda: outputs.write(outputs.NO_VERDICT))
