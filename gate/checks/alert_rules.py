@@ -11,17 +11,17 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct, field
 
 from gate.checks._checkout import shell_pattern
+from gate.checks._promtool import find_edition, judged_rule_files, with_judge
 from gate.checks._runbooks import ANNOTATIONS, RunbookRule, Runbooks
 from gate.checks.base import Check, CheckResult, failed, passed
 from gate.checks.context import CheckContext
-from gate.checks.prometheus_queries import ReadFile, Version, no_match_message, rule_files
+from gate.checks.prometheus_queries import FlagsKey, LoaderKey, ReadFile, VersionKey, no_match_message, rule_files
 from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.types import LiteralTrue
 from gate.matchers import MISSING, CountMatcher, PresentCountMatcher, TextMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location, SomeTexts
-from gate.prometheus.releases import NEWEST, Flag, Release
 from gate.prometheus.rules import Group, Rule
 from gate.redaction.secrets import redacted_head
 
@@ -32,9 +32,10 @@ Wrong = tuple[Location, Message]
 
 
 class Observation(Struct, frozen=True):
-    """The rule files, and for each link of a runbook why it leads to no file."""
+    """The rule files, who has judged them, and for each link of a runbook why it leads to no file."""
 
     files: tuple[ReadFile, ...]
+    judge: Message | None = None
     dead: dict[str, Message] = field(default_factory=dict)
 
 
@@ -43,6 +44,7 @@ class AlertRules(Check[Observation]):
 
     kind: ClassVar[str] = "alert_rules"
     summary: ClassVar[str] = "a rule file is valid, with its groups, labels, annotations and runbooks"
+    time_limit: ClassVar[float | None] = 60.0
     expectation_keys: ClassVar[tuple[str, ...]] = (
         "valid",
         "groups",
@@ -61,21 +63,9 @@ class AlertRules(Check[Observation]):
         LiteralTrue | None,
         Meta(description="Prometheus would load it: YAML, schema, PromQL, templates.", extra=stricter("set")),
     ] = None
-    version: Annotated[
-        Version | None,
-        Meta(
-            description="The version of Prometheus that loads it; the newest known without it.",
-            examples=["3.5"],
-            extra=stricter("never"),
-        ),
-    ] = None
-    flags: Annotated[
-        list[Flag],
-        Meta(
-            description="Feature flags that Prometheus is started with: what needs others is not valid.",
-            extra=stricter("never"),
-        ),
-    ] = []
+    version: VersionKey = None
+    flags: FlagsKey = None
+    target: LoaderKey = None
     groups: Annotated[
         Annotated[dict[str, PresentCountMatcher], Meta(min_length=1)] | None,
         Meta(
@@ -138,7 +128,11 @@ class AlertRules(Check[Observation]):
 
     @override
     def observe(self, context: CheckContext) -> Observation:
-        files = rule_files(context, self.file, Release(self.version or NEWEST, frozenset(self.flags)))
+        edition = find_edition(context, self.version, self.flags, self.target)
+        if self.valid:
+            files, judge = judged_rule_files(context, self.file, edition)
+        else:
+            files, judge = rule_files(context, self.file, edition.release), None
         wish = self._wish
         dead: dict[str, Message] = {}
         for rule in (rule for file in files for rule in file.content.alerts) if wish else ():
@@ -147,7 +141,7 @@ class AlertRules(Check[Observation]):
                 found = wish.file_of(context, rule.annotations[name])
                 if isinstance(found, Message):
                     dead[rule.annotations[name]] = found
-        return Observation(files, dead)
+        return Observation(files, judge.name if judge else None, dead)
 
     @property
     def _wish(self) -> RunbookRule | None:
@@ -162,10 +156,12 @@ class AlertRules(Check[Observation]):
         if wrong:
             lines = "\n".join(f"{where}: {reason}" for where, reason in wrong[:_PLACES])
             places = tuple(where for where, _ in wrong[:_PLACES])
-            return failed(_sentence(wrong), response=f"{lines}\n\n{response}", locations=places)
+            message = with_judge(_sentence(wrong), observation.judge)
+            return failed(message, response=f"{lines}\n\n{response}", locations=places)
         groups = [group for file in observation.files for group in file.content.groups]
         message = msg("{groups} groups with {alerts} alerts, {file}: as expected", groups=len(groups),
                       alerts=sum(len(group.alerts) for group in groups), file=_names(observation.files))  # fmt: skip
+        message = with_judge(message, observation.judge)
         return passed(
             message, response=response, locations=tuple(Location(file=file.path) for file in observation.files)
         )

@@ -6,21 +6,22 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gate.checks._checkout import find_files, relative_path
 from gate.checks.base import ObservationError, no_url
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
+from gate.core.strictness import stricter
 from gate.decode.structs import custom_type
-from gate.model import Location
+from gate.model import Location, TargetName
 from gate.prometheus import expressions, missing_series
 from gate.prometheus.client import Api, LoadedGroup, LoadedRule, PrometheusError
 from gate.prometheus.missing_series import Matcher, Selector
-from gate.prometheus.releases import FLAGS, Release, version
-from gate.prometheus.rules import RuleFile, parse_rule_file
+from gate.prometheus.releases import PROMQL_FLAGS, Flag, Release, version
+from gate.prometheus.rules import RuleFile, parse_rules, rule_texts
 from gate.prometheus.yaml_tree import FILE_LIMIT
 from gate.runtime import memory_budget
 
@@ -31,7 +32,7 @@ _QUERY_LENGTH = 4000
 # Recording rules that read each other's series.
 _DEPTH = 10
 # The newest release with all feature flags: those of a running Prometheus are not known here.
-ANY_FLAGS = Release(flags=frozenset(FLAGS))
+ANY_FLAGS = Release(flags=frozenset(PROMQL_FLAGS))
 # Series that Prometheus records for pending and firing alerts.
 _ALERT_SERIES = ("ALERTS", "ALERTS_FOR_STATE")
 
@@ -47,6 +48,30 @@ if TYPE_CHECKING:
 else:
     Version = custom_type(_version, {"type": "string", "pattern": r"^v?[0-9]{1,3}\.[0-9]{1,3}([.+~-].*)?$"})
     """A version of Prometheus, as major and minor."""
+
+
+VersionKey = Annotated[
+    Version | None,
+    Meta(
+        description="The version of Prometheus that loads it; without it, that of `target`, else the newest known.",
+        examples=["3.5"],
+        extra=stricter("never"),
+    ),
+]
+FlagsKey = Annotated[
+    list[Flag] | None,
+    Meta(
+        description="Feature flags that Prometheus is started with; without it, those of `target`, else none.",
+        extra=stricter("never"),
+    ),
+]
+LoaderKey = Annotated[
+    TargetName | None,
+    Meta(
+        description="The Prometheus that loads it: asked for its version and flags; its promtool judges.",
+        extra=stricter("never"),
+    ),
+]
 
 
 @contextmanager
@@ -210,6 +235,11 @@ class ReadFile(Struct, frozen=True):
 
     path: str
     content: RuleFile
+    source: Path
+
+    def texts(self) -> list[bytes]:
+        """Return it as Prometheus loads it: itself, or a rule file for each PrometheusRule of a manifest."""
+        return rule_texts(read_rules(self.source, self.path))
 
     def at(self, line: int, column: int | None = None, text: str = "") -> Location:
         """Return a location in the file."""
@@ -233,9 +263,13 @@ def _read_once(context: CheckContext, path: Path, root: Path, release: Release) 
 
 def _read(path: Path, root: Path, release: Release) -> ReadFile:
     name = relative_path(path, root)
+    return ReadFile(name, parse_rules(read_rules(path, name), release), path)
+
+
+def read_rules(path: Path, name: str) -> bytes:
+    """Return the content of a rule file up to the limit. Raises ObservationError."""
     try:
         with path.open("rb") as file:
-            raw = file.read(FILE_LIMIT + 1)
+            return file.read(FILE_LIMIT + 1)
     except OSError as error:
         raise ObservationError(msg("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
-    return ReadFile(name, parse_rule_file(raw, release))

@@ -15,20 +15,20 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gate.checks._checkout import find_files, relative_path
+from gate.checks._promtool import find_edition, judged_rule_files, with_judge
 from gate.checks._runbooks import RunbookRule
 from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
 from gate.checks.document import Document
 from gate.checks.loaded_rules import differences, namesakes
 from gate.checks.prometheus_queries import (
-    ANY_FLAGS,
+    FlagsKey,
     Formatted,
     Presence,
     ReadFile,
-    Version,
+    VersionKey,
     no_match_message,
     prometheus_client,
-    rule_files,
 )
 from gate.core.messages import Message, join_messages, msg
 from gate.core.override import override
@@ -39,7 +39,6 @@ from gate.matchers import TextMatcher
 from gate.model import ChainLink, ChainLinkName, CheckoutPath, CriterionResult, Evidence, Location, NonEmptyStr, Status
 from gate.prometheus.client import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
-from gate.prometheus.releases import NEWEST, Release
 from gate.prometheus.rules import Rule
 
 _LINKS: tuple[ChainLinkName, ...] = get_args(ChainLinkName)
@@ -100,12 +99,16 @@ class PrometheusFacts(Struct, frozen=True):
 
 
 class Observation(Struct, frozen=True):
-    """The rule files, what is wrong with them, the chains of all alerts, and runbooks that no alert leads to."""
+    """The rule files, what is wrong with them, the chains of all alerts, and runbooks that no alert leads to.
+
+    `judge` has judged if Prometheus takes the files.
+    """
 
     files: tuple[str, ...]
     problems: tuple[tuple[Location, Message], ...]
     chains: tuple[Chain, ...]
     orphans: tuple[str, ...]
+    judge: Message | None = None
 
 
 class Traceability(Check[Observation]):
@@ -118,14 +121,8 @@ class Traceability(Check[Observation]):
 
     target: Annotated[TargetName, Meta(description="The Prometheus to ask.", extra=stricter("never"))]
     file: Annotated[CheckoutPath, Meta(description="The rule file, or a glob.", extra=stricter("never"))]
-    version: Annotated[
-        Version | None,
-        Meta(
-            description="The version of Prometheus that loads it; the newest known without it.",
-            examples=["3.5"],
-            extra=stricter("never"),
-        ),
-    ] = None
+    version: VersionKey = None
+    flags: FlagsKey = None
     links: Annotated[
         list[ChainLinkName],
         Meta(min_length=1, description="The links that have to hold for every alert.", extra=stricter("more")),
@@ -168,7 +165,8 @@ class Traceability(Check[Observation]):
 
     @override
     def observe(self, context: CheckContext) -> Observation:
-        files = rule_files(context, self.file, Release(self.version or NEWEST, ANY_FLAGS.flags))
+        edition = find_edition(context, self.version, self.flags, self.target, any_server=True)
+        files, judge = judged_rule_files(context, self.file, edition)
         with prometheus_client(context, self.target) as api:
             groups = tuple(api.rules())
             missing = Presence(api, groups).missing(rule.expr for file in files for rule in _named(file))
@@ -181,7 +179,7 @@ class Traceability(Check[Observation]):
                 linked |= self._linked(rule, context)
         problems = [(file.at(each.line, each.column), each.reason) for file in files for each in file.content.problems]
         paths = tuple(file.path for file in files)
-        return Observation(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, context)))
+        return Observation(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, context)), judge.name)
 
     def _chain(self, file: ReadFile, rule: Rule, broken: dict[ChainLinkName, Message]) -> Chain:
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
@@ -253,14 +251,16 @@ class Traceability(Check[Observation]):
             final = bool(observation.problems or lasting) or any(
                 chain.first_broken(_lasting(links)) for chain in observation.chains
             )
-            return failed(join_messages(problems), locations=places[:_SHOWN], final=final, **evidence)
+            message = join_messages(problems)
+            message = with_judge(message, observation.judge) if observation.problems else message
+            return failed(message, locations=places[:_SHOWN], final=final, **evidence)
         message = msg(
             "{count} alerts, and of each these links hold: {links}; {fired} seen firing in a drill",
             count=len(observation.chains),
             links=", ".join(link for link in _LINKS if link in links),
             fired=sum("fired" not in chain.broken for chain in observation.chains),
         )
-        return passed(message, **evidence)
+        return passed(with_judge(message, observation.judge), **evidence)
 
     def _coverage(self, observation: Observation) -> Iterator[Message]:
         for severity, least in self.fired.items():

@@ -23,6 +23,7 @@ from gate.http.content import decode_text
 from gate.http.errors import HttpError
 from gate.http.models import Request, Response
 from gate.prometheus import durations
+from gate.prometheus.releases import AGENT, Release, version
 from gate.redaction.secrets import OVERLAP, redacted_head
 
 Data = TypeVar("Data")
@@ -216,6 +217,23 @@ class Api:
             return _text(self._get("format_query", query=query))
         except PrometheusError:
             return None
+
+    def release(self) -> Release | None:
+        """Return the version and feature flags of this server, None if it does not report them as Prometheus does.
+
+        Raise PrometheusError if it does not respond.
+        """
+        try:
+            number = version(_text(_mapping(self._get("status/buildinfo")).get("version")))
+            options = _mapping(self._get("status/flags"))
+            flags = frozenset(_text(options.get("enable-feature", "")).split(","))
+        except ValueError:
+            return None
+        except PrometheusError as error:
+            if not error.response:
+                raise
+            return None
+        return Release(number, flags | {AGENT} if options.get("agent") == "true" else flags)
 
     def _get(self, path: str, **parameters: str) -> Any:
         return self._get_at(path, **parameters)[0]

@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
 from gate.decode import regex
-from gate.prometheus import config_schema, durations, rules
-from gate.prometheus.goyaml import Decoder, Kind, Problem, Values
+from gate.prometheus import config_schema, durations, manifests, releases, rules, service_monitors
+from gate.prometheus.goyaml import Decoder, Entries, Kind, Problem, Values
 from gate.prometheus.relabelling import relabelled
 from gate.prometheus.releases import Release
 from gate.prometheus.yaml_tree import FILE_LIMIT, Node, Scalar, YamlSyntaxError, parse
@@ -28,6 +28,9 @@ _PATH = re.compile(r"[^*]*(?:\*[^/]*)?")
 _LEGACY, _UTF8 = "legacy", "utf8"
 _ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
 _STRATEGIES = ("", "UnderscoreEscapingWithSuffixes", "NoTranslation", "NoUTF8EscapingWithSuffixes")
+# The keys of files that `promtool check config` reads, and of those that it only looks for.
+_PATTERN_KEYS = ("rule_files", "scrape_config_files", "files")
+_FILE_KEYS = ("credentials_file", "bearer_token_file", "cert_file", "key_file")
 # Maximum number of files that one pattern matches.
 _FILES = 1000
 
@@ -44,7 +47,7 @@ class InvalidConfigError(GateError):
 
 
 class Job(Struct, frozen=True):
-    """A job of `scrape_configs`. `interval` is in seconds.
+    """A job of `scrape_configs`. `interval` is in seconds; `own_interval` is False if another file decides about it.
 
     `addresses` are its static targets, `discovery` the keys of its other service discoveries.
     """
@@ -60,6 +63,9 @@ class Job(Struct, frozen=True):
     fallback_protocol: str = ""
     # The file of `scrape_config_files` that defines it; empty for the prometheus.yml itself.
     file: str = ""
+    # The `ServiceMonitor` of which the Prometheus Operator makes it.
+    monitor: str = ""
+    own_interval: bool = True
 
 
 class Config(Struct, frozen=True):
@@ -164,29 +170,133 @@ def _walk(folders: list[Path], parts: list[str]) -> Iterator[Path]:
     yield from paths
 
 
-def parse_config(raw: bytes, release: Release | None = None, surroundings: Surroundings | None = None) -> Config:
+def parse_config(
+    raw: bytes, release: Release | None = None, surroundings: Surroundings | None = None, *, lenient: bool = False
+) -> Config:
     """Parse a prometheus.yml, and the files that it names if `surroundings` is given.
+
+    Raise InvalidConfigError; a lenient call only for text that is not YAML, and it reads no other files.
+    """
+    return _Reader(release or Release(), None if lenient else surroundings, lenient=lenient).read(raw)
+
+
+def parse_service_monitors(raw: bytes, release: Release | None = None) -> Config | None:
+    """Return the jobs that the Prometheus Operator makes of a manifest; None if the file is not a manifest.
 
     Raise InvalidConfigError.
     """
-    return _Reader(release or Release(), surroundings).read(raw)
+    read = service_monitors.read_service_monitors(raw)
+    if read is None:
+        return None
+    _raise_first(list(read.problems))
+    decoder = Decoder(release or Release(), 2)
+    top = decoder.decode(read.config, config_schema.FILE)
+    _raise_first(decoder.problems)
+    jobs = [_job(values, DEFAULT_INTERVAL, "") for values in top["scrape_configs"] or ()]
+    return Config(
+        tuple(
+            structs.replace(job, monitor=read.monitors[job.name], own_interval="scrape_interval" in values)
+            for job, values in zip(jobs, top["scrape_configs"] or (), strict=True)
+        )
+    )
+
+
+def service_monitors_text(raw: bytes) -> bytes | None:
+    """Return the prometheus.yml that the Prometheus Operator makes of a manifest; None if the file is none."""
+    read = service_monitors.read_service_monitors(raw)
+    return None if read is None else manifests.to_yaml(read.config)
+
+
+class NamedFiles(Struct, frozen=True):
+    """The files that a prometheus.yml names, and those of its scrape configurations.
+
+    `outside` are names that lead out of the root. `rules` are the rule files among `files`.
+    """
+
+    files: tuple[Path, ...]
+    rules: tuple[Path, ...]
+    outside: tuple[str, ...]
+
+
+def named_files(raw: bytes, surroundings: Surroundings) -> NamedFiles:
+    """Return the files that a prometheus.yml names, as far as it can be read."""
+    files: dict[Path, None] = {}
+    rules: dict[Path, None] = {}
+    outside: dict[str, None] = {}
+
+    def collect(raw: bytes, kind: Kind) -> None:
+        try:
+            values = Decoder(Release(), 2, lenient=True).decode(parse(raw) or Scalar("", True, 1, 1), kind)
+        except YamlSyntaxError:
+            return
+        for key, name in _names(values):
+            try:
+                found = surroundings.glob(name)
+            except ValueError:
+                continue
+            if found is None:
+                outside[name] = None
+            for path in found or ():
+                if path in files or not path.is_file() or len(files) >= _FILES:
+                    continue
+                files[path] = None
+                if key == "rule_files":
+                    rules[path] = None
+                if key == "scrape_config_files":
+                    collect(read_start(path), config_schema.JOB_FILE)
+
+    collect(raw, config_schema.FILE)
+    return NamedFiles(tuple(files), tuple(rules), tuple(outside))
+
+
+def read_start(path: Path) -> bytes:
+    """Return the content of a file up to the limit, nothing if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(FILE_LIMIT)
+    except OSError:
+        return b""
+
+
+def _names(values: Any) -> Iterator[tuple[str, str]]:
+    """Yield the paths and patterns in a configuration, each with its key."""
+    if isinstance(values, Entries):
+        for entry in values:
+            yield from _names(entry)
+    for key, value in values.items() if isinstance(values, Values) else ():
+        if key in _PATTERN_KEYS:
+            yield from ((key, name) for name in value or ())
+        elif key in _FILE_KEYS and value:
+            yield key, _escaped(value)
+        else:
+            yield from _names(value)
+
+
+def _escaped(path: str) -> str:
+    """Return the pattern that matches one path only."""
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
 
 
 class _Reader:
     """A parser of one prometheus.yml."""
 
-    def __init__(self, release: Release, surroundings: Surroundings | None) -> None:
-        self.release, self.surroundings = release, surroundings
+    def __init__(self, release: Release, surroundings: Surroundings | None, *, lenient: bool) -> None:
+        self.release, self.surroundings, self.lenient = release, surroundings, lenient
         self.unseen: list[str] = []
 
     def read(self, raw: bytes) -> Config:
-        decoder = Decoder(self.release, 2)
+        decoder = Decoder(self.release, 2, lenient=self.lenient)
         top = _decoded(raw, config_schema.FILE, decoder)
+        if not isinstance(top, Values):
+            return Config()
         general: Values = top["global"] if top["global"] is not None and "global" in top else Values(top.node)
         has_general = bool(general.node is not top.node and not _is_null(general.node))
         self._paths(top, decoder)
         for name in ("remote_write", "remote_read"):
             _unique(top[name], "name", name, decoder)
+        if releases.AGENT in self.release.flags:
+            _refuse_in_agent_mode(top, decoder)
+        _refuse_without_flags(top, general, decoder)
         checked = self._jobs(top["scrape_configs"], general if has_general else None, decoder)
         _raise_first(decoder.problems)
         self._strategy(top, general if has_general else None, decoder)
@@ -371,11 +481,7 @@ class _Reader:
         # A path outside of the root may be mounted on the machine that runs Prometheus: it is not checked.
         for key in keys:
             name = values[key] if values is not None else ""
-            if (
-                name
-                and values is not None
-                and self._glob(re.sub(r"([*?\[\\])", r"\\\1", name), values.at(key), file) == []
-            ):
+            if name and values is not None and self._glob(_escaped(name), values.at(key), file) == []:
                 at = values.at(key)
                 raise InvalidConfigError(
                     msg("{key}: {path} does not exist", key=key, path=name), at.line, at.column, file
@@ -409,7 +515,7 @@ class _Reader:
         own = {name: value for name, value in (group["labels"] or {}).items() if name != "__address__" and value}
         for at, address in enumerate(group["targets"] or ()):
             labels = relabelled({**base, **own, "__address__": address}, job["relabel_configs"] or (), self.release)
-            reason = labels is not None and _unscrapable(labels)
+            reason = labels is not None and _unscrapable(labels, self.release)
             if reason:
                 node = group["targets"].nodes[at]
                 raise InvalidConfigError(reason, node.line, node.column, file)
@@ -473,6 +579,33 @@ def _raise_first(problems: list[Problem], file: str = "") -> None:
         raise InvalidConfigError(first.reason, first.line, first.column, file)
 
 
+def _refuse_in_agent_mode(top: Values, decoder: Decoder) -> None:
+    alerting = top["alerting"] or {}
+    for key, used in (
+        ("alerting", bool(alerting.get("alertmanagers") or alerting.get("alert_relabel_configs"))),
+        ("rule_files", bool(top["rule_files"])),
+        ("remote_read", bool(top["remote_read"])),
+    ):
+        if used:
+            decoder.problem(top.at(key), msg("Prometheus in agent mode takes no '{key}'", key=key))
+
+
+def _refuse_without_flags(top: Values, general: Values, decoder: Decoder) -> None:
+    """Refuse what a release of the transition to Prometheus 3 loads only with a feature flag."""
+    release = decoder.release
+    if release.version < (3, 0) and not release.utf8 and general["metric_name_validation_scheme"] == _UTF8:
+        decoder.problem(general.at("metric_name_validation_scheme"),
+                        msg("{name} needs the feature flag {flag}", name=_UTF8, flag=releases.UTF8_NAMES))  # fmt: skip
+    for entry in top["remote_write"] or ():
+        if (
+            entry is not None
+            and entry["protobuf_message"] == config_schema.REMOTE_WRITE_2
+            and not release.enables(releases.METADATA)
+        ):
+            decoder.problem(entry.at("protobuf_message"), msg("{name} needs the feature flag {flag}",
+                            name=config_schema.REMOTE_WRITE_2, flag=releases.METADATA))  # fmt: skip
+
+
 def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.null
 
@@ -493,11 +626,16 @@ def _unique(entries: Any, key: str, what: Message | str, decoder: Decoder) -> No
             names.add(entry[key])
 
 
-def _unscrapable(labels: dict[str, str]) -> Message | None:
+def _unscrapable(labels: dict[str, str], release: Release) -> Message | None:
     """Return why Prometheus would not scrape a target with these labels, else None."""
     address = labels.get("__address__", "")
     if not address:
         return msg("A target has no address")
+    scheme = labels.get("__scheme__", "")
+    adds_port = not release.enables(releases.NO_DEFAULT_PORT) and not _has_port(address) and _has_port(f"{address}:1")
+    if adds_port and scheme not in ("", "http", "https"):
+        return msg("{address} has no port, and there is no default port for the scheme {scheme}",
+                   address=address, scheme=scheme)  # fmt: skip
     if "/" in address:
         return _not_an_address(address)
     times = []
@@ -507,6 +645,15 @@ def _unscrapable(labels: dict[str, str]) -> Message | None:
             return msg("{key}: {text} is not a duration, such as 30s or 1h30m", key=name, text=labels.get(name, '""'))
         times.append(value)
     return msg("scrape_timeout is longer than the scrape interval") if times[1] > times[0] else None
+
+
+def _has_port(address: str) -> bool:
+    """Return True if Go's `net.SplitHostPort` accepts an address."""
+    host, colon, port = address.rpartition(":")
+    if host.startswith("["):
+        host, closing, rest = host[1:].partition("]")
+        return bool(colon and closing and not rest) and not any(mark in host + port for mark in "[]")
+    return bool(colon) and not any(mark in host + port for mark in ":[]")
 
 
 def _not_an_address(address: str) -> Message:

@@ -38,12 +38,13 @@ from gate.prometheus.config_values import (  # fmt: skip
     text,
 )
 from gate.prometheus.goyaml import Anything, Decoder, Field, List, Object, Table, Values
+from gate.prometheus.yaml_tree import Scalar
 
 Fields = dict[str, Field]
 
 # HTTP clients (prometheus/common)
 
-_TLS_VERSION = one_of("TLS10", "TLS11", "TLS12", "TLS13", what=msg("version of TLS"))
+_TLS_VERSION = one_of("TLS10", "TLS11", "TLS12", "TLS13", what=msg("version of TLS"), zero=0)
 
 
 def _pairs_of_files(values: Values, decoder: Decoder) -> None:
@@ -102,6 +103,7 @@ OAUTH2 = Object(
         "endpoint_params": Field(TEXT_TABLE),
         "tls_config": Field(TLS),
         **_PROXY,
+        "proxy_connect_header": Field(Table(TEXTS), since=(2, 43)),
         **{
             key: Field(TEXT, since=(3, 8))
             for key in (
@@ -581,6 +583,10 @@ DISCOVERY["static_configs"] = Field(TARGET_GROUPS)
 def _has_targets(values: Values, decoder: Decoder) -> None:
     """Require that no discovery is empty, and no static target a URL unless relabelling can change it."""
     no_gaps(*DISCOVERY)(values, decoder)
+    for key in DISCOVERY:
+        for entry in values[key] or ():
+            if entry is not None and isinstance(entry.node, Scalar) and key != "static_configs":
+                decoder.problem(entry.node, msg("{key} has an empty entry", key=key))
     if values["relabel_configs"]:
         return
     for group in values["static_configs"] or ():
@@ -838,7 +844,8 @@ _AZURE_AD = Object(
     _azure_client,
     pointer=True,
 )  # fmt: skip
-_MESSAGES = ("prometheus.WriteRequest", "io.prometheus.write.v2.Request")
+REMOTE_WRITE_2 = "io.prometheus.write.v2.Request"
+_MESSAGES = ("prometheus.WriteRequest", REMOTE_WRITE_2)
 REMOTE_WRITE = Object(
     msg("remote_write"),
     {

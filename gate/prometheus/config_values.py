@@ -66,8 +66,11 @@ def parsed_url(text: str) -> go_literals.Url:
         raise InvalidValueError(msg("{text} is not a URL: {why}", text=text, why=str(error))) from None
 
 
-def one_of(*choices: str, fold: bool = False, what: Message) -> Kind:
-    """Return the kind of a text that is one of some words. `what` names the text in errors."""
+def one_of(*choices: str, fold: bool = False, what: Message, zero: str | int = "") -> Kind:
+    """Return the kind of a text that is one of some words. `what` names the text in errors.
+
+    `zero` is a number if the type of Go is.
+    """
 
     def parse(text: str, _: Release) -> str:
         word = text.lower() if fold else text
@@ -76,7 +79,7 @@ def one_of(*choices: str, fold: bool = False, what: Message) -> Kind:
                                         text=text or '""', what=what, choices=", ".join(choices)))  # fmt: skip
         return word
 
-    return Text(parse)
+    return Text(parse, zero)
 
 
 TEXT = Text()

@@ -68,10 +68,10 @@ ABSENT = _Failed()
 
 
 class Decoder:
-    """One pass over a file, in the dialect of go-yaml 2 or 3."""
+    """One pass over a file, in the dialect of go-yaml 2 or 3. A lenient one keeps no problems."""
 
-    def __init__(self, release: Release, go_yaml: Literal[2, 3]) -> None:
-        self.release, self.is_v2 = release, go_yaml == 2
+    def __init__(self, release: Release, go_yaml: Literal[2, 3], *, lenient: bool = False) -> None:
+        self.release, self.is_v2, self.lenient = release, go_yaml == 2, lenient
         self.problems: list[Problem] = []
         self._steps = self._aliased = self._alias_depth = 0
         self._open: set[int] = set()
@@ -81,12 +81,14 @@ class Decoder:
 
     def problem(self, at: Node, reason: Message) -> _Failed:
         """Add a problem and return `FAILED`."""
-        if len(self.problems) < _PROBLEMS:
+        if len(self.problems) < _PROBLEMS and not self.lenient:
             self.problems.append(Problem(at.line, at.column, reason))
         return FAILED
 
     def prefix_last_problem(self, key: str) -> None:
         """Put a key before the message of the last problem, which is the problem of its value."""
+        if not self.problems:
+            return
         last = self.problems[-1]
         self.problems[-1] = Problem(last.line, last.column, msg("{key}: {reason}", key=key, reason=last.reason))
 
@@ -252,6 +254,11 @@ def _is_early_null(node: Node) -> bool:
 
 def _is_merge(key: Node) -> bool:
     return isinstance(key, Scalar) and key.value == "<<" and (key.tag == "!!merge" or (not key.tag and key.plain))
+
+
+def is_number_or_bool(text: str) -> bool:
+    """Return True if a plain scalar is a number or a bool in YAML 1.1, which Kubernetes reads."""
+    return isinstance(_plain(text, True, dates=True), bool | int | float)
 
 
 def _plain(text: str, is_v2: bool, *, dates: bool) -> Any:

@@ -6,17 +6,17 @@ The schema is that of https://prometheus.io/docs/prometheus/latest/configuration
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct, field
 
 from gate.core.messages import msg
-from gate.prometheus import expressions, go_templates
+from gate.prometheus import expressions, go_templates, manifests
 from gate.prometheus.config_values import DURATION, INT, TEXT_TABLE, is_label, text
-from gate.prometheus.goyaml import Decoder, Field, List, Object, Problem, Values
+from gate.prometheus.goyaml import Decoder, Field, List, Object, Problem, Values, is_number_or_bool
 from gate.prometheus.releases import Release
-from gate.prometheus.yaml_tree import FILE_LIMIT, Node, Scalar, YamlSyntaxError, parse
+from gate.prometheus.yaml_tree import FILE_LIMIT, Mapping, Node, Scalar, Sequence, YamlSyntaxError, parse
 
 # Maximum number of rules of one file: aliases could multiply them without end.
 RULE_LIMIT = 100_000
@@ -44,6 +44,8 @@ _GROUP = Object(
     },
 )
 _FILE = Object(msg("a rule file"), {"groups": Field(List(_GROUP))})
+# A key of Thanos, which the operator removes before Prometheus reads the file.
+_ONLY_IN_MANIFESTS = frozenset(("partial_response_strategy",))
 
 
 class Rule(Struct):
@@ -80,10 +82,14 @@ class Group(Struct):
 
 
 class RuleFile(Struct):
-    """A parsed rule file: its groups as far as they could be decoded, and its problems in order."""
+    """A parsed rule file: its groups as far as they could be decoded, and its problems in order.
+
+    `manifest_problems` are those of a manifest around it, which Prometheus does not see.
+    """
 
     groups: list[Group]
     problems: list[Problem]
+    manifest_problems: list[Problem] = field(default_factory=list)
 
     @property
     def rules(self) -> list[Rule]:
@@ -99,6 +105,60 @@ class RuleFile(Struct):
 def parse_rule_file(raw: bytes, release: Release | None = None) -> RuleFile:
     """Parse the text of a rule file. Never raises: errors are in `problems`."""
     return _Reader(release or Release()).read(raw)
+
+
+def parse_rules(raw: bytes, release: Release | None = None) -> RuleFile:
+    """Parse a rule file, or a manifest with `PrometheusRule` objects. Never raises: errors are in `problems`."""
+    manifest = manifests.read_manifest(raw, "PrometheusRule") if len(raw) <= FILE_LIMIT else None
+    if manifest is None:
+        return parse_rule_file(raw, release)
+    # Each object becomes a rule file of its own: two may have a group of one name.
+    readers = [(_Reader(release or Release()), each.spec) for each in manifest.objects if each.spec is not None]
+    read = [reader.read_spec(spec) for reader, spec in readers]
+    around = [*manifest.problems, *(problem for _, spec in readers for problem in _not_text(spec))]
+    problems = [*around, *(problem for file in read for problem in file.problems)]
+    groups = [group for file in read for group in file.groups]
+    return RuleFile(groups, sorted(problems, key=lambda problem: (problem.line, problem.column)), around)
+
+
+def _not_text(spec: Mapping) -> Iterator[Problem]:
+    """Yield labels and annotations that are not text: Kubernetes does not convert numbers, as Prometheus does."""
+    groups = manifests.value_of(spec, "groups")
+    for group in groups.entries if isinstance(groups, Sequence) else ():
+        rules = manifests.value_of(manifests.target_of(group), "rules")
+        for owner in (group, *(rules.entries if isinstance(rules, Sequence) else ())):
+            for part in ("labels", "annotations"):
+                yield from _not_text_in(manifests.value_of(manifests.target_of(owner), part))
+
+
+def _not_text_in(table: Node | None) -> Iterator[Problem]:
+    for _, value in table.entries if isinstance(table, Mapping) else ():
+        target = manifests.target_of(value)
+        if isinstance(target, Scalar) and target.plain and not target.tag and is_number_or_bool(target.value):
+            yield Problem(target.line, target.column, msg("{value} must be in quotes: Kubernetes takes only text here",
+                                                          value=target.value))  # fmt: skip
+
+
+def rule_texts(raw: bytes) -> list[bytes]:
+    """Return the rule files that Prometheus loads: the file itself, or one for each `PrometheusRule` of a manifest."""
+    manifest = manifests.read_manifest(raw, "PrometheusRule") if len(raw) <= FILE_LIMIT else None
+    if manifest is None:
+        return [raw]
+    try:
+        return [manifests.to_yaml(_as_rule_file(each.spec)) for each in manifest.objects if each.spec is not None]
+    except YamlSyntaxError:
+        return []
+
+
+def _as_rule_file(spec: Mapping) -> Node:
+    """Return the specification of a `PrometheusRule` as the node of a rule file."""
+    groups = manifests.value_of(spec, "groups")
+    if not isinstance(groups, Sequence):
+        return spec
+    entries = [manifests.without_keys(group, _ONLY_IN_MANIFESTS) for group in groups.entries]
+    kept = [(key, Sequence(entries, groups.line, groups.column) if manifests.target_of(value) is groups else value)
+            for key, value in spec.entries]  # fmt: skip
+    return Mapping(kept, spec.line, spec.column)
 
 
 class _Reader:
@@ -119,6 +179,16 @@ class _Reader:
             values = self.decoder.decode(root, _FILE) if root is not None else None
         except YamlSyntaxError as error:
             return RuleFile([], [Problem(error.line, error.column, error.message)])
+        return self._file(values)
+
+    def read_spec(self, spec: Mapping) -> RuleFile:
+        """Parse the specification of a `PrometheusRule`."""
+        try:
+            return self._file(self.decoder.decode(_as_rule_file(spec), _FILE))
+        except YamlSyntaxError as error:
+            return RuleFile([], [Problem(error.line, error.column, error.message)])
+
+    def _file(self, values: Any) -> RuleFile:
         groups = self._groups(values["groups"] or ()) if isinstance(values, Values) else []
         problems = sorted(self.decoder.problems, key=lambda problem: (problem.line, problem.column))
         return RuleFile(groups, problems)

@@ -77,9 +77,18 @@ Node = Scalar | Sequence | Mapping | Alias
 def parse(raw: bytes) -> Node | None:
     """Return the first document, or None if there is none. Raise YamlSyntaxError."""
     # Prometheus ignores all documents but the first.
+    return next(_parse(raw), None)
+
+
+def parse_all(raw: bytes) -> list[Node]:
+    """Return all documents. Raise YamlSyntaxError."""
+    return list(_parse(raw))
+
+
+def _parse(raw: bytes) -> Iterator[Node]:
     try:
         text = _decoded(raw)
-        return next(_documents(yaml.parse(text, Loader=_LOADER), text), None)
+        yield from _documents(yaml.parse(text, Loader=_LOADER), text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)

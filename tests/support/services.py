@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +147,9 @@ def redis_running() -> Iterator[Service]:
 
 
 @contextmanager
-def prometheus_running(config: str, rules: str | None = None, **files: str) -> Iterator[Service]:
+def prometheus_running(
+    config: str, rules: str | None = None, *, options: Sequence[str] = (), **files: str
+) -> Iterator[Service]:
     """Provide a Prometheus of its own. `config` is its whole prometheus.yml; `rules` becomes `rules.yml` beside it.
 
     `files` are more files beside it, by name with `__` for the dot: `alerts__yml="groups: []"`. It can be reloaded by
@@ -166,6 +168,7 @@ def prometheus_running(config: str, rules: str | None = None, **files: str) -> I
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address={HOST}:{port}",
             "--web.enable-lifecycle",
+            *options,
         )
         service = Service("Prometheus", port, folder, command)
         with _running(service, lambda: answers(f"{service.url}/-/ready")):

@@ -155,7 +155,7 @@ class _Parser:
     def _binary(self, operator: Token, modifiers: _Modifiers, left: Expression, right: Expression) -> Expression:
         kinds = (self._selects(left).type, self._selects(right).type)
         name = operator.kind
-        if modifiers.fill and releases.FILL not in self.release.flags:
+        if modifiers.fill and not self.release.enables(releases.FILL):
             raise self._needs_flag("fill", releases.FILL, operator)
         if modifiers.to_bool and name not in _COMPARISONS:
             raise ExpressionError(msg("'bool' can only be used with comparisons"), operator.position)
@@ -347,7 +347,7 @@ class _Parser:
             self._grouping()
         name = operator.kind
         has_parameter = name in _NUMERIC or name == "count_values"
-        if name in ("limitk", "limit_ratio") and releases.FUNCTIONS not in self.release.flags:
+        if name in ("limitk", "limit_ratio") and not self.release.enables(releases.FUNCTIONS):
             raise self._needs_flag(name, releases.FUNCTIONS, operator)
         if len(arguments) != 1 + has_parameter:
             raise ExpressionError(msg("{name} takes {count} arguments, not {given}", name=name, count=1 + has_parameter,
@@ -382,7 +382,7 @@ class _Parser:
         if function is None or not function.known(self.release):
             raise ExpressionError(msg("Prometheus {release} has no function {name}", release=str(self.release),
                                     name=token.text), token.position)  # fmt: skip
-        if function.experimental(self.release) and releases.FUNCTIONS not in self.release.flags:
+        if function.experimental(self.release) and not self.release.enables(releases.FUNCTIONS):
             raise self._needs_flag(token.text, releases.FUNCTIONS, token)
         arguments = self._arguments()
         declared, count = len(function.arguments), len(arguments)
@@ -489,7 +489,7 @@ class _Parser:
 
     def _extended(self, operand: Expression) -> None:
         modifier = self._next()
-        if releases.RANGE_SELECTORS not in self.release.flags:
+        if not self.release.enables(releases.RANGE_SELECTORS):
             raise self._needs_flag(modifier.kind, releases.RANGE_SELECTORS, modifier)
         target = operand.inner or operand
         if (
@@ -583,7 +583,7 @@ class _Parser:
             self._experimental(token)
 
     def _experimental(self, token: Token) -> None:
-        if releases.DURATIONS not in self.release.flags:
+        if not self.release.enables(releases.DURATIONS):
             raise self._needs_flag(str(msg("arithmetic of durations")), releases.DURATIONS, token)
 
 
