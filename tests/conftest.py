@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("prodgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("prodgate")
 
-pytest_plugins = ["tests.support.services", "tests.support.browser"]
+pytest_plugins = ["tests.support.services", "tests.support.browser", "tests.support.trials"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -14,13 +14,12 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import docker as engine_sdk
+import docker as docker_sdk
 import pytest
 
 from tests.support import engine, images
@@ -29,6 +28,7 @@ from tests.support.paths import ROOT
 from tests.support.runner.job import Job, Service
 from tests.support.services import free_port
 from tests.support.staging import SERVES, docker, inspect
+from tests.support.trials import Record, Trials
 
 PYTHON = "/opt/prodgate/bin/python"
 ON_CONTAINERS: tuple[dict[str, Any], ...] = (
@@ -54,7 +54,6 @@ ON_PROCESSES: tuple[dict[str, Any], ...] = (
 # And 42 kills on processes: a hundred in all.
 PROCESS_MOMENTS = (6, 6, 6, 6, 6, 6, 6)
 DATABASE: dict[str, Any] = {"container": "database", "ready": {"tcp": 5432, "within": "20s"}}
-LANES = 3
 # So many of the hundred kills have to come after the fault's line and before the drill's.
 IN_MID_DRILL = 80
 # So many of the 58 kills of drills on containers have to leave an act that nobody has undone.
@@ -107,10 +106,10 @@ class Gate(Protocol):
     def start(self) -> None:
         """Start a run."""
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return the output of the run so far."""
 
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether the run has ended."""
 
     def kill(self) -> None:
@@ -136,7 +135,7 @@ class Action:
 
     def __post_init__(self) -> None:
         self.folder = self.job.workspace
-        self.engine = engine_sdk.from_env()
+        self.engine = docker_sdk.from_env()
         self.main = threading.Thread()
 
     def start(self) -> None:
@@ -145,11 +144,11 @@ class Action:
         self.main = threading.Thread(target=self.job.main)
         self.main.start()
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return the log of the job so far."""
         return self.job.log.text if self.job.container else ""
 
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Return whether the run has ended."""
         return not self.main.is_alive()
 
@@ -157,8 +156,8 @@ class Action:
         """Kill the action's container."""
         try:
             self.engine.api.kill(self.job.container)
-        except engine_sdk.errors.APIError:
-            assert self.over() or "drill:" in self.said(), "it could not be killed"
+        except docker_sdk.errors.APIError:
+            assert self.ended() or "drill:" in self.output(), "it could not be killed"
         self.main.join()
         self.runs |= {path.stem for path in self.journals()}
 
@@ -194,9 +193,9 @@ class Program:
 
     def start(self) -> None:
         """Start the program."""
-        self.process = self.begun()
+        self.process = self.launch()
 
-    def begun(self) -> subprocess.Popen[bytes]:
+    def launch(self) -> subprocess.Popen[bytes]:
         """Start a run."""
         with (self.folder / "said").open("wb") as said:
             return subprocess.Popen(
@@ -204,11 +203,11 @@ class Program:
                 stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return the output so far."""
         return (self.folder / "said").read_text()
 
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Return whether the run has ended."""
         return self.process is None or self.process.poll() is not None
 
@@ -250,33 +249,32 @@ class Program:
 
 
 @dataclass
-class Trials:
+class Kills:
     """What became of the kills of one drill."""
 
-    wrong: list[str] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
     in_mid_drill: int = 0
-    open_acts: int = 0
+    with_open_acts: int = 0
 
 
-def trials(gate: Gate, drill: dict[str, Any], moments: int) -> Trials:
-    """Kills a drill at so many moments, each time restores, and compares all that it could have left a trace in."""
-    before, found = gate.state(), Trials()
+def kill_at_each_moment(gate: Gate, drill: dict[str, Any], moments: int) -> Kills:
+    """Kill a drill at so many moments, restore each time, and compare all that it could have left a trace in."""
+    before, kills = gate.state(), Kills()
     whole = span(gate)
-    problem = proved(gate)
-    if problem or gate.state() != before:
-        return Trials([f"{drill}: {problem} {gate.state()}"])
+    assert proved(gate) == ""
+    assert gate.state() == before
     for number in range(moments):
         moment = whole * (number + 0.5) / moments
         kill_after(gate, moment)
-        said = gate.said()
-        found.in_mid_drill += "fault:" in said and "drill:" not in said
-        found.open_acts += any(open_acts(path) for path in gate.journals())
-        told = gate.restore()
+        output = gate.output()
+        kills.in_mid_drill += "fault:" in output and "drill:" not in output
+        kills.with_open_acts += any(open_acts(path) for path in gate.journals())
+        errors = gate.restore()
         after = gate.state()
-        if told or after != before or gate.journals():
+        if errors or after != before or gate.journals():
             when = f"killed after {moment:.2f} s of {whole:.2f} s"
-            found.wrong.append(f"{drill} {when}: {after} {gate.journals()} {told}")
-    return found
+            kills.traces.append(f"{drill} {when}: {after} {gate.journals()} {errors}")
+    return kills
 
 
 def span(gate: Gate) -> float:
@@ -286,7 +284,7 @@ def span(gate: Gate) -> float:
     began = time.monotonic()
     wait_for(gate, "drill:")
     duration = time.monotonic() - began
-    while not gate.over():
+    while not gate.ended():
         time.sleep(0.05)
     return duration
 
@@ -312,10 +310,10 @@ def wait_for(gate: Gate, word: str) -> None:
     """Wait until the output of a run holds a word. A run that ends without it fails the test."""
     end = time.monotonic() + 120
     over = False
-    while word not in gate.said():
-        assert not over, gate.said()
-        assert time.monotonic() < end, gate.said()
-        over = gate.over()
+    while word not in gate.output():
+        assert not over, gate.output()
+        assert time.monotonic() < end, gate.output()
+        over = gate.ended()
         time.sleep(0.005)
 
 
@@ -326,8 +324,8 @@ def open_acts(journal: Path) -> list[str]:
     return [each["undo"] for each in entries if each.get("undo") not in (None, *STANDING) and each["act"] not in undone]
 
 
-def container_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
-    """Return a drill on a service container, run by the action and reverted by its post step."""
+def kill_on_containers(folder: Path, drill: dict[str, Any], moments: int) -> Kills:
+    """Kill a drill on a service container, run by the action and ended by its post step."""
     services = {
         "database": Service(images.base(), options="--stop-signal INT --network-alias pg", command=SERVES),
         "bystander": Service(images.base(), command=("sleep", "infinity")),
@@ -335,12 +333,11 @@ def container_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trial
     with Job(folder, images.action(), services=services) as job:
         write(job.workspace, DATABASE, drill)
         (job.workspace / "breaks.py").write_text(BREAKS.replace("{id}", job.services["database"]["id"]))
-        return trials(Action(job), drill, moments)
+        return kill_at_each_moment(Action(job), drill, moments)
 
 
-def process_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
-    """Return a drill on a process that hides its environment, run by the program and reverted by `prodgate restore`."""
-    folder.mkdir()
+def kill_on_processes(folder: Path, drill: dict[str, Any], moments: int) -> Kills:
+    """Kill a drill on a process that hides its environment, run by the program and ended by `prodgate restore`."""
     port, listen = free_port(), free_port()
     serves = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     target = {"start": {"command": ["env", "-i", *serves]}, "port": port, "ready": {"tcp": port, "within": "20s"}}
@@ -350,30 +347,37 @@ def process_trials(folder: Path, drill: dict[str, Any], moments: int) -> Trials:
     lines = ("#!/bin/sh", "env -i sleep 600 &", *(SIGNALS.format(name, port) for name in ("STOP", "CONT")))
     script.write_text("\n".join(lines))
     script.chmod(0o755)
-    return trials(Program(folder), drill, moments)
+    return kill_at_each_moment(Program(folder), drill, moments)
+
+
+def name_of(value: Any) -> str:
+    """Return the name of a drill's fault, or `script`; for a number of moments, the number."""
+    return str(next(iter(value.get("fault", value)))) if isinstance(value, dict) else f"{value} kills"
 
 
 @pytest.mark.engine
-@pytest.mark.xdist_group("no-trace")
-def test_no_trace_after_a_kill(tmp_path: Path) -> None:
-    """After SIGKILL at each of 100 moments, every container and process is as it was, and nothing else is left."""
+@pytest.mark.parametrize(("drill", "moments"), list(zip(ON_CONTAINERS, CONTAINER_MOMENTS, strict=True)), ids=name_of)
+def test_no_trace_on_containers(tmp_path: Path, drill: dict[str, Any], moments: int, record_trials: Record) -> None:
+    """After SIGKILL at each moment, every container is as it was, and nothing else is left."""
     engine.up()
-    images.action()
-    assert sum(CONTAINER_MOMENTS) + sum(PROCESS_MOMENTS) == 100
-    with ThreadPoolExecutor(LANES) as pool:
-        on_containers = [
-            pool.submit(container_trials, tmp_path / f"c{n}", each, moments)
-            for n, (each, moments) in enumerate(zip(ON_CONTAINERS, CONTAINER_MOMENTS, strict=True))
-        ]
-        on_processes = [
-            pool.submit(process_trials, tmp_path / f"p{n}", each, moments)
-            for n, (each, moments) in enumerate(zip(ON_PROCESSES, PROCESS_MOMENTS, strict=True))
-        ]
-        found = [work.result() for work in [*on_containers, *on_processes]]
-    wrong = [line for each in found for line in each.wrong]
-    assert not wrong, "\n".join(wrong)
-    assert sum(each.in_mid_drill for each in found) >= IN_MID_DRILL
-    assert sum(each.open_acts for each in found[: len(ON_CONTAINERS)]) >= WITH_OPEN_ACTS
+    kills = kill_on_containers(tmp_path / "job", drill, moments)
+    assert kills.traces == []
+    record_trials(Trials("kills in mid-drill", kills.in_mid_drill, moments, 100, IN_MID_DRILL))
+    record_trials(Trials("kills that leave open acts", kills.with_open_acts, moments, 58, WITH_OPEN_ACTS))
+
+
+@pytest.mark.parametrize(("drill", "moments"), list(zip(ON_PROCESSES, PROCESS_MOMENTS, strict=True)), ids=name_of)
+def test_no_trace_on_processes(tmp_path: Path, drill: dict[str, Any], moments: int, record_trials: Record) -> None:
+    """After SIGKILL at each moment, every process is as it was, and nothing else is left."""
+    kills = kill_on_processes(tmp_path, drill, moments)
+    assert kills.traces == []
+    record_trials(Trials("kills in mid-drill", kills.in_mid_drill, moments, 100, IN_MID_DRILL))
+
+
+def test_there_are_a_hundred_kills() -> None:
+    """The drills are killed a hundred times in all, 58 times on containers."""
+    assert sum(CONTAINER_MOMENTS) == 58
+    assert sum(PROCESS_MOMENTS) == 42
 
 
 @contextmanager
@@ -404,7 +408,7 @@ def paused(gate: Program, database: str) -> subprocess.Popen[bytes]:
     drill = checklist["sections"][0]["items"][0]["drill"]
     drill["observe"] = [{"within": "5s", "tcp": {"target": "database", "port": 1}}]
     path.write_text(json.dumps(checklist))
-    process = gate.begun()
+    process = gate.launch()
     end = time.monotonic() + 60
     while inspect(database).state != "paused" and time.monotonic() < end:
         time.sleep(0.05)
@@ -412,7 +416,6 @@ def paused(gate: Program, database: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.engine
-@pytest.mark.xdist_group("no-trace")
 def test_two_gates_at_once(tmp_path: Path) -> None:
     """Two gates on one engine: the one that restores does not touch what the other, alive, has broken."""
     engine.up()
@@ -425,7 +428,6 @@ def test_two_gates_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.xdist_group("no-trace")
 def test_the_next_run_restores(tmp_path: Path) -> None:
     """What a killed run left is undone by the next one before it begins."""
     engine.up()
@@ -439,5 +441,5 @@ def test_the_next_run_restores(tmp_path: Path) -> None:
             DATABASE,
             {"fault": {"pause": "database"}},
         )
-        assert gate.begun().wait(60) == 0
+        assert gate.launch().wait(60) == 0
         assert (inspect(database).state, gate.journals()) == ("running", [])

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -31,6 +32,7 @@ class EngineError(RuntimeError):
     """There is no engine, and none could be brought up: what was tried, and what to do."""
 
 
+@cache
 def up() -> None:
     """Start an engine unless one answers. Raise EngineError."""
     with locked("engine"):

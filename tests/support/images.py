@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +28,7 @@ _RECIPES = Path(__file__).parent / "docker"
 _ACTION = ("Dockerfile", ".dockerignore", "requirements.lock", "gate", "templates")
 
 
+@cache
 def base() -> str:
     """Return the tag of a minimal Debian with Python and this machine's certificates.
 
@@ -40,6 +42,7 @@ def base() -> str:
     return tag
 
 
+@cache
 def service(name: str) -> str:
     """Return the tag of an image of tests/support/docker, such as one of SERVICES."""
     recipe = _RECIPES / name
@@ -56,6 +59,7 @@ def step() -> str:
     return service("step")
 
 
+@cache
 def action() -> str:
     """Return the tag of the action's own image, from the Dockerfile that is published, on the test's base."""
     below = base()
