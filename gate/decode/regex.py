@@ -39,6 +39,11 @@ def search(pattern: str, text: str) -> bool:
     return bool(compiled.search(data) or (data.endswith(b"\n") and compiled.search(data[:-1])))
 
 
+def matches_whole(pattern: str, text: str) -> bool:
+    """Return whether the pattern matches the whole text. `.` does not match a line break."""
+    return bool(_compile(f"^(?:{pattern})$").search(text.encode("utf-8", "replace")))
+
+
 def find_starts(pattern: str, text: str) -> Iterator[int]:
     """Yield the index of each match in the text; `^` and `$` match at each line."""
     for match in _compile(_multiline(pattern)).finditer(text.encode("utf-8", "replace").decode()):

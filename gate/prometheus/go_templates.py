@@ -15,11 +15,17 @@ from gate.core.messages import Message, msg
 from gate.prometheus import go_literals
 from gate.prometheus.releases import Release
 
-# The functions of every version.
-FUNCTIONS = frozenset(
+# The functions of Go itself.
+BUILTINS = frozenset(
     (
         "and", "call", "html", "index", "slice", "js", "len", "not", "or", "print", "printf", "println", "urlquery",
-        "eq", "ge", "gt", "le", "lt", "ne", "query", "first", "label", "value", "strvalue", "args", "reReplaceAll",
+        "eq", "ge", "gt", "le", "lt", "ne",
+    )
+)  # fmt: skip
+# Those of Go, and of every version of Prometheus.
+FUNCTIONS = BUILTINS | frozenset(
+    (
+        "query", "first", "label", "value", "strvalue", "args", "reReplaceAll",
         "safeHtml", "match", "title", "toUpper", "toLower", "graphLink", "tableLink", "sortByLabel", "stripPort",
         "stripDomain", "humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp",
         "toTime", "pathPrefix", "externalURL", "parseDuration", "tmpl",
@@ -81,10 +87,16 @@ def find_syntax_error(text: str, release: Release | None = None) -> tuple[Messag
     return _parsed(text, release or Release()) if "{{" in text[end:] else None
 
 
-@lru_cache(maxsize=4096)
 def _parsed(text: str, release: Release) -> tuple[Message, int] | None:
+    functions = FUNCTIONS | {name for name, since in NEWER_FUNCTIONS.items() if since <= release.version}
+    return find_error(text, functions, PREDEFINED)
+
+
+@lru_cache(maxsize=4096)
+def find_error(text: str, functions: frozenset[str], variables: tuple[str, ...]) -> tuple[Message, int] | None:
+    """Return why a Go template with some functions and variables is not valid, and the offset; None if it is."""
     try:
-        _Template(text, release).parse()
+        _Template(text, functions, variables).parse()
     except TemplateError as error:
         return error.message, error.offset
     return None
@@ -101,11 +113,11 @@ class _Block:
 class _Template:
     """A parser of one template. It holds the open blocks and the variables in scope."""
 
-    def __init__(self, text: str, release: Release) -> None:
+    def __init__(self, text: str, functions: frozenset[str], variables: tuple[str, ...]) -> None:
         self.text = text
-        self.functions = FUNCTIONS | {name for name, since in NEWER_FUNCTIONS.items() if since <= release.version}
+        self.functions = functions
         self.blocks: list[_Block] = []
-        self.variables = list(PREDEFINED)
+        self.variables = list(variables)
         self.defined: set[str] = set()
 
     def parse(self) -> None:

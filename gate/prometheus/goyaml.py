@@ -535,6 +535,11 @@ class Object(Kind):
         self.nullable = pointer
         self.defaults = {key: _default(field) for key, field in fields.items()}
 
+    def add_field(self, key: str, field: Field) -> None:
+        """Add a key whose kind refers to the object itself."""
+        self.fields = {**self.fields, key: field}
+        self.defaults[key] = _default(field)
+
     @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar) and node.null:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches Prometheus of Debian's later releases into .cache/prometheus/, beside the one that is installed. Go programs
-# run as they are, so the packages are unpacked only. May be run again at any time.
+# Fetches Prometheus of Debian's later releases into .cache/prometheus/, beside the one that is installed, and forky's
+# Alertmanager with amtool. Go programs run as they are, so the packages are unpacked only. May be run again at any time.
 set -eu
 cd "$(dirname "$0")/../.."
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -15,7 +15,10 @@ fi
 
 for suite in trixie forky; do
     home="$PWD/.cache/prometheus/$suite"
-    if [ ! -x "$home/bin/promtool" ]; then
+    programs="prometheus promtool"
+    [ "$suite" = trixie ] || programs="$programs prometheus-alertmanager amtool"
+    # The last program of the list is the newest: a cache of an earlier version of this script lacks it.
+    if [ ! -x "$home/bin/${programs##* }" ]; then
         rm -rf "$home"
         mkdir -p "$home/lists/partial" "$home/cache/archives/partial" "$home/parts"
         # An apt state of its own: the machine's packages and sources stay as they are.
@@ -27,12 +30,16 @@ for suite in trixie forky; do
             echo "deb [trusted=yes] $mirror $suite main" >"$home/sources.list"
             apt-get "$@" update
         fi
-        (cd "$home" && apt-get "$@" download prometheus promtool >/dev/null)
+        # amtool is in the package of Alertmanager.
+        # shellcheck disable=SC2086
+        (cd "$home" && apt-get "$@" download ${programs%amtool} >/dev/null)
         for package in "$home"/*.deb; do
             dpkg -x "$package" "$home/root"
         done
         mkdir "$home/bin"
-        mv "$home/root/usr/bin/prometheus" "$home/root/usr/bin/promtool" "$home/bin/"
+        for program in $programs; do
+            mv "$home/root/usr/bin/$program" "$home/bin/"
+        done
         rm -rf "$home/root" "$home/lists" "$home/cache" "$home/parts" "$home/sources.list" "$home"/*.deb
     fi
     echo "prodgate: $suite has $("$home/bin/promtool" --version 2>&1 | head -n 1)"
