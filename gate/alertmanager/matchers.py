@@ -117,7 +117,7 @@ def _old_matcher(token: str) -> Matcher:
 
 
 def _old_value(raw: str) -> str:
-    """Remove the quotes of a value, and replace `\\n`, `\\"` and `\\\\`; any other backslash stays."""
+    r"""Remove the quotes of a value, and replace `\n`, `\"` and `\\`; any other backslash stays."""
     quoted = raw.startswith('"')
     body = raw[1:] if quoted else raw
     value, at, closed = "", 0, not quoted

@@ -9,6 +9,7 @@ from typing import Any
 from gate.alertmanager import matchers, time_intervals
 from gate.alertmanager.matchers import InvalidMatcherError, Matcher
 from gate.core.messages import msg
+from gate.core.override import override
 from gate.prometheus import go_literals, go_templates
 from gate.prometheus.config_schema import HTTP, http_client
 from gate.prometheus.config_values import TEXT, TEXTS, parsed_url
@@ -84,6 +85,7 @@ class TimeoutValue(Kind):
 
     zero = 0
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar):
             try:
@@ -100,6 +102,7 @@ class AnyValue(Kind):
 
     nullable = True
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Sequence):
             return List(self).read(node, decoder, custom=custom)
@@ -115,6 +118,7 @@ class AnyValue(Kind):
 class _Key(Kind):
     """A key of a mapping of any type: not a list or a mapping."""
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if not isinstance(node, Scalar):
             return decoder.problem(node, msg("A list or a mapping cannot be a key"))
@@ -144,6 +148,7 @@ class TextOrObject(Kind):
     def __init__(self, otherwise: Object) -> None:
         self.otherwise = otherwise
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar):
             return TEXT.read(node, decoder, custom=custom)
@@ -155,6 +160,7 @@ class MatcherList(Kind):
 
     nullable = True
 
+    @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         lines = TEXTS.read(node, decoder, custom=custom)
         if lines is FAILED or lines is None:

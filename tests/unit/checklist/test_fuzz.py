@@ -120,6 +120,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "loaded_rules": {"target": "api", "file": "a.yml"},
     "metrics": {"target": "api", "valid": True},
     "promql": {"target": "api", "query": "up", "value": 1},
+    "routes": {"file": "a.yml"},
     "scrape_config": {"file": "a.yml", "job": "a"},
     "scrape_target": {"target": "api", "job": "a"},
     "source": {"file": "a.py", "text": "a"},
