@@ -179,7 +179,10 @@ def check_regex(pattern: str) -> str:
     if len(names) > len(set(names)):
         raise ValueError("duplicate capture group name")
     whole = f"^(?s:{pattern})$"
-    regex.validate(whole)
+    try:
+        regex.validate(whole)
+    except regex.InvalidPatternError as error:
+        raise ValueError(str(error)) from None
     return whole
 
 
