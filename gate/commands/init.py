@@ -11,33 +11,45 @@ SUMMARY = "scan the repository and write a first checklist and workflow; keep ex
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("root", nargs="?", default=".", metavar="DIR", help="scan this repository (default: .)")
+    parser.add_argument(
+        "root", nargs="?", default=".", metavar="DIR", help="scan this repository, or a folder of it (default: .)"
+    )
     parser.add_argument("--service", metavar="NAME", help="name the service (default: the folder's name)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Return 0 if both files exist now, written or kept; 2 if the folder can't be used."""
     from gate.checklist.load import load_text
-    from gate.scaffold.checklist import checklist
+    from gate.scaffold.proposals.drills import propose_drills
+    from gate.scaffold.proposals.wiring import wire
     from gate.scaffold.scan import scan
-    from gate.scaffold.wiring import wire
-    from gate.scaffold.workflow import workflow
+    from gate.scaffold.writers.checklist import checklist
+    from gate.scaffold.writers.summary import summary
+    from gate.scaffold.writers.workflow import workflow
 
-    root = Path(options.root)
-    if not root.is_dir():
-        print(f"prodgate: {root}: not a folder; expected a repository", file=sys.stderr)
+    folder = Path(options.root)
+    if not folder.is_dir():
+        print(f"prodgate: {folder}: not a folder; expected a repository", file=sys.stderr)
         return 2
-    found = scan(root)
+    found = scan(folder)
     wiring = wire(found)
-    text = checklist(found, wiring, options.service or root.resolve().name or "service")
+    drills = propose_drills(found, wiring)
+    service = options.service or folder.resolve().name or "service"
+    text = checklist(found, wiring, drills, service)
     load_text(text, "prodgate.yml", {})
+    below = found.files.folder != "."
+    path = f"{found.files.folder}/prodgate.yml" if below else "prodgate.yml"
+    name = f"prodgate-{folder.resolve().name}" if below else "prodgate"
+    job = workflow(found, wiring, path, f"prodgate/{folder.resolve().name}" if below else "")
     try:
-        _write_if_missing(root / "prodgate.yml", text)
-        _write_if_missing(root / ".github" / "workflows" / "prodgate.yml", workflow(found, wiring))
+        _write_if_missing(folder / "prodgate.yml", text)
+        # GitHub reads workflows at the root of the repository only.
+        top = found.files.root if below else folder
+        _write_if_missing(top / ".github" / "workflows" / f"{name}.yml", job)
     except OSError as error:
         print(f"prodgate: {error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    print("Next: prodgate validate, prodgate plan, prodgate run")
+    print(summary(found, wiring, drills, path))
     return 0
 
 

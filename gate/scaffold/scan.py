@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
-from gate.scaffold.compose import Service, services
-from gate.scaffold.endpoints import endpoints
-from gate.scaffold.files import Endpoint, RepoFiles, documents, get_list, get_str, is_test, list_files
-from gate.scaffold.test_suites import Suite, find_suites
+from gate.scaffold.files import RepoFiles, documents, get_list, is_test, list_files
+from gate.scaffold.model import Build, Endpoint, Service
+from gate.scaffold.proposals.test_suites import Suites, find_suites
+from gate.scaffold.readers.compose import read_services, unused_profiles
+from gate.scaffold.readers.compose_files import Project, projects
+from gate.scaffold.readers.dockerfiles import dockerfiles, exposed, health
+from gate.scaffold.readers.endpoints import endpoints
+from gate.scaffold.readers.images import find_build, is_foreign
+from gate.scaffold.readers.kubernetes import Manifests, read_manifests
+from gate.scaffold.readers.prometheus import Alert, ScrapeSetup, is_rule_file, read_alerts, read_scrape_setup
+from gate.scaffold.readers.workflows import Workflows, read_workflows
 from gate.source import markdown
 
 _RUNBOOK = re.compile(r"(?i)(?:^|/)(?:(?:run|play)books?/.*|(?:run|play)book[^/]*)\.(?:md|markdown)$")
 _NO_RUNBOOK = re.compile(r"(?i)(?:^|/)(?:readme|index|template|_[^/]*)\.(?:md|markdown)$|/templates?/")
 _SECTIONS = 12
 _MAGIC = re.compile(r"[*?\[]")
-
-
-class ScrapeSetup(Struct, frozen=True):
-    """A Prometheus configuration: its jobs with their addresses, and the rule files that it loads."""
-
-    jobs: tuple[tuple[str, tuple[str, ...]], ...]
-    rule_files: tuple[str, ...] = ()
 
 
 class Runbook(Struct, frozen=True):
@@ -41,49 +40,79 @@ class ScanResult(Struct):
     """The result of a scan. Paths are relative to the repository, with forward slashes."""
 
     files: RepoFiles
-    rules: list[str] = field(default_factory=list)
-    kubernetes: list[str] = field(default_factory=list)
+    workflows: Workflows
+    manifests: Manifests
+    suites: Suites
+    rules: dict[str, list[Alert]] = field(default_factory=dict)
     scraping: dict[str, ScrapeSetup] = field(default_factory=dict)
     runbooks: dict[str, Runbook] = field(default_factory=dict)
     endpoints: list[Endpoint] = field(default_factory=list)
     services: dict[str, Service] = field(default_factory=dict)
-    suites: list[Suite] = field(default_factory=list)
+    builds: list[Build] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def scan(root: Path) -> ScanResult:
     """Scan a repository, except its tests and files whose name contains glob characters."""
     files = list_files(root)
-    found = ScanResult(files, endpoints=endpoints(files), services=services(files), suites=find_suites(files))
+    workflows = read_workflows(files)
+    found = ScanResult(files, workflows, read_manifests(files), find_suites(files, workflows.jobs))
+    found.endpoints, found.builds = endpoints(files), dockerfiles(files)
+    _read_compose(found)
     for name in files.names:
         if _MAGIC.search(name) or is_test(name):
             continue
         if name.endswith((".yml", ".yaml", ".rules")):
-            _yaml(name, files.text(name), found)
+            _read_yaml(name, files.text(name), found)
         elif _RUNBOOK.search(name) and not _NO_RUNBOOK.search(name):
             found.runbooks[name] = _runbook(files.text(name))
+    found.left_out += [*files.left_out, *found.suites.left_out, *workflows.not_taken, *found.manifests.not_read]
     return found
 
 
-def _yaml(name: str, text: str, found: ScanResult) -> None:
-    if not re.search(r"(?m)^(?:groups|scrape_configs):|^kind:\s*PrometheusRule", text):
-        return
-    for number, data in enumerate(documents(text)):
-        if get_str(data, "kind") == "PrometheusRule":
-            found.kubernetes += [name] if name not in found.kubernetes else []
-        elif number == 0 and any(get_list(group, "rules") for group in get_list(data, "groups")):
-            found.rules.append(name)
-        elif number == 0 and get_list(data, "scrape_configs"):
-            found.scraping[name] = _scraping(data)
+def _read_compose(found: ScanResult) -> None:
+    """Read the services of the first Compose project, and of those beside it; variants of them are named.
+
+    A project is beside another one if it builds a service of this repository and shares no name with it.
+    """
+    left: list[Project] = []
+    every = projects(found.files)
+    for project in every:
+        beside = project.builds and not project.is_auxiliary and not found.services.keys() & project.services.keys()
+        if project is not every[0] and not beside:
+            left.append(project)
+            continue
+        services = read_services(found.files, project)
+        found.services |= {name: _judged(found, service) for name, service in services.items()}
+        for name in unused_profiles(project, services):
+            found.left_out.append(f"the service {name} of {project.files[0]}: only a profile starts it")
+    if left:
+        named = ", ".join(f"{project.files[0]} ({', '.join(project.services)})"[:120] for project in left[:3])
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        found.left_out.append(f"other Compose projects than {every[0].files[0]}: {named}{more}")
 
 
-def _scraping(data: Any) -> ScrapeSetup:
-    jobs = []
-    for job in get_list(data, "scrape_configs"):
-        static = [address for each in get_list(job, "static_configs") for address in get_list(each, "targets")]
-        if name := get_str(job, "job_name"):
-            jobs.append((name, tuple(address for address in static if isinstance(address, str))))
-    files = tuple(pattern for pattern in get_list(data, "rule_files") if isinstance(pattern, str))
-    return ScrapeSetup(tuple(jobs), files)
+def _judged(found: ScanResult, service: Service) -> Service:
+    """Return a service that is built from the commit, if a Dockerfile of the commit builds its released image."""
+    if service.build or service.store or service.is_prometheus or service.is_alertmanager or is_foreign(service):
+        return service
+    build = find_build(found.files, service, found.builds, found.workflows.images)
+    if build is None:
+        return service
+    check = health(found.files, build)
+    port = service.port or exposed(found.files, build)
+    if service.health is None and check:
+        service = structs.replace(service, health=check[0])
+        port = check[1]
+    return structs.replace(service, build=build, image="", variable="", port=port)
+
+
+def _read_yaml(name: str, text: str, found: ScanResult) -> None:
+    data = next(iter(documents(text)), None) if is_rule_file(text) else None
+    if any(get_list(group, "rules") for group in get_list(data, "groups")):
+        found.rules[name] = read_alerts(data)
+    elif get_list(data, "scrape_configs"):
+        found.scraping[name] = read_scrape_setup(data)
 
 
 def _runbook(text: str) -> Runbook:

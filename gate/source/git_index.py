@@ -39,6 +39,15 @@ def unchanged(paths: Iterable[Path]) -> list[Path]:
     return [path for top, wanted in by_top.items() for path in _unchanged(top, wanted)]
 
 
+def tracked(folder: Path) -> tuple[Path, list[str]] | None:
+    """Return the root of the repository that a folder belongs to, and the files that git tracks in it.
+
+    Return None if the folder is in no repository. Raise GitIndexError if the index can't be read.
+    """
+    top = _top(folder.resolve(), {})
+    return None if top is None else (top, [os.fsdecode(name) for name, _ in _read_index(top)[1]])
+
+
 def _top(folder: Path, known: dict[Path, Path | None]) -> Path | None:
     """Return the nearest folder that has a `.git`; None if there is none above."""
     if folder not in known:
@@ -49,18 +58,27 @@ def _top(folder: Path, known: dict[Path, Path | None]) -> Path | None:
 
 
 def _unchanged(top: Path, wanted: dict[bytes, Path]) -> Iterator[Path]:
+    length, entries = _read_index(top)
+    try:
+        for name, known in entries:
+            path = wanted.get(name)
+            if path is not None and known in _hashes(path.read_bytes(), length):
+                yield path
+    except OSError as error:
+        raise GitIndexError(error.strerror or str(error)) from error
+
+
+def _read_index(top: Path) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Return the length of the hashes, and name and hash of every entry; no entry if nothing was ever added."""
     try:
         folder = _git_folder(top / ".git")
         length = 32 if _is_sha256(folder) else 20
         index = folder / "index"
         if not index.exists():
-            return  # nothing was ever added
+            return length, []
         if index.stat().st_size > _INDEX_LIMIT:
             raise GitIndexError("it is too large")
-        for name, known in _entries(index.read_bytes(), length):
-            path = wanted.get(name)
-            if path is not None and known in _hashes(path.read_bytes(), length):
-                yield path
+        return length, list(_entries(index.read_bytes(), length))
     except OSError as error:
         raise GitIndexError(error.strerror or str(error)) from error
 

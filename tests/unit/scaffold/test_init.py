@@ -19,6 +19,7 @@ from gate.checklist.models import Checklist
 from tests.action.test_workflows import errors
 from tests.action.test_workflows import package as package
 from tests.support.paths import ROOT
+from tests.support.repositories import propose, write
 
 RULES = """groups:
   - name: targets
@@ -64,11 +65,11 @@ GO = {  # Gin and the standard library; a Dockerfile that the classic builder ca
     "internal/http/health.go": """package http
 
 func routes(r *gin.Engine, mux *http.ServeMux, group *gin.RouterGroup) {
-\tmux.HandleFunc("GET /healthz", ok)
+\tmux.HandleFunc("GET /healthz", healthz)
 \tv1 := r.Group("/api/v1")
 \tv1.GET("/health", ok)
 \tadmin := v1.Group("/admin")
-\tadmin.GET("/ping", ok)
+\tadmin.GET("/ping", ping)
 \tgroup.GET("/ready", ok)
 \tr.GET("/metrics", gin.WrapH(promhttp.Handler()))
 \thttp.Get(base + "/livez")
@@ -153,7 +154,7 @@ DJANGO = {  # URL configurations that include each other; the project's own test
     path("ht/", include("health_check.urls")),
 ]
 """,
-    "api/urls.py": 'urlpatterns = [path("healthz/", ok), re_path(r"^readyz/?$", ok), path("admin/", ok)]\n',
+    "api/urls.py": 'urlpatterns = [path("healthz/", ok), re_path(r"^readyz/?$", ready), path("admin/", ok)]\n',
     "api/tests.py": "",
     "Dockerfile": "FROM python:3.12\nEXPOSE 8000\n",
 }
@@ -312,22 +313,17 @@ def test_nothing_found(tmp_path: Path) -> None:
 
 
 ITEMS = {
-    "monitoring": ["metrics.prometheus", "scrape.prometheus-prometheus.yml.prometheus",
-                   "rules.prometheus-alert.rules", "loaded.prometheus-alert.rules"],
-    "shop": ["services.carts-db", "services.orders-db", "services.user.db",
-             "scrape.deploy-docker-compose-prometheus.yml.sockshop"],
-    "go": ["services.redis", "health.pets-healthz", "health.pets-live", "health.pets-api-v1-health",
-           "health.pets-api-v1-admin-ping", "metrics.pets", "rules.monitoring-alerts-pets.yaml",
-           "runbook.docs-runbooks-down.md", "tests.go"],
-    "fastapi": ["services.db", "health.backend-api-v1-utils-health-check", "health.backend-probes-live",
-                "metrics.backend", "tests.backend.pytest"],
-    "django": ["health.api-ht", "health.api-api-healthz", "health.api-api-readyz", "metrics.api", "tests.django"],
-    "nest": ["health.api-api-health", "health.api-api-health-ready", "health.legacy-v1-health", "metrics.legacy",
-             "tests.node"],
+    "monitoring": ["metrics.prometheus", "scrape.prometheus", "rules.alert", "loaded.alert"],
+    "shop": ["services.carts-db", "services.orders-db", "services.user.db", "scrape.sockshop"],
+    "go": ["services.redis", "health.healthz", "health.live", "health.health", "health.ping", "metrics.pets",
+           "rules.pets", "runbook.down", "tests.go"],
+    "fastapi": ["services.db", "health.health-check", "health.live", "metrics.backend", "tests.backend.pytest"],
+    "django": ["health.ht", "health.healthz", "health.readyz", "metrics.api", "tests.django"],
+    "nest": ["health.api.health", "health.api.ready", "health.legacy.health", "metrics.legacy", "tests.node"],
     "spring": ["services.mysql", "services.postgres", "tests.maven"],
-    "rails": ["health.api-up", "tests.ruby"],
-    "rust": ["health.api-healthz", "health.api-readyz", "tests.cargo"],
-    "helm": ["rules.ops-r-gles-d-alerte-api-rules.yml", "rules.ops-r-gles-d-alerte-api-rules.yml-2"],
+    "rails": ["health.up", "tests.ruby"],
+    "rust": ["health.healthz", "health.readyz", "tests.cargo"],
+    "helm": ["rules.api-rules", "rules.api-rules-2"],
     "empty": ["first.item"],
 }  # fmt: skip
 
@@ -349,7 +345,7 @@ def test_what_is_found(layout: str, tmp_path: Path) -> None:
         ("go", "…/ready (internal/http/health.go:9): nothing here says under which path its router hangs"),
         ("go", "…/alive (internal/chi.go:7)"),
         ("go", "whether monitoring/alerts/pets.yaml is loaded"),
-        ("go", 'without text so far, and not asked for: "Later"'),
+        ("go", "without text so far, and not asked for: Later"),
         ("spring", "/actuator/health (pom.xml:2): nothing here says how it is built"),
         ("spring", "/actuator/prometheus (pom.xml:3)"),
         ("spring", "/api/ping (src/main/java/Api.java:4)"),
@@ -369,13 +365,13 @@ def test_compose_files_of_several_services(tmp_path: Path) -> None:
         "services/a/app.py": 'app.route("/healthz")\n',
         "services/b/compose.yml": "services: {b: {build: ., ports: ['8081']}, queue: {image: 'rabbitmq:4'}}\n",
         "services/b/app.py": 'app.route("/healthz")\n',
-        "services/c/compose.yml": "services: {c: {build: ., ports: ['8082']}}\n",
+        "services/c/compose.yml": "services: {c: {build: ., expose: ['8082']}}\n",
         "services/c/app.py": "print()\n",
     }
     checklist, _ = begun(tmp_path, files)
     assert sorted(checklist.targets) == ["a", "b", "cache", "queue"]
-    assert {"health.a-healthz", "health.b-healthz"} <= set(ids(checklist))
-    told = "#   the service c (services/c): nothing here says what it answers\n"
+    assert {"health.a.healthz", "health.b.healthz"} <= set(ids(checklist))
+    told = "#   the service c (services/c/Dockerfile): nothing here says what it answers\n"
     assert told in (tmp_path / "prodgate.yml").read_text()
 
 
@@ -387,7 +383,7 @@ def test_two_services_of_one_name(tmp_path: Path) -> None:
     }
     checklist, _ = begun(tmp_path, files)
     assert list(checklist.targets) == ["db"]
-    told = "#   the service db of legacy/compose.yml: what compose.yml says of it was taken\n"
+    told = "#   other Compose projects than compose.yml: legacy/compose.yml (db)\n"
     assert told in (tmp_path / "prodgate.yml").read_text()
 
 
@@ -412,7 +408,9 @@ def test_passwords(tmp_path: Path) -> None:
 def test_both_sides_have_one_password(tmp_path: Path) -> None:
     """The database and what is built get the same variables, from the committed example; never from somebody's own."""
     checklist, workflow = begun(tmp_path, FASTAPI)
-    assert job(workflow)["services"]["db"]["env"] == {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "changethis"}
+    assert job(workflow)["services"]["db"]["env"] == {
+        "POSTGRES_USER": "app", "POSTGRES_PASSWORD": "changethis", "POSTGRES_DB": "app",
+    }  # fmt: skip
     start = checklist.targets["backend"].start
     assert start
     assert start.environment["DATABASE_URL"] == "postgresql://app:changethis@db/app"
@@ -611,6 +609,48 @@ def test_hostile_names(package: Path, tmp_path: Path) -> None:
     }
     checklist, workflow = begun(tmp_path, files)
     assert errors(package, {"prodgate.yml": workflow}) == {"prodgate.yml": []}
-    assert ids(checklist) == ["services.db", "tests.a-b-c-touch-x-.go"]
+    assert ids(checklist) == ["services.db", "tests.touch-x.go"]
     assert "${{ secrets.X }}" not in workflow
     assert [step["working-directory"] for step in job(workflow)["steps"] if "run" in step] == ["a: b #c/$(touch x)"]
+
+
+def test_a_folder_below_the_root(tmp_path: Path) -> None:
+    """The checklist is in the folder, with paths from the root; the workflow is where GitHub reads it."""
+    files = {"services/api/Dockerfile": "FROM x\nEXPOSE 80\n", "services/api/app.py": 'app.route("/healthz")\n'}
+    write(tmp_path, {**files, "services/other/Dockerfile": "FROM x\nEXPOSE 80\n"})
+    assert main(["init", str(tmp_path / "services" / "api")]) == 0
+    text = (tmp_path / "services" / "api" / "prodgate.yml").read_text()
+    workflow = (tmp_path / ".github" / "workflows" / "prodgate-api.yml").read_text()
+    assert "build: services/api\n" in text
+    assert "file: services/api/prodgate.yml, baseline: base, context: prodgate/api" in workflow
+    assert prodgate(tmp_path, "validate", "--file", "services/api/prodgate.yml")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ('r.HandleFunc(baseUrl+"/_healthz", h)', "#   …/_healthz (main.go:1)"),
+        ('base := os.Getenv("BASE")\nr.HandleFunc(base+"/_healthz", h)', "path: /_healthz"),
+        ('const base = "/api"\nr.HandleFunc(base + "/_healthz", h)', "path: /api/_healthz"),
+        ('r.HandleFunc(s.prefixed("/readyz"), h)', "#   …/readyz (main.go:1)"),
+    ],
+)
+def test_a_route_behind_an_expression(route: str, expected: str, tmp_path: Path) -> None:
+    """It is found if the file says what the expression is, and named otherwise."""
+    write(tmp_path, {"main.go": f"{route}\n", "Dockerfile": "FROM golang\nEXPOSE 8080\n"})
+    assert expected in propose(tmp_path).text
+
+
+def test_the_summary(tmp_path: Path) -> None:
+    """It says what was found, what not, what will fail first, and what to do next."""
+    lines = propose(write(tmp_path, {"go.mod": "module x\n", "a_test.go": "", "vendor/a.go": ""})).summary.splitlines()
+    assert lines[:2] == ["Found:", "  tests      go in ., a guess"]
+    assert lines[2].startswith("Not found: a service that is built from this commit, a health endpoint")
+    assert lines[3] == "Left out: 1 thing, each with its reason at the top of prodgate.yml"
+    assert lines[4:] == [
+        "Probably the first to fail: the tests of . (go): no workflow runs them, so their command is a guess",
+        "Next:",
+        "  prodgate validate",
+        "  prodgate plan",
+        "  prodgate run",
+    ]

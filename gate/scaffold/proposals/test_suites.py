@@ -1,7 +1,7 @@
-"""Find test suites: what a workflow installs and runs for each, and where it writes the results.
+"""Propose test suites: those that a workflow runs already, and guesses for tools that no workflow runs.
 
-How the command ended is left beside them: some tools leave a suite that could not be loaded out of their report. Where
-a tool has no report that the gate reads, its exit code becomes a report of one test, in TAP.
+How the command ended is left beside the results: some tools leave a suite that could not be loaded out of their
+report. Where a tool has no report that the gate reads, its exit code becomes a report of one test, in TAP.
 """
 
 from __future__ import annotations
@@ -16,26 +16,33 @@ from typing import Any
 from msgspec import Struct
 
 from gate.scaffold.files import RepoFiles, folder_of, get_dict, get_str, is_within
+from gate.scaffold.model import Service, Uses
+from gate.scaffold.readers.workflows import Step, TestJob
 
 _SUITES = 10
 _DJANGO = "python manage.py test --testrunner=xmlrunner.extra.djangotestrunner.XMLTestRunner"
 _EXTRAS = ("test", "tests", "testing", "dev")
 _REQUIREMENTS = re.compile(r"requirements(?:[-_./](?:dev|test|tests|testing))?\.txt|(?:dev|test)[-_]requirements\.txt")
-
-
-# Steps of a workflow: each an action and its inputs.
-Uses = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+#: Words of a script that span lines, so that its lines can't be joined into one command.
+_SPANS_LINES = re.compile(r"(?m)<<|\\$|^\s*(?:if|for|while|case|function|\{|\()|\bdo$|\bthen$")
 
 
 class Suite(Struct, frozen=True):
-    """The tests of a folder. `uses` are the workflow's steps before; the last line of `run` is the test command."""
+    """The tests of a folder. `before` are the workflow's steps before; the last line of `run` is the test command.
+
+    `origin` is the workflow that runs it already, empty for a guess.
+    """
 
     tool: str
     folder: str
-    uses: Uses
+    before: tuple[Step, ...]
     run: tuple[str, ...]
     results: str
     format: str
+    environment: tuple[tuple[str, str], ...] = ()
+    services: tuple[Service, ...] = ()
+    origin: str = ""
+    name: str = ""
 
     @property
     def paths(self) -> str:
@@ -57,10 +64,17 @@ class Suite(Struct, frozen=True):
 
     @property
     def _code(self) -> str:
-        return _result_file(self.tool, "exit")
+        return _result_file(self.name or self.tool, "exit")
 
     def _from_root(self, path: str) -> str:
         return posixpath.normpath(posixpath.join(self.folder, path))
+
+
+class Suites(Struct):
+    """The proposed suites, nearest to the root first, and what is left out of them."""
+
+    proposed: list[Suite]
+    left_out: list[str]
 
 
 def _result_file(tool: str, ending: str) -> str:
@@ -68,11 +82,83 @@ def _result_file(tool: str, ending: str) -> str:
     return f"prodgate-tests.{tool}.{ending}"
 
 
-def find_suites(files: RepoFiles) -> list[Suite]:
-    """Return at most ten suites, nearest to the root first."""
-    return [suite for find in (_go, _python, _node, _rust, _java, _ruby, _php, _dotnet) for suite in find(files)][
-        :_SUITES
-    ]
+def find_suites(files: RepoFiles, jobs: list[TestJob]) -> Suites:
+    """Return at most ten suites: first those of workflows, then guesses for what no workflow tests."""
+    left_out: list[str] = []
+    known = list(_of_workflows(jobs, left_out))
+    finders = (_go, _python, _node, _rust, _java, _ruby, _php, _dotnet)
+    guesses = [suite for find in finders for suite in find(files) if not _is_known(suite, known)]
+    every = [*known, *guesses]
+    left_out += [f"the tests of {suite.folder} ({suite.tool}): more than {_SUITES} suites" for suite in every[_SUITES:]]
+    return Suites(every[:_SUITES], left_out)
+
+
+def _is_known(guess: Suite, known: list[Suite]) -> bool:
+    """Return whether a workflow runs the tests that a guess would run. `make test` may run any."""
+    python = ("pytest", "django")
+    return any(
+        (suite.tool in (guess.tool, "make") or {suite.tool, guess.tool} <= set(python))
+        and (is_within(guess.folder, suite.folder) or suite.folder == ".")
+        for suite in known
+    )
+
+
+def _of_workflows(jobs: list[TestJob], left_out: list[str]) -> Iterator[Suite]:
+    """Yield the suites of workflows, each command once."""
+    seen: set[tuple[str, str]] = set()
+    names: set[str] = set()
+    tools: set[str] = set()
+    for job in jobs:
+        command = _one_command(job.test.run)
+        key = (job.test.folder, re.sub(r"\s+", " ", command))
+        covers = job.tool in tools and "cover" in f"{job.name}{job.workflow}".lower()
+        if key in seen or covers:
+            left_out.append(f"the tests of {job.workflow}, job {job.name}: another job runs them, too")
+            continue
+        seen.add(key)
+        tools.add(job.tool)
+        name = job.tool if job.tool not in names else f"{job.tool}-{len(names) + 1}"
+        names.add(name)
+        run, results = _with_results(job.tool, name, command)
+        form = "tap" if results.endswith(".tap") else "gojson" if results.endswith(".json") else "junit"
+        test = job.test
+        yield Suite(
+            job.tool, test.folder, job.before, run, results, form, test.environment, job.services, job.workflow, name
+        )
+
+
+def _one_command(run: str) -> str:
+    """Return a script as one command, which fails as soon as one of its lines does."""
+    joined = re.sub(r"\\\n\s*", " ", run.strip())
+    lines = [line.strip() for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if len(lines) == 1:
+        return lines[0]
+    if _SPANS_LINES.search(joined):
+        return f"bash -e <<'TESTS'\n{joined}\nTESTS"
+    return " && ".join(lines)
+
+
+def _with_results(tool: str, name: str, command: str) -> tuple[tuple[str, ...], str]:
+    """Return the lines that run a command, with its results: its own report if one flag makes it write one."""
+    simple = not re.search(r"[|&;<>\n]", command)
+    if tool == "pytest" and simple and re.search(r"\bpytest\b", command) and "junit" not in command:
+        results = _result_file(name, "xml")
+        return (f"{command} --junitxml={results}",), results
+    if tool == "go" and simple and command.startswith("go test"):
+        results = _result_file(name, "json")
+        return (f"{command.replace('go test', 'go test -json', 1).replace(' -v', '')} > {results}",), results
+    if tool == "maven" and simple:
+        return (f"{command} --fail-at-end",), "**/target/surefire-reports/TEST-*.xml"
+    if tool == "gradle" and simple:
+        return (f"{command} --continue",), "**/build/test-results/**/TEST-*.xml"
+    if tool == "phpunit" and simple and "phpunit" in command:
+        results = _result_file(name, "xml")
+        return (f"{command} --log-junit {results}",), results
+    return _exit_code(name, command), _result_file(name, "tap")
+
+
+def _steps(uses: Uses) -> tuple[Step, ...]:
+    return tuple(Step("", uses=action, inputs=inputs) for action, inputs in uses)
 
 
 def _outermost(files: RepoFiles, *names: str) -> Iterator[str]:
@@ -91,9 +177,11 @@ def _any(files: RepoFiles, folder: str, pattern: str) -> bool:
 
 def _exit_code(tool: str, command: str) -> tuple[str, ...]:
     """Return a script that writes a TAP report of a command's exit code."""
+    first, heredoc, rest = command.partition("\n")
+    label = tool if heredoc or re.search(r"['%\\\\]", command) else command
     return (
-        f'{command} && verdict=ok || verdict="not ok"',
-        f"printf '1..1\\n%s 1 - {command}\\n' \"$verdict\" > {_result_file(tool, 'tap')}",
+        f'{first} && verdict=ok || verdict="not ok"{heredoc}{rest}',
+        f"printf '1..1\\n%s 1 - {label}\\n' \"$verdict\" > {_result_file(tool, 'tap')}",
     )
 
 
@@ -105,7 +193,7 @@ def _go(files: RepoFiles) -> Iterator[Suite]:
             yield Suite(
                 "go",
                 folder,
-                uses,
+                _steps(uses),
                 (f"go test -json ./... > {_result_file('go', 'json')}",),
                 _result_file("go", "json"),
                 "gojson",
@@ -128,12 +216,12 @@ def _python(files: RepoFiles) -> Iterator[Suite]:
             continue
         if _django_alone(files, folder):
             uses, lines, within = _python_setup(files, folder, "unittest-xml-reporting")
-            yield Suite("django", folder, uses, (*lines, within + _DJANGO), "TEST-*.xml", "junit")
+            yield Suite("django", folder, _steps(uses), (*lines, within + _DJANGO), "TEST-*.xml", "junit")
         else:
             uses, lines, within = _python_setup(files, folder, "pytest")
             results = _result_file("pytest", "xml")
             command = f"{within}python -m pytest --junitxml={results}"
-            yield Suite("pytest", folder, uses, (*lines, command), results, "junit")
+            yield Suite("pytest", folder, _steps(uses), (*lines, command), results, "junit")
 
 
 def _django_alone(files: RepoFiles, folder: str) -> bool:
@@ -187,7 +275,9 @@ def _node(files: RepoFiles) -> Iterator[Suite]:
         words = f"{manager} test" if manager != "npm" else "npm test --"
         uses = (("actions/setup-node@v5", (("node-version", "lts/*"),)),)
         run, results = _node_run(script, words)
-        yield Suite("node", folder, uses, (*prepare, *run), results, "tap" if results.endswith(".tap") else "junit")
+        yield Suite(
+            "node", folder, _steps(uses), (*prepare, *run), results, "tap" if results.endswith(".tap") else "junit"
+        )
 
 
 _LOCKS = (
@@ -248,12 +338,17 @@ def _java(files: RepoFiles) -> Iterator[Suite]:
         if _any(files, folder, r"(?:^|/)src/test/"):
             tool = "sh ./mvnw" if files.has(folder, "mvnw") else "mvn"
             run = (f"{tool} --batch-mode --fail-at-end test",)
-            yield Suite("maven", folder, uses, run, "**/target/surefire-reports/TEST-*.xml", "junit")
+            yield Suite("maven", folder, _steps(uses), run, "**/target/surefire-reports/TEST-*.xml", "junit")
     for folder in _outermost(files, "settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts"):
         if _any(files, folder, r"(?:^|/)src/test/"):
             tool = "sh ./gradlew" if files.has(folder, "gradlew") else "gradle"
             yield Suite(
-                "gradle", folder, uses, (f"{tool} test --continue",), "**/build/test-results/**/TEST-*.xml", "junit"
+                "gradle",
+                folder,
+                _steps(uses),
+                (f"{tool} test --continue",),
+                "**/build/test-results/**/TEST-*.xml",
+                "junit",
             )
 
 
@@ -266,7 +361,7 @@ def _ruby(files: RepoFiles) -> Iterator[Suite]:
         )  # fmt: skip
         if _any(files, folder, r"(?:_spec|_test|/test_\w+)\.rb$"):
             uses = (("ruby/setup-ruby@v1", (("bundler-cache", "true"), ("working-directory", folder))),)
-            yield Suite("ruby", folder, uses, _exit_code("ruby", command), _result_file("ruby", "tap"), "tap")
+            yield Suite("ruby", folder, _steps(uses), _exit_code("ruby", command), _result_file("ruby", "tap"), "tap")
 
 
 def _php(files: RepoFiles) -> Iterator[Suite]:
@@ -275,7 +370,7 @@ def _php(files: RepoFiles) -> Iterator[Suite]:
             uses = (("shivammathur/setup-php@v2", (("php-version", "8.3"),)),)
             results = _result_file("phpunit", "xml")
             run = ("composer install --no-interaction", f"vendor/bin/phpunit --log-junit {results}")
-            yield Suite("phpunit", folder, uses, run, results, "junit")
+            yield Suite("phpunit", folder, _steps(uses), run, results, "junit")
 
 
 def _dotnet(files: RepoFiles) -> Iterator[Suite]:

@@ -11,24 +11,29 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from gate.scaffold.files import Endpoint, RepoFiles, folder_of, is_test
+from gate.scaffold.files import RepoFiles, folder_of, is_test
+from gate.scaffold.model import Endpoint
 
 _CODE = (".go", ".py", ".js", ".mjs", ".cjs", ".ts", ".java", ".kt", ".rb", ".rs", ".cs", ".php", ".ex", ".scala")
 _PATH = (
     r"/(?:[A-Za-z0-9_.~-]+/){0,4}(?:_?health(?:z|check|[-_]check)?|livez?|liveness|alive|readyz?|readiness|ping|metrics)"
-    r"(?:/(?:live|liveness|ready|readiness|startup))?/?"
+    r"(?:/(?:live|liveness|ready|readiness|startup))?/?|/(?:api/)?(?:v\d+/)?status/?"
 )
-_LITERAL = re.compile(rf"""["'`](?:(?:GET|HEAD) )?({_PATH})["'`]""")
+_LITERAL = re.compile(rf"""["'`](?:(?:GET|HEAD) )?(?:\$?\{{([\w.]{{1,64}})\}})?({_PATH})["'`]""")
 _WHOLE = re.compile(_PATH)
 _NO_ROUTE = re.compile(
     r"^\s*(?://|#(?!\[)|\*|/\*)|requests\.|\b[cC]lient\.|httpx|fetch\(|axios|urlopen|[Hh]ttp\.(?:Get|Head|NewRequest)|"
     r"RestTemplate|WebClient|HttpClient|curl|wget|supertest|(?i:skip|exclude|ignore|permitAll|matchers|whitelist|allowlist|startsWith)"
 )
-_CALL = re.compile(
-    r"(?:\b(?i:get|head|any|all|handle|handlefunc|handlerfunc|route|path|url|resource|use|match|mount|service|endpoint|at|"
+_DECLARES = (
+    r"(?:\b(?i:get|head|any|all|handle|handlefunc|handlerfunc|route|path|url|resource|use|usehealthchecks|match|mount|service|endpoint|at|"
     r"add_?(?:api_)?(?:route|url_rule|view)|map\w*|\w*mapping|register\w*|serve\w*)\s*\(\s*|MethodGet\s*,\s*|"
-    r"[\"']GET[\"']\s*,\s*|\b(?:path|url)\s*:\s*|\bself\.path\s*==\s*|\bcase\s+|\((?:value|path)\s*=\s*\{?\s*)$"
+    r"[\"']GET[\"']\s*,\s*|\b(?:path|url)\s*:\s*|\bself\.path\s*==\s*|\bcase\s+|\((?:value|path)\s*=\s*\{?\s*)"
 )
+_CALL = re.compile(_DECLARES + r"f?$")
+#: A path behind an expression: `baseUrl + "/healthz"`, `prefixed("/readyz")`.
+_EXPRESSION = re.compile(_DECLARES + r"(?:([\w.]{1,64})\s*[+.]\s*|[\w.]{1,64}\(\s*(?:[\w.]{1,64}\s*,\s*)?)$")
+_HANDLER = re.compile(r"\s*,\s*(?:[\w.:]+\(\)?\.?)*?(?:to\()?&?([\w.:]+)\s*[,)]")
 _RECEIVER = re.compile(r"\b(\w{1,64})\.\w+\(\s*$")
 _GROUPS = re.compile(r"""\b(\w{1,64})\s*:?=\s*\b(\w{1,64})\.(?:Group|PathPrefix|group)\(\s*["'`]([^"'`]*)["'`]""")
 _ROUTERS = re.compile(
@@ -86,7 +91,17 @@ def endpoints(files: RepoFiles) -> list[Endpoint]:
 
 def _of_file(name: str, text: str, mounts: _Mounts) -> Iterator[Endpoint]:
     for offset, path in _declared(name, text, mounts):
-        yield Endpoint(path, name, text.count("\n", 0, offset) + 1)
+        yield Endpoint(path, name, text.count("\n", 0, offset) + 1, handler=_handler(text, offset))
+
+
+def _handler(text: str, offset: int) -> str:
+    """Return the name of the function behind a path; empty if it follows, as below a decorator or inline."""
+    line = text[offset : offset + 2 * _CALLED].partition("\n")[0]
+    found = _HANDLER.search(line)
+    if pair := re.search(r"\[\s*(?:\w+\\)*(\w+)::class\s*,\s*'(\w+)'", line):
+        return f"{pair[1]}.{pair[2]}"
+    name = re.sub(r":+", ".", found[1]) if found else ""
+    return "" if name in ("func", "function", "async", "req", "request", "ctx", "c", "w", "new") else name
 
 
 def _declared(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
@@ -108,16 +123,31 @@ def _routes(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
     for match in _LITERAL.finditer(text):
         before = text[max(0, match.start() - _CALLED) : match.start()]
         line = before.rpartition("\n")[2] + text[match.start() : match.end() + _CALLED].partition("\n")[0]
-        if not _CALL.search(before) or _NO_ROUTE.search(line) or "@RequestMapping(" in line:
+        behind = _EXPRESSION.search(before)
+        if not (_CALL.search(before) or behind) or _NO_ROUTE.search(line) or "@RequestMapping(" in line:
             continue
         receiver = _RECEIVER.search(before)
         prefix = prefixes.get(receiver[1], "") if receiver else annotated if "Mapping(" in line else ""
-        if receiver and any(each[1] == receiver[1] for each in _GIVEN.finditer(text, 0, match.start())):
+        if receiver and any(given[1] == receiver[1] for given in _GIVEN.finditer(text, 0, match.start())):
             prefix = None  # a router that a function is given hangs where its caller says
-        yield match.start(), ("…" if prefix is None else prefix.rstrip("/")) + match[1]
+        if behind or match[1]:
+            prefix = _expression_value(text, (behind[1] if behind else match[1]) or "")
+        yield match.start(), ("…" if prefix is None else prefix.rstrip("/")) + match[2]
     for match in _INDEX.finditer(text):
         if _WHOLE.fullmatch(prefix := prefixes.get(match[1]) or ""):
             yield match.start(), prefix
+
+
+def _expression_value(text: str, name: str) -> str | None:
+    """Return the value of a variable in front of a path: a literal, or the default of a setting; None if unknown."""
+    variable = re.escape(name.rpartition(".")[2])
+    literal = re.search(rf"""\b{variable}\b[^=\n]{{0,40}}=\s*["'`](/?[\w/-]*)["'`]""", text) if name else None
+    if literal:
+        return literal[1]
+    setting = rf"""\b{variable}\b[^=\n]{{0,40}}=\s*[^\n]*?(?:Getenv\(|environ|getenv\(|process\.env)[^\n]*"""
+    found = re.search(setting, text) if name else None
+    default = re.search(r"""(?:\|\||\?\?|,|or)\s*["'`](/?[\w/-]*)["'`]""", found[0]) if found else None
+    return default[1] if default else "" if found else None
 
 
 def _class_prefix(text: str) -> str:
@@ -184,18 +214,35 @@ def _is_urls(name: str) -> bool:
 
 def _django(name: str, text: str, mounts: _Mounts) -> Iterator[tuple[int, str]]:
     """Yield the endpoints of Django's URL configurations and of Rails' routes: paths without a leading slash."""
-    prefix = next((prefix for module, prefix in mounts.django.items() if name.endswith(module)), "")
+    outer = next((prefix for module, prefix in mounts.django.items() if name.endswith(module)), "")
+    own = _django_lists(text)
     known = {"health_check.urls": "", "django_prometheus.urls": "metrics"}
     for match in re.finditer(
         r"""(?:path|url)\(\s*r?["']\^?([^"'$]*)\$?["']\s*,\s*include\(\s*["']([\w.]+)["']""", text
     ):
         if match[2] in known:
-            yield match.start(), "/" + prefix + match[1] + known[match[2]]
+            yield match.start(), "/" + outer + match[1] + known[match[2]]
     for match in re.finditer(r"""\b(?:re_path|path|url|get)\(?\s*r?["']\^?([^"']*?)/?(/?)\??\$?["']""", text):
-        path = "/" + prefix + match[1].lstrip("/") + match[2]
+        inner = next((prefix for start, prefix in reversed(own) if start < match.start()), "")
+        path = "/" + match[1].lstrip("/") + match[2]
         rails = name.endswith(".rb") and path.rstrip("/") == "/up"
-        if _WHOLE.fullmatch(path) or rails:
-            yield match.start(), _django_slash(text[match.start() : match.end()], path)
+        whole = f"/{outer}{inner or ''}{path[1:]}"
+        if _WHOLE.fullmatch(path) or _WHOLE.fullmatch(whole) or rails:
+            found = _django_slash(text[match.start() : match.end()], whole)
+            yield match.start(), found if inner is not None else f"…{found}"
+
+
+def _django_lists(text: str) -> list[tuple[int, str | None]]:
+    """Return where lists of URLs begin, and under which prefix the same file includes them; None if it does not."""
+    found: list[tuple[int, str | None]] = []
+    for match in re.finditer(r"(?m)^(\w+)\s*(?::[^=\n]*)?\+?=\s*\[", text):
+        if match[1] == "urlpatterns":
+            found.append((match.start(), ""))
+            continue
+        name = re.escape(match[1])
+        prefixes = re.findall(rf"""path\(\s*r?["']([^"'<]*)["']\s*,\s*include\(\s*\(?\s*{name}\b""", text)
+        found.append((match.start(), prefixes[-1] if prefixes else None))
+    return found
 
 
 def _django_slash(declared: str, path: str) -> str:
@@ -247,4 +294,5 @@ def _actuator(files: RepoFiles) -> Iterator[Endpoint]:
         for library, path in zip(_SPRING, ("health", "prometheus"), strict=True):
             at = text.find(library)
             if at >= 0 and (path == "health" or (shown and re.search(r"prometheus|\*", shown[0]))):
-                yield Endpoint(f"{root}/{path}", name, text.count("\n", 0, at) + 1)
+                # Actuator's health covers the datasource, and is 503 if it is down.
+                yield Endpoint(f"{root}/{path}", name, text.count("\n", 0, at) + 1, "ready" if path == "health" else "")
