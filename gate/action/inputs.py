@@ -28,7 +28,7 @@ MERGE_OPTIONS = {"expect": "--expect"}
 NON_OPTIONS = ("mode", "reports", "github-token", "services", "job-status")
 # A cancelled run whose container is still alive reverts its faults itself in most cases: the post step waits this long.
 POST_STEP_TIMEOUT = "60s"
-_POST_STEP_INPUTS = ("publish", "status", "context")
+_POST_STEP_INPUTS = ("publish", "status", "context", "comment")
 
 
 def main_step_arguments(environment: Mapping[str, str]) -> list[str]:

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings, cancellation = publish_settings_from(options), CancellationToken()
     try:
-        with pending_status(settings, cancellation):
+        with pending_status(settings, cancellation) as settings:
             return _merge(options, settings, cancellation)
     except UnmergeableReportsError as error:
         print(f"prodgate: {error}", file=sys.stderr)

@@ -6,14 +6,14 @@ import argparse
 import sys
 
 from gate.commands._arguments import parse_seconds_argument
-from gate.publish.session import add_status_arguments, emit_notices, publish_settings_from, saved_end_state
+from gate.publish.session import add_publish_arguments, emit_notices, publish_settings_from, replace_unfinished_verdict
 
 SUMMARY = "revert faults and remove containers left by a killed run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this command, including which commit status to set to error if it is still pending."""
-    add_status_arguments(parser)
+    """Add the options of this command, including those of the status and the comment that the run may have left."""
+    add_publish_arguments(parser)
     parser.add_argument(
         "--end",
         type=parse_seconds_argument,
@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Return 0 if nothing is left that a living run would not revert itself, else 3."""
-    from gate.publish.status import fix_stale_pending
     from gate.staging.recovery import recover_dead_runs
 
     recovery = recover_dead_runs(end_after=options.end)
@@ -38,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"prodgate: run {run_id} is still alive; its faults were not reverted", file=sys.stderr)
     if not (recovery.done or recovery.failed or recovery.lost or recovery.alive):
         print("nothing to revert")
-    notices = fix_stale_pending(publish_settings_from(options), saved_end_state())
+    notices = replace_unfinished_verdict(publish_settings_from(options))
     emit_notices(notices)
     incomplete = recovery.failed or (recovery.alive and options.end is not None)
     return 3 if incomplete or any(notice.not_published for notice in notices) else 0

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings, cancellation = publish_settings_from(options), CancellationToken()
     try:
-        with pending_status(settings, cancellation):
+        with pending_status(settings, cancellation) as settings:
             return _run_checklist(options, settings, cancellation)
     except OutputFolderError as error:
         print(f"prodgate: {error}", file=sys.stderr)
@@ -105,7 +105,9 @@ def _run_checklist(options: argparse.Namespace, settings: Settings, cancellation
     from gate.runtime.evidence import EvidenceStore
 
     try_write_to_runner(lambda: outputs.write(outputs.NO_VERDICT))
-    provenance = detect_provenance(Path.cwd()).replace(images=tuple(options.image), context=settings.context)
+    provenance = detect_provenance(Path.cwd())
+    commit = settings.commit or provenance.commit
+    provenance = provenance.replace(commit=commit, images=tuple(options.image), context=settings.context)
     with _without_old_reports(Path(options.out), options.baseline):
         comparison = resolve_base_checklist(load(options.file), options.compare, options.policy, settings)
         loaded = comparison.loaded

@@ -10,29 +10,29 @@ from pathlib import Path
 
 from gate.commands._arguments import DEFAULT_OUT
 from gate.commands._report import try_write_to_runner
-from gate.publish.session import catch_publish_errors, emit_notices, publish_settings_from
-from gate.publish.settings import CONTEXT
+from gate.publish.session import emit_notices, publish_no_verdict, publish_settings_from, with_pull_request
+from gate.publish.settings import CONTEXT, MODES
 
 _DESCRIPTION = "Usage error: an input has a wrong value; nothing was run"
 
 
 def report_usage_error(command: str, words: Sequence[str]) -> None:
     """Report the error where the verdict would be read, as far as the other arguments can be parsed."""
-    from gate.publish import outputs, status
+    from gate.publish import outputs
 
     try_write_to_runner(lambda: outputs.write(outputs.NO_VERDICT))
     options = _parse_leniently(words)
     # On a laptop, the only reader is the person who misspelt an option: keep the last report there.
     if os.environ.get("GITHUB_ACTIONS") == "true":
         _remove_old_reports(options.out, options.reports if command == "merge" else [])
-    settings = publish_settings_from(options)
-    emit_notices(catch_publish_errors(settings, lambda: status.set_error(settings, _DESCRIPTION), blocking=True))
+    settings = with_pull_request(publish_settings_from(options))
+    emit_notices(publish_no_verdict(settings, _DESCRIPTION))
 
 
 def _parse_leniently(words: Sequence[str]) -> argparse.Namespace:
     """Return the options that say where to publish; `reports` holds everything that may be the path of a report."""
     parser = argparse.ArgumentParser(add_help=False)
-    for name, default in (("publish", "all"), ("status", "true"), ("context", CONTEXT)):
+    for name, default in (("publish", "all"), ("status", "true"), ("context", CONTEXT), ("comment", MODES[0])):
         parser.add_argument(f"--{name}", nargs="?", default=default, const=default)
     parser.add_argument("-o", "--out", nargs="?", default=DEFAULT_OUT, const="")
     parser.add_argument("reports", nargs="*")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from gate.publish import status
 from gate.publish.github import GitHub, GitHubError, permission_message, unexpected_response_error
 from gate.publish.settings import Notice, Settings
 from gate.render import comment as page
+from gate.render import escape_markdown
 from gate.report.diff import diff_items
 from gate.report.provenance import dig
 from gate.report.snapshot import Snapshot, decode, encode, take_snapshot
@@ -29,12 +31,15 @@ _SNAPSHOT_LIMIT = 16_384
 _MARKER = re.compile(
     r"<!-- prodgate ([\w%.~/]{1,600}) (\d{1,19})\.(\d{1,9}) ([0-9a-f]{16}) ([A-Za-z0-9+/=]{0,65536}) -->"
 )
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _RUN_URL = re.compile(r"/actions/runs/(\d{1,19})/attempts/(\d{1,9})")
 _DURATIONS = re.compile(r"[0-9]+(?:\.[0-9]+)? (?:ms|s|min(?: [0-9]+ s)?)\b")
 # The author of comments that are written with a workflow's own token.
 _ACTIONS_LOGIN = "github-actions[bot]"
 # Seconds for all requests of a comment.
 _TIME_LIMIT = 20.0
+# Characters of the reason why a run has no verdict.
+_WHY_LIMIT = 2000
 _NOT_WRITTEN = msg("The comment on the pull request was not written")
 
 
@@ -46,6 +51,12 @@ class GateComment(Struct, frozen=True):
     fingerprint: str
     snapshot: Snapshot | None
     body: str
+    updated: str
+
+    @property
+    def run_id(self) -> str:
+        """Return the run as the marker has it."""
+        return run_id(self.run)
 
 
 def publish(report: Report, settings: Settings) -> list[Notice]:
@@ -57,12 +68,58 @@ def publish(report: Report, settings: Settings) -> list[Notice]:
     try:
         return _publish(GitHub(settings, _TIME_LIMIT, optional=True), report)
     except GitHubError as error:
-        text = (
-            permission_message(_NOT_WRITTEN, error)
-            if error.forbidden
-            else msg("{what}: {why}", what=_NOT_WRITTEN, why=error.message)
+        return [Notice(_failure_message(settings, error))]
+
+
+def _failure_message(settings: Settings, error: GitHubError) -> Message:
+    """Return why the comment was not written. GitHub refuses a locked conversation like a missing permission."""
+    if not error.forbidden:
+        return msg("{what}: {why}", what=_NOT_WRITTEN, why=error.message)
+    if _is_locked(settings):
+        return msg(
+            "{what}: the conversation of pull request {pull} is locked; unlock it, or set `comment: off`",
+            what=_NOT_WRITTEN,
+            pull=settings.pull or 0,
         )
-        return [Notice(text)]
+    return permission_message(_NOT_WRITTEN, error)
+
+
+def _is_locked(settings: Settings) -> bool:
+    try:
+        github = GitHub(settings, _TIME_LIMIT, optional=True)
+        return github.get(f"{github.root}/issues/{settings.pull}").get("locked") is True
+    except GitHubError:
+        return False
+
+
+def publish_no_verdict(settings: Settings, why: str) -> list[Notice]:
+    """Replace the text of an earlier run's comment: this run has no verdict, because of `why`. Never raises.
+
+    A run without a verdict creates no comment: there is nothing on the pull request that its commit did not earn.
+    """
+    if settings.comment == "off" or settings.pull is None or not (settings.repository and settings.token):
+        return []
+    try:
+        github = GitHub(settings, _TIME_LIMIT, optional=True)
+        before = _deduplicate(github, _login(github))
+        if before is None or before.run >= settings.run:
+            return []
+        return _update(github, before, _no_verdict_body(settings, before, why))
+    except GitHubError as error:
+        return [Notice(msg("{what}: {why}", what=_NOT_WRITTEN, why=error.message))]
+
+
+def _no_verdict_body(settings: Settings, before: GateComment, why: str) -> str:
+    """Return the text of the comment. The next run compares itself with the last one that had a verdict."""
+    marker = before.body.partition("\n")[0].replace(f" {before.run_id} ", f" {run_id(settings.run)} ", 1)
+    reason = escape_markdown.escape(settings.secrets.redact(why)[:_WHY_LIMIT])
+    commit = escape_markdown.code(settings.commit or "?")
+    lines = [
+        f"{marker}\n## \N{COLLISION SYMBOL} No verdict for {commit}",
+        reason,
+        f"The verdict that stood here was an earlier run's. [The run]({settings.run_url}) without a verdict.",
+    ]
+    return "\n\n".join(lines)
 
 
 def _publish(github: GitHub, report: Report) -> list[Notice]:
@@ -86,8 +143,10 @@ def _create_if_wanted(github: GitHub, report: Report) -> list[Notice]:
         # A newer run without problems wrote no comment: only its status shows that this run is outdated.
         if (run := _run_of_status(github)) > settings.run:
             return [Notice(_newer_run_message(run), "notice")]
-    # Another run may have created a comment at the same time.
-    _deduplicate(github, _create(github, comment_body(report, settings, None)))
+    login, created = _create(github, comment_body(report, settings, None))
+    # Another run may have created a comment since the scan that found none, which took less than this.
+    since = (datetime.fromisoformat(created) - timedelta(seconds=2 * _TIME_LIMIT)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    _deduplicate(github, login, since)
     return []
 
 
@@ -106,13 +165,11 @@ def _run_of_status(github: GitHub) -> tuple[int, int]:
 
 def _rebrand(before: GateComment, run: tuple[int, int]) -> str:
     """Return the unchanged comment in the name of a newer run, so that an older one does not overwrite it."""
-    return before.body.replace(f" {before.run[0]}.{before.run[1]} ", f" {run[0]}.{run[1]} ", 1)
+    return before.body.replace(f" {before.run_id} ", f" {run_id(run)} ", 1)
 
 
 def _newer_run_message(run: tuple[int, int]) -> Message:
-    return msg(
-        "The comment on the pull request is from a newer run ({run}) and was not changed", run=f"{run[0]}.{run[1]}"
-    )
+    return msg("The comment on the pull request is from a newer run ({run}) and was not changed", run=run_id(run))
 
 
 def _update(github: GitHub, before: GateComment, text: str) -> list[Notice]:
@@ -152,9 +209,14 @@ def comment_body(report: Report, settings: Settings, before: Snapshot | None) ->
 
 def hidden_marker(report: Report, settings: Settings) -> str:
     """Return the hidden first line of the comment."""
-    run = ".".join(map(str, settings.run))
+    run, context = run_id(settings.run), _encode_context(settings.context)
     snapshot = encode(take_snapshot(report), _SNAPSHOT_LIMIT)
-    return f"<!-- prodgate {_encode_context(settings.context)} {run} {_fingerprint(report)} {snapshot} -->"
+    return f"<!-- prodgate {context} {run} {_fingerprint(report)} {snapshot} -->"
+
+
+def run_id(run: tuple[int, int]) -> str:
+    """Return the id and the attempt of a run as the marker has them."""
+    return f"{run[0]}.{run[1]}"
 
 
 def _encode_context(context: str) -> str:
@@ -162,21 +224,30 @@ def _encode_context(context: str) -> str:
     return quote(context, safe="/").replace("-", "%2D")
 
 
-def _deduplicate(github: GitHub, login: str) -> GateComment | None:
+def _deduplicate(github: GitHub, login: str, since: str = "") -> GateComment | None:
     """Return this gate's comment by `login`, or None.
 
-    Delete all but the newest if runs at the same time created several.
+    Delete all but the newest if runs at the same time created several. `since` is the time in ISO 8601 before which
+    there is none.
     """
     path = f"{github.root}/issues/{github.settings.pull}/comments"
-    entries = [entry for entry in github.paginate(path) if dig(entry, "user", "login") == login]
-    comments = [comment for entry in entries if (comment := _parse_comment(entry, github.settings))]
-    if not comments:
+    first = next(_own_comments(github, login, f"{path}?since={since}" if since else path), None)
+    if first is None:
         return None
-    newest = max(comments, key=lambda comment: comment.run)
-    for comment in comments:
+    # A pull request may have thousands of comments: whoever wrote this one had seen all that came before.
+    later = _own_comments(github, login, f"{path}?since={first.updated}")
+    comments = {comment.id: comment for comment in (first, *later)}
+    newest = max(comments.values(), key=lambda comment: comment.run)
+    for comment in comments.values():
         if comment is not newest:
             _delete(github, comment)
     return newest
+
+
+def _own_comments(github: GitHub, login: str, path: str) -> Iterator[GateComment]:
+    for entry in github.paginate(path):
+        if dig(entry, "user", "login") == login and (comment := _parse_comment(entry, github.settings)):
+            yield comment
 
 
 def _delete(github: GitHub, comment: GateComment) -> None:
@@ -225,14 +296,20 @@ def _parse_comment(comment: dict[str, Any], settings: Settings) -> GateComment |
     marker = _MARKER.fullmatch(body.partition("\n")[0].strip())
     if not marker or marker[1].lower() != _encode_context(settings.context).lower() or type(comment_id) is not int:
         return None
-    return GateComment(comment_id, (int(marker[2]), int(marker[3])), marker[4], decode(marker[5]), body)
+    run, updated = (int(marker[2]), int(marker[3])), str(comment.get("updated_at"))
+    if not _TIME.fullmatch(updated):
+        return None
+    return GateComment(comment_id, run, marker[4], decode(marker[5]), body, updated)
 
 
-def _create(github: GitHub, text: str) -> str:
-    """Create the comment and return the login of its author."""
+def _create(github: GitHub, text: str) -> tuple[str, str]:
+    """Create the comment and return the login of its author and its time in ISO 8601."""
     path = f"{github.root}/issues/{github.settings.pull}/comments"
     created = github.post(path, {"body": text}, lambda: _find_identical(github.paginate(path), text))
-    return _require_text(path, created, "user", "login")
+    when = _require_text(path, created, "created_at")
+    if not _TIME.fullmatch(when):
+        raise unexpected_response_error("POST", path)
+    return _require_text(path, created, "user", "login"), when
 
 
 def _find_identical(comments: Iterable[Any], text: str) -> Any:

@@ -45,6 +45,13 @@ def pull_request_number(payload: Any) -> int | None:
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
+def head_label(payload: Any) -> str:
+    """Return `owner:branch` of the head of a `workflow_run`, by which its pull request is found; "" if not known."""
+    owner = dig(payload, "workflow_run", "head_repository", "owner", "login")
+    branch = dig(payload, "workflow_run", "head_branch")
+    return f"{owner}:{branch}" if owner and branch else ""
+
+
 def target_branch(env: Mapping[str, str], payload: Any) -> str:
     """Return the branch whose rules decide about a merge.
 

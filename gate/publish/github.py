@@ -6,6 +6,8 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,10 @@ from gate.decode.quantities import format_duration
 from gate.publish.settings import PERMISSIONS, Settings
 
 _MAX_PAGES = 100
+_MAX_REDIRECTS = 3
+# How GitHub addresses a repository whatever its name: requests to its old name are redirected there.
+# https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+_REPOSITORY_ROOT = re.compile(r"/repositories/\d+|/repos/[^/?]+/[^/?]+")
 # Seconds to wait after a secondary rate limit if the response names no time.
 _SECONDARY_LIMIT_DELAY = 60.0
 # Characters of an error's text.
@@ -51,10 +57,9 @@ class GitHub:
 
     def __init__(self, settings: Settings, time_limit: float | None = None, *, optional: bool = False) -> None:
         # Not in a request's thread: two threads that import it at the same time see a half-initialised module.
+        import github  # noqa: F401
         import requests
-        from github import GithubException
 
-        self._api_error = GithubException
         self._network_errors = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
         self.settings = settings
         self.allowance = settings.budget.allowance(time_limit)
@@ -63,8 +68,9 @@ class GitHub:
 
     @property
     def root(self) -> str:
-        """Return the API path of the repository."""
-        return "/repos/" + quote(self.settings.repository)
+        """Return the API path of the repository: the current one, if it was renamed."""
+        root = "/repos/" + quote(self.settings.repository)
+        return self.settings.moved_roots.get(root, root)
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the object at a path. Raise GitHubError."""
@@ -72,16 +78,34 @@ class GitHub:
 
     def paginate(self, path: str, limit: int = _MAX_PAGES) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list, from at most `limit` pages of 100. Raise GitHubError."""
-        separator = "&" if "?" in path else "?"
-        for page in range(1, limit + 1):
-            headers, entries = self._request_with_retries(
-                "GET", f"{path}{separator}per_page=100&page={page}", None, None
-            )
+        page = f"{path}{'&' if '?' in path else '?'}per_page=100"
+        for _ in range(limit):
+            headers, entries = self._request_with_retries("GET", page, None, None)
             if not isinstance(entries, list):
                 raise unexpected_response_error("GET", path)
             yield from (_require_object("GET", path, entry) for entry in entries)
-            if 'rel="next"' not in str(headers.get("link", "")):
+            # The link is followed instead of counting pages: the pages of a renamed repository have another size.
+            next_page = self._next_page(headers)
+            if next_page is None:
                 return
+            page = next_page
+
+    def _next_page(self, headers: dict[str, Any]) -> str | None:
+        """Return the path of the next page of a list, if there is one. Raise GitHubError if another server has it."""
+        from requests.utils import parse_header_links
+
+        links = parse_header_links(str(headers.get("link", "")))
+        url = next((str(link["url"]) for link in links if link.get("rel") == "next"), None)
+        return None if url is None else self._own_path(url)
+
+    def _own_path(self, url: str) -> str:
+        """Return the path of a URL of the API. Raise GitHubError for a URL of another server, which gets no token."""
+        api_url = self.settings.api_url.rstrip("/")
+        if not url.startswith(api_url + "/"):
+            raise GitHubError(
+                msg("{url}: redirected to another server than {api}", url=url[:_MAX_ERROR_LENGTH], api=api_url)
+            )
+        return url[len(api_url) :]
 
     def redirect_target(self, path: str) -> str:
         """Return the `Location` of a response without following it; "" if it has none. Raise GitHubError."""
@@ -177,13 +201,27 @@ class GitHub:
     def _send(self, method: str, path: str, body: Any) -> Any:
         """Return what PyGithub returns, or the exception to raise. Runs in a thread, so it must not raise."""
         try:
-            return self._requester().requestJsonAndCheck(method, path, input=body)
-        except self._api_error as error:
-            return self._error_from_response(method, path, error.status, error.headers or {}, error.data)
+            for _ in range(_MAX_REDIRECTS):
+                status, headers, text = self._requester().requestJson(method, path, input=body)
+                if status not in (307, 308) or not headers.get("location"):
+                    break
+                path = self._follow(path, headers["location"])
+            if status >= 400:
+                return self._error_from_response(method, path, status, headers, _parse(text))
+            return headers, _parse(text)
+        except GitHubError as error:
+            return error
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the verdict stands
             why = self.settings.secrets.redact(_innermost_cause(error))[:_MAX_ERROR_LENGTH]
             text = msg("{method} {path}: {why}", why=why, **_request_args(method, path))
             return _RetryableError(text, 0, None) if isinstance(error, self._network_errors) else GitHubError(text)
+
+    def _follow(self, path: str, location: str) -> str:
+        """Return the path of a redirect, and remember the repository's new root. PyGithub follows only a 301."""
+        target = self._own_path(location)
+        if path.startswith(self.root) and (moved := _REPOSITORY_ROOT.match(target)):
+            self.settings.moved_roots["/repos/" + quote(self.settings.repository)] = moved[0]
+        return target
 
     def _requester(self) -> Any:
         if self._client is None:
@@ -216,6 +254,16 @@ class GitHub:
             retry_after = headers.get("retry-after", "")
             return _RetryableError(text, status, float(retry_after) if retry_after.isdecimal() else None)
         return GitHubError(text, status=status, forbidden=is_githubs and status in (403, 404))
+
+
+def _parse(text: str) -> Any:
+    """Return the JSON of a response; None if it is empty, and a text that is not JSON as it is."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _rate_limit_delay(headers: dict[str, str], reason: str, status: int) -> float | None:

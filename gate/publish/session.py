@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -25,8 +26,8 @@ EXIT_NOT_PUBLISHED = 3
 STATE_KEY = "verdict"
 
 
-def add_status_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the commit status to a parser."""
+def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add all options of publishing to a parser."""
     parser.add_argument(
         "--publish",
         choices=("all", "none"),
@@ -42,43 +43,78 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", default=CONTEXT, metavar="NAME", help="name the commit status (default: %(default)s)"
     )
-
-
-def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add all options of publishing to a parser."""
-    add_status_arguments(parser)
     parser.add_argument(
         "--comment", choices=MODES, default="always", help="when to comment on the pull request (default: %(default)s)"
     )
 
 
 def publish_settings_from(options: argparse.Namespace) -> Settings:
-    """Return the settings for the options of a call; nothing is enabled outside of a runner."""
+    """Return the settings for the options of a call; nothing is enabled outside of a runner.
+
+    Print a notice, and enable nothing, if it is not known which commit the event is about.
+    """
     enabled = options.publish != "none" and os.environ.get("GITHUB_ACTIONS") == "true"
-    return publish_settings(
+    settings = publish_settings(
         status=enabled and options.status != "false",
-        comment=getattr(options, "comment", "off") if enabled else "off",
+        comment=options.comment if enabled else "off",
         context=options.context,
     )
+    if settings.commit or not settings.enabled:
+        return settings
+    from gate.publish.pull_request import resolve_commit
+
+    settings, notices = resolve_commit(settings, Path.cwd())
+    emit_notices(notices)
+    return settings
 
 
 @contextmanager
-def pending_status(settings: Settings, cancellation: CancellationToken) -> Iterator[None]:
-    """Set the status to pending, and to an error if the body raises, so that no run ends without a status.
+def pending_status(settings: Settings, cancellation: CancellationToken) -> Iterator[Settings]:
+    """Set the status to pending, and yield the settings with the pull request of the run.
 
-    While the body runs, a signal shrinks the time budget for GitHub.
+    If the body raises, set the status to an error, so that no run ends without a status, and replace the verdict of an
+    earlier run in the comment. While the body runs, a signal shrinks the time budget for GitHub.
     """
     from gate.publish import status
 
     with cancellation.cancel_on_signals(settings.budget.shrink):
         try:
             emit_notices(catch_publish_errors(settings, lambda: status.set_pending(settings), blocking=True))
-            yield
+            settings = with_pull_request(settings)
+            yield settings
         except BaseException as error:
-            why = _describe(error)
             _save_end_state(settings, status.end_state(None))
-            emit_notices(catch_publish_errors(settings, lambda: status.set_error(settings, why), blocking=True))
+            emit_notices(publish_no_verdict(settings, _describe(error)))
             raise
+
+
+def with_pull_request(settings: Settings) -> Settings:
+    """Return the settings with the pull request of a `workflow_run`, which does not name that of a fork."""
+    if settings.pull is not None or not settings.head_label or settings.comment == "off":
+        return settings
+    from gate.publish.pull_request import resolve_pull
+
+    settings, notices = resolve_pull(settings)
+    emit_notices(notices)
+    return settings
+
+
+def publish_no_verdict(settings: Settings, why: str) -> list[Notice]:
+    """Set the status to an error, and replace the verdict of an earlier run in the comment."""
+    from gate.publish import status
+
+    notices = catch_publish_errors(settings, lambda: status.set_error(settings, why), blocking=True)
+    # After a cancellation there is no time for the comment: the post step replaces it.
+    return notices if settings.budget.shrunk else notices + replace_stale_comment(settings, why)
+
+
+def replace_stale_comment(settings: Settings, why: str) -> list[Notice]:
+    """Replace an earlier run's comment, if there is one: this run has no verdict."""
+    if settings.comment == "off" or settings.pull is None:
+        return []
+    from gate.publish import comment
+
+    return catch_publish_errors(settings, lambda: comment.publish_no_verdict(settings, why))
 
 
 def _describe(error: BaseException) -> str:
@@ -137,9 +173,13 @@ def _save_end_state(settings: Settings, end_state: str) -> None:
     emit_notices(catch_publish_errors(settings, lambda: outputs.save_state({STATE_KEY: end_state})))
 
 
-def saved_end_state() -> str:
-    """Return how the main step ended, for the post step; "" if the main step was killed."""
-    return os.environ.get(f"STATE_{STATE_KEY}", "")
+def replace_unfinished_verdict(settings: Settings) -> list[Notice]:
+    """Replace, in the post step, a status that is still pending, and the comment if it is an earlier run's."""
+    from gate.publish import status
+
+    state = os.environ.get(f"STATE_{STATE_KEY}", "")  # "" if the main step was killed
+    notices = status.fix_stale_pending(settings, state)
+    return notices + replace_stale_comment(with_pull_request(settings), status.stale_description(state))
 
 
 def emit_notices(notices: Iterable[Notice], language: str = "en") -> None:

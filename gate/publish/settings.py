@@ -42,7 +42,8 @@ class Settings(Struct, frozen=True):
     `run` is the id and the attempt of the workflow run: the larger pair is the newer run. `workflow` is the name of
     the workflow's file, by which the API finds it. `branch` is the branch whose rules decide about a merge, and
     `base_commit` its commit. `on_base`: the judged commit is on the default branch already. `pull` is the number of
-    the pull request.
+    the pull request, `head_label` its `owner:branch` if the event does not name the number. `moved_roots` maps API
+    paths of a renamed repository to those that GitHub redirected to.
     """
 
     token: str = ""
@@ -54,6 +55,7 @@ class Settings(Struct, frozen=True):
     run_url: str = ""
     workflow: str = ""
     pull: int | None = None
+    head_label: str = ""
     branch: str = ""
     base_commit: str = ""
     on_base: bool = False
@@ -63,6 +65,7 @@ class Settings(Struct, frozen=True):
     retry_policy: RetryPolicy = RetryPolicy()
     budget: TimeBudget = field(default_factory=TimeBudget)
     secrets: Redactor = field(default_factory=Redactor)
+    moved_roots: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return a text without the token, for logs and tracebacks."""
@@ -99,6 +102,7 @@ def publish_settings(
         run_url=f"{server}/{repository}/actions/runs/{run[0]}/attempts/{run[1]}" if run[0] and repository else "",
         workflow=workflow.workflow_file(env),
         pull=workflow.pull_request_number(payload),
+        head_label=workflow.head_label(payload),
         branch=workflow.target_branch(env, payload),
         base_commit=workflow.base_commit(payload),
         on_base=workflow.is_on_default_branch(env, payload),

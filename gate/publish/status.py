@@ -57,7 +57,7 @@ def fix_stale_pending(settings: Settings, end_state: str = "") -> list[Notice]:
     The `pending` of another run stays.
     """
     # Never a success, whatever the end state is: the code under test can write to the file that it is saved in.
-    why = _STALE_DESCRIPTIONS.get(end_state, _KILLED)
+    why = stale_description(end_state)
     if not settings.status or not settings.token:
         return []
     try:
@@ -69,6 +69,11 @@ def fix_stale_pending(settings: Settings, end_state: str = "") -> list[Notice]:
     except GitHubError as error:
         return [Notice(_failure_message(error), "warning", not_published=not error.forbidden)]
     return [Notice(msg("The commit status was still pending; it is now an error. {why}", why=why), "notice")]
+
+
+def stale_description(end_state: str) -> str:
+    """Return why there is no published verdict, for the end state that the main step saved."""
+    return _STALE_DESCRIPTIONS.get(end_state, _KILLED)
 
 
 def state(report: Report) -> str:

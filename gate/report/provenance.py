@@ -10,9 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from gate.model import Provenance
+from gate.source.git_index import head_commit
 
 # Bytes of an event's payload.
 _EVENT_LIMIT = 32 * 2**20
+# Events whose GITHUB_SHA is the commit that they are about. Of any other, such as `issue_comment`, it is the newest
+# commit of the default branch, whatever the workflow checks out.
+_EVENTS_OF_A_COMMIT = (
+    "create",
+    "deployment",
+    "deployment_status",
+    "merge_group",
+    "push",
+    "release",
+    "repository_dispatch",
+    "schedule",
+    "workflow_dispatch",
+)
+# Prefixes of events whose payload names the commit: without it, the payload is broken, and no commit is known.
+NAMING_EVENTS = ("pull_request", "workflow_run", "check_", "status")
 # Seconds: no run may fail, or wait long, because git is slow.
 _GIT_TIMEOUT = 5
 
@@ -26,7 +42,9 @@ def detect_provenance(root: Path, environment: Mapping[str, str] | None = None) 
     run_id, repository = env.get("GITHUB_RUN_ID", ""), env.get("GITHUB_REPOSITORY", "")
     server = env.get("GITHUB_SERVER_URL", "https://github.com")
     return Provenance(
-        commit=judged_commit(env),
+        # An event that is not about a commit, such as a comment: what is judged is what is checked out.
+        commit=judged_commit(env)
+        or ("" if env.get("GITHUB_EVENT_NAME", "").startswith(NAMING_EVENTS) else head_commit(root)),
         changed=_changed_files(root),
         ref=env.get("GITHUB_HEAD_REF") or env.get("GITHUB_REF_NAME", ""),
         repository=repository,
@@ -53,9 +71,11 @@ def judged_commit(env: Mapping[str, str]) -> str:
     name = env.get("GITHUB_EVENT_NAME", "")
     if name.startswith("pull_request"):
         return str(dig(payload, "pull_request", "head", "sha") or "")
-    if name == "workflow_run":
-        return str(dig(payload, "workflow_run", "head_sha") or "")
-    return env.get("GITHUB_SHA", "")
+    if name in ("workflow_run", "check_run", "check_suite"):
+        return str(dig(payload, name, "head_sha") or "")
+    if name == "status":
+        return str(dig(payload, "sha") or "")
+    return env.get("GITHUB_SHA", "") if name in _EVENTS_OF_A_COMMIT else ""
 
 
 def event_payload(env: Mapping[str, str]) -> Any:

@@ -14,6 +14,10 @@ from pathlib import Path
 from gate.core.errors import GateError
 
 _INDEX_LIMIT = 512 * 2**20
+# Characters of a line of HEAD or of a branch.
+_LINE_LIMIT = 4096
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_REF_NAME = re.compile(r"refs/[\w./@+=-]+")
 # Bytes of an entry before its hash: times, device, inode, mode, owner and size.
 _FIXED = 40
 _EXTENDED = 0x4000
@@ -143,3 +147,38 @@ def _hashes(content: bytes, length: int) -> set[bytes]:
     made = hashlib.sha256 if length == 32 else hashlib.sha1
     texts = {content, content.replace(b"\r\n", b"\n")}
     return {made(b"blob %d\0" % len(text) + text, usedforsecurity=False).digest() for text in texts}
+
+
+def head_commit(folder: Path) -> str:
+    """Return the hash of the commit that is checked out in the repository around a folder; "" if there is none.
+
+    https://git-scm.com/docs/gitrepository-layout
+    """
+    try:
+        top = _top(folder.resolve(), {})
+        return "" if top is None else _resolve_head(_git_folder(top / ".git"))
+    except (OSError, GitIndexError):
+        return ""
+
+
+def _resolve_head(git_folder: Path) -> str:
+    """Return the hash that HEAD stands for, directly or by a branch. Branches of a worktree are in the main folder."""
+    head = _read_line(git_folder / "HEAD")
+    if not head.startswith("ref: "):
+        return head if _COMMIT.fullmatch(head) else ""
+    name = head.removeprefix("ref: ")
+    common = git_folder / "commondir"
+    shared = git_folder / _read_line(common) if common.is_file() else git_folder
+    for folder in (git_folder, shared):
+        if _REF_NAME.fullmatch(name) and ".." not in name and (folder / name).is_file():
+            return _read_line(folder / name)
+    packed = shared / "packed-refs"
+    if packed.is_file():
+        with packed.open(errors="replace") as lines:
+            return next((line.split()[0] for line in lines if line.rstrip().endswith(f" {name}")), "")
+    return ""
+
+
+def _read_line(path: Path) -> str:
+    with path.open(errors="replace") as file:
+        return file.readline(_LINE_LIMIT).strip()

@@ -548,3 +548,43 @@ def test_a_wrong_merge_keeps_its_parts(tmp_path: Path, github: GitHub) -> None:
     assert runner.run("merge", "--out=merged", "parts")[0] == 0
     assert runner.run("merge", "--out=merged", "--comment=x", "parts")[0] == 2
     assert not (tmp_path / "merged" / "report.json").exists()
+
+
+@pytest.mark.parametrize("checked_out", [HEAD, "a" * 40], ids=["its head", "main"])
+def test_a_comment_starts_the_run(tmp_path: Path, github: GitHub, checked_out: str) -> None:
+    """For a comment on a pull request publish about the head if that is checked out, and else nothing."""
+    runner = Runner(tmp_path, github, GO)
+    runner.write("event.json", json.dumps({"issue": {"number": 7, "pull_request": {"url": "x"}}}))
+    runner.write(".git/HEAD", checked_out + "\n")
+    runner.environment.update(GITHUB_EVENT_NAME="issue_comment", GITHUB_SHA="a" * 40)
+    code, text = runner.run()
+    published = checked_out == HEAD
+    assert code == 0, text
+    assert [status["sha"] for status in github.statuses] == [HEAD, HEAD] * published
+    assert len(github.comments) == int(published)
+    assert ("check out `refs/pull/7/head`" in text) is not published
+    assert runner.report["source"]["commit"] == checked_out
+
+
+def test_no_earlier_verdict_stays(tmp_path: Path, github: GitHub) -> None:
+    """A checklist error, and a run that was killed, replace the GO of the run before in the comment."""
+    runner = Runner(tmp_path, github, GO)
+    assert runner.run()[0] == 0
+    runner.environment["GITHUB_RUN_ID"] = "5001"
+    runner.write("prodgate.yml", "version: 2")
+    assert runner.run()[0] == 2
+    assert "The checklist is not valid" in github.comments[0]["body"]
+    runner = Runner(tmp_path, github, GO)
+    runner.environment["GITHUB_RUN_ID"] = "5002"
+    assert runner.run()[0] == 0
+    assert "🟢 GO" in github.comments[0]["body"]
+    runner = Runner(tmp_path, github, WAITS)
+    runner.environment["GITHUB_RUN_ID"] = "5003"
+    pending = len(github.statuses)
+    started = runner.start("run")
+    until(lambda: len(github.statuses) > pending)
+    started.kill()
+    started.communicate(timeout=60)
+    assert runner.run("restore")[0] == 0
+    assert "the gate was killed" in github.comments[0]["body"]
+    assert "🟢 GO" not in github.comments[0]["body"]

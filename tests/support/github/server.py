@@ -107,6 +107,10 @@ class GitHub:
         self.comments: list[dict[str, Any]] = []
         self.commits = {HEAD}
         self.head = HEAD
+        self.merge_commit = "e" * 40
+        self.head_label = "ada:topic"
+        self.locked = False
+        self.renamed = False
         self.pulls = {7}
         self.rules: dict[str, list[dict[str, Any]]] = {}
         self.protected: dict[str, list[str]] = {"main": []}
@@ -146,6 +150,10 @@ class GitHub:
         self._number += 1
         return self._number
 
+    def now(self) -> str:
+        """Return the time of the last change: each number takes a second."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_700_000_000 + self._number))
+
     def writes(self) -> list[Request]:
         """Return the requests that were to change something."""
         return [request for request in self.requests if request.method != "GET"]
@@ -159,6 +167,7 @@ class GitHub:
         made = description.example("issue-comment")
         number = self.number()
         made.update(id=number, body=body, issue_url=f"{self.url}/repos/{REPOSITORY}/issues/{pull}")
+        made.update(created_at=self.now(), updated_at=self.now())
         made["user"].update(login=author.login, type="Bot" if author.bot else "User")
         self.comments.append(made)
         return made
@@ -259,12 +268,30 @@ class GitHub:
 
     def _list_comments(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         found = self._of_pull(int(values["issue_number"]))
+        found = [comment for comment in found if comment["updated_at"] >= query.get("since", "")]
         return self._paged(found, query, f"/repos/{REPOSITORY}/issues/{values['issue_number']}/comments")
+
+    def _issue(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        self._of_pull(int(values["issue_number"]))
+        made = description.example("issue")
+        made.update(number=int(values["issue_number"]), locked=self.locked)
+        return 200, made, {}
+
+    def _list_pulls(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        found = []
+        for number in sorted(self.pulls) if query.get("head") == self.head_label else ():
+            made: dict[str, Any] = description.example("pull-request-simple-items")[0]
+            made["number"] = number
+            made["head"].update(sha=self.head)
+            made["requested_teams"] = []
+            found.append(made)
+        return self._paged(found, query, f"/repos/{REPOSITORY}/pulls")
 
     def _pull(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         self._of_pull(int(values["pull_number"]))
         made = description.example("pull-request")
         made["head"].update(sha=self.head)
+        made.update(merge_commit_sha=self.merge_commit)
         made["requested_teams"] = []  # GitHub's own example of a team is not of the form that it describes
         return 200, made, {}
 
@@ -275,6 +302,8 @@ class GitHub:
 
     def _post_comment(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         self._of_pull(int(values["issue_number"]))
+        if self.locked:
+            raise ApiError(403, "Unable to create comment because issue is locked.")
         return 201, self.comment(_fitting(body["body"]), user, int(values["issue_number"])), {}
 
     def _one_comment(self, values: dict[str, str]) -> dict[str, Any]:
@@ -289,6 +318,8 @@ class GitHub:
     def _patch_comment(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
         found = self._one_comment(values)
         found["body"] = _fitting(body["body"])
+        self.number()
+        found["updated_at"] = self.now()
         return 200, found, {}
 
     def _delete_comment(self, user: User, values: dict[str, str], query: dict[str, str], body: Any) -> Any:
@@ -380,7 +411,9 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     "GET /user": GitHub._user,
     f"POST {_REPOSITORY}/statuses/{{sha}}": GitHub._post_status,
     f"GET {_REPOSITORY}/commits/{{ref}}/statuses": GitHub._list_statuses,
+    f"GET {_REPOSITORY}/pulls": GitHub._list_pulls,
     f"GET {_REPOSITORY}/pulls/{{pull_number}}": GitHub._pull,
+    f"GET {_REPOSITORY}/issues/{{issue_number}}": GitHub._issue,
     f"GET {_REPOSITORY}/issues/{{issue_number}}/comments": GitHub._list_comments,
     f"POST {_REPOSITORY}/issues/{{issue_number}}/comments": GitHub._post_comment,
     f"GET {_REPOSITORY}/issues/comments/{{comment_id}}": GitHub._get_comment,
@@ -431,6 +464,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and not fault.after and self._befalls(fault):
             return
         token = self.headers.get("Authorization", "").removeprefix("token ").removeprefix("Bearer ")
+        if self.github.renamed and path.startswith(f"/repos/{REPOSITORY}/"):
+            # GitHub drops nothing from the address of a repository that was renamed: it redirects to its number.
+            moved = self.path.replace(f"/repos/{REPOSITORY}/", "/repositories/1296269/", 1)
+            status = 301 if self.command == "GET" else 307
+            self._write(status, {"message": "Moved"}, {"Location": f"http://{self.headers['Host']}{moved}"})
+            return
+        path = path.replace("/repositories/1296269/", f"/repos/{REPOSITORY}/", 1)
         if not split.path.startswith(self.github.prefix + "/"):
             self._write(404, {"message": "Not Found"}, {})
             return

@@ -291,3 +291,73 @@ def test_no_comment_has_the_token(github: GitHub) -> None:
     comment.publish(reports.report([reports.section("s", TOKEN, item)]), settings(github))
     (body,) = bodies(github)
     assert TOKEN not in body
+
+
+def test_a_run_without_a_verdict_replaces_the_verdict_before_it(github: GitHub) -> None:
+    """No GO of an earlier run stays; the next run still is compared with the last verdict."""
+    comment.publish(report(db=Status.PASS), settings(github))
+    assert comment.publish_no_verdict(settings(github, run=(5001, 1)), f"<b>{TOKEN}") == []
+    (body,) = bodies(github)
+    assert "GO" not in body.partition("\n")[2]
+    assert f"No verdict for `{HEAD}`" in body
+    assert TOKEN not in body
+    comment.publish(report(db=Status.FAIL), settings(github, run=(5002, 1)))
+    assert "Since the last run" in bodies(github)[0]
+
+
+@pytest.mark.parametrize("run", [(5000, 1), (4000, 1)], ids=["the same run", "an older run"])
+def test_a_verdict_of_this_or_a_newer_run_stays(github: GitHub, run: tuple[int, int]) -> None:
+    """The post step replaces only what an earlier run wrote."""
+    comment.publish(reports.go(), settings(github))
+    before = bodies(github)
+    comment.publish_no_verdict(settings(github, run=run), "killed")
+    assert bodies(github) == before
+
+
+def test_a_run_without_a_verdict_makes_no_comment(github: GitHub) -> None:
+    """Nothing is written where no verdict stands."""
+    assert comment.publish_no_verdict(settings(github), "killed") == []
+    assert bodies(github) == []
+
+
+def test_a_locked_conversation_is_no_missing_permission(github: GitHub) -> None:
+    """Say that the conversation is locked, and how to go on."""
+    github.locked = True
+    (notice,) = comment.publish(reports.go(), settings(github))
+    assert "the conversation of pull request 7 is locked" in str(notice.message)
+    assert "permission" not in str(notice.message)
+
+
+def test_only_what_is_new_is_scanned(github: GitHub) -> None:
+    """Of 5,000 comments a run reads those up to its own, and those since its own was written."""
+    comment.publish(reports.all_down(), settings(github))
+    for number in range(5000):
+        github.comment(f"later {number}", SOMEONE)
+    comment.publish(reports.all_down(), settings(github, run=(5001, 1), budget=TimeBudget(60.0)))
+    before = len(github.requests)
+    comment.publish(reports.go(), settings(github, run=(5002, 1), budget=TimeBudget(60.0)))
+    lists = [request for request in github.requests[before:] if request.path.endswith("/comments")]
+    assert len([request for request in lists if request.method == "GET"]) <= 2
+    assert "🟢 GO" in bodies(github)[0]
+
+
+def test_a_renamed_repository(github: GitHub) -> None:
+    """GitHub redirects every request: the status is set, and the comment of page 3 is found and updated."""
+    for number in range(70):
+        github.comment(f"first {number}", SOMEONE)
+    comment.publish(reports.all_down(), settings(github))
+    github.renamed = True
+    run = settings(github, run=(5001, 1))
+    assert status.set_verdict(reports.go(), run) == []
+    assert comment.publish(reports.go(), run) == []
+    assert github.latest()["state"] == "success"
+    assert [body for body in bodies(github) if "<!-- prodgate" in body and "🟢 GO" in body] == bodies(github)[70:]
+
+
+def test_a_redirect_to_another_server_gets_no_token(github: GitHub) -> None:
+    """The token is sent to the API's own address only."""
+    elsewhere = "https://elsewhere.example/repositories/1/statuses/x"
+    github.faults.append(Fault("POST", "statuses", status=307, headers={"Location": elsewhere}))
+    (notice,) = status.set_verdict(reports.go(), settings(github))
+    assert "redirected to another server" in str(notice.message)
+    assert notice.not_published

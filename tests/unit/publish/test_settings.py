@@ -57,8 +57,10 @@ def made(folder: Path, name: str, payload: dict[str, Any], **more: str) -> Setti
             {},
             (HEAD, 12, "main"),
         ),
-        ("issue_comment", {"issue": {"number": 12, "pull_request": {"url": "x"}}}, {}, (TIP, 12, "main")),
-        ("issues", {"issue": {"number": 12}}, {}, (TIP, None, "main")),
+        ("issue_comment", {"issue": {"number": 12, "pull_request": {"url": "x"}}}, {}, ("", 12, "main")),
+        ("issues", {"issue": {"number": 12}}, {}, ("", None, "main")),
+        ("check_suite", {"check_suite": {"head_sha": HEAD}}, {}, (HEAD, None, "main")),
+        ("status", {"sha": HEAD}, {}, (HEAD, None, "main")),
     ],
 )
 def test_events(
