@@ -22,8 +22,9 @@ from gate.decode.structs import ShortForm
 from gate.drills.alerts import add_alert_transitions, add_curves, other_alerts_criterion
 from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, DrillExecution, DrillObservation, Injector
 from gate.drills.injectors import FaultInjector, ScriptInjector, lock_fault_site, max_revert_duration
+from gate.drills.ledger import LedgerKeeper, max_ledger_duration
 from gate.drills.monitors import final_attempt_timeout
-from gate.drills.spec import Criterion, FaultSpec, MetricCurves, OtherAlerts, Script, Traffic
+from gate.drills.spec import Criterion, FaultSpec, Ledger, MetricCurves, OtherAlerts, Script, Traffic
 from gate.drills.traffic import TrafficGenerator
 from gate.drills.workload import Workload, lead_time
 from gate.model import CriterionResult, Status
@@ -33,6 +34,8 @@ from gate.staging.spec import Target
 
 # Seconds for the queries to Prometheus around a drill: alerts that fire before it, curves after it.
 _PROMETHEUS_TIMEOUT = 10.0
+# Seconds for which a fault without observations stays in place.
+_UNOBSERVED_FAULT_DURATION = 5.0
 # By precedence: the first failure is the drill's message, an error only if nothing failed.
 _NOT_PASSED = (Status.FAIL, Status.ERROR)
 
@@ -89,6 +92,21 @@ class Drill(Check[DrillObservation]):
     traffic: Annotated[
         Traffic | None, Meta(description="Requests to send during the drill.", extra=stricter("never"))
     ] = None
+    ledger: Annotated[
+        Ledger | None,
+        Meta(
+            description="Writes during the drill, of which none may be lost that was acknowledged.",
+            extra=stricter("set"),
+        ),
+    ] = None
+    lasts: Annotated[
+        DurationSeconds | None,
+        Meta(
+            description="How long the fault stays in place at least; by default as long as the observations take, "
+            "and `5s` without any.",
+            extra=stricter("higher"),
+        ),
+    ] = None
     other_alerts: Annotated[
         OtherAlerts | None, Meta(description="Reject every other alert that begins to fire.", extra=stricter("never"))
     ] = None
@@ -103,12 +121,30 @@ class Drill(Check[DrillObservation]):
     def __post_init__(self) -> None:
         if (self.fault is None) == (self.script is None):
             raise ValueError("expected exactly one of 'fault' and 'script'")
-        if self.fault is not None and not self.observations:
-            raise ValueError("expected at least one criterion under 'observe'")
+        if self.fault is not None and not self._has_expectation:
+            raise ValueError(
+                "expected at least one criterion under 'observe' or 'throughout', a limit under 'traffic', "
+                "or a 'ledger'"
+            )
         if any(criterion.within is None for criterion in self.observations):
             raise ValueError("expected a 'within' in every criterion under 'observe'")
         if any(criterion.kind == self.kind for criterion in self._criteria):
             raise ValueError("expected no drill in a drill: drills run one at a time")
+
+    @property
+    def _has_expectation(self) -> bool:
+        """Return whether anything is expected while the fault is in place."""
+        judges_traffic = self.traffic is not None and (
+            self.traffic.has_limits("during") or self.traffic.has_limits("after")
+        )
+        return bool(self.observations or self.throughout or judges_traffic or self.ledger)
+
+    @property
+    def _min_fault_duration(self) -> float:
+        """Return the seconds for which the fault stays in place at least."""
+        if self.lasts is not None:
+            return self.lasts
+        return 0.0 if self.observations or self.script is not None else _UNOBSERVED_FAULT_DURATION
 
     @property
     def label(self) -> Message:
@@ -148,6 +184,7 @@ class Drill(Check[DrillObservation]):
         if self.script is not None and self.script.touches:
             targets = ", ".join(self.script.touches)
             effects.append(msg("{targets}: restored if the script does not do so", targets=targets))
+        effects += [workload.effect() for workload in (self.traffic, self.ledger) if workload is not None]
         return [*effects, msg("the fault lasts at most {time}", time=format_duration(self._max_fault_duration))]
 
     def criteria(self) -> dict[str, list[CheckEntry]]:
@@ -178,6 +215,7 @@ class Drill(Check[DrillObservation]):
     def _max_fault_duration(self) -> float:
         """Return the seconds from the first action of the fault until it is reverted, at most."""
         observing = max((criterion.total_timeout for criterion in self.observations), default=0.0)
+        observing = max(observing, self._min_fault_duration)
         observing += sum(final_attempt_timeout(criterion) for criterion in self.throughout)
         if self.script is not None:
             return max(observing, self.script.timeout) + max_revert_duration(self.script)
@@ -195,6 +233,7 @@ class Drill(Check[DrillObservation]):
         # recovery and resolved alerts come one after the other; `stays` may end in one more attempt of each criterion
         after = 2 * recovery + self.stays + sum(criterion.attempt_timeout for criterion in self._criteria)
         workload = 2 * (lead_time(self.traffic.rate) + self.traffic.timeout) if self.traffic else 0.0
+        workload += max_ledger_duration(self.ledger) if self.ledger else 0.0
         return before + self._max_fault_duration + after + workload + 2 * _PROMETHEUS_TIMEOUT
 
     @override
@@ -221,6 +260,7 @@ class Drill(Check[DrillObservation]):
         evidence: dict[str, Any] = {
             "rows": tuple(observation.rows),
             "timeline": observation.timeline if observation.events else None,
+            "attachments": tuple(observation.attachments),
             "response": "\n".join(_format_row(row) for row in observation.rows),
         }
         if observation.not_reverted is not None:
@@ -255,12 +295,14 @@ class Drill(Check[DrillObservation]):
             throughout=self.throughout,
             recover=self.recover or self.steady,
             stable_for=self.stays,
+            lasts=self._min_fault_duration,
             extra_invariants=lambda: self._extra_invariants(context),
             workloads=self._workloads(context),
         )
 
     def _workloads(self, context: CheckContext) -> list[Workload]:
-        return [TrafficGenerator(self.traffic, context)] if self.traffic else []
+        traffic: list[Workload] = [TrafficGenerator(self.traffic, context)] if self.traffic else []
+        return [*traffic, LedgerKeeper(self.ledger, context)] if self.ledger else traffic
 
 
 def _too_short_reason(criterion: Criterion, context: CheckContext) -> Message | None:

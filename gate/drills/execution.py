@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct, field, structs
 
 from gate.checks.attempts import run_check
-from gate.checks.base import Check, ObservationError, TargetDownError
+from gate.checks.base import Attachment, Check, ObservationError, TargetDownError
 from gate.checks.context import CheckContext
 from gate.checks.events import as_event
 from gate.core.errors import GateError
@@ -48,6 +48,7 @@ class DrillObservation(Struct):
     fault_time: float = 0.0
     fault_unix_time: float = 0.0
     curves: list[MetricSeries] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
 
     @property
     def timeline(self) -> Timeline:
@@ -112,6 +113,7 @@ class DrillExecution(Struct):
     throughout: list[Criterion]
     recover: list[Criterion]
     stable_for: float
+    lasts: float
     extra_invariants: Callable[[], list[Criterion]]
     workloads: list[Workload] = field(default_factory=list)
     observation: DrillObservation = field(default_factory=DrillObservation)
@@ -168,6 +170,7 @@ class DrillExecution(Struct):
             self.observation.rows += result.rows
             self.observation.curves += result.curves
             self.observation.events += result.events
+            self.observation.attachments += result.attachments
 
     def _end_monitors(self) -> None:
         for monitor in self.monitors:
@@ -240,7 +243,9 @@ class DrillExecution(Struct):
         self._add_event(0.0, self.label, "fault")
         try:
             self._add_fault_proof(self.injector.inject())
+            in_place_at = time.monotonic()
             self._observe()
+            self.context.cancelled.wait(max(0.0, in_place_at + self.lasts - time.monotonic()))
             for monitor in self.monitors:
                 monitor.look()  # while the fault is still in place: the interval alone could miss a short one
             self._add_fault_proof(self.injector.wait())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Meta, field
 
@@ -14,15 +14,18 @@ from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, PositiveDurationSeconds
-from gate.decode.structs import KeyPath, ValidationIssue, custom_type, fields_by_key
-from gate.matchers import DurationMatcher, ShareMatcher, StatusMatcher
-from gate.model import FrozenStruct, TargetName
+from gate.decode.structs import KeyPath, ShortForm, ValidationIssue, custom_type, fields_by_key
+from gate.matchers import CountMatcher, DurationMatcher, Matcher, ShareMatcher, StatusMatcher
+from gate.model import FrozenStruct, NonEmptyStr, TargetName
 from gate.staging.faults import FAULTS
 from gate.staging.spec import CommandLine
 
 TrafficPhase = Literal["before", "during", "after"]
 # Requests per second.
 _MAX_RATE = 200
+_MAX_LEDGER_RATE = 50
+# Stands for the id of a write in the requests of a ledger.
+ID_PLACEHOLDER = "{id}"
 
 
 class Criterion(CheckEntry):
@@ -84,10 +87,18 @@ def _parse_rate(value: Any) -> float:
     return float(value)
 
 
+def _parse_ledger_rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_LEDGER_RATE:
+        raise ValueError(f"expected a number of more than 0 and at most {_MAX_LEDGER_RATE}")
+    return float(value)
+
+
 if TYPE_CHECKING:
     Rate = float
+    LedgerRate = float
 else:
     Rate = custom_type(_parse_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_RATE})
+    LedgerRate = custom_type(_parse_ledger_rate, {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_LEDGER_RATE})
 
 
 class LatencyLimits(FrozenStruct):
@@ -191,6 +202,11 @@ class Traffic(FrozenStruct):
             tls=self.tls,
         )
 
+    def effect(self) -> Message:
+        """Return what it sends, for the plan."""
+        return msg("send {method} {path} to {target}, {rate} per second", method=self.http.method_name,
+                   path=self.path, target=self.target, rate=self.rate)  # fmt: skip
+
     def limits(self, phase: TrafficPhase) -> tuple[ShareMatcher | None, LatencyLimits | None]:
         """Return the limits of errors and of latency in a phase."""
         own: PhaseLimits | None = getattr(self, phase)
@@ -201,6 +217,88 @@ class Traffic(FrozenStruct):
     def has_limits(self, phase: TrafficPhase) -> bool:
         """Return whether the traffic of a phase is judged."""
         return self.limits(phase) != (None, None)
+
+
+class Ledger(FrozenStruct):
+    """Writes that go on through the fault. After the recovery, each one that was acknowledged must be readable."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {"http": "'write: {http: ...}' and 'read: {http: ...}'"}
+
+    write: Annotated[
+        ShortForm[Criterion],
+        Meta(
+            description="The write, an `http` check: it passes if the write is acknowledged. `{id}` is a new id.",
+            extra=stricter("never"),
+        ),
+    ]
+    read: Annotated[
+        ShortForm[Criterion],
+        Meta(
+            description="The read, an `http` check: it passes if the write with `{id}` is there.",
+            extra=stricter("never"),
+        ),
+    ]
+    id: Annotated[
+        NonEmptyStr | None,
+        Meta(
+            description="Where the response of a write has the id, such as `id` or `track.id`; `{id}` in `read`.",
+            extra=stricter("never"),
+        ),
+    ] = None
+    rate: Annotated[LedgerRate, Meta(description="Writes per second.", extra=stricter("never"))] = 5.0
+    lost: Annotated[
+        CountMatcher, Meta(description="How many acknowledged writes may be lost.", extra=stricter("narrower"))
+    ] = field(default_factory=lambda: CountMatcher(0))
+
+    def __post_init__(self) -> None:
+        for name, entry in (("write", self.write), ("read", self.read)):
+            if not isinstance(entry.check, Http):
+                raise ValueError(f"expected an 'http' check under '{name}'")
+        if self.write.within is not None:
+            raise ValueError("expected no 'within' under 'write': a write that was not acknowledged is not repeated")
+        if not mentions_id(self.read.check):
+            raise ValueError("expected '{id}' in 'read', such as 'path: /orders/{id}'")
+        if self.id is None and not mentions_id(self.write.check):
+            raise ValueError(
+                "expected '{id}' in 'write', or an 'id' that says where its response has it, such as 'id: order.id'"
+            )
+
+    def effect(self) -> Message:
+        """Return what it writes, for the plan."""
+        http: Http = self.write.check
+        return msg("write with {method} {path}, {rate} per second; what is written stays in staging",
+                   method=http.method_name, path=http.path, rate=self.rate)  # fmt: skip
+
+
+def mentions_id(http: Http) -> bool:
+    """Return whether a request or its expectation contains `{id}`."""
+    return with_id(http, "a") != with_id(http, "b")
+
+
+def with_id(http: Http, value: Any) -> Http:
+    """Return the check with `{id}` replaced by an id in what it sends and expects."""
+    return http.replace(
+        url=_substitute(http.url, value),
+        path=_substitute(http.path, value),
+        headers=_substitute(http.headers, value),
+        body=_substitute(http.body, value),
+        header=_substitute(http.header, value),
+        text=_substitute(http.text, value),
+        json_=_substitute(http.json_, value),
+    )
+
+
+def _substitute(part: Any, value: Any) -> Any:
+    """Return a part of a check with its id. A text that is the placeholder alone becomes the id, with its type."""
+    if isinstance(part, Matcher):
+        return type(part)(_substitute(part.spec, value))
+    if isinstance(part, dict):
+        return {key: _substitute(entry, value) for key, entry in part.items()}
+    if isinstance(part, list):
+        return [_substitute(entry, value) for entry in part]
+    if isinstance(part, str) and ID_PLACEHOLDER in part:
+        return value if part == ID_PLACEHOLDER else part.replace(ID_PLACEHOLDER, str(value))
+    return part
 
 
 class OtherAlerts(FrozenStruct):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from gate.checks.base import Attachment
 from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
 from gate.drills.spec import TrafficPhase
@@ -29,11 +30,12 @@ class PhaseTimes(Struct, frozen=True):
 
 
 class WorkloadResult(Struct, frozen=True):
-    """The rows, curves and events of a workload."""
+    """The rows, curves, events and files of a workload."""
 
     rows: list[CriterionResult]
     curves: list[MetricSeries] = field(default_factory=list)
     events: list[TimelineEvent] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
 
 
 class Workload(Protocol):

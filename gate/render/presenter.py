@@ -58,6 +58,7 @@ PHASES = {
     "restore": msg("Restoration"),
     "recover": msg("Recovery"),
     "traffic": msg("Traffic"),
+    "ledger": msg("Ledger"),
     "curve": msg("Curve"),
 }
 
