@@ -22,7 +22,7 @@ from gate.core.messages import Message, join_messages, msg
 from gate.decode.quantities import format_duration
 from gate.drills.spec import Ledger, with_id
 from gate.drills.workload import PhaseTimes, WorkloadResult, lead_time, wait_for_phase
-from gate.http.client import parse_json
+from gate.http.content import parse_json
 from gate.model import CriterionResult, Status, TimelineEvent
 
 WriteState = Literal["acknowledged", "refused", "in doubt"]

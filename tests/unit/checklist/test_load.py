@@ -276,7 +276,7 @@ def test_a_mistake_hides_no_other() -> None:
         ["10:14", "item 'a' stands twice"],
         ["10:35", "unknown item 'zz'"],
         ["10:79", "expected a duration with its unit"],
-        ["11:34", "expected at least one criterion under 'observe'"],
+        ["11:34", "expected at least one criterion under 'observe' or 'throughout'"],
         ["11:59", "unknown target 'apk'"],
         ["13:12", "unknown item 'nope'"],
         ["13:48", "reaches until 2999-01-01"],

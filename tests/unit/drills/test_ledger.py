@@ -18,7 +18,7 @@ from gate.drills.ledger import LedgerKeeper
 from gate.drills.spec import Ledger
 from gate.drills.workload import PhaseTimes
 from gate.model import CriterionResult, Status
-from tests.support.worlds import context
+from tests.support.checks import context
 
 WRITE: dict[str, Any] = {"http": {"target": "api", "method": "POST", "path": "/orders/{id}", "status": 201}}
 READ: dict[str, Any] = {"http": {"target": "api", "path": "/orders/{id}", "status": 200}}

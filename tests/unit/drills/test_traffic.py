@@ -20,7 +20,6 @@ from gate.drills.workload import PhaseTimes
 from gate.matchers import ShareMatcher
 from gate.model import Status
 from tests.support.checks import context
-from tests.support.services import free_port
 from tests.support.web import Raw, Reply, Web
 
 
@@ -82,7 +81,9 @@ def test_error_is_no_response_a_5xx_or_another_status(
 
 def test_refused_connection_is_an_error_without_a_latency() -> None:
     """A connection that is refused at once must not make the percentiles look fast."""
-    window = send(f"http://127.0.0.1:{free_port()}", rate=20).log.done_before(math.inf)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    window = send(f"http://127.0.0.1:{port}", rate=20).log.done_before(math.inf)
     assert (window.error_share, window.latencies) == (1.0, [])
     limits = traffic(latency={"p95": "1s"}).limits("during")
     assert "no request got a response" in str(window.violations(*limits)[0])
