@@ -14,10 +14,10 @@ from gate.staging.container import Container, find_service_container
 from gate.staging.docker_client import docker_client
 from gate.staging.target import RunningTarget
 from tests.support import engine, images
+from tests.support.checks import check, context
 from tests.support.promtools import Promtool, installed
 from tests.support.services import prometheus_running
 from tests.support.web import Reply, serving
-from tests.support.worlds import check, context
 
 # The newest promtool that is installed, and what it refuses although the gate takes it.
 NEWEST_TOOL = max(installed(), key=lambda tool: tool.release.version)

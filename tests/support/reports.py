@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 
 from gate.core.messages import Message, msg
 from gate.model import (
@@ -28,6 +28,7 @@ from gate.model import (
     TargetResult,
     Timeline,
     TimelineEvent,
+    Verdict,
     Waiver,
 )
 from gate.verdict import decide
@@ -419,3 +420,28 @@ def many(count: int = 1000, language: str = "en") -> Report:
     return report(
         (section(f"part{number}", f"Part {number}", *group) for number, group in enumerate(groups)), language=language
     )
+
+
+def part(name: str, *statuses: Status, service: str = "shop", commit: str = "c", **more: Any) -> Report:
+    """Return the report of a part, with an item for each status."""
+    items = tuple(
+        ItemResult(
+            id=f"{name}.{number}",
+            title="T",
+            severity=Severity.BLOCKING,
+            check="file",
+            outcome=Outcome(status=status, message=msg("seen")),
+        )
+        for number, status in enumerate(statuses)
+    )
+    fields: dict[str, Any] = {
+        "gate": "1",
+        "service": service,
+        "environment": "staging",
+        "started": STARTED,
+        "finished": STARTED,
+        "source": Provenance(commit=commit),
+        "sections": (SectionResult(id=name, title=name, items=items),),
+        "verdict": Verdict(decision=Decision.GO),
+    }
+    return Report(**{**fields, **more})

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 import pytest
@@ -14,56 +10,19 @@ import pytest
 from gate.core.messages import msg
 from gate.model import (
     Decision,
-    ItemResult,
-    Outcome,
     Provenance,
     Report,
     SectionResult,
-    Severity,
     Status,
     Verdict,
     VerdictReason,
     Waiver,
 )
 from gate.report.merge import UnmergeableReportsError, empty_merge, merge_reports
-from gate.report.serialization import to_json
 from gate.verdict import decide
-from tests.support.paths import ROOT
+from tests.support.reports import STARTED, part
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 3, 1)
-
-
-def part(name: str, *statuses: Status, service: str = "shop", commit: str = "c", **more: Any) -> Report:
-    """Return the report of a part, with an item for each status."""
-    items = tuple(
-        ItemResult(
-            id=f"{name}.{number}",
-            title="T",
-            severity=Severity.BLOCKING,
-            check="file",
-            outcome=Outcome(status=status, message=msg("seen")),
-        )
-        for number, status in enumerate(statuses)
-    )
-    fields: dict[str, Any] = {
-        "gate": "1",
-        "service": service,
-        "environment": "staging",
-        "started": NOW,
-        "finished": NOW,
-        "source": Provenance(commit=commit),
-        "sections": (SectionResult(id=name, title=name, items=items),),
-        "verdict": Verdict(decision=Decision.GO),
-    }
-    return Report(**{**fields, **more})
-
-
-def merged(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `prodgate merge` in a folder."""
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "gate", "merge", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 PASS, FAIL = Status.PASS, Status.FAIL
@@ -84,30 +43,12 @@ def test_a_part_that_is_missing() -> None:
 
 def test_no_part_at_all() -> None:
     """Where none of the parts that were expected has left a report, it is a NO-GO that names each of them."""
-    found = empty_merge(["a", "b"], Provenance(commit="c"), NOW)
+    found = empty_merge(["a", "b"], Provenance(commit="c"), STARTED)
     told = [str(reason.message) for reason in found.verdict.reasons]
     assert (found.verdict.decision, told) == (
         Decision.NO_GO,
         ["a: the report is missing", "b: the report is missing"],
     )
-
-
-@pytest.mark.parametrize("folders", [(), ("parts",)], ids=["no folder", "an empty folder"])
-def test_no_part_at_all_by_the_command_line(tmp_path: Path, folders: tuple[str, ...]) -> None:
-    """It is so where the folder is empty, and where it is not there; and it has all its reports."""
-    for folder in folders:
-        (tmp_path / folder).mkdir()
-    done = merged(tmp_path, "parts", "--expect", "a b")
-    report = json.loads((tmp_path / "prodgate-out" / "report.json").read_text())
-    assert (done.returncode, len(report["verdict"]["reasons"])) == (1, 2), done.stderr
-    assert "b: the report is missing" in (tmp_path / "prodgate-out" / "junit.xml").read_text()
-
-
-def test_nothing_is_expected_and_nothing_is_there(tmp_path: Path) -> None:
-    """Without `--expect`, no report is a wrong call."""
-    assert merged(tmp_path, "parts").returncode == 2
-    (tmp_path / "parts").mkdir()
-    assert merged(tmp_path, "parts").returncode == 2
 
 
 def partial(name: str, chosen: str, *left: str, service: str = "shop") -> Report:
@@ -249,17 +190,3 @@ def test_a_waiver_that_has_ended_meanwhile() -> None:
     given = given.replace(sections=(SectionResult(id="a", title="a", items=(waived,)),))
     assert merge_reports({"a": given}, [], date(2026, 3, 1)).verdict.decision == Decision.GO_WITH_RESERVATIONS
     assert merge_reports({"a": given}, [], date(2026, 3, 2)).verdict.decision == Decision.NO_GO
-
-
-def test_fifty_reports_of_a_thousand_items(tmp_path: Path) -> None:
-    """Fifty parts of 1,000 items make one verdict, one report and one JUnit file, by the command line."""
-    for number in range(50):
-        folder = tmp_path / "parts" / f"part-{number}"
-        folder.mkdir(parents=True)
-        statuses = [PASS] * 999 + [FAIL if number == 7 else PASS]
-        (folder / "report.json").write_text(to_json(part(f"s{number}", *statuses)))
-    done = merged(tmp_path, "parts", "--expect", "part-0", "--expect", "part-49")
-    report = json.loads((tmp_path / "prodgate-out" / "report.json").read_text())
-    assert (done.returncode, sum(len(section["items"]) for section in report["sections"])) == (1, 50_000), done.stderr
-    assert report["verdict"]["reasons"][0]["items"] == ["s7.999"]
-    assert (tmp_path / "prodgate-out" / "junit.xml").read_text().count("<testcase ") == 50_001
