@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,8 +33,7 @@ from gate.checks.prometheus_queries import (
 from gate.core.messages import Message, join_messages, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
-from gate.decode.quantities import format_duration
-from gate.decode.structs import custom_type
+from gate.decode.quantities import ROUNDING, PositiveShare, format_duration
 from gate.matchers import TextMatcher
 from gate.model import ChainLink, ChainLinkName, CheckoutPath, CriterionResult, Evidence, Location, NonEmptyStr, Status
 from gate.prometheus.client import Api, LoadedGroup, LoadedRule
@@ -44,19 +43,6 @@ from gate.prometheus.rules import Rule
 _LINKS: tuple[ChainLinkName, ...] = get_args(ChainLinkName)
 _SHOWN = 20
 _SHORTEST = 60
-
-
-def _percent(value: Any) -> int:
-    text = str(value).removesuffix("%") if isinstance(value, str) and value.endswith("%") else ""
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 100:
-        raise ValueError("expected a share such as 100%")
-    return int(text)
-
-
-if TYPE_CHECKING:
-    Percent = int
-else:
-    Percent = custom_type(_percent, {"type": "string", "pattern": "^[0-9]{1,3}%$"})
 
 
 class Chain(Struct, frozen=True):
@@ -128,7 +114,7 @@ class Traceability(Check[Observation]):
         Meta(min_length=1, description="The links that have to hold for every alert.", extra=stricter("more")),
     ] = msgspec.field(default_factory=lambda: ["loaded", "exposed", "annotation", "runbook", "sections"])
     fired: Annotated[
-        dict[str, Percent],
+        dict[str, PositiveShare],
         Meta(
             min_length=1,
             description="How many alerts of a severity have to have been seen firing in a drill.",
@@ -266,13 +252,13 @@ class Traceability(Check[Observation]):
         for severity, least in self.fired.items():
             mine = [chain for chain in observation.chains if chain.severity == severity]
             fired = sum("fired" not in chain.broken for chain in mine)
-            if not mine or 100 * fired < least * len(mine):
+            if not mine or fired < least * len(mine) - ROUNDING:
                 yield msg(
                     "{fired} of {count} {severity} alerts were seen firing, expected {least} %",
                     fired=fired,
                     count=len(mine),
                     severity=severity,
-                    least=least,
+                    least=f"{100 * least:g}",
                 )
 
 

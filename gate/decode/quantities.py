@@ -19,6 +19,8 @@ _SIZE = r"[0-9]+(?:\.[0-9]+)?\s*(?:B|KB|MB|GB|KiB|MiB|GiB)"
 
 # In seconds. A longer duration is a typo, and system timers overflow.
 MAX_DURATION = 3650 * _SECONDS["d"]
+# What a share of a count may be off: 0.07 of 100 is more than 7.
+ROUNDING = 1e-9
 # In bytes.
 MAX_SIZE = 2**60
 
@@ -69,6 +71,13 @@ def _parse_positive_size(value: Any) -> int:
     return count
 
 
+def _parse_positive_share(value: Any) -> float:
+    share = parse_share(value)
+    if not share:
+        raise ValueError("expected a share of more than 0%")
+    return share
+
+
 DURATION_SCHEMA: dict[str, Any] = {
     "type": "string",
     "pattern": f"^{_DURATION}$",
@@ -82,11 +91,14 @@ if TYPE_CHECKING:
     DurationSeconds = float
     PositiveDurationSeconds = float
     ByteSize = int
+    PositiveShare = float
 else:
     # Written with a unit; decoded to seconds or bytes.
     DurationSeconds = custom_type(parse_duration, DURATION_SCHEMA)
     PositiveDurationSeconds = custom_type(_parse_positive_duration, DURATION_SCHEMA)
     ByteSize = custom_type(_parse_positive_size, SIZE_SCHEMA)
+    # Decoded to a number up to 1.
+    PositiveShare = custom_type(_parse_positive_share, SHARE_SCHEMA)
 
 
 def format_duration(seconds: float) -> str:

@@ -44,6 +44,20 @@ def matches_whole(pattern: str, text: str) -> bool:
     return bool(_compile(f"^(?:{pattern})$").search(text.encode("utf-8", "replace")))
 
 
+def capture(pattern: str, text: str) -> str | None:
+    """Return what the first group captures where the pattern matches first, or the whole match if it has no group."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    _compile(pattern)
+    match = re2.compile(pattern, options).search(text.encode("utf-8", "replace"))
+    if match is None:
+        return None
+    captured: bytes = match[1] if match.re.groups else match[0]
+    return (captured or b"").decode("utf-8", "replace")
+
+
 def find_starts(pattern: str, text: str) -> Iterator[int]:
     """Yield the index of each match in the text; `^` and `$` match at each line."""
     for match in _compile(_multiline(pattern)).finditer(text.encode("utf-8", "replace").decode()):

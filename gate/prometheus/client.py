@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Raw, Struct
@@ -210,6 +210,20 @@ class Api:
     def config(self) -> str:
         """Return the loaded configuration as YAML."""
         return _text(_mapping(self._get("status/config")).get("yaml"))
+
+    def metric_types(self) -> dict[str, str]:
+        """Return the type of each metric family that the active targets declare, by its name, even without samples."""
+        entries = _mapping(self._get("metadata"))
+        return {name: _text(_mapping(found[0]).get("type")) for name, found in entries.items() if _list(found)}
+
+    def label_values(self, label: str, start: float) -> list[str]:
+        """Return the values of a label since a Unix time, sorted."""
+        path = f"label/{quote(label, safe='')}/values"
+        return [_text(value) for value in _list(self._get(path, start=f"{start:.3f}"))]
+
+    def label_names(self, start: float) -> list[str]:
+        """Return the names of all labels since a Unix time, sorted."""
+        return [_text(value) for value in _list(self._get("labels", start=f"{start:.3f}"))]
 
     def format_query(self, query: str) -> str | None:
         """Return the expression as Prometheus formats it; None if this server cannot format."""

@@ -15,6 +15,7 @@ from gate.prometheus.releases import Release
 
 # Maximum number of operators and brackets in one expression: the parser recurses, and takes quadratic time.
 TERM_LIMIT = 1000
+_TOO_LONG = msg("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
 
 _TERM = re.compile(r"[-+*/%^(]|(?<!\w)(?:and|or|unless|atan2)(?!\w)", re.IGNORECASE)
 _TOKEN = re.compile(
@@ -36,14 +37,22 @@ _AGGREGATES = frozenset(("(", "by", "without"))
 
 def find_syntax_error(text: str, release: Release | None = None) -> Message | None:
     """Return why a release of Prometheus rejects an expression, None if it accepts it."""
-    if len(text) > TERM_LIMIT and _too_long(text):
-        return msg("The expression has more than {limit} operators and brackets", limit=TERM_LIMIT)
+    if _too_long(text):
+        return _TOO_LONG
+    error = first_error(text, release or Release())
+    if error is None:
+        return None
+    return msg("The expression does not parse at character {place}: {why}", place=error.position + 1, why=error.message)
+
+
+def first_error(text: str, release: Release) -> ExpressionError | None:
+    """Return the error for which a release of Prometheus rejects an expression, with its position, or None."""
+    if _too_long(text):
+        return ExpressionError(_TOO_LONG, 0)
     try:
-        parser.check(text, release or Release())
+        parser.check(text, release)
     except ExpressionError as error:
-        return msg(
-            "The expression does not parse at character {place}: {why}", place=error.position + 1, why=error.message
-        )
+        return error
     return None
 
 
@@ -78,7 +87,7 @@ def _in_double_quotes(_before: str, literal: str) -> str:
 
 
 def _too_long(text: str) -> bool:
-    return len(_TERM.findall(text)) > TERM_LIMIT
+    return len(text) > TERM_LIMIT and len(_TERM.findall(text)) > TERM_LIMIT
 
 
 @lru_cache(maxsize=4096)
@@ -87,7 +96,7 @@ def normalize(text: str) -> str:
     import promql_parser
 
     plain = " ".join(text.split())
-    if len(text) > TERM_LIMIT and _too_long(text):
+    if _too_long(text):
         return plain
     try:
         return str(promql_parser.parse(_with_double_quotes(text)).prettify())
@@ -102,7 +111,7 @@ def compared_operand(text: str) -> str | None:
     """
     import promql_parser
 
-    if len(text) > TERM_LIMIT and _too_long(text):
+    if _too_long(text):
         return None
     try:
         node = promql_parser.parse(_with_double_quotes(text))

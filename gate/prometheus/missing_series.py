@@ -186,6 +186,17 @@ def all_selectors(text: str) -> tuple[Selector, ...]:
     return tuple(evaluation.selectors)
 
 
+def metric_selectors(text: str) -> dict[Selector, Selector]:
+    """Return the selectors of an expression that name their metrics, each with its demands on the name alone."""
+    named = {}
+    for selector in all_selectors(text):
+        names = tuple(matcher for matcher in selector.matchers if matcher.label == "__name__")
+        if names:
+            inner = ",".join(f"__name__{each.operator}{json.dumps(each.value, ensure_ascii=False)}" for each in names)
+            named[selector] = Selector(f"{{{inner}}}", names)
+    return named
+
+
 def missing_selectors(text: str, has: HasSeries) -> tuple[Selector, ...]:
     """Return the selectors whose lack of series keeps an expression from returning a sample; none if it can.
 

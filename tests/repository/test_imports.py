@@ -12,8 +12,8 @@ ROOT = Path(gate.__file__).parent
 #: From the bottom up. A package imports only from packages before its own; modules beside packages count as packages.
 ORDER = (
     "core", "decode", "model", "redaction", "source", "matchers", "i18n", "runtime", "http", "prometheus",
-    "alertmanager", "testresults", "staging", "checks", "drills", "checklist", "scaffold", "verdict", "run", "report",
-    "render", "publish", "commands", "action", "__main__",
+    "alertmanager", "grafana", "testresults", "staging", "checks", "drills", "checklist", "scaffold", "verdict", "run",
+    "report", "render", "publish", "commands", "action", "__main__",
 )  # fmt: skip
 FILES = {".".join(("gate", *path.relative_to(ROOT).with_suffix("").parts)): path for path in ROOT.rglob("*.py")}
 MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}

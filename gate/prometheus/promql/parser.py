@@ -66,9 +66,9 @@ class Expression(Struct):
     smoothed: bool = False
 
 
-def check(text: str, release: Release) -> None:
-    """Raise ExpressionError if a release does not parse an expression."""
-    _Parser(text, release).parse()
+def check(text: str, release: Release) -> Type:
+    """Return the type of an expression. Raise ExpressionError if a release does not parse it."""
+    return _Parser(text, release).parse()
 
 
 class _Parser:
@@ -80,13 +80,14 @@ class _Parser:
         self.at = 0
         self.depth = 0
 
-    def parse(self) -> None:
+    def parse(self) -> Type:
         if self.tokens[0].kind == END:
             raise ExpressionError(msg("there is no expression"), 0)
         expression = self._expression(0)
         self._selects(expression)
         if self._kind != END:
             raise self._unexpected()
+        return expression.type
 
     # Tokens
 
