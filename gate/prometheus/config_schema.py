@@ -434,7 +434,7 @@ def _ovh(values: Values, decoder: Decoder) -> None:
 
 
 def _scaleway(values: Values, decoder: Decoder) -> None:
-    needs("role", "project_id", "access_key")(values, decoder)
+    needs("role", "project_id", "access_key", "zone")(values, decoder)
     _secret_key(values, decoder)
     _scaleway_profile(values, decoder)
 

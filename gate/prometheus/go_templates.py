@@ -28,11 +28,13 @@ FUNCTIONS = BUILTINS | frozenset(
         "query", "first", "label", "value", "strvalue", "args", "reReplaceAll",
         "safeHtml", "match", "title", "toUpper", "toLower", "graphLink", "tableLink", "sortByLabel", "stripPort",
         "stripDomain", "humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp",
-        "toTime", "pathPrefix", "externalURL", "parseDuration", "tmpl",
+        "toTime", "pathPrefix", "externalURL", "parseDuration",
     )
 )  # fmt: skip
 # The other functions, by the version that introduced them.
 NEWER_FUNCTIONS = {"now": (3, 6), "toDuration": (3, 6), "urlQueryEscape": (3, 8)}
+# The version of Go that introduced `{{ else with }}`, and one before it.
+_ELSE_WITH, _OLD_GO = (1, 23), (1, 20)
 PREDEFINED = ("$", "$labels", "$externalLabels", "$externalURL", "$value")
 
 _ANY = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -89,14 +91,19 @@ def find_syntax_error(text: str, release: Release | None = None) -> tuple[Messag
 
 def _parsed(text: str, release: Release) -> tuple[Message, int] | None:
     functions = FUNCTIONS | {name for name, since in NEWER_FUNCTIONS.items() if since <= release.version}
-    return find_error(text, functions, PREDEFINED)
+    return find_error(text, functions, PREDEFINED, _ELSE_WITH if release.version >= (2, 53) else _OLD_GO)
 
 
 @lru_cache(maxsize=4096)
-def find_error(text: str, functions: frozenset[str], variables: tuple[str, ...]) -> tuple[Message, int] | None:
-    """Return why a Go template with some functions and variables is not valid, and the offset; None if it is."""
+def find_error(
+    text: str, functions: frozenset[str], variables: tuple[str, ...], go: tuple[int, int] = _ELSE_WITH
+) -> tuple[Message, int] | None:
+    """Return why a template with some functions and variables is not valid in a version of Go, and the offset.
+
+    Return None if it is valid.
+    """
     try:
-        _Template(text, functions, variables).parse()
+        _Template(text, functions, variables, go).parse()
     except TemplateError as error:
         return error.message, error.offset
     return None
@@ -113,8 +120,8 @@ class _Block:
 class _Template:
     """A parser of one template. It holds the open blocks and the variables in scope."""
 
-    def __init__(self, text: str, functions: frozenset[str], variables: tuple[str, ...]) -> None:
-        self.text = text
+    def __init__(self, text: str, functions: frozenset[str], variables: tuple[str, ...], go: tuple[int, int]) -> None:
+        self.text, self.go = text, go
         self.functions = functions
         self.blocks: list[_Block] = []
         self.variables = list(variables)
@@ -261,7 +268,8 @@ class _Action:
         self.template.variables = list(block.variables)
         self._space()
         word = self._peek()[1]
-        if word in ("if", "with") and word == block.keyword:
+        chains = word == "if" or (word == "with" and self.template.go >= _ELSE_WITH)
+        if chains and word == block.keyword:
             self.at += 1
             self._pipeline(word)
         else:

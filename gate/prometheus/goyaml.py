@@ -101,6 +101,8 @@ class Decoder:
         self._aliased += self._alias_depth > 0
         if self._aliased > _FREE_ALIASES and self._steps > _FREE_STEPS and self._aliased > self._steps * self._ratio():
             raise YamlSyntaxError(msg("The file consists of too many aliases"), node.line, node.column)
+        if isinstance(kind, NodeText) and self.release.version < kind.until:
+            return kind.text_of(node)
         if isinstance(node, Alias):
             return self._aliased_value(node, kind)
         if self.is_v2:
@@ -305,10 +307,18 @@ class Kind:
 
 
 class Text(Kind):
-    """A text. `parse` converts and validates it, or raises InvalidValueError."""
+    """A text. `parse` converts and validates it, or raises InvalidValueError.
 
-    def __init__(self, parse: Callable[[str, Release], Any] | None = None, zero: Any = "") -> None:
-        self.parse, self.zero = parse, zero
+    `from_text` is the version since which the type of Go decodes any text, also one that looks like a null.
+    """
+
+    def __init__(
+        self,
+        parse: Callable[[str, Release], Any] | None = None,
+        zero: Any = "",
+        from_text: tuple[int, int] = (1000, 0),
+    ) -> None:
+        self.parse, self.zero, self.from_text = parse, zero, from_text
 
     @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
@@ -317,12 +327,28 @@ class Text(Kind):
         try:
             text = _text(node, decoder)
             if not custom or self.parse is None:
+                if self.parse and text is not None and decoder.release.version >= self.from_text:
+                    return self.parse(text, decoder.release)
                 if text is not None and not isinstance(self.zero, str):
                     return decoder.mismatch(node, msg("Another value"))
                 return self.zero if text is None else text
             return self.parse(text or "", decoder.release)
         except InvalidValueError as error:
             return decoder.problem(node, error.message)
+
+
+class NodeText(Text):
+    """A text that releases before `until` decode as a `yaml.Node`: they take what is written, a null included."""
+
+    def __init__(self, until: tuple[int, int]) -> None:
+        super().__init__()
+        self.until = until
+
+    def text_of(self, node: Node) -> str:
+        """Return the text of a node as it is written: that of an alias is its name."""
+        if isinstance(node, Alias):
+            return node.name
+        return node.value if isinstance(node, Scalar) else ""
 
 
 def _text(node: Scalar, decoder: Decoder) -> str | None:

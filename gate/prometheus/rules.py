@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from gate.core.messages import msg
 from gate.prometheus import expressions, go_templates, manifests
 from gate.prometheus.config_values import DURATION, INT, TEXT_TABLE, is_label, text
-from gate.prometheus.goyaml import Decoder, Field, List, Object, Problem, Values, is_number_or_bool
+from gate.prometheus.goyaml import Decoder, Field, List, NodeText, Object, Problem, Values, is_number_or_bool
 from gate.prometheus.releases import Release
 from gate.prometheus.yaml_tree import FILE_LIMIT, Mapping, Node, Scalar, Sequence, YamlSyntaxError, parse
 
@@ -25,7 +25,7 @@ _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _RULE = Object(
     msg("a rule"),
     {
-        **text("record alert expr"),
+        **{key: Field(NodeText(until=(3, 3))) for key in ("record", "alert", "expr")},
         "for": Field(DURATION),
         "keep_firing_for": Field(DURATION),
         "labels": Field(TEXT_TABLE),

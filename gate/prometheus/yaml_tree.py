@@ -69,6 +69,7 @@ class Alias(Struct):
     target: Scalar | Sequence | Mapping
     line: int
     column: int
+    name: str = ""
 
 
 Node = Scalar | Sequence | Mapping | Alias
@@ -193,4 +194,4 @@ def _anchored(event: Any, anchors: dict[str, Any]) -> Alias:
         raise YamlSyntaxError(
             msg("The alias *{name} has no anchor &{name}", name=event.anchor), mark.line + 1, mark.column + 1
         )
-    return Alias(anchors[event.anchor], mark.line + 1, mark.column + 1)
+    return Alias(anchors[event.anchor], mark.line + 1, mark.column + 1, event.anchor)
