@@ -26,6 +26,7 @@ from gate.prometheus.releases import Release
 # A label without quotes.
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SLASHED = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
+_REGEX_FORMAT = re.compile(r"\$\{\w+:regex\}|\[\[\w+:regex\]\]")
 # Values of one variable that are kept.
 _VALUES = 1000
 # Seconds for which a series without new samples is shown.
@@ -81,7 +82,10 @@ def _plan(file: DashboardFile, judged: JudgedQuery, selected: Selected, release:
     try:
         kind = parser.check(text, release)
     except ExpressionError as error:
-        return msg("with the values of its variables it does not parse: {why}", why=error.message)
+        why = msg("with the values of its variables it does not parse: {why}", why=error.message)
+        # Grafana's format escapes for a regular expression, but not for the string around it.
+        return msg("{why}; put '{text}' in back quotes", why=why, text=style[0]) if (
+            style := _REGEX_FORMAT.search(query.text)) else why  # fmt: skip
     if kind in ("scalar", "string"):
         return True
     return f"group({text}\n)" if kind == "vector" else f"group(present_over_time({text}\n))"

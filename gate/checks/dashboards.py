@@ -15,9 +15,10 @@ from gate.checks._checkout import find_files, read_bytes, relative_path, shell_p
 from gate.checks._dashboard_data import find_results
 from gate.checks._dashboard_files import DashboardFile, JudgedQuery, judge_queries, read_file
 from gate.checks._exposed_metrics import ExposedMetrics, show
+from gate.checks._promtool import find_edition, with_judge
 from gate.checks.base import Check, CheckResult, ObservationError, TargetName, failed, passed
 from gate.checks.context import CheckContext
-from gate.checks.prometheus_queries import ANY_FLAGS, no_match_message, prometheus_client
+from gate.checks.prometheus_queries import no_match_message, prometheus_client
 from gate.core.messages import Message, join_messages, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
@@ -46,6 +47,8 @@ class Observation(Struct, frozen=True):
     files: tuple[DashboardFile, ...]
     missing: Mapping[Selector, Message] = field(default_factory=dict)
     down: tuple[str, ...] = ()
+    # Who has judged the expressions.
+    judge: Message | None = None
 
 
 class Dashboards(Check[Observation]):
@@ -103,9 +106,10 @@ class Dashboards(Check[Observation]):
     @override
     def observe(self, context: CheckContext) -> Observation:
         with prometheus_client(context, self.target) as api:
-            groups, interval, release = api.rules(), _scrape_interval(api), ANY_FLAGS
+            groups, interval = api.rules(), _scrape_interval(api)
+        edition = find_edition(context, None, None, self.target, any_server=True)
         files = tuple(
-            structs.replace(file, queries=tuple(judge_queries(file, release)))
+            structs.replace(file, queries=tuple(judge_queries(file, edition.release)))
             for file in self._read_files(context, interval)
         )
         exposed = ExposedMetrics(context, self.target, groups)
@@ -113,8 +117,8 @@ class Dashboards(Check[Observation]):
         with prometheus_client(context, self.target) as api:
             down = tuple(map(_down, (target for target in api.targets() if target.health == "down"))) if missing else ()
         if self.data is not None:
-            files = find_results(context, self.target, files, release)
-        return Observation(files, missing, down)
+            files = find_results(context, self.target, files, edition.release)
+        return Observation(files, missing, down, edition.reader)
 
     def _read_files(self, context: CheckContext, interval: float) -> tuple[DashboardFile, ...]:
         root, size, count = context.root.resolve(), 0, 0
@@ -154,7 +158,7 @@ class Dashboards(Check[Observation]):
             reasons += self._without_data(files, self.data)
         response = "\n".join(_listing(files))
         if not reasons:
-            return passed(self._proof(observation), response=response,
+            return passed(with_judge(self._proof(observation), observation.judge), response=response,
                           locations=tuple(Location(file=file.path) for file in files[:_SHOWN]))  # fmt: skip
         advice = None
         if observation.down:

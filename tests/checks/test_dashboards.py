@@ -170,6 +170,7 @@ def test_data(staging: Staging, tmp_path: Path) -> None:
     assert 'variable "none": the variable $none has no values' in message
     assert 'panel "P4": the variable $none has no values' in message
     assert 'panel "P5": with the values of its variables it does not parse: unknown escape sequence' in message
+    assert "put '${pool:regex}' in back quotes" in message
     assert 'panel "P6": no data' in message
     assert staging.judge(tmp_path, data="61%").status is Status.PASS
     assert staging.judge(tmp_path, data="62%").status is Status.FAIL
