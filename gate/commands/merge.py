@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.commands._arguments import add_out
+from gate.commands._publish_arguments import add_publish_arguments, publish_settings_from
 from gate.core.messages import msg
-from gate.publish.session import add_publish_arguments, branch_rule_notes, pending_status, publish_settings_from
+from gate.publish.session import branch_rule_notes, pending_status
 
 if TYPE_CHECKING:
     from gate.model import Report
@@ -50,8 +51,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace, settings: Settings, cancellation: CancellationToken) -> int:
-    from gate.commands._report import try_write_to_runner, write_and_publish
     from gate.publish import outputs
+    from gate.publish.reports import write_and_publish
+    from gate.publish.session import try_write_to_runner
     from gate.redaction.structs import redact_struct
     from gate.render.output_folder import remove_reports
     from gate.report.merge import UnmergeableReportsError, empty_merge, merge_reports

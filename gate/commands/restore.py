@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from gate.commands._arguments import parse_seconds_argument
-from gate.publish.session import add_publish_arguments, emit_notices, publish_settings_from, replace_unfinished_verdict
+from gate.commands._publish_arguments import add_publish_arguments, publish_settings_from
+from gate.publish.session import emit_notices, replace_unfinished_verdict
 
 SUMMARY = "revert faults and remove containers left by a killed run"
 

@@ -19,12 +19,13 @@ from gate.commands._arguments import (
     parse_seconds_argument,
     select_items,
 )
-from gate.commands._base_branch import FETCH_FROM_BASE, resolve_base_checklist
-from gate.commands._baseline import load_baseline
-from gate.commands._report import try_write_to_runner, write_and_publish
+from gate.commands._publish_arguments import add_publish_arguments, publish_settings_from
 from gate.core.errors import GateError
 from gate.core.messages import msg
-from gate.publish.session import add_publish_arguments, branch_rule_notes, pending_status, publish_settings_from
+from gate.publish.base_checklist import resolve_base_checklist
+from gate.publish.reports import write_and_publish
+from gate.publish.session import branch_rule_notes, pending_status, try_write_to_runner
+from gate.publish.settings import FETCH_FROM_BASE
 
 if TYPE_CHECKING:
     from gate.publish.settings import Settings
@@ -98,6 +99,7 @@ def _run_checklist(options: argparse.Namespace, settings: Settings, cancellation
     from gate.checklist.load import load
     from gate.publish import outputs
     from gate.redaction.structs import redact_struct
+    from gate.report.baseline import Baseline
     from gate.report.provenance import detect_provenance
     from gate.run.options import RunOptions
     from gate.run.progress import stderr_progress
@@ -113,7 +115,11 @@ def _run_checklist(options: argparse.Namespace, settings: Settings, cancellation
         loaded = comparison.loaded
         items = tuple(select_items(loaded.checklist, options.only))
         ids = {item.id for item in items}
-        baseline = load_baseline(options.baseline, loaded.checklist, ids, settings, provenance.commit)
+        baseline = Baseline()
+        if options.baseline:
+            from gate.publish.baseline import load_baseline
+
+            baseline = load_baseline(options.baseline, loaded.checklist, ids, settings, provenance.commit)
     secrets = settings.secrets
     language = options.language or loaded.checklist.language
     if options.render_worker:

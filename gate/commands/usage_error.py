@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gate.commands._arguments import DEFAULT_OUT
-from gate.commands._report import try_write_to_runner
-from gate.publish.session import emit_notices, publish_no_verdict, publish_settings_from, with_pull_request
+from gate.commands._publish_arguments import publish_settings_from
+from gate.publish.session import emit_notices, publish_no_verdict, try_write_to_runner, with_pull_request
 from gate.publish.settings import CONTEXT, MODES
 
 _DESCRIPTION = "Usage error: an input has a wrong value; nothing was run"

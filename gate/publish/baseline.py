@@ -1,4 +1,4 @@
-"""Find the report of the base branch's last run of the same workflow, in that run's artifacts.
+"""Load the report to compare with: a file, or the report of the base branch's last run, from its artifacts.
 
 https://docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-workflow
 https://docs.github.com/en/rest/actions/artifacts#download-an-artifact
@@ -13,8 +13,8 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from msgspec import Struct
@@ -24,10 +24,15 @@ from gate.core.messages import Message, msg
 from gate.decode.quantities import format_size
 from gate.model import Commit, Report
 from gate.publish.github import GitHub, GitHubError
-from gate.publish.settings import Settings
-from gate.report.diff import MAX_COMMITS
+from gate.publish.session import emit_notices
+from gate.publish.settings import FETCH_FROM_BASE, Notice, Settings
+from gate.report.baseline import Baseline
+from gate.report.diff import MAX_COMMITS, CommitRange, git_log_between
 from gate.report.provenance import dig
-from gate.report.serialization import InvalidReportError, from_json
+from gate.report.serialization import InvalidReportError, from_json, read_report
+
+if TYPE_CHECKING:
+    from gate.checklist.models import Checklist
 
 # Bytes of an artifact.
 ZIP_LIMIT = 32 * 2**20
@@ -69,6 +74,32 @@ class BaselineQuery(Struct, frozen=True):
     service: str
     context: str
     items: Collection[str]
+
+
+def load_baseline(source: str, checklist: Checklist, ids: Collection[str], settings: Settings, commit: str) -> Baseline:
+    """Load the baseline that `--baseline` names, with the commits from it up to `commit`.
+
+    A baseline that can't be fetched becomes a note. Raise InvalidReportError if a file is not a report.
+    """
+    # Everything is fetched before the run: after the last item, nothing may delay the reports.
+    try:
+        query = BaselineQuery(checklist.service, settings.context, ids)
+        report = find_baseline(settings, query) if source == FETCH_FROM_BASE else read_report(Path(source))
+    except BaselineUnavailableError as error:
+        emit_notices([Notice(error.message)])
+        return Baseline(note=error.message)
+    return Baseline(report, _commits_between(report.source.commit, commit, settings))
+
+
+def _commits_between(old: str, new: str, settings: Settings) -> CommitRange:
+    """Return the commits from git, or from GitHub if git does not have them and there is a token."""
+    local = git_log_between(Path.cwd(), old, new)
+    if local.unknown is None or not (old and new and settings.token and settings.repository):
+        return local
+    try:
+        return CommitRange(list_commits(settings, old, new))
+    except GitHubError as error:
+        return CommitRange(unknown=msg("{why}; {also}", why=local.unknown, also=error.message))
 
 
 def find_baseline(settings: Settings, query: BaselineQuery) -> Report:

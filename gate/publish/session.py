@@ -1,8 +1,7 @@
-"""Publish around a run: the command-line options, the pending status, the verdict, and the effect of failures."""
+"""Publish around a run: the pending status, the verdict, and the effect of failures."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ from msgspec import structs
 
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
-from gate.publish.settings import CONTEXT, MODES, Notice, Settings, publish_settings
+from gate.publish.settings import Mode, Notice, Settings, publish_settings
 
 if TYPE_CHECKING:
     from gate.model import Report
@@ -26,39 +25,12 @@ EXIT_NOT_PUBLISHED = 3
 STATE_KEY = "verdict"
 
 
-def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add all options of publishing to a parser."""
-    parser.add_argument(
-        "--publish",
-        choices=("all", "none"),
-        default="all",
-        help="on a runner, publish to GitHub (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--status",
-        choices=("true", "false"),
-        default="true",
-        help="on a runner, set the commit status (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--context", default=CONTEXT, metavar="NAME", help="name the commit status (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--comment", choices=MODES, default="always", help="when to comment on the pull request (default: %(default)s)"
-    )
-
-
-def publish_settings_from(options: argparse.Namespace) -> Settings:
-    """Return the settings for the options of a call; nothing is enabled outside of a runner.
+def current_settings(*, status: bool, comment: Mode, context: str) -> Settings:
+    """Return the settings for this workflow run.
 
     Print a notice, and enable nothing, if it is not known which commit the event is about.
     """
-    enabled = options.publish != "none" and os.environ.get("GITHUB_ACTIONS") == "true"
-    settings = publish_settings(
-        status=enabled and options.status != "false",
-        comment=options.comment if enabled else "off",
-        context=options.context,
-    )
+    settings = publish_settings(status=status, comment=comment, context=context)
     if settings.commit or not settings.enabled:
         return settings
     from gate.publish.pull_request import resolve_commit
@@ -180,6 +152,14 @@ def replace_unfinished_verdict(settings: Settings) -> list[Notice]:
     state = os.environ.get(f"STATE_{STATE_KEY}", "")  # "" if the main step was killed
     notices = status.fix_stale_pending(settings, state)
     return notices + replace_stale_comment(with_pull_request(settings), status.stale_description(state))
+
+
+def try_write_to_runner(write: Callable[[], None]) -> None:
+    """Write to a file of the runner, and only log an OSError."""
+    try:
+        write()
+    except OSError as error:
+        print(f"prodgate: could not write to the runner's file: {error}", file=sys.stderr)
 
 
 def emit_notices(notices: Iterable[Notice], language: str = "en") -> None:

@@ -15,6 +15,8 @@ from gate.redaction.secrets import Redactor, default_redactor
 from gate.report.provenance import event_payload, judged_commit
 
 CONTEXT = "prodgate"
+# Value of --compare and --baseline that fetches from GitHub instead of reading a file.
+FETCH_FROM_BASE = "base"
 MODES = ("always", "changes", "problems", "off")
 Mode = Literal["always", "changes", "problems", "off"]
 PERMISSIONS = "permissions: {contents: read, statuses: write, pull-requests: write}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.model import Report
-from gate.publish.session import publish_verdict
+from gate.publish.session import publish_verdict, try_write_to_runner
 from gate.publish.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,11 +48,3 @@ def _publish(report: Report, written: dict[str, Path]) -> None:
         try_write_to_runner(lambda: job_summary.write(report))
     if isinstance(sys.stdout, workflow_commands.Log):
         workflow_commands.write(report, sys.stdout)
-
-
-def try_write_to_runner(write: Callable[[], None]) -> None:
-    """Write to a file of the runner, and only log an OSError."""
-    try:
-        write()
-    except OSError as error:
-        print(f"prodgate: could not write to the runner's file: {error}", file=sys.stderr)

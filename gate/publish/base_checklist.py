@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from gate.core.messages import Message, msg
 from gate.model import VerdictReason
+from gate.publish.settings import FETCH_FROM_BASE
 
 if TYPE_CHECKING:
     from gate.checklist.errors import ChecklistError, SourceLocation
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from gate.publish.settings import Settings
 
 _MAX_FILE_SIZE = 8 * 1024 * 1024  # bytes
-# Value of --compare and --baseline that fetches from GitHub instead of reading a file.
-FETCH_FROM_BASE = "base"
 
 
 class BaseComparison(Struct, frozen=True):
