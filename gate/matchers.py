@@ -208,7 +208,7 @@ class Matcher:
             return False
         if "equals" in spec:
             return _mismatch(spec, spec["equals"], "") is not None
-        rest = {name: wanted for name, wanted in spec.items() if name != "not"}
+        rest = {name: value for name, value in spec.items() if name != "not"}
         if any(name in rest for name in _COMPARISONS):
             return not any(_mismatch(spec, number, "") is None for number in _around(_constants(spec), whole=False))
         if "matches" in rest and not isinstance(rest.get("contains", ""), str):
@@ -220,7 +220,7 @@ class Matcher:
         if not isinstance(spec, list):
             return False
         excluded = [entry["not"] for entry in spec if _is_operators(entry) and entry.keys() == {"not"}]
-        return any(_narrows(wanted, spec) for wanted in excluded)
+        return any(_narrows(value, spec) for value in excluded)
 
 
 def _is_operators(spec: Any) -> bool:
@@ -254,16 +254,16 @@ def _constants(spec: Any) -> Iterator[float]:
 
 def _around(constants: Iterable[float], *, whole: bool) -> list[float]:
     """Return the constants and their neighbours: what compares with constants changes its answer nowhere else."""
-    found: list[float] = []
-    for each in constants:
-        if not math.isfinite(each):
-            found.append(each)
+    values: list[float] = []
+    for constant in constants:
+        if not math.isfinite(constant):
+            values.append(constant)
         elif whole:
-            low, high = math.floor(each), math.ceil(each)
-            found += [low - 1, low, high, high + 1]
+            low, high = math.floor(constant), math.ceil(constant)
+            values += [low - 1, low, high, high + 1]
         else:
-            found += [math.nextafter(each, -math.inf), each, math.nextafter(each, math.inf)]
-    return found
+            values += [math.nextafter(constant, -math.inf), constant, math.nextafter(constant, math.inf)]
+    return values
 
 
 def _mismatch(spec: Any, value: Any, at: Location) -> Message | None:
@@ -279,67 +279,67 @@ def _mismatch(spec: Any, value: Any, at: Location) -> Message | None:
 def _subset_mismatch(spec: dict[str, Any], value: Any, at: Location) -> Message | None:
     if not isinstance(value, dict):
         return _expected(msg("an object"), value, at)
-    for key, wanted in spec.items():
-        found = _mismatch(wanted, value.get(key, MISSING), f"{at}.{key}" if at else str(key))
-        if found:
-            return found
+    for key, expected in spec.items():
+        mismatch = _mismatch(expected, value.get(key, MISSING), f"{at}.{key}" if at else str(key))
+        if mismatch:
+            return mismatch
     return None
 
 
 def _operators_mismatch(spec: dict[str, Any], value: Any, at: Location) -> Message | None:
-    for name, wanted in spec.items():
-        if not _holds(name, wanted, value):
-            nearest_one = _nearest_entry(wanted, value, at) if name == "contains" else None
-            return nearest_one or _got({name: wanted}, value, at)
+    for name, operand in spec.items():
+        if not _holds(name, operand, value):
+            nearest_one = _nearest_entry(operand, value, at) if name == "contains" else None
+            return nearest_one or _got({name: operand}, value, at)
     return None
 
 
-def _nearest_entry(wanted: Any, value: Any, at: Location) -> Message | None:
+def _nearest_entry(expected: Any, value: Any, at: Location) -> Message | None:
     """Return where the entry of a list that comes nearest to `wanted` differs from it. None if no entry is alike."""
-    if not isinstance(value, list) or not isinstance(wanted, dict) or _is_operators(wanted):
+    if not isinstance(value, list) or not isinstance(expected, dict) or _is_operators(expected):
         return None
     likeness, number = max(
-        ((_likeness(wanted, entry), -number) for number, entry in enumerate(value[:_COMPARED])), default=(0, 0)
+        ((_likeness(expected, entry), -number) for number, entry in enumerate(value[:_COMPARED])), default=(0, 0)
     )
     if not likeness:
         return None
     place = f"{at}[{-number}]"
-    why = _mismatch(wanted, value[-number], place)
+    why = _mismatch(expected, value[-number], place)
     return msg("none of {count} entries matches; the nearest: {why}", count=len(value), why=why) if why else None
 
 
-def _likeness(wanted: Any, value: Any) -> int:
+def _likeness(expected: Any, value: Any) -> int:
     """Return how much of a JSON object is there: a field counts once, and twice more if it is as expected."""
-    if isinstance(wanted, dict) and not _is_operators(wanted):
-        known = value if isinstance(value, dict) else {}
-        return sum(1 + _likeness(each, known[key]) for key, each in wanted.items() if key in known)
-    return 2 if _mismatch(wanted, value, "") is None else 0
+    if isinstance(expected, dict) and not _is_operators(expected):
+        actual = value if isinstance(value, dict) else {}
+        return sum(1 + _likeness(entry, actual[key]) for key, entry in expected.items() if key in actual)
+    return 2 if _mismatch(expected, value, "") is None else 0
 
 
-def _holds(name: str, wanted: Any, value: Any) -> bool:
+def _holds(name: str, operand: Any, value: Any) -> bool:
     if value is MISSING:
         return False
     if name == "equals":
-        return json_equal(wanted, value)
+        return json_equal(operand, value)
     if name == "not":
-        return _mismatch(wanted, value, "") is not None
+        return _mismatch(operand, value, "") is not None
     if name == "matches":
-        return isinstance(value, str) and regex.search(wanted, value)
+        return isinstance(value, str) and regex.search(operand, value)
     if name == "contains":
-        return _contains(wanted, value)
-    return _compares(name, wanted, value)
+        return _contains(operand, value)
+    return _compares(name, operand, value)
 
 
-def _contains(wanted: Any, value: Any) -> bool:
+def _contains(operand: Any, value: Any) -> bool:
     if isinstance(value, str):
-        return isinstance(wanted, str) and wanted in value
-    return isinstance(value, list) and any(_mismatch(wanted, entry, "") is None for entry in value)
+        return isinstance(operand, str) and operand in value
+    return isinstance(value, list) and any(_mismatch(operand, entry, "") is None for entry in value)
 
 
-def _compares(name: str, wanted: float, value: Any) -> bool:
+def _compares(name: str, operand: float, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return False
-    return {"gt": value > wanted, "ge": value >= wanted, "lt": value < wanted, "le": value <= wanted}[name]
+    return {"gt": value > operand, "ge": value >= operand, "lt": value < operand, "le": value <= operand}[name]
 
 
 def _narrows(spec: Any, wide: Any) -> bool:
@@ -348,42 +348,42 @@ def _narrows(spec: Any, wide: Any) -> bool:
     if isinstance(wide, list):
         return any(_narrows(spec, entry) for entry in wide)
     if _is_operators(wide):
-        return all(_narrows_operator(spec, name, wanted) for name, wanted in wide.items())
+        return all(_narrows_operator(spec, name, operand) for name, operand in wide.items())
     if isinstance(wide, dict):
         fields = isinstance(spec, dict) and not _is_operators(spec)
-        return fields and all(key in spec and _narrows(spec[key], wanted) for key, wanted in wide.items())
+        return fields and all(key in spec and _narrows(spec[key], operand) for key, operand in wide.items())
     return not isinstance(spec, dict) and json_equal(wide, spec)
 
 
-def _narrows_operator(spec: Any, name: str, wanted: Any) -> bool:
+def _narrows_operator(spec: Any, name: str, operand: Any) -> bool:
     if not isinstance(spec, dict):
-        return _holds(name, wanted, spec) and spec == spec  # NaN is taken only where it is asked for
+        return _holds(name, operand, spec) and spec == spec  # NaN is taken only where it is asked for
     if not _is_operators(spec) or name not in spec:
         return False
     if name == "not":
-        return _narrows(wanted, spec[name])
+        return _narrows(operand, spec[name])
     if name in ("gt", "ge", "lt", "le"):
-        return bool(spec[name] >= wanted if name in ("gt", "ge") else spec[name] <= wanted)
-    return json_equal(wanted, spec[name])
+        return bool(spec[name] >= operand if name in ("gt", "ge") else spec[name] <= operand)
+    return json_equal(operand, spec[name])
 
 
-def json_equal(wanted: Any, value: Any) -> bool:
+def json_equal(expected: Any, value: Any) -> bool:
     """Compare as JSON: `true` is not 1, 1 is 1.0, text is not a number; an expected NaN equals NaN."""
     if value is MISSING:
         return False
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return wanted is value
-    if isinstance(wanted, float) and math.isnan(wanted):
+    if isinstance(expected, bool) or isinstance(value, bool):
+        return expected is value
+    if isinstance(expected, float) and math.isnan(expected):
         return isinstance(value, float) and math.isnan(value)
-    if isinstance(wanted, list):
-        return isinstance(value, list) and len(wanted) == len(value) and all(map(json_equal, wanted, value))
-    if isinstance(wanted, dict):
+    if isinstance(expected, list):
+        return isinstance(value, list) and len(expected) == len(value) and all(map(json_equal, expected, value))
+    if isinstance(expected, dict):
         return (
             isinstance(value, dict)
-            and wanted.keys() == value.keys()
-            and all(json_equal(wanted[k], value[k]) for k in wanted)
+            and expected.keys() == value.keys()
+            and all(json_equal(expected[k], value[k]) for k in expected)
         )
-    return bool(wanted == value)
+    return bool(expected == value)
 
 
 def describe(spec: Any) -> Message:
@@ -396,26 +396,26 @@ def describe(spec: Any) -> Message:
 
 
 def _operator(name: str, value: Any) -> Message:
-    wanted = describe(value)
+    operand = describe(value)
     words = {
-        "gt": msg("more than {value}", value=wanted),
-        "ge": msg("at least {value}", value=wanted),
-        "lt": msg("less than {value}", value=wanted),
-        "le": msg("at most {value}", value=wanted),
-        "matches": msg("text that matches {value}", value=wanted),
-        "contains": msg("something that contains {value}", value=wanted),
-        "not": msg("anything but {value}", value=wanted),
-        "equals": wanted,
+        "gt": msg("more than {value}", value=operand),
+        "ge": msg("at least {value}", value=operand),
+        "lt": msg("less than {value}", value=operand),
+        "le": msg("at most {value}", value=operand),
+        "matches": msg("text that matches {value}", value=operand),
+        "contains": msg("something that contains {value}", value=operand),
+        "not": msg("anything but {value}", value=operand),
+        "equals": operand,
     }
     return words[name]
 
 
 def _and(parts: list[Message]) -> Message:
-    return reduce(lambda one, other: msg("{one} and {other}", one=one, other=other), parts)
+    return reduce(lambda left, right: msg("{one} and {other}", one=left, other=right), parts)
 
 
 def _or(parts: list[Message]) -> Message:
-    shown = reduce(lambda one, other: msg("{one} or {other}", one=one, other=other), parts[:_SHOWN])
+    shown = reduce(lambda left, right: msg("{one} or {other}", one=left, other=right), parts[:_SHOWN])
     return msg("{shown} or one of {count} more", shown=shown, count=len(parts) - _SHOWN) if parts[_SHOWN:] else shown
 
 
@@ -433,11 +433,11 @@ def _got(spec: Any, value: Any, at: Location) -> Message:
     return _expected(describe(spec), value, at)
 
 
-def _expected(wanted: Message, value: Any, at: Location) -> Message:
+def _expected(expectation: Message, value: Any, at: Location) -> Message:
     got = msg("nothing") if value is MISSING else msg("{value}", value=to_short_json(value))
     if at:
-        return msg("{place}: expected {wanted}, got {got}", place=at, wanted=wanted, got=got)
-    return msg("expected {wanted}, got {got}", wanted=wanted, got=got)
+        return msg("{place}: expected {wanted}, got {got}", place=at, wanted=expectation, got=got)
+    return msg("expected {wanted}, got {got}", wanted=expectation, got=got)
 
 
 class NumberMatcher(Matcher):
@@ -593,7 +593,9 @@ class HealthMatcher(TextMatcher):
 
     @override
     def _check_operators(self, spec: dict[str, Any], where: str, at: tuple[str, ...]) -> None:
-        Matcher._check_operators(self, {name: each for name, each in spec.items() if name != "contains"}, where, at)
+        Matcher._check_operators(
+            self, {name: operand for name, operand in spec.items() if name != "contains"}, where, at
+        )
 
     @override
     def _never(self, spec: Any) -> bool:
@@ -747,6 +749,6 @@ def _typed_schema(what: str, name: str, literal: Any, operators: dict[str, Any])
     return {"description": f"{what}: a literal, a list (one of), or operators such as {{not: ...}}.", "anyOf": ways}
 
 
-def mismatch_if_set(wish: Matcher | None, value: Any, at: Location = "") -> Message | None:
+def mismatch_if_set(matcher: Matcher | None, value: Any, at: Location = "") -> Message | None:
     """Return the mismatch of an optional matcher."""
-    return wish.mismatch(value, at) if wish is not None else None
+    return matcher.mismatch(value, at) if matcher is not None else None

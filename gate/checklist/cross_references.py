@@ -42,9 +42,9 @@ def check_references(
     Reads the plain data, so that no other error hides them. `checklist` is None if the data could not be decoded.
     """
     lines = list(_lines(data, checklist))
-    found = [*_duplicates(data, lines), *_targets(data, checklist, lines), *_needs(lines), *_waivers(data, lines)]
-    found += _unsupported_faults(data, checklist)
-    return [Diagnostic(_place(path, places), text) for path, text in found]
+    problems = [*_duplicates(data, lines), *_targets(data, checklist, lines), *_needs(lines), *_waivers(data, lines)]
+    problems += _unsupported_faults(data, checklist)
+    return [Diagnostic(_place(path, places), text) for path, text in problems]
 
 
 def _place(path: KeyPath, places: Mapping[KeyPath, SourceLocation]) -> SourceLocation:
@@ -59,13 +59,15 @@ _BRANCHES = (FrozenStruct, list, tuple, dict)
 
 def _entries(data: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
     """Return the mappings of the list under a key, with their indexes; nothing if there is no such list."""
-    found = data.get(key) if isinstance(data, dict) else None
-    return [(n, entry) for n, entry in enumerate(found) if isinstance(entry, dict)] if isinstance(found, list) else []
+    entries = data.get(key) if isinstance(data, dict) else None
+    return (
+        [(n, entry) for n, entry in enumerate(entries) if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
 
 
 def _names(data: dict[str, Any], path: KeyPath, key: str) -> list[tuple[KeyPath, str]]:
-    found = data.get(key)
-    names = enumerate(found) if isinstance(found, list) else ()
+    entries = data.get(key)
+    names = enumerate(entries) if isinstance(entries, list) else ()
     return [((*path, key, number), name) for number, name in names if isinstance(name, str)]
 
 
@@ -87,14 +89,14 @@ def _lines(data: Any, checklist: Checklist | None) -> Iterator[ItemReferences]:
             )
 
 
-def _targets_despite_errors(asked: Any) -> Iterator[tuple[KeyPath, str]]:
+def _targets_despite_errors(data: Any) -> Iterator[tuple[KeyPath, str]]:
     """Yield the targets that an item's check names, as far as they can be found in data with errors."""
-    for kind in [key for key in asked if key in CHECKS.kinds()] if isinstance(asked, dict) else []:
-        model, given = CHECKS.get_class(kind), asked[kind]
+    for kind in [key for key in data if key in CHECKS.kinds()] if isinstance(data, dict) else []:
+        model, fields = CHECKS.get_class(kind), data[kind]
         try:
-            yield from iter_target_refs(read_as(given, model), (kind,))
+            yield from iter_target_refs(read_as(fields, model), (kind,))
         except ValidationError:
-            for name, value in given.items() if isinstance(given, dict) else ():
+            for name, value in fields.items() if isinstance(fields, dict) else ():
                 if isinstance(value, str) and any(key == name and refers for _, key, refers in _fields(model)):
                     yield (kind, name), value
                 for number, entry in enumerate(value) if isinstance(value, list) else ():
@@ -116,23 +118,23 @@ def _duplicates(data: Any, lines: list[ItemReferences]) -> Found:
 
 
 def _targets(data: Any, checklist: Checklist | None, lines: list[ItemReferences]) -> Found:
-    known = data.get("targets", {}) if isinstance(data, dict) else {}
-    if not isinstance(known, dict):
+    targets = data.get("targets", {}) if isinstance(data, dict) else {}
+    if not isinstance(targets, dict):
         return
-    yield from _start_dependencies(known, checklist)
+    yield from _start_dependencies(targets, checklist)
     for line in lines:
         for path, name in [*line.requires, *line.targets]:
-            if name not in known:
-                yield path, _unknown("target", name, known)
+            if name not in targets:
+                yield path, _unknown("target", name, targets)
 
 
-def _start_dependencies(known: Mapping[str, Any], checklist: Checklist | None) -> Found:
-    before = {name: list(_before(name, entry, checklist)) for name, entry in known.items()}
-    steps = {name: [other for _, other in names] for name, names in before.items()}
+def _start_dependencies(targets: Mapping[str, Any], checklist: Checklist | None) -> Found:
+    before = {name: list(_before(name, entry, checklist)) for name, entry in targets.items()}
+    steps = {name: [dependency for _, dependency in names] for name, names in before.items()}
     for target, names in before.items():
         for path, name in names:
-            if name not in known:
-                yield path, _unknown("target", name, known)
+            if name not in targets:
+                yield path, _unknown("target", name, targets)
             elif _has_cycle(name, target, steps):
                 yield path, f"'{name}' comes after this target: expected no circle"
 
@@ -147,8 +149,8 @@ def _unsupported_faults(data: Any, checklist: Checklist | None) -> Found:
 
 
 def _readable_targets(data: Any) -> Iterator[tuple[str, Target]]:
-    known = data.get("targets") if isinstance(data, dict) else None
-    for name, entry in known.items() if isinstance(known, dict) else ():
+    targets = data.get("targets") if isinstance(data, dict) else None
+    for name, entry in targets.items() if isinstance(targets, dict) else ():
         with suppress(ValidationError):
             yield name, read_as(entry, Target)
 
@@ -173,7 +175,7 @@ def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tu
     named = _names(entry, path, "after") if isinstance(entry, dict) else []
     yield from named
     for name in checklist.targets[target].depends_on if checklist else ():
-        if name not in [other for _, other in named]:
+        if name not in [dependency for _, dependency in named]:
             yield (*path, "start", "environment"), name
 
 
@@ -192,13 +194,13 @@ def iter_target_refs(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPat
 def required_targets(items: Iterable[Item], targets: Mapping[str, Target]) -> list[str]:
     """Return the targets that some items require or use, and those they depend on, in the checklist's order."""
     waiting = [name for item in items for name in [*item.requires, *(name for _, name in iter_target_refs(item))]]
-    found: set[str] = set()
+    required: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in targets and name not in found:
-            found.add(name)
+        if name in targets and name not in required:
+            required.add(name)
             waiting.extend(targets[name].depends_on)
-    return [name for name in targets if name in found]
+    return [name for name in targets if name in required]
 
 
 def _named_in(model: FrozenStruct, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -217,18 +219,20 @@ def _named_in(model: FrozenStruct, path: KeyPath) -> Iterator[tuple[KeyPath, str
 @cache
 def _fields(model: type[FrozenStruct]) -> tuple[tuple[str, str, bool], ...]:
     """Return the fields that may name targets: field name, key in the file, and whether it names one directly."""
-    known = ((field.name, name, field.type, _is_target_ref((field.type,))) for name, field in fields_of(model).items())
+    fields = ((field.name, name, field.type, _is_target_ref((field.type,))) for name, field in fields_of(model).items())
     return tuple(
-        (name, alias, refers) for name, alias, wanted, refers in known if refers or _may_contain_targets(wanted)
+        (name, alias, refers)
+        for name, alias, field_type, refers in fields
+        if refers or _may_contain_targets(field_type)
     )
 
 
-def _may_contain_targets(wanted: Any) -> bool:
+def _may_contain_targets(field_type: Any) -> bool:
     """Return whether a value of this type may name a target, directly or at any depth."""
-    model = getattr(wanted, "model", wanted)
+    model = getattr(field_type, "model", field_type)
     if isinstance(model, type) and issubclass(model, FrozenStruct):
         return bool(_fields(model))
-    return wanted is Any or any(map(_may_contain_targets, get_args(wanted)))
+    return field_type is Any or any(map(_may_contain_targets, get_args(field_type)))
 
 
 def _is_target_ref(parts: Iterable[Any]) -> bool:
@@ -301,6 +305,6 @@ def _day(value: Any) -> date | None:
         return None
 
 
-def _unknown(word: str, name: str, known: Mapping[str, object]) -> str:
-    names = ", ".join(f"'{each}'" for each in list(known)[:12]) or "none: there are none"
-    return f"unknown {word} '{name}', expected one of {names}{suggestion(name, known)}"
+def _unknown(word: str, name: str, choices: Mapping[str, object]) -> str:
+    names = ", ".join(f"'{choice}'" for choice in list(choices)[:12]) or "none: there are none"
+    return f"unknown {word} '{name}', expected one of {names}{suggestion(name, choices)}"

@@ -18,16 +18,16 @@ class DependencyQueue:
         self.waiting = {name: len(self.items.keys() & item.needs) for name, item in self.items.items()}
         self.needed_by: dict[str, list[str]] = {name: [] for name in self.items}
         for name, item in self.items.items():
-            for other in self.items.keys() & item.needs:
-                self.needed_by[other].append(name)
+            for dependency in self.items.keys() & item.needs:
+                self.needed_by[dependency].append(name)
         self.ready = deque(item for name, item in self.items.items() if not self.waiting[name])
 
     def mark_done(self, name: str) -> None:
         """Mark an item as done, and queue the items that were waiting only for it."""
-        for other in self.needed_by[name]:
-            self.waiting[other] -= 1
-            if not self.waiting[other]:
-                self.ready.append(self.items[other])
+        for dependent in self.needed_by[name]:
+            self.waiting[dependent] -= 1
+            if not self.waiting[dependent]:
+                self.ready.append(self.items[dependent])
 
     def __iter__(self) -> Iterator[Item]:
         """Yield all items, each after those that it needs."""
@@ -39,9 +39,9 @@ class DependencyQueue:
 
 def group_by_phase(items: Iterable[Item]) -> dict[str, list[Item]]:
     """Return the items by phase: the check's own phase, or the later phase of an item that it needs."""
-    known = list(items)
-    found: dict[str, int] = {}
-    for item in DependencyQueue(known):
-        needed = [found[name] for name in item.needs if name in found]
-        found[item.id] = max([PHASES.index(item.check.phase), *needed])
-    return {name: [item for item in known if found[item.id] == number] for number, name in enumerate(PHASES)}
+    unique = list(items)
+    phases: dict[str, int] = {}
+    for item in DependencyQueue(unique):
+        needed = [phases[name] for name in item.needs if name in phases]
+        phases[item.id] = max([PHASES.index(item.check.phase), *needed])
+    return {name: [item for item in unique if phases[item.id] == number] for number, name in enumerate(PHASES)}

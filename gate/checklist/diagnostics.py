@@ -20,8 +20,8 @@ def to_diagnostics(
 
     If a file could not be read (not `whole`), skip issues about missing keys: they may be in that file.
     """
-    told = (each for each in mistakes if whole or not _of_something_missing(each))
-    return [Diagnostic(_place(each, values, keys), _sentence(each)) for each in told]
+    reported = (issue for issue in mistakes if whole or not _of_something_missing(issue))
+    return [Diagnostic(_place(issue, values, keys), _sentence(issue)) for issue in reported]
 
 
 def _of_something_missing(mistake: ValidationIssue) -> bool:

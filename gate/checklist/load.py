@@ -40,13 +40,13 @@ class LoadedChecklist(Struct, frozen=True):
 
 def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = None) -> LoadedChecklist:
     """Load and merge the files into one checklist. Raise ChecklistError with all their errors."""
-    known = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     names = tuple(str(file) for file in files)
     if not names:
         raise ChecklistError(
             [Diagnostic(SourceLocation("prodgate"), "no checklist was named, expected at least one --file")]
         )
-    trees, problems, text = _parsed(names, known)
+    trees, problems, text = _parsed(names, variables)
     if not trees:
         raise ChecklistError(problems)
     tree: Tree = trees[0]
@@ -57,20 +57,20 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
 
 def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> LoadedChecklist:
     """Load a checklist from a text, as `load` does from files."""
-    known = os.environ if environment is None else environment
-    tree, problems = parse_yaml(text, name, lambda value: interpolate(value, known))
+    variables = os.environ if environment is None else environment
+    tree, problems = parse_yaml(text, name, lambda value: interpolate(value, variables))
     return _shown(_validated(tree, problems, (name,), whole=True), text)
 
 
-def _parsed(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[list[MappingTree], list[Diagnostic], str]:
+def _parsed(names: tuple[str, ...], variables: Mapping[str, str]) -> tuple[list[MappingTree], list[Diagnostic], str]:
     """Return the trees of the files that can be parsed, the errors of all files, and their text."""
     trees, problems, texts = [], [], []
     for name in names:
         try:
             texts.append(read_yaml(Path(name), name))
-            tree, found = parse_yaml(texts[-1], name, lambda value: interpolate(value, known))
+            tree, tree_problems = parse_yaml(texts[-1], name, lambda value: interpolate(value, variables))
             trees.append(tree)
-            problems += found
+            problems += tree_problems
         except ChecklistError as error:
             problems += error.problems
     return trees, problems, "\n".join(texts)
@@ -127,7 +127,7 @@ def _validated(tree: Tree, problems: list[Diagnostic], names: tuple[str, ...], *
     try:
         checklist = read_as(data, Checklist)
     except ValidationError as error:
-        others = [each for each in error.issues if each.path not in blank]
+        others = [issue for issue in error.issues if issue.path not in blank]
         problems = [*problems, *to_diagnostics(others, values, keys, whole=whole)]
     if whole:
         problems = [*problems, *check_references(data, checklist, values)]

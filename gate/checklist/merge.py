@@ -21,26 +21,26 @@ def merge(base: Tree, over: Tree, key: str = "") -> Tree:
 
 
 def _mappings(base: Mapping, over: Mapping, key: str) -> Mapping:
-    made = Mapping(over.place, dict(base.entries), dict(base.keys))
+    merged = Mapping(over.place, dict(base.entries), dict(base.keys))
     if key == "items":
-        _drop_replaced_check(made, over)
+        _drop_replaced_check(merged, over)
     for name, value in over.entries.items():
-        known = base.entries.get(name)
-        if known is not None and isinstance(value, Scalar) and value.value is None and not value.blank:
-            del made.entries[name], made.keys[name]
+        base_value = base.entries.get(name)
+        if base_value is not None and isinstance(value, Scalar) and value.value is None and not value.blank:
+            del merged.entries[name], merged.keys[name]
             continue
-        whole = known is None or key == "items"
-        made.entries[name] = value if whole or known is None else merge(known, value, name)
-        made.keys[name] = over.keys[name]
-    return made
+        whole = base_value is None or key == "items"
+        merged.entries[name] = value if whole or base_value is None else merge(base_value, value, name)
+        merged.keys[name] = over.keys[name]
+    return merged
 
 
-def _drop_replaced_check(made: Mapping, over: Mapping) -> None:
+def _drop_replaced_check(merged: Mapping, over: Mapping) -> None:
     from gate.checks import CHECKS
 
     if any(name in CHECKS.kinds() for name in over.entries):
-        for name in [name for name in made.entries if name in CHECKS.kinds()]:
-            del made.entries[name], made.keys[name]
+        for name in [name for name in merged.entries if name in CHECKS.kinds()]:
+            del merged.entries[name], merged.keys[name]
 
 
 def _lists(base: Sequence, over: Sequence, key: str) -> Sequence:
@@ -56,5 +56,5 @@ def _lists(base: Sequence, over: Sequence, key: str) -> Sequence:
 
 
 def _id(entry: Tree, key: str) -> str | None:
-    found = entry.entries.get(_IDS[key]) if isinstance(entry, Mapping) else None
-    return str(found.value) if isinstance(found, Scalar) else None
+    value = entry.entries.get(_IDS[key]) if isinstance(entry, Mapping) else None
+    return str(value.value) if isinstance(value, Scalar) else None

@@ -27,14 +27,14 @@ def checklist_schema() -> dict[str, Any]:
     faults = {name: FAULTS.get_class(name) for name in FAULTS.kinds()}
     replaced = _definitions([Criterion, *checks.values(), *faults.values()])
     # Checks are replaced as a whole. In all else, a later file removes a key with null.
-    definitions = _definitions([Checklist, Item]) | {name: _without_nothing(each) for name, each in replaced.items()}
+    definitions = _definitions([Checklist, Item]) | {name: _without_nothing(model) for name, model in replaced.items()}
     for model in (Item, Criterion):
-        definitions[model.__name__] = _asked(definitions[model.__name__])
+        definitions[model.__name__] = _with_one_check(definitions[model.__name__])
     definitions["FaultSpec"] = _fault({name: definitions.pop(fault.__name__) for name, fault in faults.items()})
     for name, check in checks.items():
-        made = {**definitions.pop(check.__name__), **_expects(check), **check.schema_extra}
-        definitions[name] = {**made, "title": name, "description": check.summary}
-    definitions |= {each.__name__: each.schema_of(_REF.format(name=each.__name__)) for each in MATCHERS}
+        definition = {**definitions.pop(check.__name__), **_expects(check), **check.schema_extra}
+        definitions[name] = {**definition, "title": name, "description": check.summary}
+    definitions |= {model.__name__: model.schema_of(_REF.format(name=model.__name__)) for model in MATCHERS}
     top = {**definitions.pop(Checklist.__name__), "$defs": definitions, "patternProperties": {"^x-": {}}}
     return {"$schema": _DRAFT, **_filled_in(top), "title": "prodgate checklist"}
 
@@ -47,18 +47,18 @@ def report_schema() -> dict[str, Any]:
 
 def _definitions(models: list[Any]) -> dict[str, Any]:
     """Return the schemas of some models and of all that they refer to, by name."""
-    _, found = msgspec.json.schema_components(models, schema_hook=_of_form, ref_template=_REF)
-    plain = msgspec.json.decode(msgspec.json.encode(found))
+    _, components = msgspec.json.schema_components(models, schema_hook=_of_form, ref_template=_REF)
+    plain = msgspec.json.decode(msgspec.json.encode(components))
     return {name: _clean(schema) for name, schema in sorted(plain.items())}
 
 
-def _of_form(wanted: Any) -> dict[str, Any]:
+def _of_form(custom: Any) -> dict[str, Any]:
     """Return the schema of a custom type."""
-    if wanted in MATCHERS:
-        return {"$ref": _REF.format(name=wanted.__name__)}
-    if hasattr(wanted, "model"):
-        return {"$ref": _REF.format(name=wanted.model.__name__)}
-    schema: dict[str, Any] = wanted.schema
+    if custom in MATCHERS:
+        return {"$ref": _REF.format(name=custom.__name__)}
+    if hasattr(custom, "model"):
+        return {"$ref": _REF.format(name=custom.model.__name__)}
+    schema: dict[str, Any] = custom.schema
     return schema
 
 
@@ -84,7 +84,7 @@ def _with_value(schema: dict[str, Any]) -> dict[str, Any]:
     return rest if rest.keys() & {"type", "$ref", "enum", "const"} else {**rest, "not": null}
 
 
-def _asked(schema: dict[str, Any]) -> dict[str, Any]:
+def _with_one_check(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a struct with exactly one check, keyed by its kind."""
     own = {key: entry for key, entry in schema["properties"].items() if key != "check"}
     once = {"required": [DRILL_KIND], "properties": {"within": False}}
@@ -95,7 +95,9 @@ def _asked(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _fault(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the schema of exactly one fault, which may be shortened to its target."""
-    short = {name: made if name == "run" else {"anyOf": [{"type": "string"}, made]} for name, made in kinds.items()}
+    short = {
+        name: schema if name == "run" else {"anyOf": [{"type": "string"}, schema]} for name, schema in kinds.items()
+    }
     return {
         "type": "object",
         "properties": short,
@@ -121,8 +123,8 @@ def _filled_in(value: Any) -> Any:
         return [_filled_in(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    made = {key: _filled_in(entry) for key, entry in value.items()}
-    return _or_variable(made) if _is_strict(value) else made
+    filled = {key: _filled_in(entry) for key, entry in value.items()}
+    return _or_variable(filled) if _is_strict(value) else filled
 
 
 def _is_strict(schema: dict[str, Any]) -> bool:
@@ -131,8 +133,8 @@ def _is_strict(schema: dict[str, Any]) -> bool:
 
 
 def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    annotations: dict[str, Any] = {
         key: schema[key] for key in ("title", "description", "default", "examples") if key in schema
     }
-    rest = {key: entry for key, entry in schema.items() if key not in said}
-    return {**said, "anyOf": [rest, _VARIABLE]}
+    rest = {key: entry for key, entry in schema.items() if key not in annotations}
+    return {**annotations, "anyOf": [rest, _VARIABLE]}

@@ -17,12 +17,12 @@ _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])(.*))?", re.DOTALL)
 def interpolate(text: str, environment: Mapping[str, str]) -> str:
     """Return the text with its variables replaced. Raise ValueError for an unset or malformed variable."""
 
-    def fill(found: re.Match[str]) -> str:
-        if found[0] == "$$":
+    def fill(match: re.Match[str]) -> str:
+        if match[0] == "$$":
             return "$"
-        inside = _INSIDE.fullmatch(found[1]) if found[1] is not None else None
+        inside = _INSIDE.fullmatch(match[1]) if match[1] is not None else None
         if not inside:
-            raise ValueError(f"'{found[0]}' is no variable, expected ${{NAME}} or ${{NAME:-default}}")
+            raise ValueError(f"'{match[0]}' is no variable, expected ${{NAME}} or ${{NAME:-default}}")
         return _filled(inside[1], inside[2] or "", inside[3] or "", environment)
 
     return _FORM.sub(fill, text)

@@ -172,13 +172,13 @@ class _Builder:
         if anchor:
             self.anchors[anchor] = None
         before = self.nodes
-        tree = self._made(event, events, depth)
+        tree = self._build(event, events, depth)
         if anchor:
             self.anchors[anchor] = tree
             self.sizes[id(tree)] = self.nodes - before + 1
         return tree
 
-    def _made(self, event: Any, events: Iterator[Any], depth: int) -> Tree:
+    def _build(self, event: Any, events: Iterator[Any], depth: int) -> Tree:
         place = self._place(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(place, event)
@@ -202,12 +202,12 @@ class _Builder:
                 self._problem(key_place, f"key '{key}' stands twice, expected it once: first on line {first.line}")
             elif key is not None:
                 mapping.entries[key], mapping.keys[key] = value, key_place
-        for other in merged:
-            self._merge_key(mapping, other)
+        for source in merged:
+            self._merge_key(mapping, source)
         return mapping
 
-    def _merge_key(self, mapping: Mapping, other: Tree) -> None:
-        for source in other.entries if isinstance(other, Sequence) else [other]:
+    def _merge_key(self, mapping: Mapping, merged: Tree) -> None:
+        for source in merged.entries if isinstance(merged, Sequence) else [merged]:
             if not isinstance(source, Mapping):
                 self._problem(source.place, "expected a mapping after '<<'")
                 continue

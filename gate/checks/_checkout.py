@@ -31,12 +31,12 @@ def find_files(context: CheckContext, pattern: str) -> list[Path]:
     root = context.root.resolve()
     if not has_magic(pattern):
         return [root / pattern] if _exists(root / pattern, root) else []
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for path in _matches(root, PurePosixPath(pattern).parts, root):
-        found.add(path)
-        if len(found) > MATCH_LIMIT:
+        paths.add(path)
+        if len(paths) > MATCH_LIMIT:
             raise ObservationError(msg("{pattern} matches more than {count} files", pattern=pattern, count=MATCH_LIMIT))
-    return sorted(found)
+    return sorted(paths)
 
 
 def _matches(folder: Path, parts: tuple[str, ...], root: Path) -> Iterator[Path]:

@@ -9,13 +9,13 @@ from gate.core.messages import Message, msg
 from gate.matchers import Matcher, describe
 
 
-def mismatch_of_number(wish: Matcher | None, value: float, at: str) -> Message | None:
+def mismatch_of_number(matcher: Matcher | None, value: float, at: str) -> Message | None:
     """Return how a metric's value differs from the matcher; None if it matches or there is no matcher."""
-    if wish is None:
+    if matcher is None:
         return None
-    if math.isnan(value) and not _asks_for_nan(wish.spec):
-        return msg("{place}: expected {wanted}, got NaN, which is no data", place=at, wanted=describe(wish.spec))
-    return wish.mismatch(value, at)
+    if math.isnan(value) and not _asks_for_nan(matcher.spec):
+        return msg("{place}: expected {wanted}, got NaN, which is no data", place=at, wanted=describe(matcher.spec))
+    return matcher.mismatch(value, at)
 
 
 def _asks_for_nan(spec: Any) -> bool:

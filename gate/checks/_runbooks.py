@@ -64,13 +64,13 @@ class RunbookRule(FrozenStruct):
         path = self.path_of(link)
         if isinstance(path, Message):
             return path
-        found = find_files(context, path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]"))
-        if not found or not found[0].is_file():
+        paths = find_files(context, path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]"))
+        if not paths or not paths[0].is_file():
             return msg("{path} does not exist", path=path)
-        return found[0]
+        return paths[0]
 
 
-def _wish(value: Any) -> Any:
+def _parse_rule(value: Any) -> Any:
     """Return the mapping to decode: `true` is a rule without settings."""
     if value is not True and not isinstance(value, dict):
         raise ValueError("expected true or a mapping")
@@ -81,5 +81,5 @@ if TYPE_CHECKING:
     Runbooks = RunbookRule
 else:
     Runbooks = custom_type(
-        _wish, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookRule"}]}, target_type=RunbookRule
+        _parse_rule, {"anyOf": [{"const": True}, {"$ref": "#/$defs/RunbookRule"}]}, target_type=RunbookRule
     )

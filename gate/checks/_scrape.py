@@ -51,25 +51,25 @@ class Scrape(Struct, weakref=True):
         if self.body is not None:
             weakref.finalize(self, self.body.close)
 
-    def samples(self, family: Family, wanted: Callable[[str], bool]) -> list[Sample]:
+    def samples(self, family: Family, selects: Callable[[str], bool]) -> list[Sample]:
         """Return the samples of a family whose name is wanted. Raises ObservationError beyond 10,000."""
         if self.body is None or not family.first:
             return []
         line, offset = self.exposition.offset_of(family)
-        found: list[Sample] = []
+        samples: list[Sample] = []
 
-        def asked(name: str) -> bool:
-            return name in family.names and wanted(name)
+        def is_selected(name: str) -> bool:
+            return name in family.names and selects(name)
 
         openmetrics = self.exposition.openmetrics
-        again = reread_samples(self._chunks(offset), line, family.last, asked, openmetrics=openmetrics)
+        again = reread_samples(self._chunks(offset), line, family.last, is_selected, openmetrics=openmetrics)
         for sample in again:
-            found.append(sample)
-            if len(found) > SAMPLE_LIMIT:
+            samples.append(sample)
+            if len(samples) > SAMPLE_LIMIT:
                 raise ObservationError(
                     msg("{name} has more than {limit} samples", name=family.name, limit=SAMPLE_LIMIT)
                 )
-        return found
+        return samples
 
     def _chunks(self, offset: int) -> Iterator[bytes]:
         assert self.body is not None
@@ -114,9 +114,9 @@ def _scrape(url: str, limit: int, fallback: Callable[[], str], deadline: float) 
                 raise ObservationError(
                     msg("The exposition is in the protobuf format, which is not supported; expose a text format")
                 )
-            made = _keep(stream.chunks(), media_type == OPENMETRICS)
-            made.refusal, made.status = refusal or _packed(stream.head), stream.head.status
-            return made
+            scrape = _keep(stream.chunks(), media_type == OPENMETRICS)
+            scrape.refusal, scrape.status = refusal or _packed(stream.head), stream.head.status
+            return scrape
     except BodyTooLargeError:
         raise _too_large(limit) from None
     except HttpError as failure:
@@ -177,10 +177,10 @@ def _read_file(path: Path, name: str, limit: int) -> Scrape:
             file.seek(max(0, path.stat().st_size - 16))
             openmetrics = file.read().rstrip(b"\n").endswith(b"# EOF")
             file.seek(0)
-            made = _keep(iter(lambda: file.read(_CHUNK), b""), openmetrics)
+            scrape = _keep(iter(lambda: file.read(_CHUNK), b""), openmetrics)
     except OSError as error:
         raise ObservationError(msg("{path} can't be read: {why}", path=name, why=error.strerror or "")) from error
-    return made
+    return scrape
 
 
 def _keep(chunks: Iterator[bytes], openmetrics: bool) -> Scrape:

@@ -173,22 +173,26 @@ class Alert(Check[Observation]):
 
     def _values(self, presence: Presence, rules: tuple[LoadedRule, ...]) -> dict[str, tuple[str, ...]]:
         """Return the values of the labels that only series can bring; not those that an expression may make up."""
-        names = {name for name, wish in self.labels.items() if not wish.matches("") and _PLAIN_LABEL.fullmatch(name)}
+        names = {
+            name for name, matcher in self.labels.items() if not matcher.matches("") and _PLAIN_LABEL.fullmatch(name)
+        }
         names -= {"alertname", *(name for rule in rules for name in rule.labels)}
         if not names or any(_MAKES_LABELS.search(rule.expr) for rule in rules):
             return {}
         read = [selector for rule in rules for selector in missing_series.required_selectors(rule.expr)]
         if not presence.have_series(read):
             return {}
-        found = {name: {value for each in read for value in presence.lately(each, name)} for name in names}
-        return {name: tuple(sorted(values - {""})) for name, values in found.items()}
+        values_by_name = {
+            name: {value for selector in read for value in presence.lately(selector, name)} for name in names
+        }
+        return {name: tuple(sorted(values - {""})) for name, values in values_by_name.items()}
 
     def _is_chosen(self, alert: ActiveAlert) -> bool:
         return self.has_labels(alert.labels)
 
     def has_labels(self, labels: Texts) -> bool:
         """Return whether an instance with these labels is selected."""
-        return all(wish.matches(labels.get(name, "")) for name, wish in self.labels.items())
+        return all(matcher.matches(labels.get(name, "")) for name, matcher in self.labels.items())
 
     def _problems(self, observation: Observation, chosen: list[ActiveAlert], instances: list[ActiveAlert],
                   states: set[str]) -> Iterator[Message]:  # fmt: skip
@@ -206,25 +210,28 @@ class Alert(Check[Observation]):
             yield msg("the expression of {alert} reads {metrics}, of which Prometheus has no series",
                       alert=self.name, metrics=", ".join(observation.unknown))  # fmt: skip
         for labels, notes in self._looked_at(observation.rules, chosen):
-            found = [
-                wish.mismatch(labels[name], f"label {name}") for name, wish in self.labels.items() if name in labels
+            mismatches = [
+                matcher.mismatch(labels[name], f"label {name}")
+                for name, matcher in self.labels.items()
+                if name in labels
             ]
-            found += [
-                wish.mismatch(notes.get(name, MISSING), f"annotation {name}") for name, wish in self.annotations.items()
+            mismatches += [
+                matcher.mismatch(notes.get(name, MISSING), f"annotation {name}")
+                for name, matcher in self.annotations.items()
             ]
-            yield from (problem for problem in found if problem)
+            yield from (problem for problem in mismatches if problem)
 
     def _impossible_labels(self, observation: Observation, instances: list[ActiveAlert]) -> Iterator[Message]:
         """Yield a message for each label that no alert of this name can have: without it, none is ever looked at."""
-        known = {name for alert in instances for name in alert.labels}
-        known |= {"alertname", *(name for rule in observation.rules for name in rule.labels)}
-        for name, wish in self.labels.items():
-            if instances and name not in known and not wish.matches(""):
+        labels = {name for alert in instances for name in alert.labels}
+        labels |= {"alertname", *(name for rule in observation.rules for name in rule.labels)}
+        for name, matcher in self.labels.items():
+            if instances and name not in labels and not matcher.matches(""):
                 yield msg("no alert of {alert} has a label {name}; they have {names}", alert=self.name, name=name,
-                          names=", ".join(sorted(known)[:_SHOWN]))  # fmt: skip
-            elif name in observation.values and not any(map(wish.matches, observation.values[name])):
+                          names=", ".join(sorted(labels)[:_SHOWN]))  # fmt: skip
+            elif name in observation.values and not any(map(matcher.matches, observation.values[name])):
                 yield msg("no alert of {alert} can have {name} {wish}; the series that it reads have {values}",
-                          alert=self.name, name=name, wish=describe(wish.spec),
+                          alert=self.name, name=name, wish=describe(matcher.spec),
                           values=", ".join(observation.values[name][:_SHOWN]) or "-")  # fmt: skip
 
     def _advice(self, observation: Observation) -> Message | None:
@@ -237,9 +244,12 @@ class Alert(Check[Observation]):
         """Return labels and annotations of the selected instances; without any, those of the rules."""
         if chosen:
             return [(alert.labels, alert.annotations) for alert in chosen]
-        known = [rule for rule in rules if all(wish.matches(rule.labels[name]) for name, wish in self.labels.items()
-                                               if name in rule.labels)]  # fmt: skip
-        return [(rule.labels, rule.annotations) for rule in known or rules[:1]]
+        matching = [rule for rule in rules if self._may_have_labels(rule)]
+        return [(rule.labels, rule.annotations) for rule in matching or rules[:1]]
+
+    def _may_have_labels(self, rule: LoadedRule) -> bool:
+        """Return whether no label of a rule contradicts the expected labels."""
+        return all(matcher.matches(rule.labels[name]) for name, matcher in self.labels.items() if name in rule.labels)
 
     def is_event(self) -> bool:
         """Return whether the check waits for the alert to become pending or firing."""
@@ -251,10 +261,10 @@ class Alert(Check[Observation]):
             return None
         with prometheus_client(context, self.target) as api:
             groups = api.rules()
-            found = _rule_and_group(groups, self.name)
-            if found is None:
+            match = _rule_and_group(groups, self.name)
+            if match is None:
                 raise ObservationError(self._not_loaded(_names(groups)))
-            rule, group = found
+            rule, group = match
             before = RecordingRules(groups).upstream_of(rule, group)
             scrape = _scrape_interval(api, before.selectors)
         wait = 0.0 if "pending" in (self.state or []) else rule.for_seconds
@@ -280,8 +290,8 @@ class Alert(Check[Observation]):
         """Return a check that the same alert is inactive; None if this check does not wait for it."""
         if not self.is_event():
             return None
-        wanted: list[State] = ["inactive"]
-        return Alert(target=self.target, name=self.name, state=wanted, labels=self.labels, no_data=no_data)
+        inactive: list[State] = ["inactive"]
+        return Alert(target=self.target, name=self.name, state=inactive, labels=self.labels, no_data=no_data)
 
 
 def _names(groups: Iterable[LoadedGroup]) -> tuple[str, ...]:
@@ -291,8 +301,8 @@ def _names(groups: Iterable[LoadedGroup]) -> tuple[str, ...]:
 
 def _rule_and_group(groups: list[LoadedGroup], name: str) -> tuple[LoadedRule, LoadedGroup] | None:
     """Return the loaded alert of that name; of several, the one with the shortest delay."""
-    found = [(rule, group) for group in groups for rule in group.rules if rule.alerting and rule.name == name]
-    return min(found, key=lambda pair: pair[0].for_seconds + pair[1].interval, default=None)
+    matches = [(rule, group) for group in groups for rule in group.rules if rule.alerting and rule.name == name]
+    return min(matches, key=lambda pair: pair[0].for_seconds + pair[1].interval, default=None)
 
 
 def _scrape_interval(api: Api, selectors: Iterable[str]) -> float:
@@ -303,14 +313,14 @@ def _scrape_interval(api: Api, selectors: Iterable[str]) -> float:
         raise ObservationError(bad.message) from bad
     intervals = {job.name: job.interval for job in loaded.jobs}
     jobs = {series.labels.get("job", "") for text in selectors for series in api.query(f"group by (job) ({text})")}
-    known = [intervals[job] for job in jobs if job in intervals]
-    return max(known) if known else min(intervals.values(), default=loaded.scrape_interval)
+    of_jobs = [intervals[job] for job in jobs if job in intervals]
+    return max(of_jobs) if of_jobs else min(intervals.values(), default=loaded.scrape_interval)
 
 
 def _without_series(presence: Presence, rules: tuple[LoadedRule, ...]) -> tuple[str, ...]:
     """Return the selectors without series for want of which none of the rules can fire."""
     missing = presence.missing(rule.expr for rule in rules).values()
-    return tuple(sorted({str(selector) for each in missing for selector in each})) if all(missing) else ()
+    return tuple(sorted({str(selector) for selectors in missing for selector in selectors})) if all(missing) else ()
 
 
 def _due(api: Api, rules: tuple[LoadedRule, ...]) -> tuple[Texts, ...]:

@@ -122,8 +122,8 @@ class AlertRules(Check[Observation]):
         counted = self.groups or self.group_count is not None or self.alerts is not None
         keys = ["name", "alert"] if counted or self.labels or self.annotations or self.runbooks else []
         keys += [name for name, _ in (*_wishes(self.labels), *_wishes(self.annotations))]
-        if self._wish:
-            keys += [self._wish.annotation] if self._wish.annotation else list(ANNOTATIONS)
+        if self._runbook_rule:
+            keys += [self._runbook_rule.annotation] if self._runbook_rule.annotation else list(ANNOTATIONS)
         return list(dict.fromkeys(keys))
 
     @override
@@ -133,18 +133,18 @@ class AlertRules(Check[Observation]):
             files, judge = judged_rule_files(context, self.file, edition)
         else:
             files, judge = rule_files(context, self.file, edition.release), None
-        wish = self._wish
+        runbook_rule = self._runbook_rule
         dead: dict[str, Message] = {}
-        for rule in (rule for file in files for rule in file.content.alerts) if wish else ():
-            name = wish.annotation_of(rule) if wish else None
-            if wish and name and rule.annotations[name] not in dead:
-                found = wish.file_of(context, rule.annotations[name])
-                if isinstance(found, Message):
-                    dead[rule.annotations[name]] = found
+        for rule in (rule for file in files for rule in file.content.alerts) if runbook_rule else ():
+            name = runbook_rule.annotation_of(rule) if runbook_rule else None
+            if runbook_rule and name and rule.annotations[name] not in dead:
+                runbook = runbook_rule.file_of(context, rule.annotations[name])
+                if isinstance(runbook, Message):
+                    dead[rule.annotations[name]] = runbook
         return Observation(files, judge.name if judge else None, dead)
 
     @property
-    def _wish(self) -> RunbookRule | None:
+    def _runbook_rule(self) -> RunbookRule | None:
         return self.runbooks
 
     @override
@@ -181,43 +181,47 @@ class AlertRules(Check[Observation]):
     def _wrong_groups(self, observation: Observation) -> Iterator[Wrong]:
         places = {group.name: (file, group) for file in observation.files for group in file.content.groups}
         start = observation.files[0].at(1)
-        for name, wish in (self.groups or {}).items():
+        for name, matcher in (self.groups or {}).items():
             if name not in places:
                 near = difflib.get_close_matches(name, places, n=1)
                 yield start, msg("There is no group {name}; there are {names}",
                                  name=name, names=", ".join(near or list(places)[:10]) or "-")  # fmt: skip
                 continue
             file, group = places[name]
-            found = mismatch_if_set(wish, len(group.alerts), msg("alerts of {group}", group=name))
-            if found:
-                yield file.at(group.line), found
+            mismatch = mismatch_if_set(matcher, len(group.alerts), msg("alerts of {group}", group=name))
+            if mismatch:
+                yield file.at(group.line), mismatch
         alerts = sum(len(group.alerts) for _, group in places.values())
-        for found in (
+        for mismatch in (
             mismatch_if_set(self.group_count, len(places), msg("number of groups")),
             mismatch_if_set(self.alerts, alerts, msg("number of alerts")),
         ):
-            if found:
-                yield start, found
+            if mismatch:
+                yield start, mismatch
 
     def _wrong_alert(self, file: ReadFile, rule: Rule, dead: dict[str, Message]) -> Iterator[Wrong]:
         here = file.at(rule.line, text=f"alert: {rule.name}")
-        for name, wish in _wishes(self.labels):
-            found = _missing(rule, msg("label"), name, wish, rule.labels)
-            if found:
-                yield here, found
-        for name, wish in _wishes(self.annotations):
-            found = _missing(rule, msg("annotation"), name, wish, rule.annotations)
-            if found:
-                yield file.at(rule.annotation_lines.get(name, rule.line), text=f"alert: {rule.name}"), found
-        if self._wish:
-            yield from self._wrong_runbook(file, rule, self._wish, dead)
+        for name, matcher in _wishes(self.labels):
+            mismatch = _missing(rule, msg("label"), name, matcher, rule.labels)
+            if mismatch:
+                yield here, mismatch
+        for name, matcher in _wishes(self.annotations):
+            mismatch = _missing(rule, msg("annotation"), name, matcher, rule.annotations)
+            if mismatch:
+                yield file.at(rule.annotation_lines.get(name, rule.line), text=f"alert: {rule.name}"), mismatch
+        if self._runbook_rule:
+            yield from self._wrong_runbook(file, rule, self._runbook_rule, dead)
 
     def _wrong_runbook(
-        self, file: ReadFile, rule: Rule, wish: RunbookRule, dead: dict[str, Message]
+        self, file: ReadFile, rule: Rule, runbook_rule: RunbookRule, dead: dict[str, Message]
     ) -> Iterator[Wrong]:
-        name = wish.annotation_of(rule)
+        name = runbook_rule.annotation_of(rule)
         if name is None:
-            names = msg("{name}", name=wish.annotation) if wish.annotation else msg("{name}", name=ANNOTATIONS[0])
+            names = (
+                msg("{name}", name=runbook_rule.annotation)
+                if runbook_rule.annotation
+                else msg("{name}", name=ANNOTATIONS[0])
+            )
             yield (
                 file.at(rule.line, text=f"alert: {rule.name}"),
                 msg("{alert} has no annotation {name}", alert=rule.name, name=names),
@@ -234,11 +238,13 @@ def _wishes(labels: Labels | None) -> list[tuple[str, TextMatcher | None]]:
     return [(name, None) for name in labels or []]
 
 
-def _missing(rule: Rule, what: Message, name: str, wish: TextMatcher | None, known: dict[str, str]) -> Message | None:
-    if not known.get(name, "").strip():
+def _missing(
+    rule: Rule, what: Message, name: str, matcher: TextMatcher | None, values: dict[str, str]
+) -> Message | None:
+    if not values.get(name, "").strip():
         return msg("{alert} has no {what} {name}", alert=rule.name, what=what, name=name)
-    found = wish.mismatch(known.get(name, MISSING), name) if wish else None
-    return msg("{alert}: {found}", alert=rule.name, found=found) if found else None
+    mismatch = matcher.mismatch(values.get(name, MISSING), name) if matcher else None
+    return msg("{alert}: {found}", alert=rule.name, found=mismatch) if mismatch else None
 
 
 def _sentence(wrong: list[Wrong]) -> Message:

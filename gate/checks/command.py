@@ -100,10 +100,12 @@ class Command(Check[processes.CompletedCommand]):
     def reproduce_command(self, context: CheckContext) -> str:
         words = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         if self.image is not None:
-            given = " ".join(f"-e {word}" for word in words)
+            options = " ".join(f"-e {word}" for word in words)
             place = f"/github/workspace/{self.cwd}".removesuffix("/.")
             call = shlex.join([self.image, *self.argv()])
-            return f'docker run --rm --entrypoint "" -v "$PWD":/github/workspace -w {shlex.quote(place)} {given} {call}'
+            return (
+                f'docker run --rm --entrypoint "" -v "$PWD":/github/workspace -w {shlex.quote(place)} {options} {call}'
+            )
         line = " ".join([*words, shlex.join(self.argv())])
         return line if self.cwd == "." else f"(cd {shlex.quote(self.cwd)} && {line})"
 
@@ -172,11 +174,11 @@ class Command(Check[processes.CompletedCommand]):
             (self.stderr, observation.stderr),
             (self.output, observation.output),
         )
-        return any(wish is not None and kept.dropped_bytes for wish, kept in pairs)
+        return any(matcher is not None and output.dropped_bytes for matcher, output in pairs)
 
     def _problems(self, observation: processes.CompletedCommand) -> list[Message]:
         code = self.exit.mismatch(observation.returncode)
-        found = [
+        mismatches = [
             msg("ended with {how}, expected exit code {wish}", how=_how(observation), wish=str(self.exit))
             if code
             else None,
@@ -184,7 +186,7 @@ class Command(Check[processes.CompletedCommand]):
             mismatch_if_set(self.stderr, observation.stderr.text(), "stderr"),
             mismatch_if_set(self.output, observation.output.text(), "output"),
         ]
-        return [problem for problem in found if problem]
+        return [problem for problem in mismatches if problem]
 
 
 def _how(observation: processes.CompletedCommand) -> Message:

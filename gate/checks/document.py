@@ -62,12 +62,14 @@ class Document(Check[Observation]):
     def __post_init__(self) -> None:
         if self.words is not None and not self.sections:
             raise ValueError("expected 'sections' beside 'words'")
-        if any(isinstance(wish.spec, str) and not markdown.normalize_heading(wish.spec) for wish in self.sections):
+        if any(
+            isinstance(heading.spec, str) and not markdown.normalize_heading(heading.spec) for heading in self.sections
+        ):
             raise ValueError("expected the text of a heading in 'sections'")
 
     @override
     def describe(self, context: CheckContext) -> str:
-        return f"{self.file}: {', '.join(str(wish) for wish in self.sections)}"
+        return f"{self.file}: {', '.join(str(heading) for heading in self.sections)}"
 
     @override
     def reproduce_command(self, context: CheckContext) -> str:
@@ -88,7 +90,7 @@ class Document(Check[Observation]):
             return failed(msg("documents that match {why}", why=counted), response=_shown(observation))
         if not observation:
             return failed(msg("{path} does not exist", path=self.file))
-        problems = [problem for one in observation for problem in self._problems(one)]
+        problems = [problem for document in observation for problem in self._problems(document)]
         if problems:
             places = tuple(place for _, place in problems)[:_SHOWN]
             return failed(
@@ -96,18 +98,18 @@ class Document(Check[Observation]):
             )
         return passed(self._proof(observation), response=_shown(observation), locations=self._places(observation))
 
-    def _problems(self, one: DocumentFile) -> list[tuple[Message, Location]]:
-        found = []
-        for wish in self.sections:
-            matching = _matching(wish, one)
+    def _problems(self, document: DocumentFile) -> list[tuple[Message, Location]]:
+        problems = []
+        for heading in self.sections:
+            matching = _matching(heading, document)
             if not matching:
-                found.append((_missing(wish, one), Location(file=one.path)))
+                problems.append((_missing(heading, document), Location(file=document.path)))
                 continue
-            why = [self.thin(one.path, section) for section in matching]
+            why = [self.thin(document.path, section) for section in matching]
             if all(why):
-                place = Location(file=one.path, line=matching[0].line, text=matching[0].title)
-                found += [(message, place) for message in why[:1] if message]
-        return found
+                place = Location(file=document.path, line=matching[0].line, text=matching[0].title)
+                problems += [(message, place) for message in why[:1] if message]
+        return problems
 
     def thin(self, path: str, section: markdown.Section) -> Message | None:
         """Return why the text of a section is too short, or None."""
@@ -131,40 +133,46 @@ class Document(Check[Observation]):
 
     def _places(self, observation: Observation) -> tuple[Location, ...]:
         places = []
-        for one in observation:
-            for wish in self.sections:
-                section = _matching(wish, one)[0]
-                places.append(Location(file=one.path, line=section.line, text=section.title))
+        for document in observation:
+            for heading in self.sections:
+                section = _matching(heading, document)[0]
+                places.append(Location(file=document.path, line=section.line, text=section.title))
         return tuple(places[:_SHOWN])
 
     def _proof(self, observation: Observation) -> Message:
-        names = ", ".join(dict.fromkeys(_matching(wish, one)[0].title for one in observation for wish in self.sections))
+        names = ", ".join(
+            dict.fromkeys(
+                _matching(heading, document)[0].title for document in observation for heading in self.sections
+            )
+        )
         if len(observation) == 1:
             return msg("{path} has these sections, with text: {names}", path=observation[0].path, names=names)
         return msg("{count} documents have these sections, with text: {names}", count=len(observation), names=names)
 
 
-def _matching(wish: TextMatcher, one: DocumentFile) -> list[markdown.Section]:
-    return [section for section in one.sections if _is(wish, section.title)]
+def _matching(heading: TextMatcher, document: DocumentFile) -> list[markdown.Section]:
+    return [section for section in document.sections if _is(heading, section.title)]
 
 
-def _is(wish: TextMatcher, title: str) -> bool:
-    if isinstance(wish.spec, str):
-        return markdown.normalize_heading(wish.spec) == title
-    return wish.matches(title)
+def _is(heading: TextMatcher, title: str) -> bool:
+    if isinstance(heading.spec, str):
+        return markdown.normalize_heading(heading.spec) == title
+    return heading.matches(title)
 
 
-def _missing(wish: TextMatcher, one: DocumentFile) -> Message:
-    near = get_close_matches(str(wish.spec), markdown.titles(one.sections), n=1)
+def _missing(heading: TextMatcher, document: DocumentFile) -> Message:
+    near = get_close_matches(str(heading.spec), markdown.titles(document.sections), n=1)
     if near:
-        return msg("{path} has no section {wish}, but {near}", path=one.path, wish=str(wish), near=f'"{near[0]}"')
-    return msg("{path} has no section {wish}", path=one.path, wish=str(wish))
+        return msg(
+            "{path} has no section {wish}, but {near}", path=document.path, wish=str(heading), near=f'"{near[0]}"'
+        )
+    return msg("{path} has no section {wish}", path=document.path, wish=str(heading))
 
 
 def _shown(observation: Observation) -> str:
     lines = [
-        f"{one.path}:{section.line}: {'#' * section.level} {section.title} ({section.words} words)"
-        for one in observation
-        for section in one.sections
+        f"{document.path}:{section.line}: {'#' * section.level} {section.title} ({section.words} words)"
+        for document in observation
+        for section in document.sections
     ]
     return "\n".join(lines)

@@ -67,7 +67,7 @@ class File(Check[Observation]):
     text: Annotated[TextMatcher | None, Meta(description="Its whole text.", extra=stricter("set"))] = None
 
     def __post_init__(self) -> None:
-        if self.exists is False and any(wish is not None for wish in self._wishes()):
+        if self.exists is False and any(matcher is not None for matcher in self._wishes()):
             raise ValueError("expected nothing else beside 'exists: false'")
 
     def _wishes(self) -> tuple[object, ...]:
@@ -92,19 +92,19 @@ class File(Check[Observation]):
     def observe(self, context: CheckContext) -> Observation:
         root = context.root.resolve()
         read = bool(self.text or self.contains)
-        made = []
+        files = []
         for path in find_files(context, self.path):
-            found = path.stat()
+            status = path.stat()
             text = read_text(path, root) if read else None
-            made.append(FileInfo(relative_path(path, root), found.st_mode, found.st_size, text))
-        return tuple(made)
+            files.append(FileInfo(relative_path(path, root), status.st_mode, status.st_size, text))
+        return tuple(files)
 
     @override
     def judge(self, observation: Observation) -> CheckResult:
-        listing = "\n".join(f"{stat.filemode(one.mode)} {one.size:>10} {one.path}" for one in observation[:_SHOWN])
+        listing = "\n".join(f"{stat.filemode(file.mode)} {file.size:>10} {file.path}" for file in observation[:_SHOWN])
         if len(observation) > _SHOWN:
             listing += f"\n[... {len(observation) - _SHOWN} more ...]"
-        locations = tuple(Location(file=one.path) for one in observation[:_SHOWN])
+        locations = tuple(Location(file=file.path) for file in observation[:_SHOWN])
         if self.exists is False:
             return self._judge_absence(observation, listing, locations)
         problems = self._problems(observation)
@@ -129,46 +129,48 @@ class File(Check[Observation]):
         only_counted = self.exists is None and self._wishes() == (None, None, self.count, None, None)
         if not observation and not only_counted:
             return [msg("{path} does not exist", path=self.path)]
-        return [problem for one in observation for problem in self._problems_of(one)]
+        return [problem for file in observation for problem in self._problems_of(file)]
 
-    def _problems_of(self, one: FileInfo) -> list[Message]:
-        found: list[Message | None] = [
-            None if self.executable in (None, one.executable) else _permission(one),
-            mismatch_if_set(self.size, one.size, one.path),
-            mismatch_if_set(self.text, one.text, one.path),
+    def _problems_of(self, file: FileInfo) -> list[Message]:
+        problems: list[Message | None] = [
+            None if self.executable in (None, file.executable) else _permission(file),
+            mismatch_if_set(self.size, file.size, file.path),
+            mismatch_if_set(self.text, file.text, file.path),
         ]
         for text in self._texts:
-            if text not in (one.text or ""):
-                found.append(msg("{path} does not contain {text}", path=one.path, text=redacted_head(repr(text), 200)))
-        return [problem for problem in found if problem]
+            if text not in (file.text or ""):
+                problems.append(
+                    msg("{path} does not contain {text}", path=file.path, text=redacted_head(repr(text), 200))
+                )
+        return [problem for problem in problems if problem]
 
     def _places(self, observation: Observation) -> tuple[Location, ...]:
         """Return the locations of the expected texts."""
         places = []
-        for one in observation[:_SHOWN]:
+        for file in observation[:_SHOWN]:
             for text in self._texts:
-                before, _, _ = (one.text or "").partition(text)
+                before, _, _ = (file.text or "").partition(text)
                 number = before.count("\n") + 1
-                line = (one.text or "").split("\n")[number - 1]
-                places.append(Location(file=one.path, line=number, text=redacted_head(line.strip(), 200)))
+                line = (file.text or "").split("\n")[number - 1]
+                places.append(Location(file=file.path, line=number, text=redacted_head(line.strip(), 200)))
         return tuple(places)
 
     def _proof(self, observation: Observation) -> Message:
         if len(observation) != 1:
-            total = format_size(sum(one.size for one in observation))
+            total = format_size(sum(file.size for file in observation))
             return msg("{count} files match {path}, {size} in all", count=len(observation), path=self.path, size=total)
-        one = observation[0]
+        file = observation[0]
         if self.executable:
-            return msg("{path} exists and is executable, {size}", path=one.path, size=format_size(one.size))
+            return msg("{path} exists and is executable, {size}", path=file.path, size=format_size(file.size))
         if self._texts:
-            text = redacted_head(", ".join(repr(each) for each in self._texts), 200)
+            text = redacted_head(", ".join(repr(expected) for expected in self._texts), 200)
             return msg(
-                "{path} exists, {size}, and contains {text}", path=one.path, size=format_size(one.size), text=text
+                "{path} exists, {size}, and contains {text}", path=file.path, size=format_size(file.size), text=text
             )
-        return msg("{path} exists, {size}", path=one.path, size=format_size(one.size))
+        return msg("{path} exists, {size}", path=file.path, size=format_size(file.size))
 
 
-def _permission(one: FileInfo) -> Message:
-    if one.executable:
-        return msg("{path} is executable, expected that it is not", path=one.path)
-    return msg("{path} is not executable, expected that it is", path=one.path)
+def _permission(file: FileInfo) -> Message:
+    if file.executable:
+        return msg("{path} is executable, expected that it is not", path=file.path)
+    return msg("{path} is not executable, expected that it is", path=file.path)

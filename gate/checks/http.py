@@ -247,10 +247,10 @@ class Http(Check[Observation]):
     def _tls(self, context: CheckContext) -> TlsOptions:
         if self.tls.ca is None:
             return TlsOptions(self.tls.verify)
-        found = find_files(context, self.tls.ca)
-        if not found:
+        paths = find_files(context, self.tls.ca)
+        if not paths:
             raise ObservationError(msg("{path} does not exist", path=self.tls.ca))
-        return TlsOptions(self.tls.verify, found[0])
+        return TlsOptions(self.tls.verify, paths[0])
 
     @override
     def judge(self, observation: Observation) -> CheckResult:
@@ -280,43 +280,43 @@ class Http(Check[Observation]):
         return passed(message, **_evidence(response))
 
     def _what(self) -> str:
-        names = [name for name, wish in (("status", self.status), *self.header.items()) if wish]
+        names = [name for name, expectation in (("status", self.status), *self.header.items()) if expectation]
         more = (("text", self.text), ("json", self.json_), ("latency", self.latency), ("tls", self.tls.expires_in))
-        return ", ".join([*names, *(name for name, wish in more if wish is not None)])
+        return ", ".join([*names, *(name for name, expectation in more if expectation is not None)])
 
     def _problems(self, response: Response, now: float) -> Iterator[Message]:
-        found = [
+        mismatches = [
             mismatch_if_set(self.status, response.status, "status"),
-            *(_header_problem(name, wish, response) for name, wish in self.header.items()),
+            *(_header_problem(name, matcher, response) for name, matcher in self.header.items()),
             mismatch_if_set(self.text, response.text(), "text"),
             _json_problem(self.json_, response) if self.json_ else None,
             mismatch_if_set(self.latency, response.timings.total, "latency"),
             self._certificate_problem(response, now),
         ]
-        yield from (problem for problem in found if problem)
+        yield from (problem for problem in mismatches if problem)
 
     def _certificate_problem(self, response: Response, now: float) -> Message | None:
-        wish = self.tls.expires_in
-        if wish is None:
+        required = self.tls.expires_in
+        if required is None:
             return None
         if "notAfter" not in response.certificate:
             return msg("No certificate: the response came without TLS")
         left = ssl.cert_time_to_seconds(response.certificate["notAfter"]) - now
-        if left >= wish:
+        if left >= required:
             return None
         return msg(
             "The certificate ends on {day}, expected it to last {wish} more",
             day=response.certificate["notAfter"],
-            wish=format_duration(wish),
+            wish=format_duration(required),
         )
 
 
-def _header_problem(name: str, wish: TextMatcher, response: Response) -> Message | None:
+def _header_problem(name: str, matcher: TextMatcher, response: Response) -> Message | None:
     value = response.header(name)
-    return wish.mismatch(MISSING if value is None else value, name)
+    return matcher.mismatch(MISSING if value is None else value, name)
 
 
-def _json_problem(wish: Matcher, response: Response) -> Message | None:
+def _json_problem(matcher: Matcher, response: Response) -> Message | None:
     try:
         value = parse_json(response.body)
     except ValueError as error:
@@ -324,7 +324,7 @@ def _json_problem(wish: Matcher, response: Response) -> Message | None:
             "The body is not valid JSON: {why}",
             why=redacted_head(str(error).encode("utf-8", "replace").decode(), _EXCERPT),
         )
-    return wish.mismatch(value, "json")
+    return matcher.mismatch(value, "json")
 
 
 def _with_excerpt(problem: Message, response: Response) -> Message:

@@ -79,7 +79,7 @@ class LoadedRules(Check[Observation]):
         wrong = list(self._wrong(observation))
         if wrong:
             places = tuple(where for where, _ in wrong[:_SHOWN] if where)
-            return failed(join_messages([_placed(*each) for each in wrong]), response=response, locations=places)
+            return failed(join_messages([_placed(*problem) for problem in wrong]), response=response, locations=places)
         groups = [*_compared(observation), *self._named(observation)]
         rules = sum(len(group.rules) for group in groups)
         return passed(msg("{groups} groups with {rules} rules are loaded and healthy", groups=len(groups), rules=rules),
@@ -117,8 +117,8 @@ def namesakes(rules: Iterable[Rule], loaded: Iterable[LoadedGroup]) -> Iterator[
     """Return the expressions of each rule and of each loaded rule of its name."""
     by_name: dict[tuple[str, bool], list[str]] = {}
     for group in loaded:
-        for each in group.rules:
-            by_name.setdefault((each.name, each.alerting), []).append(each.expr)
+        for loaded_rule in group.rules:
+            by_name.setdefault((loaded_rule.name, loaded_rule.alerting), []).append(loaded_rule.expr)
     for rule in rules:
         for expr in by_name.get((rule.name, rule.alerting), ()):
             yield rule.expr, expr
@@ -145,22 +145,22 @@ def _not_compared(observation: Observation) -> Iterator[str]:
 
 def _compared(observation: Observation) -> list[LoadedGroup]:
     """Return the loaded groups that are compared with a file."""
-    found = [_loaded(observation, file, group) for file in observation.files for group in file.content.groups]
-    return list({(group.file, group.name): group for group in found if group}.values())
+    groups = [_loaded(observation, file, group) for file in observation.files for group in file.content.groups]
+    return list({(group.file, group.name): group for group in groups if group}.values())
 
 
 def _no_longer(observation: Observation) -> Iterator[Wrong]:
     """Yield groups that are loaded from a file of the checkout and no longer in it: Prometheus has an older file."""
     for file in observation.files:
         came_from = _loaded_file(observation.loaded, file)
-        known = {
+        group_names = {
             group.name
-            for each in observation.files
-            if _base(each.path) == _base(file.path)
-            for group in each.content.groups
+            for other_file in observation.files
+            if _base(other_file.path) == _base(file.path)
+            for group in other_file.content.groups
         }
         for group in observation.loaded:
-            if group.file == came_from and group.name not in known:
+            if group.file == came_from and group.name not in group_names:
                 yield file.at(1), msg("{group} is loaded from {file}, but is not in the file", group=group.name,
                                       file=group.file)  # fmt: skip
 
@@ -173,12 +173,12 @@ def _loaded_file(groups: tuple[LoadedGroup, ...], file: ReadFile) -> str | None:
     for group in groups:
         if _base(group.file) == _base(file.path):
             named.setdefault(group.file, set()).add(group.name)
-    wanted = {group.name for group in file.content.groups}
+    group_names = {group.name for group in file.content.groups}
     if len(named) > 1:
-        named = {path: names for path, names in named.items() if names & wanted or _alike(path, file.path) > 1}
+        named = {path: names for path, names in named.items() if names & group_names or _alike(path, file.path) > 1}
 
     def nearness(path: str) -> tuple[bool, int, int, int]:
-        shared = named[path] & wanted
+        shared = named[path] & group_names
         return bool(shared), _alike(path, file.path), len(shared), -len(named[path])
 
     return max(named, key=nearness, default=None)
@@ -188,16 +188,16 @@ def _base(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _alike(one: str, other: str) -> int:
+def _alike(left: str, right: str) -> int:
     """Return the number of trailing parts that two paths have in common."""
-    pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
+    pairs = zip(reversed(PurePosixPath(left).parts), reversed(PurePosixPath(right).parts), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _loaded(observation: Observation, file: ReadFile, group: Group) -> LoadedGroup | None:
     """Return the loaded group that is this one: from the file that is this one, else the most similar of its name."""
     came_from = _loaded_file(observation.loaded, file)
-    same = [each for each in observation.loaded if each.name == group.name]
+    same = [candidate for candidate in observation.loaded if candidate.name == group.name]
 
     def difference(loaded: LoadedGroup) -> tuple[bool, int]:
         return loaded.file != came_from, sum(1 for _ in _compare(file, group, loaded, observation))
@@ -213,12 +213,12 @@ def _compare(file: ReadFile, group: Group, loaded: LoadedGroup | None, observati
     yield from ((file.at(group.line), problem) for problem in _of_group(group, loaded, observation.interval))
     left = list(loaded.rules)
     for rule in group.rules:
-        found = _best(rule, left, observation.formatted)
-        if found is None:
+        best = _best(rule, left, observation.formatted)
+        if best is None:
             yield file.at(rule.line), msg("{rule} is not loaded", rule=rule.name)
             continue
-        left.remove(found)
-        for problem in (*differences(rule, found, observation.formatted), *_health(found)):
+        left.remove(best)
+        for problem in (*differences(rule, best, observation.formatted), *_health(best)):
             yield file.at(rule.line), problem
     for rest in left:
         yield file.at(group.line), msg("{rule} is loaded in {group}, but not in the file", rule=rest.name,
@@ -238,8 +238,8 @@ def _of_group(group: Group, loaded: LoadedGroup, global_interval: float | None) 
 
 def _best(rule: Rule, loaded: list[LoadedRule], formatted: Formatted) -> LoadedRule | None:
     """Return the loaded rule of that name; of several, the one with the fewest differences."""
-    same = [each for each in loaded if each.name == rule.name and each.alerting == rule.alerting]
-    return min(same, key=lambda each: len(list(differences(rule, each, formatted))), default=None)
+    same = [candidate for candidate in loaded if candidate.name == rule.name and candidate.alerting == rule.alerting]
+    return min(same, key=lambda candidate: len(list(differences(rule, candidate, formatted))), default=None)
 
 
 def differences(rule: Rule, loaded: LoadedRule, formatted: Formatted) -> Iterator[Message]:

@@ -135,36 +135,36 @@ class Metrics(Check[Observation]):
 
     @override
     def observe(self, context: CheckContext) -> Observation:
-        made, path = self._scraped(context)
-        family = made.exposition.find_family(self.name) if self.name else None
+        scrape, path = self._scraped(context)
+        family = scrape.exposition.find_family(self.name) if self.name else None
         if family is None:
-            return Observation(made, path=path)
+            return Observation(scrape, path=path)
         name = self.name
 
         def wanted(sample: str) -> bool:
             return sample == name or (family.name == name and name not in family.names)
 
-        return Observation(made, tuple(made.samples(family, wanted)), path)
+        return Observation(scrape, tuple(scrape.samples(family, wanted)), path)
 
     def _scraped(self, context: CheckContext) -> tuple[Scrape, str]:
         if self.target is not None:
             base_url(context, self.target)
             return scrape(context, self.target, self.path, self.limit, self.fallback_scrape_protocol or ""), ""
         assert self.file is not None
-        found = find_files(context, self.file)
-        if len(found) != 1:
+        paths = find_files(context, self.file)
+        if len(paths) != 1:
             return Scrape(failure=msg("{path} is not there, or not one file", path=self.file)), self.file
-        name = relative_path(found[0], context.root.resolve())
-        return scrape_file(context, found[0], name, self.limit), name
+        name = relative_path(paths[0], context.root.resolve())
+        return scrape_file(context, paths[0], name, self.limit), name
 
     @override
     def judge(self, observation: Observation) -> CheckResult:
-        made = observation.scrape
-        if made.failure is not None:
-            return failed(made.failure)
-        if made.status != 200:
-            message = msg("Answered {status}, expected 200 and an exposition", status=made.status)
-            return failed(message, response=made.head)
+        scrape = observation.scrape
+        if scrape.failure is not None:
+            return failed(scrape.failure)
+        if scrape.status != 200:
+            message = msg("Answered {status}, expected 200 and an exposition", status=scrape.status)
+            return failed(message, response=scrape.head)
         problems = list(self._problems(observation))
         if problems:
             return failed(
@@ -192,20 +192,20 @@ class Metrics(Check[Observation]):
                       name=self.name or "", type=_type(family.type), wanted=self.type)  # fmt: skip
         chosen = [sample for sample in samples if self._is_chosen(sample)]
         if self.labels and not chosen and self.count is None:
-            yield msg("{name} has no sample with {labels}", name=self.name or "", labels=_labels_asked(self.labels))
+            yield msg("{name} has no sample with {labels}", name=self.name or "", labels=_describe_labels(self.labels))
         wrong = mismatch_if_set(self.count, len(chosen), msg("samples of {name}", name=self.name or ""))
         if wrong:
             yield wrong
         if chosen and self.value is None and all(math.isnan(sample.value) for sample in chosen):
             yield msg("{name} has no data: it is NaN", name=self.name or "")
         for sample in chosen:
-            found = mismatch_of_number(self.value, sample.value, _series(sample))
-            if found:
-                yield found
+            mismatch = mismatch_of_number(self.value, sample.value, _series(sample))
+            if mismatch:
+                yield mismatch
 
     def _is_chosen(self, sample: Sample) -> bool:
-        return all(wish.matches(sample.labels[name]) if name in sample.labels else wish.matches("")
-                   for name, wish in self.labels.items())  # fmt: skip
+        return all(matcher.matches(sample.labels[name]) if name in sample.labels else matcher.matches("")
+                   for name, matcher in self.labels.items())  # fmt: skip
 
     def _answer(self, observation: Observation) -> str:
         exposition = observation.exposition
@@ -218,7 +218,7 @@ class Metrics(Check[Observation]):
         if exposition.warnings and self.valid:
             return "\n".join(_problem_text(warning) for warning in exposition.warnings)
         if self.present:
-            return "\n".join(_found_names(exposition, self.present)[:_SHOWN]) or observation.scrape.head
+            return "\n".join(_matching_names(exposition, self.present)[:_SHOWN]) or observation.scrape.head
         return observation.scrape.head
 
     def _locations(self, observation: Observation) -> tuple[Location, ...]:
@@ -239,7 +239,7 @@ class Metrics(Check[Observation]):
             return msg("{name} is exposed as {type}, {count} samples", name=self.name, count=len(chosen),
                        type=_type(family.type if family else ""))  # fmt: skip
         if self.present:
-            names = _found_names(exposition, self.present)
+            names = _matching_names(exposition, self.present)
             return msg("{count} of the metrics asked for are exposed: {names}", count=len(names),
                        names=", ".join(names[:_SHOWN]))  # fmt: skip
         valid = msg(
@@ -272,18 +272,18 @@ def _problem_text(problem: Problem) -> str:
 
 
 def _is_present(exposition: Exposition, name: str) -> bool:
-    return bool(_found_names(exposition, [name]))
+    return bool(_matching_names(exposition, [name]))
 
 
-def _found_names(exposition: Exposition, wanted: list[str]) -> list[str]:
+def _matching_names(exposition: Exposition, patterns: list[str]) -> list[str]:
     """Return the requested families that have samples, by name or prefix."""
-    found: list[str] = []
-    for name in wanted:
+    names: list[str] = []
+    for name in patterns:
         if name.endswith("*"):
-            found += [family.name for family in exposition.families.values() if _begins(family, name[:-1])]
+            names += [family.name for family in exposition.families.values() if _begins(family, name[:-1])]
         elif exposition.find_family(name):
-            found.append(name)
-    return list(dict.fromkeys(found))
+            names.append(name)
+    return list(dict.fromkeys(names))
 
 
 def _begins(family: Family, start: str) -> bool:
@@ -315,5 +315,7 @@ def _series(sample: Sample) -> str:
     return redacted_head(sample.name + ("{" + inner + "}" if inner else ""), 300)
 
 
-def _labels_asked(labels: dict[str, TextMatcher]) -> Message:
-    return join_messages([msg("{name} {wish}", name=name, wish=describe(wish.spec)) for name, wish in labels.items()])
+def _describe_labels(labels: dict[str, TextMatcher]) -> Message:
+    return join_messages(
+        [msg("{name} {wish}", name=name, wish=describe(matcher.spec)) for name, matcher in labels.items()]
+    )

@@ -108,11 +108,11 @@ class Formatted:
                 break  # It has parsed this one: a Prometheus that refuses it cannot format.
         return cls(texts)
 
-    def same(self, one: str, other: str) -> bool:
+    def same(self, left: str, right: str) -> bool:
         """Return whether two expressions are written alike, or are formatted alike."""
-        if one.strip() == other.strip() or expressions.normalize(one) == expressions.normalize(other):
+        if left.strip() == right.strip() or expressions.normalize(left) == expressions.normalize(right):
             return True
-        return one in self._texts and self._texts[one] == self._texts.get(other)
+        return left in self._texts and self._texts[left] == self._texts.get(right)
 
 
 class Presence:
@@ -132,27 +132,27 @@ class Presence:
 
         What a loaded rule would record or report has series, if the rule's own expression can return something.
         """
-        wanted = list(dict.fromkeys(texts))
-        self._ask(selector for text in wanted for selector in missing_series.required_selectors(text))
-        return {text: missing_series.missing_selectors(text, self._has) for text in wanted}
+        unique = list(dict.fromkeys(texts))
+        self._query(selector for text in unique for selector in missing_series.required_selectors(text))
+        return {text: missing_series.missing_selectors(text, self._has) for text in unique}
 
     def have_series(self, selectors: Iterable[Selector]) -> bool:
         """Return whether each of some selectors has series, whatever rules could record."""
-        wanted = list(selectors)
-        self._ask(wanted)
-        return all(self._known[selector] for selector in wanted)
+        unique = list(selectors)
+        self._query(unique)
+        return all(self._known[selector] for selector in unique)
 
     def lately(self, selector: Selector, label: str) -> set[str]:
         """Return the values that a label of a selector's series had within the last hour; "" for none."""
-        found = self.api.query(f"group by ({label}) (last_over_time({selector.text}[1h]))")
-        return {series.labels.get(label, "") for series in found}
+        series_list = self.api.query(f"group by ({label}) (last_over_time({selector.text}[1h]))")
+        return {series.labels.get(label, "") for series in series_list}
 
     def _has(self, selector: Selector, on_the_way: frozenset[str] = frozenset()) -> bool:
         if selector not in self._known:
-            self._ask([selector])
-        return self._known[selector] or self._is_made(selector, on_the_way)
+            self._query([selector])
+        return self._known[selector] or self._is_recorded(selector, on_the_way)
 
-    def _is_made(self, selector: Selector, on_the_way: frozenset[str]) -> bool:
+    def _is_recorded(self, selector: Selector, on_the_way: frozenset[str]) -> bool:
         """Return whether a loaded rule that makes the selector's series can return something."""
         names = [selector.name] if selector.name else filter(selector.names, self._makers)
         makers = [
@@ -170,7 +170,7 @@ class Presence:
         return any(
             not missing_series.missing_selectors(
                 rule.expr,
-                lambda other, text=rule.expr: self._has(other, on_the_way | {text}),  # type: ignore[misc]
+                lambda source, text=rule.expr: self._has(source, on_the_way | {text}),  # type: ignore[misc]
             )
             for rule in makers
         )
@@ -179,32 +179,32 @@ class Presence:
         text = f"{{__name__={json.dumps(metric, ensure_ascii=False)}}}"
         bare = Selector(text, (Matcher("__name__", "=", metric),))
         if bare not in self._known:
-            self._ask([bare])
+            self._query([bare])
         return self._known[bare]
 
-    def _ask(self, selectors: Iterable[Selector]) -> None:
+    def _query(self, selectors: Iterable[Selector]) -> None:
         batch: list[Selector] = []
         for selector in dict.fromkeys(selectors):
             if selector in self._known:
                 continue
-            if batch and (len(batch) == _AT_ONCE or sum(len(each.query) + 50 for each in batch) > _QUERY_LENGTH):
-                self._ask_at_once(batch)
+            if batch and (len(batch) == _AT_ONCE or sum(len(queued.query) + 50 for queued in batch) > _QUERY_LENGTH):
+                self._query_batch(batch)
                 batch = []
             batch.append(selector)
         if batch:
-            self._ask_at_once(batch)
+            self._query_batch(batch)
 
-    def _ask_at_once(self, batch: list[Selector]) -> None:
+    def _query_batch(self, batch: list[Selector]) -> None:
         """Ask for the presence of several selectors: each is a sample with its number for a label."""
         parts = [f'label_replace({selector.query},"n","{number}","","")' for number, selector in enumerate(batch)]
         try:
-            found = {series.labels.get("n") for series in self.api.query(" or ".join(parts))}
+            present = {series.labels.get("n") for series in self.api.query(" or ".join(parts))}
         except PrometheusError as error:
             if not error.bad_query:
                 raise
             self._without_bad_ones(batch)
         else:
-            self._known.update((selector, str(number) in found) for number, selector in enumerate(batch))
+            self._known.update((selector, str(number) in present) for number, selector in enumerate(batch))
 
     def _without_bad_ones(self, batch: list[Selector]) -> None:
         """Ask again for each half of a refused batch, down to the selector that this Prometheus cannot read."""
@@ -212,8 +212,8 @@ class Presence:
             self._known[batch[0]] = False
             return
         middle = len(batch) // 2
-        self._ask_at_once(batch[:middle])
-        self._ask_at_once(batch[middle:])
+        self._query_batch(batch[:middle])
+        self._query_batch(batch[middle:])
 
 
 def _can_match(rule: LoadedRule, selector: Selector) -> bool:

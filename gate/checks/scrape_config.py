@@ -89,18 +89,18 @@ class ScrapeConfig(Check[Observation]):
 
     @override
     def observe(self, context: CheckContext) -> Observation:
-        found = find_files(context, self.file)
-        if not found or not found[0].is_file():
+        paths = find_files(context, self.file)
+        if not paths or not paths[0].is_file():
             return Observation()
         edition = find_edition(context, self.version, self.flags, self.target)
         root = context.root.resolve()
-        path = relative_path(found[0], root)
+        path = relative_path(paths[0], root)
         try:
-            with found[0].open("rb") as file:
+            with paths[0].open("rb") as file:
                 raw = file.read(FILE_LIMIT)
         except OSError as error:
             raise ObservationError(msg("{path} can't be read: {why}", path=path, why=error.strerror or "")) from error
-        surroundings = Surroundings(found[0].parent, root)
+        surroundings = Surroundings(paths[0].parent, root)
         manifest = service_monitors_text(raw)
         files, outside = _with_named_files(path, raw, surroundings) if manifest is None else ({path: manifest}, ())
         judge = judge_config(context, edition, path, files, outside)

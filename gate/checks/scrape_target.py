@@ -77,7 +77,7 @@ class ScrapeTarget(Check[Observation]):
         return self.job in (target.pool, target.labels.get("job"))
 
     def _is_chosen(self, target: ActiveTarget) -> bool:
-        return all(wish.matches(target.labels.get(name, "")) for name, wish in self.labels.items())
+        return all(matcher.matches(target.labels.get(name, "")) for name, matcher in self.labels.items())
 
     def _problems(self, observation: Observation, chosen: list[ActiveTarget]) -> Iterator[Message]:
         wrong = mismatch_if_set(self.count, len(chosen), msg("number of targets"))
@@ -85,10 +85,12 @@ class ScrapeTarget(Check[Observation]):
             yield wrong
         if not chosen:
             jobs = sorted({target.labels.get("job") or target.pool for target in observation})
-            wishes = [msg("{name} {wish}", name=name, wish=describe(wish.spec)) for name, wish in self.labels.items()]
-            if wishes and any(map(self._is_of_job, observation)):
+            labels = [
+                msg("{name} {wish}", name=name, wish=describe(matcher.spec)) for name, matcher in self.labels.items()
+            ]
+            if labels and any(map(self._is_of_job, observation)):
                 yield msg(
-                    "The job {job} has no active target with {labels}", job=self.job, labels=join_messages(wishes)
+                    "The job {job} has no active target with {labels}", job=self.job, labels=join_messages(labels)
                 )
             else:
                 yield msg("Prometheus has no active target of job {job}; its jobs are {jobs}",

@@ -135,12 +135,12 @@ class Source(Check[Observation]):
     def _parts_by_hand(self, context: CheckContext) -> list[tuple[str, int, int]]:
         """Return the functions with the requested name: file, first and last line."""
         root = context.root.resolve()
-        found = []
+        all_parts = []
         for path in [path for path in find_files(context, self.file) if path.is_file()]:
             with contextlib.suppress(ObservationError):
                 parts, _ = self._parts(relative_path(path, root), _lines(read_text(path, root)))
-                found += [(relative_path(path, root), first, last) for first, last in parts]
-        return found[:_SHOWN]
+                all_parts += [(relative_path(path, root), first, last) for first, last in parts]
+        return all_parts[:_SHOWN]
 
     @override
     def observe(self, context: CheckContext) -> Observation:
@@ -152,7 +152,7 @@ class Source(Check[Observation]):
         return observation
 
     def _with_file(self, observation: Observation, name: str, lines: list[str]) -> Observation:
-        parts, known = self._parts(name, lines)
+        parts, names = self._parts(name, lines)
         places = list(islice(self._found(name, lines, parts), _MOST + 1))
         if observation.count + len(places) > _MOST:
             raise ObservationError(msg("{what} stands there more than {count} times", what=self._what, count=_MOST))
@@ -161,7 +161,7 @@ class Source(Check[Observation]):
             places=(*observation.places, *places)[:_SHOWN],
             files=(*observation.files, name),
             searched=(*observation.searched, *(f"{name}:{first}-{last}" for first, last in parts if self.function)),
-            known=(*observation.known, *known),
+            known=(*observation.known, *names),
         )
 
     def _parts(self, name: str, lines: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
@@ -169,11 +169,11 @@ class Source(Check[Observation]):
         if self.function is None:
             return [(1, len(lines))], []
         try:
-            found = functions.find_functions(name, "".join(lines))
+            all_functions = functions.find_functions(name, "".join(lines))
         except functions.UnsupportedSourceError as error:
             raise ObservationError(msg("{path}: {why}", path=name, why=error.message)) from None
-        parts = [(each.first, each.last) for each in found if self.function in each.names]
-        return parts, [each.names[0] for each in found]
+        parts = [(function.first, function.last) for function in all_functions if self.function in function.names]
+        return parts, [function.names[0] for function in all_functions]
 
     def _found(self, name: str, lines: list[str], parts: list[tuple[int, int]]) -> Iterator[Location]:
         if self.text is None and self.pattern is None:
@@ -195,7 +195,7 @@ class Source(Check[Observation]):
     def _starts(self, region: str) -> Iterator[int]:
         if self.pattern:
             return regex.find_starts(self.pattern, region)
-        return (each.start() for each in re.finditer(re.escape(self._what), region))
+        return (match.start() for match in re.finditer(re.escape(self._what), region))
 
     @override
     def judge(self, observation: Observation) -> CheckResult:
@@ -239,8 +239,8 @@ def _lines(text: str) -> list[str]:
     return [f"{line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 
-def _no_function(name: str, path: str, known: tuple[str, ...]) -> Message:
-    if known:
-        others = ", ".join(get_close_matches(name.rpartition(".")[2], known, n=8, cutoff=0.0))
+def _no_function(name: str, path: str, names: tuple[str, ...]) -> Message:
+    if names:
+        others = ", ".join(get_close_matches(name.rpartition(".")[2], names, n=8, cutoff=0.0))
         return msg("There is no function {name} in {path}, only {others}", name=name, path=path, others=others)
     return msg("There is no function {name} in {path}", name=name, path=path)

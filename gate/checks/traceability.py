@@ -77,10 +77,10 @@ class PrometheusFacts(Struct, frozen=True):
     def namesakes(self, rule: Rule) -> list[tuple[str, LoadedRule]]:
         """Return the loaded alerts with a rule's name, each with the name of its group."""
         return [
-            (group.name, each)
+            (group.name, loaded)
             for group in self.groups
-            for each in group.rules
-            if each.alerting and each.name == rule.name
+            for loaded in group.rules
+            if loaded.alerting and loaded.name == rule.name
         ]
 
 
@@ -157,13 +157,17 @@ class Traceability(Check[Observation]):
             groups = tuple(api.rules())
             missing = Presence(api, groups).missing(rule.expr for file in files for rule in _named(file))
             formatted = Formatted.of(api, namesakes((rule for file in files for rule in _named(file)), groups))
-            known = PrometheusFacts(groups, missing, _fired(api, context), formatted)
+            facts = PrometheusFacts(groups, missing, _fired(api, context), formatted)
         chains, linked = [], set()
         for file in files:
             for rule in _named(file):
-                chains.append(self._chain(file, rule, dict(self._broken(rule, known, context))))
+                chains.append(self._chain(file, rule, dict(self._broken(rule, facts, context))))
                 linked |= self._linked(rule, context)
-        problems = [(file.at(each.line, each.column), each.reason) for file in files for each in file.content.problems]
+        problems = [
+            (file.at(problem.line, problem.column), problem.reason)
+            for file in files
+            for problem in file.content.problems
+        ]
         paths = tuple(file.path for file in files)
         return Observation(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, context)), judge.name)
 
@@ -171,13 +175,13 @@ class Traceability(Check[Observation]):
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
 
     def _broken(
-        self, rule: Rule, known: PrometheusFacts, context: CheckContext
+        self, rule: Rule, facts: PrometheusFacts, context: CheckContext
     ) -> Iterator[tuple[ChainLinkName, Message]]:
-        if why := _not_loaded(rule, known):
+        if why := _not_loaded(rule, facts):
             yield "loaded", why
-        if missing := known.missing[rule.expr]:
+        if missing := facts.missing[rule.expr]:
             yield "exposed", msg("no scraped target exposes {metrics}", metrics=", ".join(map(str, missing)))
-        if why := _not_fired(rule, known):
+        if why := _not_fired(rule, facts):
             yield "fired", why
         yield from self._runbook_broken(rule, context)
 
@@ -194,15 +198,15 @@ class Traceability(Check[Observation]):
 
     def _unfilled(self, path: str, context: CheckContext) -> Message | None:
         """Return why a runbook is not filled in, or None: by the required sections, else by those that it has."""
-        document = Document(file=path, sections=list(map(TextMatcher, self.sections)))
-        observation = document.observe(context)
+        check = Document(file=path, sections=list(map(TextMatcher, self.sections)))
+        observation = check.observe(context)
         if self.sections:
-            judged = document.judge(observation)
+            judged = check.judge(observation)
             return judged.message if judged.status is not Status.PASS else None
-        sections = [section for one in observation for section in one.sections]
+        sections = [section for document in observation for section in document.sections]
         if not sections:
             return msg("{path} has no section", path=path)
-        return next((why for section in sections if (why := document.thin(path, section))), None)
+        return next((why for section in sections if (why := check.thin(path, section))), None)
 
     def _linked(self, rule: Rule, context: CheckContext) -> set[str]:
         name = self.runbook.annotation_of(rule)
@@ -272,25 +276,25 @@ def _named(file: ReadFile) -> list[Rule]:
     return [rule for rule in file.content.alerts if rule.name]
 
 
-def _not_loaded(rule: Rule, known: PrometheusFacts) -> Message | None:
+def _not_loaded(rule: Rule, facts: PrometheusFacts) -> Message | None:
     """Return why this rule, and not another of its name, is not loaded and healthy; or None."""
-    namesakes = known.namesakes(rule)
-    same = [each for group, each in namesakes if group == rule.group and known.is_same(rule, each)]
+    namesakes = facts.namesakes(rule)
+    same = [loaded for group, loaded in namesakes if group == rule.group and facts.is_same(rule, loaded)]
     if not same:
         return msg("another rule of its name is loaded, and not this one") if namesakes else msg("it is not loaded")
-    if bad := next((each for each in same if each.health != "ok"), None):
+    if bad := next((loaded for loaded in same if loaded.health != "ok"), None):
         return msg("it is loaded and not healthy: {why}", why=bad.error or bad.health)
-    late = max((each.overdue for each in same if each.overdue is not None), default=None)
+    late = max((loaded.overdue for loaded in same if loaded.overdue is not None), default=None)
     return None if late is None else msg("it was last evaluated {time} ago", time=format_duration(late))
 
 
-def _not_fired(rule: Rule, known: PrometheusFacts) -> Message | None:
+def _not_fired(rule: Rule, facts: PrometheusFacts) -> Message | None:
     """Return why this rule was not seen firing; or None. A firing alert counts for one rule only, by its labels."""
-    mine = [labels for labels in known.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
+    mine = [labels for labels in facts.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
     if not mine:
         return msg("it was not seen firing in a drill")
-    others = [each for _, each in known.namesakes(rule) if not known.is_same(rule, each)]
-    if any(not any(_bears(labels, each.labels) for each in others) for labels in mine):
+    others = [loaded for _, loaded in facts.namesakes(rule) if not facts.is_same(rule, loaded)]
+    if any(not any(_bears(labels, loaded.labels) for loaded in others) for labels in mine):
         return None
     return msg("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")
 
@@ -314,8 +318,8 @@ def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:
 
 def _row(chain: Chain, links: tuple[ChainLinkName, ...]) -> CriterionResult:
     """Return the row of an alert with all its links; it passes if the required ones hold."""
-    why, other = chain.first_broken(links), chain.first_broken(_LINKS)
-    message = why or (msg("{why} (not demanded)", why=other) if other else msg("no link is broken"))
+    why, not_demanded = chain.first_broken(links), chain.first_broken(_LINKS)
+    message = why or (msg("{why} (not demanded)", why=not_demanded) if not_demanded else msg("no link is broken"))
     return CriterionResult(
         title=msg("{alert}", alert=chain.name),
         status=Status.FAIL if why else Status.PASS,

@@ -123,10 +123,10 @@ def _looks_like(body: bytes) -> str:
     """Return the encoding that a body without a charset shows: in its XML declaration, or by zeros between letters."""
     head = body[:256]
     if head.startswith(b"\x4c\x6f\xa7\x94"):  # `<?xm` in EBCDIC (XML 1.0, appendix F.1)
-        found = _XML_ENCODING.match(head.decode("cp037").encode("ascii", "replace"))
-        return found[1].decode() if found else "cp037"
-    if found := _XML_ENCODING.match(head):
-        return found[1].decode()
+        declared = _XML_ENCODING.match(head.decode("cp037").encode("ascii", "replace"))
+        return declared[1].decode() if declared else "cp037"
+    if declared := _XML_ENCODING.match(head):
+        return declared[1].decode()
     zeros = [head[start::2].count(0) * 4 >= len(head) for start in (0, 1)]
     return "utf-16-be" if zeros == [True, False] else "utf-16-le" if zeros == [False, True] else ""
 
@@ -134,7 +134,7 @@ def _looks_like(body: bytes) -> str:
 def _is_text_encoding(label: str) -> bool:
     """Return whether Python has a text encoding of this name that decodes in linear time."""
     try:
-        found = codecs.lookup(label)
+        codec = codecs.lookup(label)
     except (LookupError, ValueError):
         return False
-    return found._is_text_encoding and found.name not in _NO_CHARSETS
+    return codec._is_text_encoding and codec.name not in _NO_CHARSETS

@@ -162,16 +162,16 @@ def _has_empty_value(value: Any) -> bool:
     return value is None
 
 
-def iter_issues(value: Any, wanted: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
+def iter_issues(value: Any, target: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
     """Yield every error that keeps a value from being of a type."""
-    origin, inner = get_origin(wanted), get_args(wanted)
+    origin, inner = get_origin(target), get_args(target)
     if origin is Annotated:
-        found = list(iter_issues(value, inner[0], path))
-        yield from found or _limit_description(value, wanted, path)
+        issues = list(iter_issues(value, inner[0], path))
+        yield from issues or _limit_description(value, target, path)
     elif origin in (Union, types.UnionType):
         yield from _union_issues(value, inner, path)
-    elif hasattr(wanted, "iter_issues"):
-        yield from wanted.iter_issues(value, path)
+    elif hasattr(target, "iter_issues"):
+        yield from target.iter_issues(value, path)
     elif origin in (list, tuple, dict) and not isinstance(value, (dict,) if origin is dict else (list, tuple)):
         yield ValidationIssue(path, f"expected {_WORDS[origin]}", value)
     elif origin in (list, tuple):
@@ -181,39 +181,39 @@ def iter_issues(value: Any, wanted: Any, path: KeyPath = ()) -> Iterator[Validat
         for key, entry in value.items():
             yield from iter_issues(key, inner[0], (*path, key))
             yield from iter_issues(entry, inner[1], (*path, key))
-    elif hasattr(wanted, "decode"):
-        yield from _custom_type_issues(value, wanted, path)
-    elif _raises_on_convert(value, wanted):
-        yield ValidationIssue(path, f"expected {_expected(value, wanted)}", value)
+    elif hasattr(target, "decode"):
+        yield from _custom_type_issues(value, target, path)
+    elif _raises_on_convert(value, target):
+        yield ValidationIssue(path, f"expected {_expected(value, target)}", value)
 
 
-def _raises_on_convert(value: Any, wanted: Any) -> bool:
+def _raises_on_convert(value: Any, target: Any) -> bool:
     try:
-        convert(value, wanted)
+        convert(value, target)
     except msgspec.ValidationError:
         return True
     return False
 
 
-def _custom_type_issues(value: Any, wanted: Any, path: KeyPath) -> Iterator[ValidationIssue]:
-    if found := list(iter_issues(value, wanted.raw_type, path)):
-        yield from found
+def _custom_type_issues(value: Any, target: Any, path: KeyPath) -> Iterator[ValidationIssue]:
+    if issues := list(iter_issues(value, target.raw_type, path)):
+        yield from issues
         return
     try:
-        made = wanted.parse(convert(value, wanted.raw_type))
+        parsed = target.parse(convert(value, target.raw_type))
     except ValueError as error:
-        yield ValidationIssue(path, str(error), value, "value" if wanted.echo_value else "whole")
+        yield ValidationIssue(path, str(error), value, "value" if target.echo_value else "whole")
     else:
-        yield from iter_issues(made, wanted.target_type, path)
+        yield from iter_issues(parsed, target.target_type, path)
 
 
-def _limit_description(value: Any, wanted: Any, path: KeyPath) -> Iterator[ValidationIssue]:
+def _limit_description(value: Any, target: Any, path: KeyPath) -> Iterator[ValidationIssue]:
     """Yield an error for each limit that a value of the right type violates."""
-    metas = [meta for meta in get_args(wanted)[1:] if isinstance(meta, Meta)]
+    metas = [meta for meta in get_args(target)[1:] if isinstance(meta, Meta)]
     for meta in metas:
         limits = {name: limit for name in _LIMITS if (limit := getattr(meta, name)) is not None}
         words = [_LIMITS[name](limit) for name, limit in limits.items()]
-        if words and _raises_on_convert(value, Annotated[get_args(wanted)[0], meta]):
+        if words and _raises_on_convert(value, Annotated[get_args(target)[0], meta]):
             few = meta.min_length == 1 and isinstance(value, str)
             yield ValidationIssue(path, f"expected {'some text' if few else ' and '.join(words)}", value)
 
@@ -229,14 +229,14 @@ _LIMITS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def _expected(value: Any, wanted: Any) -> str:
+def _expected(value: Any, target: Any) -> str:
     """Describe a scalar type, with a suggestion if the value is close to one of its choices."""
-    if get_origin(wanted) is Literal:
-        choices = list(get_args(wanted))
-    elif isinstance(wanted, type) and issubclass(wanted, Enum):
-        choices = [member.value for member in wanted]
+    if get_origin(target) is Literal:
+        choices = list(get_args(target))
+    elif isinstance(target, type) and issubclass(target, Enum):
+        choices = [member.value for member in target]
     else:
-        return _WORDS.get(wanted, str(wanted))
+        return _WORDS.get(target, str(target))
     names = [f"'{choice}'" if isinstance(choice, str) else str(choice) for choice in choices]
     return _or(names) + suggestion(str(value), [str(choice) for choice in choices])
 
@@ -257,9 +257,9 @@ def _union_issues(value: Any, members: tuple[Any, ...], path: KeyPath) -> Iterat
         yield ValidationIssue(path, " or ".join(texts), value)
 
 
-def _looks_like(value: Any, wanted: Any) -> bool:
+def _looks_like(value: Any, target: Any) -> bool:
     """Return whether a value has the shape of a type: a mapping, a list, or a scalar."""
-    inner = get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
+    inner = get_args(target)[0] if get_origin(target) is Annotated else target
     origin = get_origin(inner)
     if origin is dict or (isinstance(inner, type) and issubclass(inner, Struct)):
         return isinstance(value, dict)

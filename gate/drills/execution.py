@@ -361,7 +361,7 @@ class DrillExecution(Struct):
         return [(criterion, check) for criterion, check in checks if check is not None]
 
     def _resolve(self, criterion: Criterion, check: Check[object]) -> CriterionResult:
-        recover_timeouts = (other.total_timeout for other in self.recover if other.within)
+        recover_timeouts = (entry.total_timeout for entry in self.recover if entry.within)
         timeout = max([DEFAULT_RECOVERY_TIMEOUT, criterion.total_timeout, *recover_timeouts])
         title = msg("{what}: resolved", what=criterion.display_title(self.context))
         resolved = BuiltinCriterion(check=check, within=timeout, timeout=criterion.timeout, message_title=title)

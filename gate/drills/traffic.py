@@ -170,13 +170,13 @@ class RequestWindow(Struct, frozen=True):
 
     def violations(self, errors: ShareMatcher | None, latency: LatencyLimits | None) -> list[Message]:
         """Return the limits that do not hold. Without requests none can be judged: see `count`."""
-        found = [errors.mismatch(self.error_share, "errors")] if errors is not None else []
+        mismatches = [errors.mismatch(self.error_share, "errors")] if errors is not None else []
         for name, limit in latency.by_percentile().items() if latency else ():
             if self.latencies:
-                found.append(limit.mismatch(self.percentile(name), name))
+                mismatches.append(limit.mismatch(self.percentile(name), name))
             else:
-                found.append(msg("{percentile}: no request got a response", percentile=name))
-        return [problem for problem in found if problem is not None]
+                mismatches.append(msg("{percentile}: no request got a response", percentile=name))
+        return [problem for problem in mismatches if problem is not None]
 
 
 class TrafficGenerator:
@@ -353,8 +353,8 @@ def _in_flight_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MAX_IN_FLIGHT
-    wanted = _MAX_IN_FLIGHT + _OTHER_FILES
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    needed = _MAX_IN_FLIGHT + _OTHER_FILES
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return max(1, min(_MAX_IN_FLIGHT, soft - _OTHER_FILES))

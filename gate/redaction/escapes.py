@@ -105,13 +105,13 @@ class Replaced(View):
     def _index(self) -> Index:
         # Arrays instead of lists: a text of 4 MiB may hold a million escapes. Made only when a value was found.
         decoded, lengths, starts, ends, shift = array("Q"), array("Q"), array("Q"), array("Q"), 0
-        for found in self._matches:
-            length = len(self._replace(found))
-            decoded.append(found.start() - shift)
+        for match in self._matches:
+            length = len(self._replace(match))
+            decoded.append(match.start() - shift)
             lengths.append(length)
-            starts.append(found.start())
-            ends.append(found.end())
-            shift += found.end() - found.start() - length
+            starts.append(match.start())
+            ends.append(match.end())
+            shift += match.end() - match.start() - length
         return decoded, lengths, starts, ends
 
 
@@ -177,9 +177,9 @@ def _replaced(view: View, pattern: bytes, replace: Replace) -> Iterator[View]:
 
 def _extracted(view: View, pattern: bytes, decode: Decode, skipped: Iterable[int]) -> Iterator[View]:
     """Yield one view for each place at which a run's first group may begin, if anything decoded there can be text."""
-    found = [match.span() for match in re.finditer(pattern, view.raw)]
-    for skip in skipped if found else ():
-        runs = [(decode(view.raw[start:end], skip), start, end) for start, end in found]
+    spans = [match.span() for match in re.finditer(pattern, view.raw)]
+    for skip in skipped if spans else ():
+        runs = [(decode(view.raw[start:end], skip), start, end) for start, end in spans]
         texts = [run for run in runs if _is_text(run[0])]
         if texts:
             yield Extracted(texts, view)
@@ -200,8 +200,8 @@ def _nothing(_: re.Match[bytes]) -> bytes:
     return b""
 
 
-def _of_mime(found: re.Match[bytes]) -> bytes:
-    digits = found[0][1:].strip()
+def _of_mime(match: re.Match[bytes]) -> bytes:
+    digits = match[0][1:].strip()
     return bytes.fromhex(digits.decode()) if digits else b""
 
 
@@ -229,14 +229,14 @@ def _of_hex(run: bytes, skip: int) -> bytes:
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    written = found[0]
-    known = _KNOWN.get(written)
-    if known is None:
-        known = _decoded(written)
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    written = match[0]
+    decoded = _KNOWN.get(written)
+    if decoded is None:
+        decoded = _decoded(written)
         if len(_KNOWN) < 4096 and len(written) <= 16:
-            _KNOWN[written] = known
-    return known
+            _KNOWN[written] = decoded
+    return decoded
 
 
 # Cache of decoded escapes: most texts repeat a few.

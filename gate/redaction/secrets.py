@@ -158,9 +158,9 @@ class Redactor:
 
         Of any other variable take the credentials that a URL or connection string in it holds.
         """
-        found = cls()
-        found.add_variables(os.environ if environment is None else environment)
-        return found
+        redactor = cls()
+        redactor.add_variables(os.environ if environment is None else environment)
+        return redactor
 
     def add_variables(self, variables: Mapping[str, str]) -> None:
         """Redact secret variables, and the credentials in the others."""
@@ -290,10 +290,10 @@ class Redactor:
         raw, _ = _as_bytes(text)
         at = max(0, len(raw) - self._reach)
         torn = [
-            view.source(found, found + 1)[0]
+            view.source(position, position + 1)[0]
             for end in {raw[at:], raw[at:-1], raw[at:-2], without_cut_escape(raw[at:])}
             for view in views(end, short=True)
-            if (found := self._needles.torn_at_end(view.raw.rstrip(b"\n"), shortest)) is not None
+            if (position := self._needles.torn_at_end(view.raw.rstrip(b"\n"), shortest)) is not None
         ]
         return at + min(torn) if torn else None
 
@@ -318,9 +318,9 @@ class Redactor:
             return text
         raw, errors = _as_bytes(text)
         torn = [
-            view.source(found - 1, found)[1]
+            view.source(position - 1, position)[1]
             for view in views(raw[: self._reach], self._short)
-            if (found := self._needles.torn_at_start(view.raw)) is not None
+            if (position := self._needles.torn_at_start(view.raw)) is not None
         ]
         return MASK + _as_text(raw[max(torn) :], errors) if torn else text
 
@@ -386,7 +386,7 @@ class _Needles:
         """Yield where values are, the shortest values first; spans may overlap."""
         for value in filter(raw.__contains__, self._ordered[: bisect_right(self._lengths, len(raw))]):
             if value in self._words:
-                yield from (found.span() for found in re.finditer(_ALONE % value, raw))
+                yield from (match.span() for match in re.finditer(_ALONE % value, raw))
                 continue
             at = raw.find(value)
             while at >= 0:
@@ -395,14 +395,14 @@ class _Needles:
 
     def torn_at_end(self, raw: bytes, shortest: int = _SHORTEST) -> int | None:
         """Return where the beginning of a value is at the end of a text, of at least `shortest` bytes."""
-        found = [at for value in self._ordered if (at := _overlap(raw, value, shortest)) is not None]
-        return min(found, default=None)
+        starts = [at for value in self._ordered if (at := _overlap(raw, value, shortest)) is not None]
+        return min(starts, default=None)
 
     def torn_at_start(self, raw: bytes) -> int | None:
         """Return where the rest of a value ends that a text begins with, of at least four bytes."""
         turned = raw[::-1]
-        found = [at for value in self._ordered if (at := _overlap(turned, value[::-1])) is not None]
-        return len(raw) - min(found) if found else None
+        starts = [at for value in self._ordered if (at := _overlap(turned, value[::-1])) is not None]
+        return len(raw) - min(starts) if starts else None
 
 
 def _overlap(raw: bytes, value: bytes, shortest: int = _SHORTEST) -> int | None:
@@ -420,11 +420,11 @@ def _is_secret(name: str) -> bool:
 
 def credentials(text: str) -> Iterator[str]:
     """Yield the secrets in a text's URLs and connection strings, as written and decoded."""
-    found = [match[match.lastindex or 0] for match in re.finditer(_LOGIN_IN_URL, text)] if "@" in text else []
+    values = [match[match.lastindex or 0] for match in re.finditer(_LOGIN_IN_URL, text)] if "@" in text else []
     if "=" in text:
-        found += [_content(match) for match in re.finditer(_KEYWORD, text)]
-        found += [match[0][len(match[1]) :] for match in re.finditer(_PARAMETER, text)]
-    for value in found:
+        values += [_content(match) for match in re.finditer(_KEYWORD, text)]
+        values += [match[0][len(match[1]) :] for match in re.finditer(_PARAMETER, text)]
+    for value in values:
         if MASK not in value and not value.startswith("$"):
             yield from {value, unquote(value)}
 
@@ -436,7 +436,7 @@ def _content(match: re.Match[str]) -> str:
     if not mark:
         return value.strip("{}")
     value = value.removeprefix(mark).removesuffix(mark)
-    return re.sub(r"\\(.)|''", lambda found: found[1] or "'", value)
+    return re.sub(r"\\(.)|''", lambda escape: escape[1] or "'", value)
 
 
 def _secret_lines(value: str) -> Iterator[str]:
@@ -457,26 +457,26 @@ def _secret_lines(value: str) -> Iterator[str]:
 
 def _encoded(value: str) -> set[bytes]:
     """Return a value in the encodings that programs write text in."""
-    found = {value.encode("utf-8", "surrogateescape")}
+    encodings = {value.encode("utf-8", "surrogateescape")}
     for name in ("utf-16-le", "utf-16-be", "latin-1"):
         try:
-            found.add(value.encode(name))
+            encodings.add(value.encode(name))
         except UnicodeEncodeError:
             continue
-    return found
+    return encodings
 
 
 def _canonical(value: str) -> set[bytes]:
     """Return what a value is in the views of a text: as it is, and with what looks like an escape in it decoded."""
     raw, shown = value.encode("utf-8", "surrogateescape"), _encoded(value)
-    found = {raw, raw.replace(b" ", b"+")}
+    forms = {raw, raw.replace(b" ", b"+")}
     if not value.isascii():
-        found |= {each for each in shown if not each.count(0)}
-        found |= {each.decode("utf-8", "replace").encode() for each in found}
+        forms |= {form for form in shown if not form.count(0)}
+        forms |= {form.decode("utf-8", "replace").encode() for form in forms}
     for _ in range(3):
-        found |= {unescape(each) for each in found}
-    found |= {each for each in shown if each.count(0)}
-    return {each for each in found if len(each.strip()) >= _SHORTEST or each == raw}
+        forms |= {unescape(form) for form in forms}
+    forms |= {form for form in shown if form.count(0)}
+    return {form for form in forms if len(form.strip()) >= _SHORTEST or form == raw}
 
 
 def _in_base64(value: str) -> set[bytes]:
@@ -484,8 +484,8 @@ def _in_base64(value: str) -> set[bytes]:
 
     Views decode long runs of base64 themselves; this finds what is short or cut.
     """
-    found = {core for raw in _encoded(value) for core in _cores(raw) if len(core) >= _SHORTEST}
-    return found | {core.translate(_IN_ADDRESSES) for core in found}
+    cores = {core for raw in _encoded(value) for core in _cores(raw) if len(core) >= _SHORTEST}
+    return cores | {core.translate(_IN_ADDRESSES) for core in cores}
 
 
 def _cores(raw: bytes) -> Iterator[bytes]:
@@ -514,11 +514,11 @@ def _as_text(raw: bytes, errors: str) -> str:
 
 def _masked(raw: bytes, mask: bytearray) -> bytes:
     """Return the bytes with each marked span replaced."""
-    made, end = [], 0
-    for found in re.finditer(rb"\x02?\x01+|\x02", mask):
-        made += [raw[end : found.start()], MASK.encode()]
-        end = found.end()
-    return b"".join([*made, raw[end:]])
+    parts, end = [], 0
+    for match in re.finditer(rb"\x02?\x01+|\x02", mask):
+        parts += [raw[end : match.start()], MASK.encode()]
+        end = match.end()
+    return b"".join([*parts, raw[end:]])
 
 
 def _hidden(name: str, pattern: str, text: str) -> str:
@@ -526,7 +526,7 @@ def _hidden(name: str, pattern: str, text: str) -> str:
 
     `pattern` begins with `name`, which matches up to the value.
     """
-    made, end, at = [], 0, 0
+    parts, end, at = [], 0, 0
     search_name, match = re.compile(name).search, re.compile(pattern).match
     # A value can reach to the end of its line. It is matched only behind a name that is one, or a line of paths would
     # be read to its end for each of them.
@@ -534,30 +534,30 @@ def _hidden(name: str, pattern: str, text: str) -> str:
         if _ends_path(text, begun):
             at = begun.end(1)
             continue
-        if not (found := match(text, begun.start())):
+        if not (field := match(text, begun.start())):
             at = begun.start() + 1
             continue
-        at = max(found.end(), found.start() + 1)
-        groups = found.groupdict() or {"list": found[2], "plain": found[3], "inner": found[4]}
-        made += [text[end : found.end(1)], next(filter(None, map(groups.get, ("list", "plain", "inner"))), ""), MASK]
-        end = found.end()
-    return "".join([*made, text[end:]]) if made else text
+        at = max(field.end(), field.start() + 1)
+        groups = field.groupdict() or {"list": field[2], "plain": field[3], "inner": field[4]}
+        parts += [text[end : field.end(1)], next(filter(None, map(groups.get, ("list", "plain", "inner"))), ""), MASK]
+        end = field.end()
+    return "".join([*parts, text[end:]]) if parts else text
 
 
-def _ends_path(text: str, found: re.Match[str]) -> bool:
+def _ends_path(text: str, match: re.Match[str]) -> bool:
     """Return whether an apparent name is the last part of a path or URL before a colon."""
-    if not re.search(r"\w:[ \t]+\Z", found[1]):
+    if not re.search(r"\w:[ \t]+\Z", match[1]):
         return False
-    word = re.split(r"[\s\"'`(\[=,<>|]", text[max(0, found.start() - 512) : found.start()])[-1]
+    word = re.split(r"[\s\"'`(\[=,<>|]", text[max(0, match.start() - 512) : match.start()])[-1]
     return "/" in word and re.fullmatch(_PATH, word) is not None
 
 
-def _without_login(found: re.Match[str]) -> str:
+def _without_login(match: re.Match[str]) -> str:
     """Check whether the text after `Basic` is a user and a password, even torn, and not a word."""
-    given = found[2].rstrip("=").translate(_PLAIN)
-    whole = given[:-1] if len(given) % 4 == 1 else given
+    encoded = match[2].rstrip("=").translate(_PLAIN)
+    whole = encoded[:-1] if len(encoded) % 4 == 1 else encoded
     try:
         login = base64.b64decode(whole + "=" * (-len(whole) % 4))
     except (binascii.Error, ValueError):
-        return found[0]
-    return found[1] + MASK if b":" in login else found[0]
+        return match[0]
+    return match[1] + MASK if b":" in login else match[0]

@@ -101,8 +101,8 @@ def _prove(entry: CheckEntry, context: CheckContext, invert: bool = True) -> tup
 
 
 def _prove_criteria(criteria: dict[str, list[CheckEntry]], context: CheckContext) -> tuple[bool, str]:
-    for phase, each in criteria.items():
-        for number, criterion in enumerate(each, 1):
+    for phase, entries in criteria.items():
+        for number, criterion in enumerate(entries, 1):
             proven, how = _prove(criterion, context, invert=phase != "observe")
             if not proven:
                 return False, f"{phase}, criterion {number} ({criterion.kind}): {how}"
@@ -143,7 +143,7 @@ def _inversions(model: FrozenStruct) -> Iterator[tuple[str, Any]]:
             others = [("", _UNREACHABLE if "higher" in changes else -1)]
         else:
             others = _opposites(value)
-        yield from ((f"{key}{at}", _with(model, field.name, other)) for at, other in others)
+        yield from ((f"{key}{at}", _with(model, field.name, opposite)) for at, opposite in others)
 
 
 def _opposites(value: Any) -> Iterator[tuple[str, Any]]:
@@ -151,14 +151,14 @@ def _opposites(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Matcher):
         yield from ((at, _matcher_without_validation(type(value), spec)) for at, spec in _inverted_specs(value.spec))
     elif isinstance(value, FrozenStruct):
-        yield from ((f".{at}", made) for at, made in _inversions(value))
+        yield from ((f".{at}", changed) for at, changed in _inversions(value))
     elif isinstance(value, dict):
         for key, entry in value.items():
-            yield from ((f".{key}{at}", {**value, key: other}) for at, other in _opposites(entry))
+            yield from ((f".{key}{at}", {**value, key: opposite}) for at, opposite in _opposites(entry))
     elif isinstance(value, list):
         for number, entry in enumerate(value):
-            for at, other in _opposites(entry):
-                yield f"[{number}]{at}", [*value[:number], other, *value[number + 1 :]]
+            for at, opposite in _opposites(entry):
+                yield f"[{number}]{at}", [*value[:number], opposite, *value[number + 1 :]]
 
 
 def _inverted_specs(spec: Any) -> Iterator[tuple[str, Any]]:
@@ -167,25 +167,25 @@ def _inverted_specs(spec: Any) -> Iterator[tuple[str, Any]]:
         yield "", {"not": spec}
     elif not all(key in OPERATORS for key in spec):
         for key, entry in spec.items():
-            yield from ((f".{key}{at}", {**spec, key: other}) for at, other in _inverted_specs(entry))
+            yield from ((f".{key}{at}", {**spec, key: inverted}) for at, inverted in _inverted_specs(entry))
     elif len(spec) == 1:
         yield "", {"not": spec}
     else:
         for key, entry in spec.items():
-            rest = {name: each for name, each in spec.items() if name != key}
+            rest = {name: value for name, value in spec.items() if name != key}
             excluded = [rest["not"], {key: entry}] if "not" in rest else {key: entry}
             yield f".{key}", {**rest, "not": excluded}
 
 
 def _matcher_without_validation(kind: type[Matcher], spec: Any) -> Matcher:
     """Return a matcher that a checklist could not have, because nothing may match it."""
-    made = kind.__new__(kind)
-    made.spec = spec
-    return made
+    matcher = kind.__new__(kind)
+    matcher.spec = spec
+    return matcher
 
 
 def _with(check: Any, name: str, value: Any) -> Any:
     """Return a copy of the check with another value in a field, without validating it."""
-    made = copy(check)
-    structs.force_setattr(made, name, value)
-    return made
+    changed = copy(check)
+    structs.force_setattr(changed, name, value)
+    return changed

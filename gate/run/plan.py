@@ -60,7 +60,7 @@ def _until_ready(targets: Mapping[str, Target]) -> float:
     until: dict[str, float] = {}
     for name in TopologicalSorter({name: target.depends_on for name, target in targets.items()}).static_order():
         until[name] = targets[name].max_start_duration + max(
-            (until[other] for other in targets[name].depends_on), default=0.0
+            (until[dependency] for dependency in targets[name].depends_on), default=0.0
         )
     return max(until.values(), default=0.0)
 

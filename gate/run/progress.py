@@ -49,7 +49,7 @@ class Progress:
         """Print whether a target is ready."""
         mark = "✅" if target.ready else "❌"
         self._line(
-            self._shown(f"{mark} {target.name}: {self._said(target.message)} ({format_duration(target.duration)})")
+            self._shown(f"{mark} {target.name}: {self._localize(target.message)} ({format_duration(target.duration)})")
         )
 
     def item(self, result: ItemResult) -> None:
@@ -57,7 +57,7 @@ class Progress:
         self.done += 1
         duration = format_duration(result.outcome.evidence.duration)
         head = f"{MARKS[result.status]} {result.status.upper():<6} {result.id}"
-        self._line(self._shown(f"{head}: {self._said(result.outcome.message)} ({duration})"), result.status)
+        self._line(self._shown(f"{head}: {self._localize(result.outcome.message)} ({duration})"), result.status)
 
     def end(self) -> None:
         """End the run."""
@@ -69,7 +69,7 @@ class Progress:
             return safe
         return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in safe)
 
-    def _said(self, message: object) -> str:
+    def _localize(self, message: object) -> str:
         from gate.core.messages import Message
         from gate.i18n.language import translate
 

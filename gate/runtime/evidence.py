@@ -87,24 +87,24 @@ class EvidenceStore:
         raw = content.decode("utf-8", "surrogateescape")
         return content if self.secrets.redact(raw) == raw else as_bytes(text)
 
-    def _has_room(self, wanted: int) -> bool:
-        if wanted > self._room:
+    def _has_room(self, size: int) -> bool:
+        if size > self._room:
             self.problem = msg(
                 "The evidence has more than {limit}: the rest was not kept", limit=format_size(TOTAL_LIMIT)
             )
             return False
-        self._room -= wanted
+        self._room -= size
         return True
 
     def _free(self, name: str) -> str:
         stem, dot, end = _UNSAFE.sub("_", name).strip("._")[-120:].rpartition(".")
         plain = stem + dot + end or "file"
-        found, number = plain, 1
-        while found.lower() in self._names:
+        free, number = plain, 1
+        while free.lower() in self._names:
             number += 1
-            found = f"{stem}-{number}.{end}" if stem else f"{plain}-{number}"
-        self._names.add(found.lower())
-        return found
+            free = f"{stem}-{number}.{end}" if stem else f"{plain}-{number}"
+        self._names.add(free.lower())
+        return free
 
     def _fails(self, error: OSError) -> None:
         self.problem = msg("The evidence files could not be written: {why}", why=error.strerror or str(error))
@@ -131,8 +131,8 @@ class ItemEvidence:
 
     def save_all(self, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
         """Save several files; return the files that could be saved."""
-        kept = (self.save(name, content) for name, content in files.items())
-        return tuple(artifact for artifact in kept if artifact)
+        artifacts = (self.save(name, content) for name, content in files.items())
+        return tuple(artifact for artifact in artifacts if artifact)
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -118,13 +118,13 @@ def using(lease: Lease) -> Iterator[None]:
 @contextmanager
 def current() -> Iterator[Lease]:
     """Give the lease of this thread, or a new one that ends with the block."""
-    known: Lease | None = getattr(_current, "lease", None)
-    if known is not None:
-        yield known
+    own: Lease | None = getattr(_current, "lease", None)
+    if own is not None:
+        yield own
         return
-    made = Lease()
+    lease = Lease()
     try:
-        with using(made):
-            yield made
+        with using(lease):
+            yield lease
     finally:
-        made.close()
+        lease.close()

@@ -98,8 +98,8 @@ class CompletedCommand(Struct, frozen=True):
     duration: float
 
     def __post_init__(self) -> None:
-        for kept in (self.stdout, self.stderr, self.output):
-            kept.broken_off = self.end_reason != "exit" or self.returncode < 0
+        for bounded in (self.stdout, self.stderr, self.output):
+            bounded.broken_off = self.end_reason != "exit" or self.returncode < 0
 
     @property
     def signal(self) -> str | None:
@@ -117,14 +117,14 @@ def signal_of(code: int) -> str | None:
         return str(-code)
 
 
-def environment(more: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(more: Mapping[str, str], base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a command: the gate's, without its tokens, inputs and the runner's command files."""
-    kept = {
+    inherited = {
         name: value
-        for name, value in (os.environ if known is None else known).items()
+        for name, value in (os.environ if base is None else base).items()
         if name not in _PRIVATE_NAMES and not name.startswith(_PRIVATE_PREFIXES)
     }
-    return {**kept, **more}
+    return {**inherited, **more}
 
 
 def run(
@@ -295,10 +295,10 @@ class _OutputPump:
         self._watch(process.stdout, self.stdout)
         self._watch(process.stderr, self.stderr)
 
-    def _watch(self, stream: IO[bytes] | None, kept: BoundedOutput) -> None:
+    def _watch(self, stream: IO[bytes] | None, output: BoundedOutput) -> None:
         assert stream is not None
         os.set_blocking(stream.fileno(), False)
-        self.selector.register(stream, selectors.EVENT_READ, kept)
+        self.selector.register(stream, selectors.EVENT_READ, output)
 
     def until(self, deadline: float, cancelled: Callable[[], bool]) -> Ended:
         """Read until the process has ended or must be stopped; return why."""
@@ -324,9 +324,9 @@ class _OutputPump:
         self.selector.close()
         self.process.wait()
 
-    def _read_while(self, wanted: Callable[[], bool], seconds: float) -> None:
+    def _read_while(self, condition: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and wanted():
+        while time.monotonic() < end and condition():
             self._read(_POLL)
 
     def _is_open(self) -> bool:

@@ -42,14 +42,14 @@ class Attempt(Generic[Result]):
         """Return [result], or [] on timeout. Raises what the work raised, and RuntimeError if its thread died."""
         alive = self._thread.alive  # asked first: a thread that ends after it has left a result behind
         try:
-            found, error = self._result.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+            result, error = self._result.get(timeout=min(seconds, threading.TIMEOUT_MAX))
         except queue.Empty:
             if not alive:
                 raise RuntimeError("its thread died") from None
             return []
         if error is not None:
             raise error
-        return found
+        return result
 
 
 class _WorkerThread:

@@ -43,7 +43,7 @@ def _python(text: str) -> Iterator[Function]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnsupportedSourceError(msg("not valid Python: {why}", why=str(error))) from None
     waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(tree, ())]
-    found = []
+    functions = []
     while waiting:
         node, path = waiting.pop()
         inner = path
@@ -52,9 +52,9 @@ def _python(text: str) -> Iterator[Function]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             names = tuple(".".join(inner[start:]) for start in range(len(inner) - 1, -1, -1))
-            found.append(Function(names, first, node.end_lineno or node.lineno))
+            functions.append(Function(names, first, node.end_lineno or node.lineno))
         waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
-    yield from sorted(found, key=lambda function: (function.first, -function.last))
+    yield from sorted(functions, key=lambda function: (function.first, -function.last))
 
 
 # Comments, strings, runes, names and significant marks (https://go.dev/ref/spec#Lexical_elements).
@@ -79,13 +79,13 @@ class _Token(Struct, frozen=True):
 
 
 def _go_tokens(text: str) -> list[_Token]:
-    made, line, at = [], 1, 0
+    tokens, line, at = [], 1, 0
     for match in _GO_TOKEN.finditer(text):
         line += text.count("\n", at, match.start())
         at = match.start()
         if match[0][0] not in "/`\"'\n":
-            made.append(_Token(match[0], line))
-    return made
+            tokens.append(_Token(match[0], line))
+    return tokens
 
 
 def _go(text: str) -> Iterator[Function]:

@@ -40,7 +40,7 @@ def unchanged(paths: Iterable[Path]) -> list[Path]:
         top = _top(real.parent, tops)
         if top is not None:
             by_top.setdefault(top, {})[os.fsencode(real.relative_to(top).as_posix())] = path
-    return [path for top, wanted in by_top.items() for path in _unchanged(top, wanted)]
+    return [path for top, paths_by_name in by_top.items() for path in _unchanged(top, paths_by_name)]
 
 
 def tracked(folder: Path) -> tuple[Path, list[str]] | None:
@@ -52,21 +52,21 @@ def tracked(folder: Path) -> tuple[Path, list[str]] | None:
     return None if top is None else (top, [os.fsdecode(name) for name, _ in _read_index(top)[1]])
 
 
-def _top(folder: Path, known: dict[Path, Path | None]) -> Path | None:
+def _top(folder: Path, tops: dict[Path, Path | None]) -> Path | None:
     """Return the nearest folder that has a `.git`; None if there is none above."""
-    if folder not in known:
+    if folder not in tops:
         above = folder.parent
-        found = folder if os.path.lexists(folder / ".git") else None
-        known[folder] = found or (None if above == folder else _top(above, known))
-    return known[folder]
+        repository = folder if os.path.lexists(folder / ".git") else None
+        tops[folder] = repository or (None if above == folder else _top(above, tops))
+    return tops[folder]
 
 
-def _unchanged(top: Path, wanted: dict[bytes, Path]) -> Iterator[Path]:
+def _unchanged(top: Path, paths_by_name: dict[bytes, Path]) -> Iterator[Path]:
     length, entries = _read_index(top)
     try:
-        for name, known in entries:
-            path = wanted.get(name)
-            if path is not None and known in _hashes(path.read_bytes(), length):
+        for name, digest in entries:
+            path = paths_by_name.get(name)
+            if path is not None and digest in _hashes(path.read_bytes(), length):
                 yield path
     except OSError as error:
         raise GitIndexError(error.strerror or str(error)) from error
@@ -144,9 +144,9 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 def _hashes(content: bytes, length: int) -> set[bytes]:
     """Return the hashes that git may have for a content: with its line breaks, and with LF alone."""
-    made = hashlib.sha256 if length == 32 else hashlib.sha1
+    algorithm = hashlib.sha256 if length == 32 else hashlib.sha1
     texts = {content, content.replace(b"\r\n", b"\n")}
-    return {made(b"blob %d\0" % len(text) + text, usedforsecurity=False).digest() for text in texts}
+    return {algorithm(b"blob %d\0" % len(text) + text, usedforsecurity=False).digest() for text in texts}
 
 
 def head_commit(folder: Path) -> str:

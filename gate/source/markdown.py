@@ -41,33 +41,36 @@ class Table(Struct, frozen=True):
 def sections(text: str) -> list[Section]:
     """Return all sections of a document, in order. Headings in code, quotes and comments are ignored."""
     tokens = _tokens(text)
-    found: list[list[Any]] = []
+    counted: list[list[Any]] = []
     heading = False
     for number, token in enumerate(tokens):
         if token.type == "heading_open" and token.level == 0:
             heading = True
             title = normalize_heading(_plain(tokens[number + 1]))
-            found.append([title, int(token.tag[1:]), (token.map or [0])[0] + 1, 0])
+            counted.append([title, int(token.tag[1:]), (token.map or [0])[0] + 1, 0])
         elif token.type == "heading_close":
             heading = False
         elif not heading and token.type in _CONTENT:
-            _count(found, len(_plain(token).split()))
-    return [Section(*entry) for entry in found]
+            _count(counted, len(_plain(token).split()))
+    return [Section(*entry) for entry in counted]
 
 
 def tables(text: str) -> list[Table]:
     """Return all tables of a document, in order. Tables in code and comments are ignored."""
-    found: list[tuple[int, list[tuple[int, list[str]]]]] = []
+    rows_by_table: list[tuple[int, list[tuple[int, list[str]]]]] = []
     tokens = _tokens(text)
     for number, token in enumerate(tokens):
         line = (token.map or [0])[0] + 1
         if token.type == "table_open":
-            found.append((line, []))
+            rows_by_table.append((line, []))
         elif token.type == "tr_open":
-            found[-1][1].append((line, []))
+            rows_by_table[-1][1].append((line, []))
         elif token.type in ("th_open", "td_open"):
-            found[-1][1][-1][1].append(tokens[number + 1].content.strip())
-    return [Table(line, tuple(rows[0][1]), tuple((at, tuple(cells)) for at, cells in rows[1:])) for line, rows in found]
+            rows_by_table[-1][1][-1][1].append(tokens[number + 1].content.strip())
+    return [
+        Table(line, tuple(rows[0][1]), tuple((at, tuple(cells)) for at, cells in rows[1:]))
+        for line, rows in rows_by_table
+    ]
 
 
 def _tokens(text: str) -> list[Any]:
@@ -82,10 +85,10 @@ def _blank(match: re.Match[str]) -> str:
     return "\n" * match[0].count("\n")
 
 
-def _count(found: list[list[Any]], words: int) -> None:
+def _count(counted: list[list[Any]], words: int) -> None:
     """Add words to the last section and to the sections that contain it."""
     level = 7
-    for entry in reversed(found):
+    for entry in reversed(counted):
         if entry[1] < level:
             entry[3] += words
             level = entry[1]
@@ -111,6 +114,6 @@ def normalize_heading(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def titles(found: Iterable[Section]) -> list[str]:
+def titles(headed: Iterable[Section]) -> list[str]:
     """Return the titles of sections."""
-    return [section.title for section in found]
+    return [section.title for section in headed]
