@@ -202,13 +202,24 @@ class MetricSeries(FrozenStruct):
         structs.force_setattr(self, "points", tuple(point for point in self.points if all(map(math.isfinite, point))))
 
 
+class SweepResult(FrozenStruct):
+    """How far a fault was raised: the last step at which the service held, and the one at which it broke, if any."""
+
+    holds: str | None = None
+    breaks: str | None = None
+
+
 class Timeline(FrozenStruct, rename={"events": "moments", "detected_after": "detect", "recovered_after": "recover"}):
-    """The timeline of a drill: seconds from the fault to detection, and from its revert to recovery."""
+    """The timeline of a drill: seconds from the fault to detection, and from its revert to recovery.
+
+    `sweep` is the result of a fault that was raised step by step.
+    """
 
     events: tuple[TimelineEvent, ...] = ()
     curves: tuple[MetricSeries, ...] = ()
     detected_after: float | None = None
     recovered_after: float | None = None
+    sweep: SweepResult | None = None
 
 
 class Outcome(FrozenStruct):
@@ -359,13 +370,15 @@ class Provenance(FrozenStruct):
 
 
 class DrillTimesDiff(FrozenStruct):
-    """Times of a drill in this report and the baseline, in seconds; None if not observed."""
+    """Times and sweeps of a drill in this report and the baseline, in seconds; None if not observed."""
 
     item: str
     detect: float | None = None
     detect_before: float | None = None
     recover: float | None = None
     recover_before: float | None = None
+    sweep: SweepResult | None = None
+    sweep_before: SweepResult | None = None
 
 
 class Commit(FrozenStruct):

@@ -29,7 +29,7 @@ from gate.drills.traffic import TrafficGenerator
 from gate.drills.workload import Workload, lead_time
 from gate.model import CriterionResult, Status
 from gate.staging.errors import StagingError
-from gate.staging.faults.base import Fault, FaultError, TargetFault
+from gate.staging.faults.base import Fault, FaultError, FaultStep, TargetFault
 from gate.staging.spec import Target
 
 # Seconds for the queries to Prometheus around a drill: alerts that fire before it, curves after it.
@@ -140,11 +140,24 @@ class Drill(Check[DrillObservation]):
         return bool(self.observations or self.throughout or judges_traffic or self.ledger)
 
     @property
+    def _needs_detection(self) -> bool:
+        """Return whether an observation must detect the fault."""
+        return bool(self.observations) and (self.fault is None or self.fault.fault.needs_detection)
+
+    @property
+    def _steps(self) -> list[FaultStep]:
+        """Return the steps in which the fault is raised; none if it is not."""
+        return self.fault.fault.steps() if self.fault is not None else []
+
+    @property
     def _min_fault_duration(self) -> float:
         """Return the seconds for which the fault stays in place at least."""
         if self.lasts is not None:
             return self.lasts
-        return 0.0 if self.observations or self.script is not None else _UNOBSERVED_FAULT_DURATION
+        if not self.observations and self.script is None:
+            return _UNOBSERVED_FAULT_DURATION
+        # a step is judged by its own traffic
+        return lead_time(self.traffic.rate) if self.traffic and self._steps else 0.0
 
     @property
     def label(self) -> Message:
@@ -215,7 +228,8 @@ class Drill(Check[DrillObservation]):
     def _max_fault_duration(self) -> float:
         """Return the seconds from the first action of the fault until it is reverted, at most."""
         observing = max((criterion.total_timeout for criterion in self.observations), default=0.0)
-        observing = max(observing, self._min_fault_duration)
+        observing = max(observing, self._min_fault_duration) * max(1, len(self._steps))
+        observing += sum(step.fault.max_duration() for step in self._steps[1:])
         observing += sum(final_attempt_timeout(criterion) for criterion in self.throughout)
         if self.script is not None:
             return max(observing, self.script.timeout) + max_revert_duration(self.script)
@@ -265,17 +279,21 @@ class Drill(Check[DrillObservation]):
         }
         if observation.not_reverted is not None:
             message = msg("The fault could not be reverted: {why}", why=observation.not_reverted)
+            if observation.ended is not None and observation.ended[0] is Status.FAIL:
+                message = msg("{first}; then: {message}", first=observation.ended[1], message=message)
             advice = msg("Run `prodgate restore`, then check {target} by hand", target=self._target or "staging")
             return failed(message, advice=advice, cause=f"unrestored:{self._target}", **evidence)
         if observation.ended is not None:
             return CheckResult(observation.ended[0], observation.ended[1], **evidence)
-        return _judge_complete(observation, evidence, needs_detection=bool(self.observations))
+        return _judge_complete(observation, evidence, needs_detection=self._needs_detection)
 
     def _injector(self, context: CheckContext) -> Injector:
         if self.script is not None:
             return ScriptInjector(context, self.script)
         assert self.fault is not None
-        return FaultInjector(context, self.fault.fault, lock_fault_site(context, self._target))
+        site = lock_fault_site(context, self._target)
+        self.fault.fault.prepare(site)
+        return FaultInjector(context, self.fault.fault, site)
 
     def _extra_invariants(self, context: CheckContext) -> list[Criterion]:
         if self.other_alerts is None:
@@ -296,6 +314,8 @@ class Drill(Check[DrillObservation]):
             recover=self.recover or self.steady,
             stable_for=self.stays,
             lasts=self._min_fault_duration,
+            needs_detection=self._needs_detection,
+            steps=self._steps,
             extra_invariants=lambda: self._extra_invariants(context),
             workloads=self._workloads(context),
         )
@@ -351,6 +371,13 @@ def _judge_complete(observation: DrillObservation, evidence: dict[str, Any], *, 
 
 def _success_message(observation: DrillObservation) -> Message:
     recover = format_duration(observation.recovered_after or 0.0)
+    if observation.sweep is not None:
+        sweep = observation.sweep
+        if sweep.breaks is None:
+            return msg("held at every step, up to {holds}; recovered after {recover}", holds=sweep.holds or "-",
+                       recover=recover)  # fmt: skip
+        return msg("broke at {breaks}, held at {holds}; recovered after {recover}", breaks=sweep.breaks,
+                   holds=sweep.holds or "-", recover=recover)  # fmt: skip
     if observation.detected_after is None:
         return msg("recovered after {recover}", recover=recover)
     detect = format_duration(observation.detected_after)

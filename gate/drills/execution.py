@@ -14,13 +14,14 @@ from gate.checks.base import Attachment, Check, ObservationError, TargetDownErro
 from gate.checks.context import CheckContext
 from gate.checks.events import as_event
 from gate.core.errors import GateError
-from gate.core.messages import Message, msg
+from gate.core.messages import Message, join_messages, msg
 from gate.decode.quantities import format_duration
 from gate.drills.monitors import InvariantMonitor, criterion_result
 from gate.drills.spec import BuiltinCriterion, Criterion
 from gate.drills.workload import PhaseTimes, Workload
-from gate.model import CriterionResult, MetricSeries, Outcome, Status, Timeline, TimelineEvent
+from gate.model import CriterionResult, MetricSeries, Outcome, Status, SweepResult, Timeline, TimelineEvent
 from gate.runtime.threads import Attempt
+from gate.staging.faults.base import Fault, FaultStep
 
 Result = TypeVar("Result")
 # Seconds for a criterion of the recovery, and for an alert to resolve, without a `within`.
@@ -49,6 +50,7 @@ class DrillObservation(Struct):
     fault_unix_time: float = 0.0
     curves: list[MetricSeries] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
+    sweep: SweepResult | None = None
 
     @property
     def timeline(self) -> Timeline:
@@ -58,6 +60,7 @@ class DrillObservation(Struct):
             curves=tuple(self.curves),
             detected_after=_rounded(self.detected_after),
             recovered_after=_rounded(self.recovered_after),
+            sweep=self.sweep,
         )
 
     def end(self, status: Status, message: Message) -> None:
@@ -88,6 +91,9 @@ class Injector(Protocol):
     def inject(self) -> Message | None:
         """Inject the fault and return the proof; None if only `wait` can prove it. Raises FaultNotProvenError."""
 
+    def change_to(self, fault: Fault) -> Message:
+        """Change an injected fault to its next step and return the proof. Raises FaultNotProvenError."""
+
     def wait(self) -> Message | None:
         """Wait until a script has ended and return the proof; None for a fault. Raises FaultNotProvenError."""
 
@@ -99,7 +105,14 @@ class Injector(Protocol):
 
 
 class FaultNotProvenError(GateError):
-    """The fault could not be proved to be injected, or to be reverted."""
+    """The fault could not be proved to be injected, or to be reverted.
+
+    `status` is FAIL if the target did not survive what was done to it, which is an observation.
+    """
+
+    def __init__(self, message: Message, status: Status = Status.ERROR) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DrillExecution(Struct):
@@ -113,9 +126,13 @@ class DrillExecution(Struct):
     throughout: list[Criterion]
     recover: list[Criterion]
     stable_for: float
-    lasts: float
     extra_invariants: Callable[[], list[Criterion]]
     workloads: list[Workload] = field(default_factory=list)
+    # Seconds for which the fault stays in place at least, and whether an observation must detect it.
+    lasts: float = 0.0
+    needs_detection: bool = True
+    # The steps in which the fault is raised until the service breaks; none if it is not raised.
+    steps: list[FaultStep] = field(default_factory=list)
     observation: DrillObservation = field(default_factory=DrillObservation)
     already_true: list[bool] = field(default_factory=list)
     monitors: list[InvariantMonitor] = field(default_factory=list)
@@ -164,7 +181,7 @@ class DrillExecution(Struct):
         self._end_workloads()
 
     def _end_workloads(self) -> None:
-        times = PhaseTimes(self.observation.fault_time, self.observation.recovered_at)
+        times = PhaseTimes(self.observation.fault_time, self.observation.recovered_at, bool(self.steps))
         for workload in self.workloads:
             result = workload.end(times)
             self.observation.rows += result.rows
@@ -234,6 +251,8 @@ class DrillExecution(Struct):
 
     def _find_already_true(self) -> list[bool]:
         """Return, for each observation, whether it holds before the fault: then it detects nothing."""
+        if not self.needs_detection:
+            return [False for _ in self.observe]
         attempts = [Attempt(partial(self._run_once, criterion)) for criterion in self.observe]
         return [_join(attempt).status is Status.PASS for attempt in attempts]
 
@@ -243,15 +262,63 @@ class DrillExecution(Struct):
         self._add_event(0.0, self.label, "fault")
         try:
             self._add_fault_proof(self.injector.inject())
-            in_place_at = time.monotonic()
-            self._observe()
-            self.context.cancelled.wait(max(0.0, in_place_at + self.lasts - time.monotonic()))
+            if self.steps:
+                self._sweep()
+            else:
+                self._observe_for_a_while(self._observe)
             for monitor in self.monitors:
                 monitor.look()  # while the fault is still in place: the interval alone could miss a short one
             self._add_fault_proof(self.injector.wait())
         except FaultNotProvenError as error:
-            self.observation.add_row("fault", self.label, Status.ERROR, error.message)
-            self.observation.end(Status.ERROR, msg("The fault could not be verified: {why}", why=error.message))
+            self.observation.add_row("fault", self.label, error.status, error.message)
+            why = error.message
+            if error.status is Status.ERROR:
+                why = msg("The fault could not be verified: {why}", why=error.message)
+            self.observation.end(error.status, why)
+
+    def _observe_for_a_while(self, observe: Callable[[], Result]) -> Result:
+        """Observe, and let the fault stay in place for `lasts` seconds at least."""
+        start = time.monotonic()
+        result = observe()
+        self.context.cancelled.wait(max(0.0, start + self.lasts - time.monotonic()))
+        return result
+
+    def _sweep(self) -> None:
+        """Raise the fault step by step until the service breaks. Each step has a row."""
+        sweep = self.observation.sweep = SweepResult()
+        for step in self.steps:
+            title = msg("{fault}: {step}", fault=self.label, step=step.name)
+            if step is not self.steps[0]:
+                self._add_fault_proof(self.injector.change_to(step.fault))
+            self._add_event(self.since_fault, title, "other")
+            status, message = self._run_step(step)
+            self.observation.add_row("observe", title, status, message, self.since_fault)
+            if status is not Status.PASS or self.context.cancelled.is_set():
+                if status is not Status.ERROR:
+                    self.observation.sweep = sweep.replace(breaks=step.name)
+                return
+            sweep = self.observation.sweep = sweep.replace(holds=step.name)
+
+    def _run_step(self, step: FaultStep) -> tuple[Status, Message]:
+        """Observe a step; return its status and why: a step that need not be withstood is a SKIP if it breaks."""
+        start = time.monotonic()
+        tasks: list[Callable[[], CriterionResult]] = [
+            partial(self._observe_criterion, criterion, False) for criterion in self.observe
+        ]
+        rows = self._observe_for_a_while(lambda: run_concurrently(tasks))
+        end = time.monotonic()
+        if self.context.cancelled.is_set():
+            return Status.ERROR, msg("The run ended before this step was observed")
+        problems = [msg("{title}: {message}", title=row.title, message=row.message)
+                    for row in rows if row.status is not Status.PASS]  # fmt: skip
+        problems += [message for workload in self.workloads for message in workload.violations_between(start, end)]
+        if not problems:
+            return Status.PASS, msg("the service holds")
+        if any(row.status is Status.ERROR for row in rows):
+            return Status.ERROR, join_messages(problems)
+        if step.is_required:
+            return Status.FAIL, msg("the service breaks: {why}", why=join_messages(problems))
+        return Status.SKIP, msg("the service breaks, and need not withstand this: {why}", why=join_messages(problems))
 
     def _add_fault_proof(self, proof: Message | None) -> None:
         if proof is not None:
@@ -280,7 +347,7 @@ class DrillExecution(Struct):
         self.observation.rows += rows
         new_rows = [row for row, already_true in zip(rows, self.already_true, strict=True) if not already_true]
         times = [row.at for row in new_rows if row.status is Status.PASS and row.at is not None]
-        self.observation.detected_after = min(times, default=None)
+        self.observation.detected_after = min(times, default=None) if self.needs_detection else None
 
     def _observe_criterion(self, criterion: Criterion, already_true: bool) -> CriterionResult:
         outcome = self._run_criterion(criterion)

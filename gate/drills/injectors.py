@@ -11,10 +11,19 @@ from gate.checks.context import CheckContext
 from gate.core.messages import Message, msg
 from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, FaultNotProvenError, TargetRecovery
 from gate.drills.spec import Script
+from gate.model import Status
 from gate.runtime.processes import RunningCommand
 from gate.staging import user_commands
 from gate.staging.errors import StagingError
-from gate.staging.faults.base import PROOF_TIMEOUT, Fault, FaultError, FaultSite, TargetFault, poll
+from gate.staging.faults.base import (
+    PROOF_TIMEOUT,
+    Fault,
+    FaultError,
+    FaultSite,
+    OperationFailedError,
+    TargetFault,
+    poll,
+)
 from gate.staging.faults.stop import restart_and_verify, verify_restarted, verify_up
 from gate.staging.target import RunningTarget
 
@@ -40,7 +49,14 @@ def lock_fault_site(context: CheckContext, target: str | None) -> FaultSite:
     running = context.targets[target] if target else RunningTarget(name="")
     if running.container is not None:
         context.stage.lock_container(running.container)
-    return FaultSite(running=running, journal=context.stage.journal, root=context.root, cancelled=context.cancelled)
+    return FaultSite(
+        running=running,
+        journal=context.stage.journal,
+        root=context.root,
+        cancelled=context.cancelled,
+        ready=context.stage.targets[target].ready if target else None,
+        journal_removal=context.stage.journal_removal,
+    )
 
 
 class FaultInjector(Struct):
@@ -53,20 +69,34 @@ class FaultInjector(Struct):
     refused: bool = False
 
     def inject(self) -> Message:
-        """Inject the fault into a target that is up, and observe its effect."""
+        """Inject the fault, or its first step, into a target that is up, and observe its effect."""
+        steps = self.fault.steps()
+        fault = steps[0].fault if steps else self.fault
         try:
             self._require_up()
             self._require_no_twin()
-            self.fault.inject(self.site)
+            fault.inject(self.site)
+        except OperationFailedError as error:
+            raise FaultNotProvenError(error.message, status=Status.FAIL) from error
         except (FaultError, StagingError) as error:
             self.refused = not self.site.actions
             raise FaultNotProvenError(error.message) from error
         except Exception as error:
             raise FaultNotProvenError(msg("the fault could not be injected: {why}", why=str(error))) from error
-        proof = self._await_proof(lambda: self.fault.verify_injected(self.site))
+        return self._require_proof(fault)
+
+    def change_to(self, fault: Fault) -> Message:
+        """Change the injected fault to its next step, and observe its effect."""
+        try:
+            fault.change(self.site)
+        except (FaultError, StagingError) as error:
+            raise FaultNotProvenError(error.message) from error
+        return self._require_proof(fault)
+
+    def _require_proof(self, fault: Fault) -> Message:
+        proof = self._await_proof(lambda: fault.verify_injected(self.site))
         if proof is None:
-            raise FaultNotProvenError(msg("the fault had no effect: {what} was not observed",
-                                          what=self.fault.describe()))  # fmt: skip
+            raise FaultNotProvenError(msg("the fault had no effect: {what} was not observed", what=fault.describe()))
         return proof
 
     def _require_up(self) -> None:
@@ -155,6 +185,10 @@ class ScriptInjector(Struct, dict=True):
         except OSError as error:
             raise FaultNotProvenError(msg("the script could not be started: {why}", why=str(error))) from error
         return None
+
+    def change_to(self, fault: Fault) -> Message:
+        """Raise NotImplementedError: a script has no steps."""
+        raise NotImplementedError
 
     def wait(self) -> Message | None:
         """Wait until the script exits with 0 within its time limit."""

@@ -47,6 +47,9 @@ class Workload(Protocol):
     def check_before_fault(self) -> list[CriterionResult]:
         """Wait until there is enough to compare with; return the rows that keep the drill from injecting its fault."""
 
+    def violations_between(self, start: float, end: float) -> list[Message]:
+        """Return what the workload of a time violates, in `time.monotonic()` seconds: for a step of a sweep."""
+
     def stop(self) -> None:
         """Stop without a result."""
 

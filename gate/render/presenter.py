@@ -19,6 +19,7 @@ from gate.model import (
     SectionResult,
     Severity,
     Status,
+    SweepResult,
     Timeline,
     TimelineEvent,
     VerdictReason,
@@ -276,7 +277,7 @@ def differences(changes: ReportDiff) -> list[tuple[Message, tuple[str, ...]]]:
 
 
 def drill_times(changes: ReportDiff, words: Language) -> list[Message]:
-    """Return the times to detect and to recover of each drill, now and before."""
+    """Return the times to detect and to recover, and the sweep, of each drill, now and before."""
     messages = []
     for times in changes.drills:
         if times.detect is not None and times.detect_before is not None:
@@ -285,7 +286,25 @@ def drill_times(changes: ReportDiff, words: Language) -> list[Message]:
         if times.recover is not None and times.recover_before is not None:
             now, before = words.duration(times.recover), words.duration(times.recover_before)
             messages.append(msg("{item}: time to recover {now}, was {before}", item=times.item, now=now, before=before))
+        if times.sweep is not None and times.sweep_before is not None:
+            messages.append(
+                msg(
+                    "{item}: {now}; before: {before}",
+                    item=times.item,
+                    now=sweep_result(times.sweep),
+                    before=sweep_result(times.sweep_before),
+                )
+            )
     return messages
+
+
+def sweep_result(sweep: SweepResult) -> Message:
+    """Return the step at which a service broke, and the last one at which it held."""
+    if sweep.breaks is None:
+        return msg("holds at every step, up to {holds}", holds=sweep.holds or "-")
+    if sweep.holds is None:
+        return msg("breaks at {breaks}, the first step", breaks=sweep.breaks)
+    return msg("breaks at {breaks}, holds at {holds}", breaks=sweep.breaks, holds=sweep.holds)
 
 
 def ordered_evidence(report: Report) -> list[ItemResult]:

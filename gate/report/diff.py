@@ -126,6 +126,8 @@ def _diff_drill_times(report: Report, baseline: Report) -> tuple[DrillTimesDiff,
             detect_before=old_timeline.detected_after,
             recover=timeline.recovered_after,
             recover_before=old_timeline.recovered_after,
+            sweep=timeline.sweep,
+            sweep_before=old_timeline.sweep,
         )
         for item in report.items
         if (timeline := item.outcome.timeline) and (old_timeline := old_timelines.get(item.id))

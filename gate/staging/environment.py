@@ -279,7 +279,7 @@ class StagingEnvironment:
                     dependency.root_cause if dependency else f"target:{name}",
                 )
 
-    def _journal_removal(self) -> None:
+    def journal_removal(self) -> None:
         """Journal, once, that everything with the run's label is to be removed. Raise StagingError without Docker."""
         docker_client()
         journal = self.journal
@@ -304,7 +304,7 @@ class StagingEnvironment:
         return {key: ADDRESS_REFERENCE.sub(replacement, str(value)) for key, value in start.environment.items()}
 
     def _start_container(self, name: str, start: Start) -> Container:
-        self._journal_removal()
+        self.journal_removal()
         start = start.replace(environment=self._substitute_addresses(start))
         self.log_progress(f"starting {name} from {start.image or start.build}")
         return start_container(

@@ -100,6 +100,13 @@ class Process:
         return self._spawned is not None and self._spawned.process.poll() is None
 
     @property
+    def instance(self) -> str:
+        """What distinguishes this start of the process from others; empty if it is not running."""
+        if self._spawned is None or not self.running:
+            return ""
+        return f"{self._spawned.process.pid} {self._started_at}"
+
+    @property
     def members(self) -> list[ProcessInfo]:
         """The process and its descendants that are alive."""
         return self._spawned.tree.members() if self._spawned else []

@@ -10,16 +10,20 @@ import asyncio
 import fcntl
 import json
 import random
+import signal
 import socket
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from msgspec import Struct, structs
 
 # A connection that begins with these bytes gets them back through the same delay: it measures the latency.
 PROBE = b"PRODGATE-PROBE\n"
+# In the proxy's container.
+LATENCY_FILE = "/tmp/latency.json"  # noqa: S108 - nobody else is in this container
 _CHUNK = 64 * 1024
 _MAX_QUEUED_CHUNKS = 64
 _FIRST_CHUNK_TIMEOUT = 0.05
@@ -70,6 +74,10 @@ class Proxy:
         for writer in list(self._open):
             _reset(writer)
 
+    def set_latency(self, behaviour: ProxyBehaviour) -> None:
+        """Change the latency and the jitter, also of open connections."""
+        self.behaviour = structs.replace(self.behaviour, latency=behaviour.latency, jitter=behaviour.jitter)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Handle one connection."""
         self._open.add(writer)
@@ -98,7 +106,7 @@ class Proxy:
     ) -> None:
         try:
             async with asyncio.timeout(behaviour.cut) as limit:
-                await self._forward(behaviour, reader, writer)
+                await self._forward(reader, writer)
         except TimeoutError:
             if not limit.expired():  # the upstream timed out, not `cut`
                 raise
@@ -113,17 +121,15 @@ class Proxy:
         if self.logs:
             _print(json.dumps(count))
 
-    async def _forward(
-        self, behaviour: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first_chunk = b""
         # Wait for a probe only if there is a latency to measure: many protocols let the server speak first.
-        if behaviour.latency:
+        if self.behaviour.latency:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_CHUNK_TIMEOUT):
                     first_chunk = await reader.read(_CHUNK)
         if first_chunk == PROBE:
-            await asyncio.sleep(_delay(behaviour))
+            await asyncio.sleep(self._delay())
             writer.write(first_chunk)
             await writer.drain()
             return
@@ -131,19 +137,20 @@ class Proxy:
         self._open.add(upstream_writer)
         try:
             await asyncio.gather(
-                _pump(behaviour, reader, upstream_writer, first_chunk), _pump(behaviour, upstream_reader, writer)
+                _pump(self._delay, reader, upstream_writer, first_chunk), _pump(self._delay, upstream_reader, writer)
             )
         finally:
             self._open.discard(upstream_writer)
             upstream_writer.close()
 
-
-def _delay(behaviour: ProxyBehaviour) -> float:
-    return max(0.0, behaviour.latency + random.uniform(-behaviour.jitter, behaviour.jitter))  # noqa: S311 - no secret
+    def _delay(self) -> float:
+        """Return the delay of the next chunk, in seconds."""
+        jitter = self.behaviour.jitter
+        return max(0.0, self.behaviour.latency + random.uniform(-jitter, jitter))  # noqa: S311 - no secret
 
 
 async def _pump(
-    behaviour: ProxyBehaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first_chunk: bytes = b""
+    delay: Callable[[], float], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first_chunk: bytes = b""
 ) -> None:
     """Forward one direction: every chunk is delayed on its own, in order."""
     loop = asyncio.get_running_loop()
@@ -151,10 +158,10 @@ async def _pump(
 
     async def read() -> None:
         if first_chunk:
-            await chunks.put((loop.time() + _delay(behaviour), first_chunk))
+            await chunks.put((loop.time() + delay(), first_chunk))
         while data := await reader.read(_CHUNK):
-            await chunks.put((loop.time() + _delay(behaviour), data))
-        await chunks.put((loop.time() + _delay(behaviour), b""))
+            await chunks.put((loop.time() + delay(), data))
+        await chunks.put((loop.time() + delay(), b""))
 
     async def write() -> None:
         while True:
@@ -221,11 +228,18 @@ class ProxyThread:
             server.close()
 
     def set_behaviour(self, behaviour: ProxyBehaviour) -> None:
-        """Change the behaviour; return when it is in effect."""
+        """Change the behaviour and reset the open connections; return when it is in effect."""
+        self._change(lambda: self.proxy.set_behaviour(behaviour))
+
+    def set_latency(self, behaviour: ProxyBehaviour) -> None:
+        """Change the latency and the jitter, also of open connections; return when they are in effect."""
+        self._change(lambda: self.proxy.set_latency(behaviour))
+
+    def _change(self, action: Callable[[], None]) -> None:
         done = threading.Event()
 
         def change() -> None:
-            self.proxy.set_behaviour(behaviour)
+            action()
             done.set()
 
         self._loop.call_soon_threadsafe(change)
@@ -240,7 +254,8 @@ class ProxyThread:
 def main(arguments: list[str]) -> int:
     """Run a proxy: `HOST PORT[,PORT...] BEHAVIOUR` listens on the same ports as the host, with a behaviour in JSON.
 
-    `claim ADDRESS OWN` instead adds an address to the interface that has the address `OWN`.
+    On SIGHUP it reads its latency from LATENCY_FILE. `claim ADDRESS OWN` instead adds an address to the interface that
+    has the address `OWN`.
     """
     if arguments[0] == "claim":
         claim_ip(arguments[1], arguments[2])
@@ -248,8 +263,16 @@ def main(arguments: list[str]) -> int:
     host, ports, behaviour = arguments[0], arguments[1].split(","), ProxyBehaviour(**json.loads(arguments[2]))
 
     async def run() -> None:
-        for port in ports:
-            proxy = Proxy((host, int(port)), logs=True)
+        proxies = [Proxy((host, int(port)), logs=True) for port in ports]
+
+        def read_latency() -> None:
+            with open(LATENCY_FILE, encoding="utf-8") as file:
+                changed = ProxyBehaviour(**json.load(file))
+            for proxy in proxies:
+                proxy.set_latency(changed)
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_latency)
+        for port, proxy in zip(ports, proxies, strict=True):
             proxy.behaviour = behaviour
             await asyncio.start_server(proxy.serve, None, int(port))  # on IPv4 and IPv6, if available
         _print(json.dumps({"mode": structs.asdict(behaviour)}))

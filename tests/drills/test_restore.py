@@ -161,6 +161,10 @@ class RecordingInjector:
         """Inject nothing, or break as configured."""
         return self._do("inject")
 
+    def change_to(self, fault: object) -> Message:
+        """Change nothing."""
+        return msg("done")
+
     def wait(self) -> Message:
         """Wait for nothing, or break as configured."""
         return self._do("wait")

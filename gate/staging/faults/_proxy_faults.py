@@ -6,10 +6,13 @@ itself is reached by the proxy under another alias, which ends in HIDDEN_ALIAS_S
 
 from __future__ import annotations
 
+import io
 import json
 import socket
+import tarfile
 import time
 from contextlib import ExitStack
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from msgspec import structs
@@ -20,7 +23,7 @@ from gate.staging.container import names_on_network
 from gate.staging.docker_client import RUN_LABEL, docker_client, gate_container, gate_image
 from gate.staging.errors import StagingError
 from gate.staging.faults.base import FaultError, FaultSite
-from gate.staging.proxy import PROBE, ProxyBehaviour
+from gate.staging.proxy import LATENCY_FILE, PROBE, ProxyBehaviour
 
 # Runs a module of the gate in its own image.
 IMAGE_PYTHON = ("/opt/prodgate/bin/python", "-I", "-m")
@@ -35,6 +38,33 @@ def install_proxy(site: FaultSite, behaviour: ProxyBehaviour) -> None:
         site.running.proxy.set_behaviour(behaviour)
     else:
         _install_container(site, behaviour)
+
+
+def change_latency(site: FaultSite, behaviour: ProxyBehaviour) -> None:
+    """Change the latency of an installed proxy, also of its open connections. Raise FaultError if that fails."""
+    from docker.errors import DockerException
+
+    if site.running.proxy is not None:
+        site.running.proxy.set_latency(behaviour)
+        return
+    proxy = _proxy_container(site)
+    if proxy is None:
+        raise FaultError(msg("the proxy in front of {target} is gone", target=site.running.name))
+    try:
+        proxy.put_archive(str(PurePosixPath(LATENCY_FILE).parent), _latency_archive(behaviour))
+        proxy.kill(signal="HUP")
+    except DockerException as error:
+        raise FaultError(msg("the latency of the proxy cannot be changed: {why}", why=str(error))) from error
+
+
+def _latency_archive(behaviour: ProxyBehaviour) -> bytes:
+    """Return LATENCY_FILE in a tar archive."""
+    content, buffer = json.dumps(structs.asdict(behaviour)).encode(), io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo(PurePosixPath(LATENCY_FILE).name)
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def remove_proxy(site: FaultSite) -> None:

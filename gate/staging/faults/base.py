@@ -28,7 +28,7 @@ from gate.staging.revert import revert
 if TYPE_CHECKING:
     from gate.staging.container import Container
     from gate.staging.process import Process
-    from gate.staging.spec import Target
+    from gate.staging.spec import Ready, Target
     from gate.staging.target import RunningTarget
 
 # Seconds within which an injected fault must be in place, and a reverted one gone.
@@ -41,11 +41,16 @@ class FaultError(GateError):
     """A fault cannot be injected, or has no effect."""
 
 
+class OperationFailedError(FaultError):
+    """A target did not survive what was done to it, such as a restart: observed, and not as expected."""
+
+
 class FaultSite(Struct):
     """The target of a fault, and the journal with which the fault is reverted.
 
     `cancelled` is set if the run ends early: injecting must stop then, reverting must not.
-    `network_configs` is the state of a container's networks before a network fault.
+    `network_configs` is the state of a container's networks before a network fault. `ready` is when the target is
+    ready. `journal_removal` journals that what has the run's label is removed at the end of the run.
     """
 
     running: RunningTarget
@@ -54,6 +59,18 @@ class FaultSite(Struct):
     cancelled: threading.Event = field(default_factory=threading.Event)
     actions: list[FaultAction] = field(default_factory=list)
     network_configs: list[dict[str, Any]] = field(default_factory=list)
+    ready: Ready | None = None
+    journal_removal: Callable[[], None] = lambda: None
+    # The instance of the target before the fault: see `instance`.
+    instance_before: str = ""
+
+    @property
+    def instance(self) -> str:
+        """What distinguishes the running instance of the target from earlier ones; empty if it is not running."""
+        if self.process:
+            return self.process.instance
+        state = self.container.handle.attrs["State"] if self.container.state == "running" else {}
+        return f"{self.container.id} {state['StartedAt']}" if state else ""
 
     @contextmanager
     def journaled(
@@ -144,6 +161,22 @@ class Fault(FrozenStruct):
     kind: ClassVar[str]
     summary: ClassVar[str]
 
+    @property
+    def needs_detection(self) -> bool:
+        """Whether an observation must detect it. If not, the observations must hold in spite of it."""
+        return True
+
+    def steps(self) -> list[FaultStep]:
+        """Return the steps in which the fault is raised until the service breaks; none if it is not raised."""
+        return []
+
+    def change(self, site: FaultSite) -> None:
+        """Change an injected fault of the same kind to this one. Raise FaultError if that fails."""
+        raise NotImplementedError
+
+    def prepare(self, site: FaultSite) -> None:
+        """Do what takes long and changes nothing, such as pulling an image. Raise FaultError or StagingError."""
+
     @abstractmethod
     def inject(self, site: FaultSite) -> None:
         """Inject the fault. Raise FaultError if that fails."""
@@ -167,6 +200,14 @@ class Fault(FrozenStruct):
     @abstractmethod
     def describe(self) -> Message:
         """Return what the fault does, for the plan."""
+
+
+class FaultStep(Struct, frozen=True):
+    """A step of a fault that is raised: the fault, its name for people, and whether the service must withstand it."""
+
+    fault: Fault
+    name: str
+    is_required: bool
 
 
 class TargetFault(Fault):
