@@ -656,29 +656,38 @@ class _QuantityMatcher(NumberMatcher):
         return Quantity(number, type(self).words(number))
 
 
-class DurationMatcher(_QuantityMatcher):
-    """Expect a duration: `{ge: 1s, lt: 2m}`. One duration alone is a maximum, because none is measured twice."""
+class _MaximumMatcher(_QuantityMatcher):
+    """Expect a quantity of which a literal is a maximum: no measurement gives the same value twice."""
 
     __slots__ = ()
-    noun = "duration"
     operators = ("not", *_COMPARISONS)
-    low = math.ulp(0.0)
-    parse_quantity = staticmethod(parse_duration)
+    quantity_schema: ClassVar[dict[str, Any]]
 
     @classmethod
     @override
     def schema_of(cls, name: str) -> dict[str, Any]:
-        literal = {"anyOf": [DURATION_SCHEMA, {"const": 0}]}
-        return _typed_schema("A duration; alone, a maximum", name, literal, dict.fromkeys(_COMPARISONS, literal))
+        literal = {"anyOf": [cls.quantity_schema, {"const": 0}]}
+        title = f"A {cls.noun}; alone, a maximum"
+        return _typed_schema(title, name, literal, dict.fromkeys(_COMPARISONS, literal))
+
+    @override
+    def _literal(self, value: Quantity) -> Any:
+        return {"le": value}
+
+
+class DurationMatcher(_MaximumMatcher):
+    """Expect a duration: `{ge: 1s, lt: 2m}`. One duration alone is a maximum."""
+
+    __slots__ = ()
+    noun = "duration"
+    quantity_schema = DURATION_SCHEMA
+    low = math.ulp(0.0)
+    parse_quantity = staticmethod(parse_duration)
 
     @staticmethod
     @override
     def words(value: float) -> str:
         return format_duration(value)
-
-    @override
-    def _literal(self, value: Quantity) -> Any:
-        return {"le": value}
 
 
 class SizeMatcher(_QuantityMatcher):
@@ -701,29 +710,19 @@ class SizeMatcher(_QuantityMatcher):
         return format_size(int(value))
 
 
-class ShareMatcher(_QuantityMatcher):
+class ShareMatcher(_MaximumMatcher):
     """Expect a share of a whole: `{lt: 1%}`. One share alone, or `0`, is a maximum."""
 
     __slots__ = ()
     noun = "share"
-    operators = ("not", *_COMPARISONS)
+    quantity_schema = SHARE_SCHEMA
     high = 1.0
     parse_quantity = staticmethod(parse_share)
-
-    @classmethod
-    @override
-    def schema_of(cls, name: str) -> dict[str, Any]:
-        literal = {"anyOf": [SHARE_SCHEMA, {"const": 0}]}
-        return _typed_schema("A share; alone, a maximum", name, literal, dict.fromkeys(_COMPARISONS, literal))
 
     @staticmethod
     @override
     def words(value: float) -> str:
         return format_share(value)
-
-    @override
-    def _literal(self, value: Quantity) -> Any:
-        return {"le": value}
 
 
 # All matchers of a checklist, for its JSON Schema.

@@ -10,9 +10,9 @@ from gate.alertmanager import matchers, time_intervals
 from gate.alertmanager.matchers import InvalidMatcherError, Matcher
 from gate.core.messages import msg
 from gate.core.override import override
-from gate.prometheus import go_literals, go_templates
+from gate.prometheus import go_templates
 from gate.prometheus.config_schema import HTTP, http_client
-from gate.prometheus.config_values import TEXT, TEXTS, parsed_url
+from gate.prometheus.config_values import TEXT, TEXTS, parsed_regex, parsed_url
 from gate.prometheus.durations import seconds
 from gate.prometheus.goyaml import (
     FAILED,
@@ -174,14 +174,6 @@ class MatcherList(Kind):
         return found
 
 
-def _regex(text: str, _: Release) -> str:
-    try:
-        go_literals.check_regex(text)
-    except ValueError as error:
-        raise InvalidValueError(msg("{text} is not a regular expression: {why}", text=text, why=str(error))) from None
-    return text
-
-
 def plain_names(*keys: str) -> Callable[[Values, Decoder], None]:
     """Return the rule that the keys of some mappings are names of labels in the old syntax."""
 
@@ -223,7 +215,7 @@ TEMPLATE_URL = Text(_template_url)
 # An empty text counts as given.
 POINTER_TEXT = pointer(lambda text, _: text)
 POINTER_DURATION = pointer(_duration)
-REGEX = pointer(_regex)
+REGEX = pointer(parsed_regex)
 TIMEOUT = TimeoutValue()
 GO_DURATION = Text(_go_duration)
 MATCHERS = MatcherList()

@@ -46,7 +46,8 @@ def _label_name(text: str, release: Release) -> str:
     return text
 
 
-def _regex(text: str, _: Release) -> str:
+def parsed_regex(text: str, _: Release) -> str:
+    """Return a regular expression. Raise InvalidValueError if it is not valid."""
     try:
         go_literals.check_regex(text)
     except ValueError as error:
@@ -90,7 +91,7 @@ INT, UINT, FLOAT = Number("int"), Number("uint"), Number("float")
 SIZE = Bytes()
 DURATION = Text(_duration, 0.0)
 # A newer Go decodes a regular expression from text, also a null in quotes.
-REGEX = Text(_regex, None, from_text=(2, 47))
+REGEX = Text(parsed_regex, None, from_text=(2, 47))
 URL = Text(_url, None)
 LABEL_NAME = Text(_label_name)
 LABELS = Table(TEXT, LABEL_NAME)

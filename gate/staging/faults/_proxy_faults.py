@@ -13,16 +13,18 @@ import tarfile
 import time
 from contextlib import ExitStack
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import structs
 
-from gate.core.messages import msg
+from gate.core.messages import Message, msg
+from gate.core.override import override
 from gate.redaction.secrets import redacted_tail
 from gate.staging.container import names_on_network
 from gate.staging.docker_client import RUN_LABEL, docker_client, gate_container, gate_image
 from gate.staging.errors import StagingError
-from gate.staging.faults.base import FaultError, FaultSite
+from gate.staging.faults.base import FaultError, FaultSite, TargetFault
+from gate.staging.faults.stop import verify_running
 from gate.staging.proxy import LATENCY_FILE, PROBE, ProxyBehaviour
 
 # Runs a module of the gate in its own image.
@@ -30,6 +32,20 @@ IMAGE_PYTHON = ("/opt/prodgate/bin/python", "-I", "-m")
 HIDDEN_ALIAS_SUFFIX = "prodgate-behind"
 _OUTPUT_EXCERPT_LENGTH = 500
 _POLL_INTERVAL = 0.2
+
+
+class ProxyFault(TargetFault):
+    """A fault of a proxy or a stub in the target's place; its revert removes the proxy."""
+
+    process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "behind_proxy"
+
+    @override
+    def revert(self, site: FaultSite) -> None:
+        remove_proxy(site)
+
+    @override
+    def verify_reverted(self, site: FaultSite) -> Message | None:
+        return verify_running(site) if is_removed(site) else None
 
 
 def install_proxy(site: FaultSite, behaviour: ProxyBehaviour) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -10,27 +10,24 @@ from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.decode.quantities import DurationSeconds
 from gate.staging.faults._proxy_faults import (
+    ProxyFault,
     connect,
     handled_count,
     install_proxy,
-    is_removed,
     proxy_owns_names,
-    remove_proxy,
 )
-from gate.staging.faults.base import FaultSite, TargetFault
-from gate.staging.faults.stop import verify_running
+from gate.staging.faults.base import FaultSite
 from gate.staging.proxy import ProxyBehaviour
 
 # Seconds that a probe may take beyond `delay`.
 _PROBE_MARGIN = 5.0
 
 
-class Impersonate(TargetFault):
+class Impersonate(ProxyFault):
     """Install a stub in the dependency's place."""
 
     kind: ClassVar[str] = "impersonate"
     summary: ClassVar[str] = "a stub responds in the dependency's place"
-    process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "behind_proxy"
 
     status: Annotated[
         Annotated[int, Meta(ge=100, le=599)] | None,
@@ -72,11 +69,3 @@ class Impersonate(TargetFault):
     @override
     def max_duration(self) -> float:
         return super().max_duration() + self.delay + _PROBE_MARGIN
-
-    @override
-    def revert(self, site: FaultSite) -> None:
-        remove_proxy(site)
-
-    @override
-    def verify_reverted(self, site: FaultSite) -> Message | None:
-        return verify_running(site) if is_removed(site) else None

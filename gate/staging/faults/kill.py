@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gate.core.messages import Message
 from gate.core.override import override
-from gate.staging.faults.base import FaultSite, TargetFault
-from gate.staging.faults.stop import reject_auto_remove, restart_and_verify, verify_down
+from gate.staging.faults.base import FaultSite
+from gate.staging.faults.stop import DownFault, reject_auto_remove
 
 
-class Kill(TargetFault):
+class Kill(DownFault):
     """Send SIGKILL."""
 
     kind: ClassVar[str] = "kill"
@@ -24,17 +23,3 @@ class Kill(TargetFault):
         reject_auto_remove(site)
         with site.journaled("start_container", container=site.container.id):
             site.container.handle.kill()
-
-    @override
-    def verify_injected(self, site: FaultSite) -> Message | None:
-        return verify_down(site)
-
-    @override
-    def revert(self, site: FaultSite) -> None:
-        if site.process:
-            site.process.start()
-        site.revert_all()
-
-    @override
-    def verify_reverted(self, site: FaultSite) -> Message | None:
-        return restart_and_verify(site)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -17,18 +17,16 @@ from gate.decode.quantities import (
 )
 from gate.decode.structs import custom_type
 from gate.staging.faults._proxy_faults import (
+    ProxyFault,
     broken_count,
     change_latency,
     handled_count,
     install_proxy,
-    is_removed,
     measure_idle_lifetime,
     measure_latency,
     proxy_owns_names,
-    remove_proxy,
 )
-from gate.staging.faults.base import FaultSite, FaultStep, TargetFault
-from gate.staging.faults.stop import verify_running
+from gate.staging.faults.base import FaultSite, FaultStep
 from gate.staging.proxy import ProxyBehaviour
 
 
@@ -54,12 +52,11 @@ else:
 _PROBE_MARGIN = 3.0
 
 
-class Slow(TargetFault):
+class Slow(ProxyFault):
     """Install a proxy in front of the dependency that delays, cuts or resets connections."""
 
     kind: ClassVar[str] = "slow"
     summary: ClassVar[str] = "connections to the dependency are slow, or break"
-    process_support: ClassVar[Literal["yes", "behind_proxy", "no"]] = "behind_proxy"
 
     latency: Annotated[
         Latencies,
@@ -151,11 +148,3 @@ class Slow(TargetFault):
     @override
     def max_duration(self) -> float:
         return super().max_duration() + sum(self.latency) + self.jitter + (self.cut or 0.0) + 2 * _PROBE_MARGIN
-
-    @override
-    def revert(self, site: FaultSite) -> None:
-        remove_proxy(site)
-
-    @override
-    def verify_reverted(self, site: FaultSite) -> Message | None:
-        return verify_running(site) if is_removed(site) else None

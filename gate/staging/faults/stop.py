@@ -12,7 +12,25 @@ from gate.staging.faults.base import FaultError, FaultSite, TargetFault, first_o
 _STOP_GRACE = 5
 
 
-class Stop(TargetFault):
+class DownFault(TargetFault):
+    """A fault that ends the target's processes; its revert starts the target again."""
+
+    @override
+    def verify_injected(self, site: FaultSite) -> Message | None:
+        return verify_down(site)
+
+    @override
+    def revert(self, site: FaultSite) -> None:
+        if site.process:
+            site.process.start()
+        site.revert_all()
+
+    @override
+    def verify_reverted(self, site: FaultSite) -> Message | None:
+        return restart_and_verify(site)
+
+
+class Stop(DownFault):
     """Send its stop signal, and SIGKILL after 5 s."""
 
     kind: ClassVar[str] = "stop"
@@ -28,20 +46,6 @@ class Stop(TargetFault):
             "start_container", settle_timeout=_STOP_GRACE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
         ):
             site.container.handle.stop(timeout=_STOP_GRACE)
-
-    @override
-    def verify_injected(self, site: FaultSite) -> Message | None:
-        return verify_down(site)
-
-    @override
-    def revert(self, site: FaultSite) -> None:
-        if site.process:
-            site.process.start()
-        site.revert_all()
-
-    @override
-    def verify_reverted(self, site: FaultSite) -> Message | None:
-        return restart_and_verify(site)
 
 
 def reject_auto_remove(site: FaultSite) -> None:
