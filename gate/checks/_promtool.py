@@ -153,6 +153,18 @@ def judge_config(
     return _judge(context, edition, call, [path], files, refusals, local_options=local)
 
 
+def run_rule_tests(context: CheckContext, edition: Edition, path: str, files: Mapping[str, bytes]) -> Judge:
+    """Have promtool run a file of unit tests; `files` are the file and the rules that it loads, by their paths.
+
+    A refusal has all that promtool reports.
+    """
+
+    def refusals(answer: _Answer) -> dict[str, Refusal] | None:
+        return {path: Refusal(answer.text)} if answer.returncode == _REFUSED else {}
+
+    return _judge(context, edition, ["test", "rules"], [path], files, refusals)
+
+
 def judged_rule_files(context: CheckContext, pattern: str, edition: Edition) -> tuple[tuple[ReadFile, ...], Judge]:
     """Return the rule files that a path or glob names, with the problems that the judge sees. Raises ObservationError.
 

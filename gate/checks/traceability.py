@@ -1,7 +1,8 @@
 """The check `traceability`: for each alert, the chain from its rule to a runbook that somebody has filled in.
 
-The links, in order: rule file, loaded and healthy, the metrics of its expression exposed, seen firing in a drill of
-this run, `runbook` annotation, the runbook is there, its sections are filled in.
+The links, in order: rule file, loaded and healthy, the metrics of its expression exposed, a unit test, seen firing in
+a drill of this run, routed to a receiver, the page arrived, `runbook` annotation, the runbook is there, its sections
+are filled in.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from gate.checks._alertmanager import ReadConfig, read_config
 from gate.checks._checkout import find_files, relative_path
 from gate.checks._promtool import find_edition, judged_rule_files, with_judge
+from gate.checks._rule_tests import read_unit_tests
 from gate.checks._runbooks import RunbookRule
 from gate.checks.base import Check, CheckResult, TargetName, failed, passed
 from gate.checks.context import CheckContext
@@ -38,11 +41,13 @@ from gate.matchers import TextMatcher
 from gate.model import ChainLink, ChainLinkName, CheckoutPath, CriterionResult, Evidence, Location, NonEmptyStr, Status
 from gate.prometheus.client import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
-from gate.prometheus.rules import Rule
+from gate.prometheus.rules import Rule, bears_labels
 
 _LINKS: tuple[ChainLinkName, ...] = get_args(ChainLinkName)
 _SHOWN = 20
 _SHORTEST = 60
+# The keys that some links need.
+_SOURCES: dict[ChainLinkName, str] = {"tested": "tests", "routed": "alertmanager"}
 
 
 class Chain(Struct, frozen=True):
@@ -95,6 +100,8 @@ class Observation(Struct, frozen=True):
     chains: tuple[Chain, ...]
     orphans: tuple[str, ...]
     judge: Message | None = None
+    # Who has run the unit tests.
+    test_runner: Message | None = None
 
 
 class Traceability(Check[Observation]):
@@ -136,10 +143,36 @@ class Traceability(Check[Observation]):
             extra=stricter("more"),
         ),
     ] = []
+    tests: Annotated[
+        CheckoutPath | None,
+        Meta(
+            description="The files of promtool's unit tests, or a glob, for the link `tested`.",
+            examples=["ops/prometheus/tests/*.yml"],
+            extra=stricter("never"),
+        ),
+    ] = None
+    alertmanager: Annotated[
+        CheckoutPath | None,
+        Meta(
+            description="The alertmanager.yml that routes the alerts, for the link `routed`.",
+            examples=["ops/alertmanager/alertmanager.yml"],
+            extra=stricter("never"),
+        ),
+    ] = None
     runbooks: Annotated[
         CheckoutPath | None,
         Meta(description="A glob of all runbooks: an alert has to lead to each.", extra=stricter("never")),
     ] = None
+
+    def __post_init__(self) -> None:
+        for link, key in _SOURCES.items():
+            if link in self.links and getattr(self, key) is None:
+                raise ValueError(f"expected '{key}': the link '{link}' needs it")
+
+    @property
+    def considered(self) -> tuple[ChainLinkName, ...]:
+        """Return the links of the chain, without those for which the checklist names no source."""
+        return tuple(link for link in _LINKS if link not in _SOURCES or getattr(self, _SOURCES[link]) is not None)
 
     @override
     def describe(self, context: CheckContext) -> str:
@@ -159,9 +192,16 @@ class Traceability(Check[Observation]):
             formatted = Formatted.of(api, namesakes((rule for file in files for rule in _named(file)), groups))
             facts = PrometheusFacts(groups, missing, _fired(api, context), formatted)
         chains, linked = [], set()
+        tests = read_unit_tests(context, self.tests, edition) if self.tests else None
+        routes = read_config(context, self.alertmanager) if self.alertmanager else None
         for file in files:
             for rule in _named(file):
-                chains.append(self._chain(file, rule, dict(self._broken(rule, facts, context))))
+                broken = dict(self._broken(rule, facts, context))
+                if tests and (why := tests.why_untested(rule, file.path)):
+                    broken["tested"] = why
+                if routes and (why := self._not_routed(rule, routes)):
+                    broken["routed"] = why
+                chains.append(self._chain(file, rule, broken))
                 linked |= self._linked(rule, context)
         problems = [
             (file.at(problem.line, problem.column), problem.reason)
@@ -169,7 +209,8 @@ class Traceability(Check[Observation]):
             for problem in file.content.problems
         ]
         paths = tuple(file.path for file in files)
-        return Observation(paths, tuple(problems), tuple(chains), tuple(self._orphans(linked, context)), judge.name)
+        orphans = tuple(self._orphans(linked, context))
+        return Observation(paths, tuple(problems), tuple(chains), orphans, judge.name, tests.runner if tests else None)
 
     def _chain(self, file: ReadFile, rule: Rule, broken: dict[ChainLinkName, Message]) -> Chain:
         return Chain(rule.name, rule.labels.get(self.severity, ""), file.at(rule.line), broken)
@@ -184,6 +225,19 @@ class Traceability(Check[Observation]):
         if why := _not_fired(rule, facts):
             yield "fired", why
         yield from self._runbook_broken(rule, context)
+
+    def _not_routed(self, rule: Rule, routes: ReadConfig) -> Message | None:
+        """Return why an alert reaches no receiver that notifies somebody, as far as its rule's own labels decide."""
+        if problem := routes.problem(self.alertmanager or ""):
+            return problem[0]
+        config = routes.config
+        assert config is not None
+        labels = {name: value for name, value in rule.labels.items() if "{{" not in value}
+        names = dict.fromkeys(route.receiver for route in config.route.match({**labels, "alertname": rule.name}))
+        receivers = [receiver for name in names if (receiver := config.receiver(name))]
+        if any(receiver.integrations for receiver in receivers):
+            return None
+        return msg("it is routed to {receivers}, which notifies nobody", receivers=", ".join(names))
 
     def _runbook_broken(self, rule: Rule, context: CheckContext) -> Iterator[tuple[ChainLinkName, Message]]:
         name = self.runbook.annotation_of(rule)
@@ -221,8 +275,8 @@ class Traceability(Check[Observation]):
     @override
     def judge(self, observation: Observation) -> CheckResult:
         links = tuple(self.links)
-        rows = tuple(_row(chain, links) for chain in observation.chains)
-        evidence: dict[str, Any] = {"rows": rows, "response": _table(observation)}
+        rows = tuple(_row(chain, links, self.considered) for chain in observation.chains)
+        evidence: dict[str, Any] = {"rows": rows, "response": _table(observation, self.considered)}
         if not observation.files:
             return failed(no_match_message(self.file), final=True, **evidence)
         if not observation.chains and not observation.problems:
@@ -250,6 +304,11 @@ class Traceability(Check[Observation]):
             links=", ".join(link for link in _LINKS if link in links),
             fired=sum("fired" not in chain.broken for chain in observation.chains),
         )
+        if self.tests:
+            unrun = msg("unit tests are read, but not run: there is no promtool of this version")
+            by = observation.test_runner
+            message = msg("{message}; {tests}", message=message,
+                          tests=msg("unit tests are run by {runner}", runner=by) if by else unrun)  # fmt: skip
         return passed(with_judge(message, observation.judge), **evidence)
 
     def _coverage(self, observation: Observation) -> Iterator[Message]:
@@ -290,18 +349,14 @@ def _not_loaded(rule: Rule, facts: PrometheusFacts) -> Message | None:
 
 def _not_fired(rule: Rule, facts: PrometheusFacts) -> Message | None:
     """Return why this rule was not seen firing; or None. A firing alert counts for one rule only, by its labels."""
-    mine = [labels for labels in facts.fired if labels.get("alertname") == rule.name and _bears(labels, rule.labels)]
+    named = (labels for labels in facts.fired if labels.get("alertname") == rule.name)
+    mine = [labels for labels in named if bears_labels(labels, rule.labels)]
     if not mine:
         return msg("it was not seen firing in a drill")
     others = [loaded for _, loaded in facts.namesakes(rule) if not facts.is_same(rule, loaded)]
-    if any(not any(_bears(labels, loaded.labels) for loaded in others) for labels in mine):
+    if any(not any(bears_labels(labels, other.labels) for other in others) for labels in mine):
         return None
     return msg("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")
-
-
-def _bears(labels: Mapping[str, str], of_rule: Mapping[str, str]) -> bool:
-    """Return whether an alert can belong to a rule: it has all labels of the rule, except templated ones."""
-    return all(labels.get(name, "") == value for name, value in of_rule.items() if "{{" not in value)
 
 
 def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:
@@ -316,9 +371,9 @@ def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:
     return tuple(series.labels for series in fired if series.labels.get("alertname") in noticed)
 
 
-def _row(chain: Chain, links: tuple[ChainLinkName, ...]) -> CriterionResult:
+def _row(chain: Chain, links: tuple[ChainLinkName, ...], considered: tuple[ChainLinkName, ...]) -> CriterionResult:
     """Return the row of an alert with all its links; it passes if the required ones hold."""
-    why, not_demanded = chain.first_broken(links), chain.first_broken(_LINKS)
+    why, not_demanded = chain.first_broken(links), chain.first_broken(considered)
     message = why or (msg("{why} (not demanded)", why=not_demanded) if not_demanded else msg("no link is broken"))
     return CriterionResult(
         title=msg("{alert}", alert=chain.name),
@@ -326,15 +381,15 @@ def _row(chain: Chain, links: tuple[ChainLinkName, ...]) -> CriterionResult:
         message=message,
         phase="alert",
         severity=chain.severity,
-        links=tuple(ChainLink(name=link, holds=link not in chain.broken) for link in _LINKS),
+        links=tuple(ChainLink(name=link, holds=link not in chain.broken) for link in considered),
         evidence=Evidence(locations=(chain.place,)),
     )
 
 
-def _table(observation: Observation) -> str:
+def _table(observation: Observation, considered: tuple[ChainLinkName, ...]) -> str:
     """Return a line for each alert, with a mark for each link."""
-    lines = ["severity   " + " ".join(f"{link:<10}" for link in _LINKS) + " alert"]
+    lines = ["severity   " + " ".join(f"{link:<10}" for link in considered) + " alert"]
     for chain in observation.chains:
-        marks = " ".join(f"{'no' if link in chain.broken else 'yes':<10}" for link in _LINKS)
+        marks = " ".join(f"{'no' if link in chain.broken else 'yes':<10}" for link in considered)
         lines.append(f"{chain.severity or '-':<10} {marks} {chain.name}")
     return "\n".join([*lines, *(f"no alert leads to {path}" for path in observation.orphans)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as MappingType
 from typing import Any
 
 from msgspec import Struct, field
@@ -100,6 +101,11 @@ class RuleFile(Struct):
     def alerts(self) -> list[Rule]:
         """Return the alerts of all groups."""
         return [rule for rule in self.rules if rule.alerting]
+
+
+def bears_labels(labels: MappingType[str, str], of_rule: MappingType[str, str]) -> bool:
+    """Return whether an alert can belong to a rule: it has all labels of the rule, except templated ones."""
+    return all(labels.get(name, "") == value for name, value in of_rule.items() if "{{" not in value)
 
 
 def parse_rule_file(raw: bytes, release: Release | None = None) -> RuleFile:

@@ -67,7 +67,9 @@ PHASES = {
 LINKS = {
     "loaded": msg("Loaded"),
     "exposed": msg("Exposed"),
+    "tested": msg("Tested"),
     "fired": msg("Fired"),
+    "routed": msg("Routed"),
     "annotation": msg("Annotation"),
     "runbook": msg("Runbook"),
     "sections": msg("Sections"),

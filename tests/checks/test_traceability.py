@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from gate.checks.entry import CheckEntry
 from gate.checks.traceability import Traceability
 from gate.core.messages import msg
 from gate.decode.structs import ValidationError, decode_all_errors
-from gate.model import ChainLinkName, ItemResult, Outcome, Severity, Status, Timeline, TimelineEvent
+from gate.model import ItemResult, Outcome, Severity, Status, Timeline, TimelineEvent
 from gate.prometheus.client import Api
 from gate.redaction.secrets import Redactor
 from gate.staging.target import RunningTarget
@@ -115,7 +115,14 @@ def test_a_pass_names_the_links_that_hold(running: Service, checkout: Path) -> N
 def test_a_row_has_its_whole_chain(running: Service, checkout: Path) -> None:
     """An alert's severity, the place of its rule and every link, whether demanded or not, are in its row."""
     good, metricless, *_ = asking(running, checkout, drilled("Good"), links=["loaded"]).rows
-    assert [link.name for link in metricless.links] == list(get_args(ChainLinkName))
+    assert [link.name for link in metricless.links] == [
+        "loaded",
+        "exposed",
+        "fired",
+        "annotation",
+        "runbook",
+        "sections",
+    ]
     assert [link.name for link in metricless.links if not link.holds] == ["exposed", "fired"]
     assert {link.holds for link in good.links} == {True}
     assert (good.severity, metricless.severity) == ("critical", "minor")
@@ -354,3 +361,94 @@ def test_a_share_that_is_none(share: str) -> None:
     """A share is a number of plain digits with its sign."""
     with pytest.raises(ValidationError):
         decode_all_errors({"target": "prometheus", "file": "rules.yml", "fired": {"critical": share}}, Traceability)
+
+
+UNIT_TESTS = """
+rule_files: [rules.yml]
+tests:
+  - interval: 1m
+    input_series: [{series: nobody_has_it, values: "0 0 5 5"}]
+    alert_rule_test:
+      - {eval_time: 3m, alertname: Metricless, exp_alerts: [{exp_labels: {severity: minor}, exp_annotations: %s}]}
+      - {eval_time: 1m, alertname: Metricless, exp_alerts: []}
+      - {eval_time: 1m, alertname: Good, exp_alerts: [{exp_labels: {severity: %s}, exp_annotations: %s}]}
+      - {eval_time: 1m, alertname: Bare, exp_alerts: []}
+"""
+ANNOTATIONS = "{runbook: docs/good.md}"
+
+
+def test_unit_tests(running: Service, checkout: Path) -> None:
+    """An alert is tested if a unit test has a case in which it fires and one in which it is silent, and both pass."""
+    (checkout / "rules_test.yml").write_text(UNIT_TESTS % (ANNOTATIONS, "critical", ANNOTATIONS))
+    outcome = asking(running, checkout, links=["tested"], tests="*_test.yml")
+    whys = {str(row.title): str(row.message) for row in outcome.rows}
+    assert whys["Good"] == "no unit test in which it stays silent although there are series"
+    assert whys["Bare"] == "no unit test in which it fires"
+    assert whys["Lost"] == "no unit test"
+    assert not whys["Metricless"].startswith("no unit test")
+    assert "tested" in {link.name for link in outcome.rows[0].links}
+
+
+def test_unit_tests_that_fail(running: Service, checkout: Path) -> None:
+    """Promtool runs the unit tests: an alert whose case fails is not tested, and another in the file is."""
+    (checkout / "rules_test.yml").write_text(UNIT_TESTS % ("{runbook: docs/other.md}", "critical", ANNOTATIONS))
+    outcome = asking(running, checkout, links=["tested"], tests="rules_test.yml")
+    whys = {str(row.title): str(row.message) for row in outcome.rows}
+    assert whys["Metricless"].startswith("its unit test rules_test.yml fails: alertname: Metricless, time: 3m, exp:[")
+    assert "fails" not in whys["Good"]
+    (checkout / "rules_test.yml").write_text(UNIT_TESTS.replace("rule_files", "rule_filez") % ("{}", "x", "{}"))
+    outcome = asking(running, checkout, links=["tested"], tests="rules_test.yml")
+    assert {str(row.message) for row in outcome.rows} == {"no unit test"}
+    (checkout / "rules_test.yml").write_text("not: tests")
+    outcome = asking(running, checkout, links=["tested"], tests="rules_test.yml")
+    assert (outcome.status, str(outcome.message)) == (
+        Status.ERROR, "rules_test.yml is not a unit test of rules: it has no 'tests'")  # fmt: skip
+    outcome = asking(running, checkout, links=["tested"], tests="nowhere.yml")
+    assert (outcome.status, str(outcome.message)) == (Status.ERROR, "nowhere.yml matches no file")
+
+
+def test_silence_without_series(running: Service, checkout: Path) -> None:
+    """A case without any series shows nothing about an alert that reads one."""
+    (checkout / "rules_test.yml").write_text(
+        UNIT_TESTS.replace("- {eval_time: 1m, alertname: Metricless, exp_alerts: []}", "") % (ANNOTATIONS, "x", "{}")
+        + "  - alert_rule_test: [{eval_time: 1m, alertname: Metricless, exp_alerts: []}]\n"
+    )
+    outcome = asking(running, checkout, links=["tested"], tests="rules_test.yml")
+    why = "no unit test in which it stays silent although there are series"
+    assert str(next(row for row in outcome.rows if str(row.title) == "Metricless").message) == why
+
+
+ALERTMANAGER = """
+route:
+  receiver: nobody
+  routes:
+    - {matchers: [severity = critical], receiver: pager}
+    - {matchers: [alertname = Bare], receiver: chat}
+receivers:
+  - {name: nobody}
+  - {name: pager, webhook_configs: [{url: "http://127.0.0.1:9/"}]}
+  - {name: chat, webhook_configs: [{url: "http://127.0.0.1:9/"}]}
+"""
+
+
+def test_routed(running: Service, checkout: Path) -> None:
+    """An alert is routed if a route leads it to a receiver that notifies somebody."""
+    (checkout / "alertmanager.yml").write_text(ALERTMANAGER)
+    outcome = asking(running, checkout, links=["routed"], alertmanager="alertmanager.yml")
+    found = {str(row.title): row.status for row in outcome.rows}
+    assert found == {"Good": Status.PASS, "Metricless": Status.FAIL, "Bare": Status.PASS, "Lost": Status.FAIL,
+                     "Thin": Status.FAIL}  # fmt: skip
+    assert "Metricless: it is routed to nobody, which notifies nobody" in str(outcome.message)
+    (checkout / "alertmanager.yml").write_text(ALERTMANAGER.replace("receiver: pager}", "receiver: page}"))
+    outcome = asking(running, checkout, links=["routed"], alertmanager="alertmanager.yml")
+    assert {row.status for row in outcome.rows} == {Status.FAIL}
+    assert "alertmanager.yml:5:" in str(outcome.message)
+
+
+@pytest.mark.parametrize(("link", "key"), [("tested", "tests"), ("routed", "alertmanager")])
+def test_a_link_needs_its_source(link: str, key: str) -> None:
+    """A link that nothing could show is an error of the checklist, and is not shown without its source."""
+    with pytest.raises(ValidationError, match=f"expected '{key}': the link '{link}' needs it"):
+        decode_all_errors({"target": "p", "file": "rules.yml", "links": [link]}, Traceability)
+    made = decode_all_errors({"target": "p", "file": "rules.yml"}, Traceability)
+    assert link not in made.considered
