@@ -196,7 +196,8 @@ def test_a_checklist_that_is_not_there(action: Action, github: GitHub) -> None:
 def test_a_wrong_input(action: Action, github: GitHub, inputs: dict[str, str]) -> None:
     """A value that an input does not have is said, the status is an error, and nothing is run."""
     code, log = action.run(context="gate/staging", **inputs)
-    assert (code, states(github), (action.workspace / "prodgate-out").exists()) == (2, ["error"], False), log
+    assert (code, states(github)) == (2, ["error"]), log
+    assert not (action.workspace / "prodgate-out").exists(), log
     assert "a wrong value" in github.latest("gate/staging")["description"]
     assert next(iter(inputs.values())) in log
 
@@ -233,5 +234,6 @@ def test_a_part_that_repeats_what_the_runner_obeys(action: Action, github: GitHu
     action.checklist({"id": "s.says", "title": "::error::owned", "command": says})
     action.run(publish="none", out="parts/api")
     code, log = action.run(mode="merge", reports="parts", publish="none")
-    assert (code, "owned" in log) == (1, True)
+    assert code == 1
+    assert "owned" in log
     assert [command for command in commands(log) if command.data == "owned"] == []

@@ -70,7 +70,8 @@ class Staging:
         while True:
             result = self.judge(root, **fields)
             if (result.status, text in str(result.message)) == (status, True) or time.monotonic() > end:
-                assert (result.status, text in str(result.message)) == (status, True), result.message
+                assert result.status == status, result.message
+                assert text in str(result.message), result.message
                 return result
             time.sleep(0.3)
 

@@ -110,7 +110,8 @@ def test_metrics(server: Service, fields: dict[str, Any], status: str, message: 
 def test_metrics_of_a_service_that_is_not_there() -> None:
     """Nothing that listens is a failure, with its phase."""
     made = ask("metrics", urls={"api": "http://127.0.0.1:1"}, target="api", valid=True)
-    assert (made.status, "The connection failed" in str(made.message)) == (Status.FAIL, True)
+    assert made.status == Status.FAIL
+    assert "The connection failed" in str(made.message)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,8 @@ def test_metrics_by_content_type(body: bytes, kind: str, status: str, message: s
         reply = Reply(200, sent, {"Content-Type": kind, "Content-Encoding": encoding})
         with serving({"/metrics": reply}) as web:
             made = ask("metrics", urls={"api": web.url}, target="api", valid=True)
-        assert (made.status, message in str(made.message)) == (status, True)
+        assert made.status == status
+        assert message in str(made.message)
 
 
 # Expressions that Prometheus 3.5.3 rejected.
@@ -274,7 +276,8 @@ def test_metrics_of_a_file(tmp_path: Path) -> None:
 def test_promql(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
     """`promql` judges values; no data is never healthy by itself."""
     made = ask("promql", urls={"prometheus": server.url}, target="prometheus", **fields)
-    assert (made.status, message in str(made.message)) == (status, True)
+    assert made.status == status
+    assert message in str(made.message)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +293,8 @@ def test_promql(server: Service, fields: dict[str, Any], status: str, message: s
 def test_scrape_target(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
     """`scrape_target` asks for the job's targets."""
     made = ask("scrape_target", urls={"prometheus": server.url}, target="prometheus", **fields)
-    assert (made.status, message in str(made.message)) == (status, True)
+    assert made.status == status
+    assert message in str(made.message)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +321,8 @@ def test_scrape_target(server: Service, fields: dict[str, Any], status: str, mes
 def test_alert(server: Service, fields: dict[str, Any], status: str, message: str) -> None:
     """`alert` asks for a state; an alert that is not loaded has none."""
     made = ask("alert", urls={"prometheus": server.url}, target="prometheus", **fields)
-    assert (made.status, message in str(made.message)) == (status, True)
+    assert made.status == status
+    assert message in str(made.message)
 
 
 def test_an_alert_that_the_next_evaluation_brings_is_not_inactive() -> None:
@@ -325,7 +330,8 @@ def test_an_alert_that_the_next_evaluation_brings_is_not_inactive() -> None:
     rule = LoadedRule("A", True, "up == 0", 0.0, {"severity": "high"}, {}, "ok", "", "inactive")
     observation = alert.Observation((rule,), ("A",), due=({"job": "a", "severity": "high"},))
     made = check("alert", target="prometheus", name="A", state="inactive").judge(observation)
-    assert (made.status, "the next evaluation makes it pending or firing" in str(made.message)) == ("fail", True)
+    assert made.status == "fail"
+    assert "the next evaluation makes it pending or firing" in str(made.message)
     other = check("alert", target="prometheus", name="A", state="inactive", labels={"job": "b"}).judge(observation)
     assert other.status == "pass"
 
@@ -568,7 +574,8 @@ def test_scrape_config(tmp_path: Path) -> None:
         ({"job": "self", "version": "2.42"}, "pass", ""),
     ):
         made = ask("scrape_config", tmp_path, urls={}, file="prometheus.yml", **fields)
-        assert (made.status, message in str(made.message)) == (status, True), str(made.message)
+        assert made.status == status, str(made.message)
+        assert message in str(made.message), str(made.message)
     assert ask("scrape_config", tmp_path, urls={}, file="none.yml", job="x").status is Status.FAIL
     (tmp_path / "prometheus.yml").write_text("scrape_configs: {")
     assert ask("scrape_config", tmp_path, urls={}, file="prometheus.yml", job="x").status is Status.FAIL
@@ -648,7 +655,8 @@ def test_a_group_that_is_gone_from_the_file(server: Service, tmp_path: Path) -> 
     """A group that Prometheus still has from a file of that name, and that the file has no more, is no pass."""
     (tmp_path / "rules.yml").write_text(RULES.partition("  - name: recorded")[0])
     made = ask("loaded_rules", tmp_path, urls={"prometheus": server.url}, target="prometheus", file="rules.yml")
-    assert (made.status, "recorded is loaded from" in str(made.message)) == ("fail", True)
+    assert made.status == "fail"
+    assert "recorded is loaded from" in str(made.message)
 
 
 def test_loaded_files_of_one_base_name(tmp_path: Path) -> None:
@@ -686,7 +694,8 @@ def test_a_file_that_would_not_be_loaded(server: Service, tmp_path: Path) -> Non
     """What Prometheus would refuse fails, although all rules that could be read are loaded: it has an older file."""
     (tmp_path / "rules.yml").write_text(RULES.replace("for: 2s", "for: 2s\n        forr: 5m"))
     made = ask("loaded_rules", tmp_path, urls={"prometheus": server.url}, target="prometheus", file="rules.yml")
-    assert (made.status, "unknown key 'forr' in a rule" in str(made.message)) == ("fail", True)
+    assert made.status == "fail"
+    assert "unknown key 'forr' in a rule" in str(made.message)
 
 
 @pytest.mark.parametrize(

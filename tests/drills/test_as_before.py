@@ -80,11 +80,8 @@ def test_what_is_broken_already(lane: Lane, broken: str, fault: dict[str, Any]) 
     before, gate = inspect(lane.database), lane.gate("one", fault)
     code, said = gate.run()
     (outcome,) = gate.outcomes()
-    assert (code, outcome["status"], "was already down before the fault" in json.dumps(outcome)) == (
-        1,
-        "error",
-        True,
-    ), said
+    assert (code, outcome["status"]) == (1, "error"), said
+    assert "was already down before the fault" in json.dumps(outcome), said
     assert (inspect(lane.database), gate.journals(), lane.holds()) == (before, [], "")
 
 
@@ -125,10 +122,10 @@ def test_a_container_that_another_run_drills(lane: Lane) -> None:
             first.kill(gate)
         assert second.run()[0] == 1
         (outcome,) = second.outcomes()
-        assert (outcome["status"], "another run is drilling" in json.dumps(outcome["message"])) == ("error", True), (
-            outcome
-        )
-        assert (inspect(lane.database).state, second.journals(), bool(lane.holds())) == ("paused", [], True)
+        assert outcome["status"] == "error", outcome
+        assert "another run is drilling" in json.dumps(outcome["message"]), outcome
+        assert (inspect(lane.database).state, second.journals()) == ("paused", [])
+        assert lane.holds()
     code, said = first.run("restore")
     assert (code, inspect(lane.database).state, lane.holds()) == (0, "running", ""), said
     code, said = second.run()

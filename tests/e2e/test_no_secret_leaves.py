@@ -210,7 +210,8 @@ def test_a_secret_filled_into_an_id(tmp_path: Path, github: GitHub) -> None:
     runner = Runner(tmp_path, github, {"id": "a.${API_TOKEN}", "title": "T", "command": {"run": ["false"]}})
     runner.environment.update(API_TOKEN="harmless")
     code, log = runner.run()
-    assert (code, "harmless" in log) == (2, False)
+    assert code == 2
+    assert "harmless" not in log
 
 
 def test_a_run(tmp_path: Path, github: GitHub) -> None:
@@ -305,7 +306,8 @@ def test_an_error_that_nobody_expected() -> None:
     call = program.format(f"raise SystemExit(traceback.print_exc() or print({SECRETS['API_TOKEN']!r}))")
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), **SECRETS}
     done = subprocess.run([sys.executable, "-c", call], env=environment, capture_output=True, text=True, check=False)
-    assert (done.stdout, "ZeroDivisionError" in done.stderr) == ("***\n", True)
+    assert done.stdout == "***\n"
+    assert "ZeroDivisionError" in done.stderr
 
 
 def test_the_streams_stay_open() -> None:

@@ -62,7 +62,8 @@ def ran(tmp_path: Path) -> Path:
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
         subprocess.run([*git, *words], cwd=tmp_path, check=True)
     done = prodgate(tmp_path, "run", "--out", "out", "--image", IMAGE, DB_PASSWORD="hunter2-secret")
-    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return tmp_path
 
 
@@ -171,7 +172,8 @@ def test_evidence_that_leads_elsewhere_is_found(ran: Path) -> None:
     (ran / "out/evidence").rename(ran / "moved")
     (ran / "out/evidence").symlink_to(ran / "moved")
     done = prodgate(ran, "verify", "out")
-    assert (done.returncode, "evidence: a symbolic link" in done.stdout) == (1, True)
+    assert done.returncode == 1
+    assert "evidence: a symbolic link" in done.stdout
 
 
 @pytest.mark.parametrize("version", ["0.0.0", gate.__version__])
@@ -183,7 +185,8 @@ def test_a_page_that_says_something_else_is_found(ran: Path, version: str) -> No
     (out / "report.html").write_text("<h1>GO</h1>")
     write_seal(report, out, list(FILE_NAMES.values()))
     done = prodgate(ran, "verify", "out")
-    assert (done.returncode, "report.html: does not match report.json" in done.stdout) == (1, True)
+    assert done.returncode == 1
+    assert "report.html: does not match report.json" in done.stdout
     assert ("verify it with that version" in done.stdout) == (version != gate.__version__)
 
 
@@ -208,7 +211,8 @@ def test_a_report_that_was_made_kinder_is_found(tmp_path: Path) -> None:
     kinder = down.replace(verdict=reports.go().verdict)
     write_reports(kinder, tmp_path / "out")
     done = prodgate(tmp_path, "verify", "out")
-    assert (done.returncode, "verdict: GO, but the items give NO-GO" in done.stdout) == (1, True)
+    assert done.returncode == 1
+    assert "verdict: GO, but the items give NO-GO" in done.stdout
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "evidence/../../x", "evidence/a/b", "report.json", "evidence"])
@@ -359,7 +363,8 @@ def test_an_out_folder_of_others(ran: Path, files: dict[str, str], named: str) -
         (ran / "docs" / name).write_text(text)
     before = content(ran / "docs")
     done = prodgate(ran, "run", "--out", "docs")
-    assert (done.returncode, f"{named}, which prodgate did not write" in done.stderr) == (2, True), done.stderr
+    assert done.returncode == 2, done.stderr
+    assert f"{named}, which prodgate did not write" in done.stderr, done.stderr
     assert content(ran / "docs") == before
 
 
@@ -397,11 +402,13 @@ def test_a_misspelt_option_keeps_the_last_report(ran: Path) -> None:
     assert prodgate(ran, "run", "--out", "out").returncode == 0
     before = content(ran / "out")
     done = prodgate(ran, "run", "--out", "out", "--onyl", "a")
-    assert (done.returncode, "did you mean '--only'?" in done.stderr) == (2, True)
+    assert done.returncode == 2
+    assert "did you mean '--only'?" in done.stderr
     assert content(ran / "out") == before
 
 
 def test_an_image_without_its_digest_is_refused(ran: Path) -> None:
     """A tag can move: only a digest names an image."""
     done = prodgate(ran, "run", "--image", "ghcr.io/me/shop:latest")
-    assert (done.returncode, "has no digest; expected an image" in done.stderr) == (2, True)
+    assert done.returncode == 2
+    assert "has no digest; expected an image" in done.stderr

@@ -64,7 +64,8 @@ def test_a_port_that_another_program_has(folder: Folder) -> None:
         folder.write(item(tcp={"target": "web"}), web={"start": {"command": serve(port)}, "ready": ready})
         code, said = folder.run()
         other.kill()
-    assert (code, "is already in use by another program" in said) == (1, True), said
+    assert code == 1, said
+    assert "is already in use by another program" in said, said
 
 
 @pytest.mark.parametrize(("head", "ready"), [(b"", False), (b"Content-Type: text/plain\r\n\r\n", True)])
@@ -114,7 +115,8 @@ def test_provisioning_from_outside(folder: Folder, path: str) -> None:
     web = {"container": "web", "provision": [{"copy": path, "to": "/srv"}]}
     folder.write(item(tcp={"target": "web", "port": 1}), web=web)
     code, said = folder.run("validate")
-    assert (code, "expected a path inside the checkout" in said) == (2, True), said
+    assert code == 2, said
+    assert "expected a path inside the checkout" in said, said
 
 
 @pytest.mark.parametrize("address", ["unix:///nowhere.sock", "tcp://127.0.0.1:port"])
@@ -128,7 +130,9 @@ def test_no_engine(folder: Folder, address: str) -> None:
     until(lambda: gate.poll() is not None or bool(folder.journals()))
     folder.kill(gate)
     code, said = folder.run("restore")
-    assert (code, "NOT reverted" in said, folder.journals()) == (0, False, []), said
+    assert code == 0, said
+    assert "NOT reverted" not in said, said
+    assert folder.journals() == [], said
     code, said = folder.run()
     assert (code, [outcome["status"] for outcome in folder.outcomes()], folder.journals()) == (1, ["skip", "error"], [])
     assert "there is no container engine here" in said
@@ -210,7 +214,9 @@ class TestContainers:
             asked = docker("exec", folder.word, "ls", "/srv"), "asked for /-/reload" in docker("logs", folder.word)
         finally:
             docker("rm", "-f", folder.word)
-        assert (asked, why in said, "/-/reload" in said) == (("serve.py", known), True, not known), said
+        assert asked == ("serve.py", known), said
+        assert why in said, said
+        assert ("/-/reload" in said) is not known, said
 
     def test_a_link_out_of_the_checkout(self, folder: Folder, image: str) -> None:
         """A symbolic link that leads out of the checkout is not copied."""
@@ -242,7 +248,8 @@ def test_a_process_that_exits_says_why(folder: Folder) -> None:
     assert folder.run()[0] == 1
     ((why, advice),) = reasons(folder)
     assert why == "web is not ready: it has exited with 3: ERROR: no such flag --x (1 item)"
-    assert ("`start`" in advice, "address" in advice) == (True, False)
+    assert "`start`" in advice
+    assert "address" not in advice
 
 
 @pytest.mark.parametrize("ready", [{"path": "/"}, {"tcp": 9}])
@@ -251,7 +258,8 @@ def test_a_port_that_refuses_is_named(folder: Folder, ready: dict[str, Any]) -> 
     folder.write(item(**FILE), web={"url": "http://127.0.0.1:9", "ready": {**ready, "within": "900ms"}})
     assert folder.run()[0] == 1
     ((why, advice),) = reasons(folder)
-    assert ("refused" in why, "address" in advice) == (True, True), why
+    assert "refused" in why, why
+    assert "address" in advice, why
 
 
 def test_a_log_tells_causes_apart(folder: Folder) -> None:
@@ -275,10 +283,8 @@ def test_the_rules_that_a_prometheus_refuses_come_first(folder: Folder) -> None:
     folder.write(item(**FILE), static, web=web)
     assert folder.run()[0] == 1
     first, second = (why for why, _ in reasons(folder))
-    assert (first.startswith("Rules: broken.yml:1"), second.startswith("web is not ready: it has exited with 2")) == (
-        True,
-        True,
-    )
+    assert first.startswith("Rules: broken.yml:1")
+    assert second.startswith("web is not ready: it has exited with 2")
 
 
 def test_a_target_after_one_that_fails(folder: Folder) -> None:
@@ -305,7 +311,8 @@ def test_a_target_after_one_that_fails(folder: Folder) -> None:
     found = [(outcome.status, str(outcome.message), outcome.evidence.attempts) for outcome in outcomes]
     assert found == [("fail", expected, 1)] * 3
     ((why, advice),) = reasons(folder)
-    assert ("(3 items)" in why, "migrate" in advice) == (True, True)
+    assert "(3 items)" in why
+    assert "migrate" in advice
 
 
 def test_nowhere_to_write_the_journal(folder: Folder) -> None:
@@ -316,7 +323,10 @@ def test_nowhere_to_write_the_journal(folder: Folder) -> None:
     folder.write(item(**FILE), web={"start": {"command": ["sleep", "9"]}, "port": 9})
     code, said = folder.run()
     ((why, advice),) = reasons(folder)
-    assert (code, "/dev/null/home" in why, "XDG_STATE_HOME" in advice, "Traceback" in said) == (1, True, True, False)
+    assert code == 1
+    assert "/dev/null/home" in why
+    assert "XDG_STATE_HOME" in advice
+    assert "Traceback" not in said
 
 
 class TestNames:
@@ -344,11 +354,9 @@ class TestNames:
         folder.write(item(**FILE), web={"url": url, "ready": {"path": "/", "within": "1s"}})
         assert folder.run()[0] == 1
         ((why, advice),) = reasons(folder)
-        assert ("look-up failed" in why, f"container: {network}-" in advice, f"the network {network}" in advice) == (
-            True,
-            True,
-            True,
-        )
+        assert "look-up failed" in why
+        assert f"container: {network}-" in advice
+        assert f"the network {network}" in advice
 
     def test_several_containers_of_one_name(self, folder: Folder, network: str) -> None:
         """Several containers of one alias are named, and the advice says how to choose; the choice is found."""
@@ -356,6 +364,7 @@ class TestNames:
         folder.write(item(**FILE), web={"container": network})
         assert folder.run()[0] == 1
         ((why, advice),) = reasons(folder)
-        assert (f"{network}-a, {network}-b" in why, "under `container`" in advice) == (True, True)
+        assert f"{network}-a, {network}-b" in why
+        assert "under `container`" in advice
         folder.write(item(**FILE), web={"container": f"{network}-b"})
         assert folder.run()[0] == 0

@@ -115,7 +115,8 @@ def monitors(raw: str) -> config.Config:
 def test_the_jobs_of_a_service_monitor() -> None:
     """Each endpoint is the job that the operator makes of it."""
     first, second = monitors(MONITOR).jobs
-    assert (first.name, first.line, first.own_interval) == ("serviceMonitor/prod/api/0", 8, False)
+    assert (first.name, first.line) == ("serviceMonitor/prod/api/0", 8)
+    assert first.own_interval is False
     assert (second.monitor, second.metrics_path, second.scheme, second.interval) == ("api", "/m", "https", 30.0)
     assert second.discovery == ("kubernetes_sd_configs",)
     text = config.service_monitors_text(MONITOR.encode())

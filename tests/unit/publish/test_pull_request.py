@@ -38,7 +38,9 @@ def texts(notices: list[Notice]) -> list[str]:
 def test_a_comment_is_about_the_head_that_is_checked_out(tmp_path: Path, github: GitHub, checked_out: str) -> None:
     """Take the pull request's head for its head and for its test merge commit."""
     found, notices = resolve_commit(comment_event(github), checkout(tmp_path, checked_out))
-    assert (found.commit, found.status, found.comment) == (HEAD, True, "always")
+    assert found.commit == HEAD
+    assert found.status is True
+    assert found.comment == "always"
     assert notices == []
 
 
@@ -46,7 +48,8 @@ def test_a_comment_is_about_the_head_that_is_checked_out(tmp_path: Path, github:
 def test_nothing_is_published_about_another_checkout(tmp_path: Path, github: GitHub, checked_out: str) -> None:
     """Publish nothing if the default branch is checked out, and say what to check out."""
     found, notices = resolve_commit(comment_event(github), checkout(tmp_path, checked_out))
-    assert (found.commit, found.enabled) == ("", False)
+    assert found.commit == ""
+    assert found.enabled is False
     (text,) = texts(notices)
     assert "is not the head of pull request 7" in text
     assert "check out `refs/pull/7/head`" in text

@@ -79,7 +79,8 @@ def test_no_description_is_refused(github: GitHub, text: str) -> None:
 def test_a_read_only_token_is_a_warning(github: GitHub) -> None:
     """A fork's token may not set a status: a warning names the lines of the workflow, and a GO stays one."""
     (notice,) = status.set_verdict(reports.go(), settings(github, token=READ_ONLY))
-    assert (notice.level, notice.not_published) == ("warning", False)
+    assert notice.level == "warning"
+    assert notice.not_published is False
     assert "statuses: write" in str(notice.message)
     assert "Resource not accessible by integration" in str(notice.message)
 
@@ -87,19 +88,23 @@ def test_a_read_only_token_is_a_warning(github: GitHub) -> None:
 def test_no_token_is_a_warning(github: GitHub) -> None:
     """Without a token nothing is asked, and that is said."""
     (notice,) = status.set_verdict(reports.go(), settings(github, token=""))
-    assert (notice.level, notice.not_published, github.requests) == ("warning", False, [])
+    assert notice.level == "warning"
+    assert notice.not_published is False
+    assert github.requests == []
 
 
 def test_a_wrong_token_is_told_to_nobody(github: GitHub) -> None:
     """Bad credentials are no fork: a GO that nobody was told of."""
     (notice,) = status.set_verdict(reports.go(), settings(github, token="ghp_wrong"))
-    assert (notice.level, notice.not_published) == ("error", True)
+    assert notice.level == "error"
+    assert notice.not_published is True
 
 
 def test_another_repository_is_not_found(github: GitHub) -> None:
     """404 is GitHub's word for no right, too."""
     (notice,) = status.set_verdict(reports.go(), settings(github, repository="veza/private"))
-    assert (notice.level, notice.not_published) == ("warning", False)
+    assert notice.level == "warning"
+    assert notice.not_published is False
 
 
 def test_422_is_told_to_nobody(github: GitHub) -> None:
@@ -115,7 +120,8 @@ def test_a_yes_that_is_not_github_s_is_told_to_nobody(github: GitHub, page: byte
     """A proxy that answers 200 has set no status, whatever its page says; and nothing breaks of it."""
     github.faults = between(page)
     (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(0.5)))
-    assert (notice.level, notice.not_published) == ("error", True)
+    assert notice.level == "error"
+    assert notice.not_published is True
     status.fix_stale_pending(settings(github, budget=TimeBudget(0.5)))
 
 
@@ -124,7 +130,8 @@ def test_a_no_that_is_not_github_s_is_no_want_of_rights(github: GitHub, code: in
     """A proxy that forbids us the way to GitHub: a GO was told to nobody."""
     github.faults.append(Fault("POST", "statuses", status=code, page=b"<html>Forbidden by policy</html>", times=9))
     (notice,) = status.set_verdict(reports.go(), settings(github))
-    assert (notice.level, notice.not_published) == ("error", True)
+    assert notice.level == "error"
+    assert notice.not_published is True
 
 
 @pytest.mark.parametrize("name", ["state", "context", "description"])
@@ -141,7 +148,9 @@ def test_another_status_than_was_sent_is_told_to_nobody(github: GitHub, name: st
 def test_no_commit_is_told_to_nobody(github: GitHub) -> None:
     """Where it is not known what is judged nothing is asked, and a GO was told to nobody."""
     (notice,) = status.set_verdict(reports.go(), settings(github, commit=""))
-    assert (notice.level, notice.not_published, github.requests) == ("error", True, [])
+    assert notice.level == "error"
+    assert notice.not_published is True
+    assert github.requests == []
 
 
 def test_1000_statuses_are_told_to_nobody(github: GitHub) -> None:
@@ -176,7 +185,8 @@ def test_a_long_failure_is_given_up(github: GitHub) -> None:
     github.faults.append(Fault("POST", "statuses", silence=30, times=1000))
     began = time.monotonic()
     (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(1.0)))
-    assert (notice.level, notice.not_published) == ("error", True)
+    assert notice.level == "error"
+    assert notice.not_published is True
     assert "HTTP 503: Unavailable" in str(notice.message)
     assert time.monotonic() - began < 30
 
@@ -199,7 +209,8 @@ def test_a_long_limit_is_not_waited_for(github: GitHub, headers: dict[str, str])
     message = "You have exceeded a secondary rate limit"
     github.faults.append(Fault("POST", "statuses", status=403, headers=headers, message=message, times=1000))
     (notice,) = status.set_verdict(reports.go(), settings(github))
-    assert (notice.level, notice.not_published) == ("error", True)
+    assert notice.level == "error"
+    assert notice.not_published is True
     assert "which is too long" in str(notice.message)
     assert len(github.requests) == 1
 
@@ -223,7 +234,8 @@ def test_an_address_that_is_none(github: GitHub, url: str) -> None:
     """What no address can be is said as such, and no second try can mend it."""
     ours = settings(github, api_url=url)
     (notice,) = status.set_verdict(reports.go(), ours)
-    assert (notice.not_published, ours.budget.spent) == (True, 0.0)
+    assert notice.not_published is True
+    assert ours.budget.spent == 0.0
     assert f"'{url}' is not an http(s) URL" in str(notice.message)
 
 
@@ -231,7 +243,9 @@ def test_a_token_that_is_none(github: GitHub) -> None:
     """What can't be sent is not tried again: it is no failure of the network."""
     ours = settings(github, token="a\nb", budget=TimeBudget(0.5))
     (notice,) = status.set_verdict(reports.go(), ours)
-    assert (notice.not_published, ours.budget.unresponsive, github.requests) == (True, False, [])
+    assert notice.not_published is True
+    assert ours.budget.unresponsive is False
+    assert github.requests == []
     assert "InvalidHeader" in str(notice.message)
 
 
