@@ -106,6 +106,7 @@ def test_the_index_has_every_page() -> None:
     }
     written = [page.removeprefix("docs/") for page in TASKS if not page.startswith("docs/checks/")]
     written += [f"gallery/{path.name}" for path in GALLERY]
+    written += [f"recipes/{path.name}" for path in (ROOT / "docs" / "recipes").glob("*.yml")]
     assert [page for page in written if page not in {*linked, "README.md"}] == []
     assert "checks/" in linked
 
@@ -134,7 +135,7 @@ def test_a_checklist_of_the_gallery_is_valid(path: Path, tmp_path: Path) -> None
 SHOWN = [
     (page, number, block.text)
     for page in PAGES
-    if page.startswith("docs/how-to/")
+    if page.startswith(("docs/how-to/", "docs/adopting"))
     for number, block in enumerate(blocks(page))
     if block.language == "yaml" and (block.text.startswith("version:") or MERGED.match(block.text))
 ]
