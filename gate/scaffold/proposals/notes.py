@@ -22,8 +22,6 @@ def left_out(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterator
     yield from _probes_left_out(wiring)
     for store in undrilled(wiring, drills):
         yield f"a drill of {store.name}: no application with a health endpoint uses it"
-    for file in found.manifests.rules:
-        yield f"{file}: a PrometheusRule. `alert_rules` reads files as Prometheus does: keep its groups in one"
     for file in found.rules:
         if not (wiring.prometheus and file in wiring.prometheus.rules):
             yield f"whether {file} is loaded: no configuration of a Prometheus was found that loads it"
@@ -80,7 +78,7 @@ def not_found(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> list[st
         ("a health endpoint", any(not endpoint.is_metrics for _, endpoint in wiring.endpoints)),
         ("a drill that runs as it is", any(not drill.question for drill in drills)),
         ("metrics", any(endpoint.is_metrics for _, endpoint in wiring.endpoints)),
-        ("alert rules", bool(found.rules)),
+        ("alert rules", bool(found.rules or found.manifests.rules)),
         ("runbooks", bool(found.runbooks)),
         ("tests", bool(found.suites.proposed)),
     ]

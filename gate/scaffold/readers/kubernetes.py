@@ -26,6 +26,7 @@ class Monitor(Struct, frozen=True):
     """A ServiceMonitor or PodMonitor: its name, and the endpoint that Prometheus scrapes."""
 
     name: str
+    kind: str
     endpoint: Endpoint
 
 
@@ -118,9 +119,10 @@ def _read_manifest(name: str, text: str, resources: list[Any], values: _Values, 
                 for endpoint in get_list(get_dict(data, "spec"), key):
                     path = get_str(endpoint, "path") or "/metrics"
                     called = get_str(get_dict(data, "metadata"), "name")
-                    found.monitors.append(Monitor(called, Endpoint(path, name, line_of(text, f"kind: {kind}"))))
+                    found.monitors.append(Monitor(called, kind, Endpoint(path, name, line_of(text, f"kind: {kind}"))))
         elif kind == "PrometheusRule" and name not in found.rules:
-            found.rules.append(name)
+            groups = get_list(get_dict(data, "spec"), "groups")
+            found.rules += [name] if any(get_list(group, "rules") for group in groups) else []
 
 
 def _resources(data: list[Any]) -> Iterator[Any]:

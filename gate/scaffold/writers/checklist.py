@@ -120,7 +120,7 @@ def _sections(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterato
     parts = [
         ("services", "Services", list(_connections(wiring))),
         ("health", "Health", list(_health(wiring))),
-        ("metrics", "Metrics and scraping", list(_metrics(found, wiring))),
+        ("metrics", "Metrics and scraping", [*_metrics(found, wiring), *_monitors(found)]),
         ("rules", "Alert rules", list(_rules(found, wiring))),
         ("runbooks", "Runbooks", list(_runbooks(found))),
         ("tests", "Tests", [_tests(suite) for suite in found.suites.proposed]),
@@ -223,8 +223,19 @@ def _metrics(found: ScanResult, wiring: Wiring) -> Iterator[Item]:
                 ]
 
 
+def _monitors(found: ScanResult) -> Iterator[Item]:
+    """Yield an item for each ServiceMonitor, which `scrape_config` reads as the jobs that the operator makes of it."""
+    for monitor in found.manifests.monitors:
+        if monitor.kind == "ServiceMonitor" and monitor.name:
+            yield [
+                f"      - id: scrape.{name_of(monitor.name)}",
+                f"        title: {prose(f'ServiceMonitor {monitor.name} valid')}",
+                f"        scrape_config: {{file: {quoted(monitor.endpoint.file)}, job: {quoted(monitor.name)}}}",
+            ]
+
+
 def _rules(found: ScanResult, wiring: Wiring) -> Iterator[Item]:
-    for file in sorted(found.rules):
+    for file in sorted([*found.rules, *found.manifests.rules]):
         yield [
             f"      - id: rules.{stem_of(file)}",
             f"        title: {prose(f'Rules of {file} valid')}",

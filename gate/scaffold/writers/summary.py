@@ -42,8 +42,8 @@ def _found(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterator[s
         yield f"service    {service.name} ({service.image})"
     if wiring.prometheus:
         yield f"prometheus {wiring.prometheus.config}, {_count(len(wiring.prometheus.rules), 'rule file')} loaded"
-    for file in [*found.rules, *found.runbooks]:
-        yield f"{'rules     ' if file in found.rules else 'runbook   '} {file}"
+    yield from (f"rules      {file}" for file in [*found.rules, *found.manifests.rules])
+    yield from (f"runbook    {file}" for file in found.runbooks)
     for suite in found.suites.proposed:
         origin = f"as {suite.origin} runs them" if suite.origin else "a guess"
         yield f"tests      {suite.name or suite.tool} in {suite.folder}, {origin}"

@@ -342,7 +342,6 @@ def test_what_is_found(layout: str, tmp_path: Path) -> None:
             "shop",
             "catalogue-db: its image is ${DB_REGISTRY:-docker.io}/mysql:${MYSQL_TAG}, which nothing here resolves",
         ),
-        ("shop", "deploy/kubernetes/rules.yml: a PrometheusRule"),
         ("go", "…/ready (internal/http/health.go:9): nothing here says under which path its router hangs"),
         ("go", "…/alive (internal/chi.go:7)"),
         ("go", "whether monitoring/alerts/pets.yaml is loaded"),

@@ -72,6 +72,16 @@ def test_a_monitor_names_metrics(kind: str, tmp_path: Path) -> None:
     text = deployment("readinessProbe: {httpGet: {path: /readyz, port: http}}\n") + monitor
     proposal = propose(write(tmp_path, {**DOCKERFILE, "k8s/shop.yaml": text}))
     assert "metrics: {target: shop, path: /prom/metrics, valid: true}" in proposal.text
+    configured = "scrape_config: {file: k8s/shop.yaml, job: shop}" in proposal.text
+    assert configured is (kind == "ServiceMonitor")
+
+
+def test_rules_of_the_operator_are_rules(tmp_path: Path) -> None:
+    """`alert_rules` reads a PrometheusRule as it reads a rule file."""
+    rule = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: a}\n"
+    rule += "spec: {groups: [{name: a, rules: [{alert: A, expr: up == 0}]}]}\n"
+    proposal = propose(write(tmp_path, {"ops/shop-rules.yaml": rule}))
+    assert "alert_rules: {file: ops/shop-rules.yaml, valid: true}" in proposal.text
 
 
 def test_a_database_of_the_manifests_has_a_drill(tmp_path: Path) -> None:
