@@ -10,9 +10,12 @@ from gate.checks.entry import CheckEntry
 from gate.core.strictness import stricter
 from gate.decode.structs import ShortForm
 from gate.decode.types import Date, DisplayText
+from gate.drills.protocol import DrillCheck
 from gate.model import FrozenStruct, NonNegativeInt, Severity
 from gate.staging.spec import Target
 
+# Kinds of checks whose target is a Prometheus.
+_OF_PROMETHEUS = ("alert", "loaded_rules", "promql", "scrape_target")
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
@@ -77,6 +80,15 @@ class Checklist(FrozenStruct, kw_only=True):
     def items(self) -> list[ShortForm[Item]]:
         """Return all items, in order."""
         return [item for section in self.sections for item in section.items]
+
+    @property
+    def prometheus_targets(self) -> tuple[str, ...]:
+        """Return the targets that checks of a Prometheus query, those of drills included."""
+        entries: list[CheckEntry] = [*self.items]
+        for item in self.items:
+            if isinstance(item.check, DrillCheck):
+                entries += [entry for group in item.check.criteria().values() for entry in group]
+        return tuple(dict.fromkeys(entry.check.target for entry in entries if entry.kind in _OF_PROMETHEUS))
 
     @property
     def scrape_jobs(self) -> tuple[tuple[str, str], ...]:

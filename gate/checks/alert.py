@@ -278,6 +278,14 @@ class Alert(Check[Observation]):
             why = msg("{why}, recording rules {recording}", why=why, recording=format_duration(before.seconds))
         return scrape + before.seconds + group.interval + wait, why
 
+    def recovery_timeout(self) -> float | None:
+        """Return None: an alert resolves within the drill's own limit."""
+        return None
+
+    def recovery_problem(self, context: CheckContext, timeout: float) -> Message | None:
+        """Return None: an alert may resolve at the next evaluation."""
+        return None
+
     def precondition(self) -> Check[Any] | None:
         """Return the check that the alert is inactive before the fault, also for lack of data."""
         return self._quiet(no_data=True)

@@ -85,6 +85,8 @@ class CheckContext(Struct, frozen=True):
     began: float = field(default_factory=time.monotonic)
     # Configuration file and job of each `scrape_config` item of the checklist.
     scrape_jobs: tuple[tuple[str, str], ...] = ()
+    # Targets that checks of the checklist query as a Prometheus.
+    prometheus_targets: tuple[str, ...] = ()
     # Identifies this run, also in the labels of what it starts.
     run_id: str = ""
     # Command that runs the item again, for checks that only the gate can run.

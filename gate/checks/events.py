@@ -25,6 +25,12 @@ class EventCheck(Protocol):
         Raises ObservationError.
         """
 
+    def recovery_timeout(self) -> float | None:
+        """Return the seconds within which `postcondition` must pass; None for the drill's own limit."""
+
+    def recovery_problem(self, context: CheckContext, timeout: float) -> Message | None:
+        """Return why `postcondition` can never pass within some seconds; None if it can. Raises ObservationError."""
+
     def precondition(self) -> Check[Any] | None:
         """Return the check that must pass before the cause, such as a quiet alert; None if this is no event."""
 

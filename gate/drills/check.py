@@ -20,7 +20,7 @@ from gate.core.strictness import stricter
 from gate.decode.quantities import DurationSeconds, format_duration
 from gate.decode.structs import ShortForm
 from gate.drills.alerts import add_alert_transitions, add_curves, other_alerts_criterion
-from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, DrillExecution, DrillObservation, Injector
+from gate.drills.execution import DEFAULT_RECOVERY_TIMEOUT, DrillExecution, DrillObservation, Injector, resolve_timeout
 from gate.drills.injectors import FaultInjector, ScriptInjector, lock_fault_site, max_revert_duration
 from gate.drills.ledger import LedgerKeeper, max_ledger_duration
 from gate.drills.monitors import final_attempt_timeout
@@ -221,7 +221,10 @@ class Drill(Check[DrillObservation]):
 
     def precheck(self, context: CheckContext) -> Message | None:
         """Return why an awaited alert could not fire within the time that it is given."""
-        reasons = (_too_short_reason(criterion, context) for criterion in self.observations)
+        reasons = [_too_short_reason(criterion, context) for criterion in self.observations]
+        reasons += [
+            _recovery_problem(criterion, self.recover or self.steady, context) for criterion in self.observations
+        ]
         return next((reason for reason in reasons if reason), None)
 
     @property
@@ -240,7 +243,8 @@ class Drill(Check[DrillObservation]):
     def max_duration(self) -> float:
         """Return the seconds of all phases together, each waited out."""
         retried = [criterion for criterion in [*self.recover, *self.observations] if criterion.within]
-        recovery = max([DEFAULT_RECOVERY_TIMEOUT, *(criterion.total_timeout for criterion in retried)])
+        resolving = [resolve_timeout(criterion, self.recover or self.steady) for criterion in self.observations]
+        recovery = max([DEFAULT_RECOVERY_TIMEOUT, *resolving, *(criterion.total_timeout for criterion in retried)])
         # each observation is checked twice before the fault: that its alert is quiet, and whether it already holds
         beforehand = 2 * max((criterion.attempt_timeout for criterion in self.observations), default=0.0)
         before = sum(criterion.total_timeout for criterion in self.steady) + beforehand
@@ -341,6 +345,18 @@ def _too_short_reason(criterion: Criterion, context: CheckContext) -> Message | 
         least=format_duration(delay[0]),
         why=delay[1],
     )
+
+
+def _recovery_problem(criterion: Criterion, recover: list[Criterion], context: CheckContext) -> Message | None:
+    """Return why a criterion's event can't be over in time, as far as the configuration shows."""
+    event = as_event(criterion.check)
+    if event is None:
+        return None
+    try:
+        problem = event.recovery_problem(context, resolve_timeout(criterion, recover))
+    except ObservationError as error:
+        return error.message
+    return msg("{what}: {why}", what=criterion.display_title(context), why=problem) if problem else None
 
 
 def _not_started(message: Message) -> DrillObservation:

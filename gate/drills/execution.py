@@ -428,8 +428,7 @@ class DrillExecution(Struct):
         return [(criterion, check) for criterion, check in checks if check is not None]
 
     def _resolve(self, criterion: Criterion, check: Check[object]) -> CriterionResult:
-        recover_timeouts = (entry.total_timeout for entry in self.recover if entry.within)
-        timeout = max([DEFAULT_RECOVERY_TIMEOUT, criterion.total_timeout, *recover_timeouts])
+        timeout = resolve_timeout(criterion, self.recover)
         title = msg("{what}: resolved", what=criterion.display_title(self.context))
         resolved = BuiltinCriterion(check=check, within=timeout, timeout=criterion.timeout, message_title=title)
         outcome = self._run_criterion(resolved)
@@ -438,6 +437,16 @@ class DrillExecution(Struct):
         else:
             self._add_event(self.since_fault, msg("not observed: {what}", what=title), "missed")
         return criterion_result(resolved, outcome, "recover", self.context, self.since_fault)
+
+
+def resolve_timeout(criterion: Criterion, recover: list[Criterion]) -> float:
+    """Return the seconds within which a criterion's event must be over after the revert."""
+    event = as_event(criterion.check)
+    own = event.recovery_timeout() if event else None
+    if own is not None:
+        return own
+    recover_timeouts = (entry.total_timeout for entry in recover if entry.within)
+    return max([DEFAULT_RECOVERY_TIMEOUT, criterion.total_timeout, *recover_timeouts])
 
 
 def with_default_timeout(criterion: Criterion, timeout: float) -> Criterion:

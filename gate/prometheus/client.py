@@ -207,6 +207,11 @@ class Api:
         data = _mapping(self._get("alerts"))
         return [_alert(_mapping(entry)) for entry in _list(data.get("alerts"))]
 
+    def alertmanagers(self) -> list[str]:
+        """Return the URLs of the Alertmanagers that alerts are sent to."""
+        data = _mapping(self._get("alertmanagers"))
+        return [_text(_mapping(entry).get("url")) for entry in _list(data.get("activeAlertmanagers"))]
+
     def config(self) -> str:
         """Return the loaded configuration as YAML."""
         return _text(_mapping(self._get("status/config")).get("yaml"))

@@ -112,6 +112,7 @@ class Runner(Struct, dict=True):
             results=self.results,
             stage=stage,
             scrape_jobs=self.checklist.scrape_jobs,
+            prometheus_targets=tuple(name for name in self.checklist.prometheus_targets if name in self.targets),
             run_id=self.run_id,
             log_progress=self.progress.note,
         )

@@ -22,16 +22,17 @@ from gate.staging.errors import DependencyNotReadyError, StagingError
 from gate.staging.host_names import explain_unresolved
 from gate.staging.journal import Journal, journal_folder
 from gate.staging.logs import find_error_line
-from gate.staging.networks import SharedNetwork, resolve_host_gateway
+from gate.staging.networks import SharedNetwork, gate_address, resolve_host_gateway
 from gate.staging.process import Process
 from gate.staging.provision import provision
 from gate.staging.readiness import has_exited, require_free_ports, wait_until_ready
 from gate.staging.recovery import recover_dead_runs
 from gate.staging.revert import revert
-from gate.staging.spec import ADDRESS_REFERENCE, Start, Target
+from gate.staging.spec import ADDRESS_REFERENCE, Pages, Start, Target
 from gate.staging.target import RunningTarget, host_of
 
 if TYPE_CHECKING:
+    from gate.staging.pages import PageInbox
     from gate.staging.proxy import ProxyThread
 
 _POLL_INTERVAL = 0.2
@@ -263,6 +264,30 @@ class StagingEnvironment:
         self._register_or_stop(running)
         for entry in target.provision:
             provision(entry, running, self.root, target.ready_timeout, self.cancelled)
+        if target.pages:
+            self._load_pages(target, target.pages, running)
+
+    def _load_pages(self, target: Target, pages: Pages, running: RunningTarget) -> None:
+        """Have an Alertmanager in a container notify the gate. Raise StagingError if that fails."""
+        from gate.staging.pages import load_into_container, open_inbox
+
+        assert running.container is not None
+        inbox = open_inbox(pages.config, self.root, gate_address(running.container.network))
+        self._register_or_stop(structs.replace(running, inbox=inbox))
+        load_into_container(inbox, pages.to or "", running, self.journal, target.ready_timeout, self.cancelled)
+
+    def _write_pages(self, name: str, pages: Pages) -> PageInbox:
+        """Write the file that an Alertmanager in a process reads, and listen for its notifications."""
+        from gate.staging.pages import open_inbox, write_private
+
+        inbox = open_inbox(pages.config, self.root, "127.0.0.1")
+        path = self._page_config(name)
+        self.journal.record_intent("remove_file", path=str(path))
+        write_private(path, inbox.document)
+        return inbox
+
+    def _page_config(self, name: str) -> Path:
+        return journal_folder() / f"{self.run_id}-{name}.alertmanager.yml"
 
     def _await_dependencies(self, target: Target) -> None:
         """Wait for the targets that must be ready first. Raise DependencyNotReadyError if one is not."""
@@ -288,8 +313,8 @@ class StagingEnvironment:
                 self._journaled_removal = True
                 journal.record_intent("remove_labelled", run_id=self.run_id)
 
-    def _substitute_addresses(self, start: Start) -> dict[str, str]:
-        """Return the environment variables with `{NAME.address}`, `.host` and `.port` of targets replaced."""
+    def _substitute_addresses(self, start: Start) -> Start:
+        """Return a start whose command and environment have the references to targets replaced."""
 
         def replacement(reference: re.Match[str]) -> str:
             other = self.running.get(reference[1])
@@ -299,13 +324,16 @@ class StagingEnvironment:
             uses_alias = other.container is not None and start.kind != "command"
             host = other.container.alias if other.container and uses_alias else other.host
             port = next(iter(other.ports), 0)
-            return {"host": host, "port": str(port), "address": f"{host}:{port}"}[reference[2]]
+            config = str(self._page_config(other.name))
+            return {"host": host, "port": str(port), "address": f"{host}:{port}", "config": config}[reference[2]]
 
-        return {key: ADDRESS_REFERENCE.sub(replacement, str(value)) for key, value in start.environment.items()}
+        environment = {key: ADDRESS_REFERENCE.sub(replacement, str(value)) for key, value in start.environment.items()}
+        command = [ADDRESS_REFERENCE.sub(replacement, word) for word in start.command or []] or None
+        return start.replace(environment=environment, command=command)
 
     def _start_container(self, name: str, start: Start) -> Container:
         self.journal_removal()
-        start = start.replace(environment=self._substitute_addresses(start))
+        start = self._substitute_addresses(start)
         self.log_progress(f"starting {name} from {start.image or start.build}")
         return start_container(
             name,
@@ -320,10 +348,12 @@ class StagingEnvironment:
     def _start_process(self, name: str, target: Target, start: Start, running: RunningTarget) -> None:
         require_free_ports(target)
         proxy = _start_proxy(target)
+        inbox = self._write_pages(name, target.pages) if target.pages else None
+        start = self._substitute_addresses(start)
         process = Process(
             name,
             start.command or [],
-            self._substitute_addresses(start),
+            start.environment,
             self.root,
             self.run_id,
             self.journal.record_process,
@@ -337,6 +367,7 @@ class StagingEnvironment:
             ports=(target.listen,) if target.listen else running.ports,
             process=process,
             proxy=proxy,
+            inbox=inbox,
             backend_port=target.port if proxy else None,
         )
         # Register before starting: `stop` must find the process, however early the run ends.
@@ -380,6 +411,8 @@ def _advice(target: Target, running: RunningTarget) -> Message:
 
 
 def _stop_target(running: RunningTarget) -> None:
+    if running.inbox:
+        running.inbox.close()
     if running.proxy:
         running.proxy.close()
     if running.process:

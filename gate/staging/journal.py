@@ -31,6 +31,8 @@ RevertName = Literal[
     "end_group",
     "end_processes",
     "remove_labelled",
+    "remove_file",
+    "restore_file",
 ]
 _SUFFIX = ".journal"
 
@@ -67,6 +69,8 @@ class Journal:
         self.run_id = run_id
         self.path = folder / f"{run_id}{_SUFFIX}"
         unlocked_path = folder / f"{run_id}.begun"
+        # The files that `restore_file` puts back can hold secrets.
+        unlocked_path.touch(mode=0o600)
         self._file = unlocked_path.open("wb", buffering=0)
         # The kernel releases the lock however the process dies: whoever gets it knows that the run is dead.
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

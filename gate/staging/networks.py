@@ -6,6 +6,7 @@ import socket
 import threading
 from pathlib import Path
 
+from gate.core.messages import msg
 from gate.staging.docker_client import (
     RUN_LABEL,
     DockerUnavailableError,
@@ -14,6 +15,7 @@ from gate.staging.docker_client import (
     hostname,
     job_network,
 )
+from gate.staging.errors import StagingError
 from gate.staging.host_names import resolves
 from gate.staging.target import host_of
 
@@ -48,6 +50,24 @@ class SharedNetwork:
             network.connect(container)
             container.reload()  # `job_network` reads the networks from this cached handle
         return name
+
+
+def gate_address(network: str | None) -> str:
+    """Return an address of the gate that the containers on a network reach. Raise StagingError without one."""
+    if network == "host":
+        return "127.0.0.1"
+    container = gate_container()
+    if container is not None:
+        container.reload()
+        endpoint = container.attrs["NetworkSettings"]["Networks"].get(network or "") or {}
+        address = endpoint.get("IPAddress")
+    else:
+        # On the machine of the engine, the gate has the network's own address.
+        configs = (docker_client().networks.get(network).attrs["IPAM"]["Config"] or []) if network else []
+        address = next((config["Gateway"] for config in configs if config.get("Gateway")), None)
+    if not address:
+        raise StagingError(msg("the gate has no address on the network {network}", network=network or "-"))
+    return str(address)
 
 
 def resolve_host_gateway(url: str) -> str:

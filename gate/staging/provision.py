@@ -42,7 +42,7 @@ def provision(entry: Provision, running: RunningTarget, root: Path, timeout: flo
             msg("{source} cannot be copied into the container: {why}", source=entry.source, why=str(error))
         ) from error
     if entry.post:
-        _request_reload(running.base_url, entry.post, timeout, cancelled)
+        request_reload(running.base_url, entry.post, timeout, cancelled)
 
 
 def _archive(name: str, root: Path) -> bytes:
@@ -71,7 +71,7 @@ def _normalize_owner(info: TarInfo) -> TarInfo:
     return info
 
 
-def _request_reload(url: str, path: str, timeout: float, cancelled: threading.Event) -> None:
+def request_reload(url: str, path: str, timeout: float, cancelled: threading.Event) -> None:
     """Send POST to a path until it succeeds. Raise StagingError on a 4xx status, or when `timeout` seconds are over."""
     deadline = time.monotonic() + timeout
     failure: Message | None = None

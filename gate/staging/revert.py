@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,20 @@ def remove_labelled(run_id: str) -> None:
         docker_client().images.remove(str(image.id), force=True)
 
 
+def remove_file(path: str) -> None:
+    """Remove a file that the gate wrote."""
+    Path(path).unlink(missing_ok=True)
+
+
+def restore_file(container: str, folder: str, archive: str, signal: str) -> None:
+    """Put the files of an archive back into a container, and have it read them again."""
+    handle = _existing_container(container)
+    handle.put_archive(folder, base64.b64decode(archive))
+    handle.reload()
+    if handle.attrs["State"]["Status"] == "running":
+        handle.kill(signal=signal)
+
+
 # The names are stored in journals on disk: a run of another version may have written them, so they never change.
 REVERT_FUNCTIONS: dict[RevertName, Callable[..., None]] = {
     "start_container": start_container,
@@ -160,4 +175,6 @@ REVERT_FUNCTIONS: dict[RevertName, Callable[..., None]] = {
     "end_group": end_group,
     "end_processes": end_processes,
     "remove_labelled": remove_labelled,
+    "remove_file": remove_file,
+    "restore_file": restore_file,
 }

@@ -58,8 +58,8 @@ else:
     EnvValue = custom_type(_env_value, {"type": ["string", "number"]})
 Port = Annotated[int, Meta(ge=1, le=65535)]
 StopSignal = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
-# A reference to another target's address in an environment variable.
-ADDRESS_REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address)\}")
+# A reference to another target's address, or to a target's own `pages`, in an environment variable or a command.
+ADDRESS_REFERENCE = re.compile(r"\{([A-Za-z0-9._-]+)\.(host|port|address|config)\}")
 
 
 class Ready(FrozenStruct):
@@ -148,6 +148,22 @@ class Provision(FrozenStruct):
             raise ValueError("expected at most one of 'signal', 'post' and 'restart'")
 
 
+class Pages(FrozenStruct):
+    """The production configuration of an Alertmanager, which the gate loads with its own endpoint as every receiver."""
+
+    config: Annotated[
+        CheckoutPath,
+        Meta(description="The alertmanager.yml of production.", examples=["ops/alertmanager/alertmanager.yml"]),
+    ]
+    to: Annotated[
+        Annotated[str, Meta(pattern="^/.*[^/]$")] | None,
+        Meta(
+            description="The path in the container that Alertmanager reads; a process is given `{NAME.config}`.",
+            examples=["/etc/alertmanager/alertmanager.yml"],
+        ),
+    ] = None
+
+
 class Target(FrozenStruct):
     """A system that checks send requests to: at a URL, found as a service container, or started by the gate."""
 
@@ -169,6 +185,9 @@ class Target(FrozenStruct):
     ] = None
     after: Annotated[list[TargetName], Meta(description="Targets that must be ready before this one is started.")] = []
     provision: Annotated[list[Provision], Meta(description="Files to put into the container.")] = []
+    pages: Annotated[
+        Pages | None, Meta(description="An Alertmanager whose notifications the gate receives in the place of people.")
+    ] = None
     ready: Annotated[
         Ready | None, Meta(description="When it is ready; by default as soon as it has started.", extra=stricter("set"))
     ] = None
@@ -182,12 +201,25 @@ class Target(FrozenStruct):
             raise ValueError("expected 'start: {command: ...}' and a 'port' beside 'listen'")
         if self.provision and not (self.container or (self.start and self.start.kind != "command")):
             raise ValueError("expected a container beside 'provision'")
+        if self.pages and not (self.container or self.start):
+            raise ValueError("expected a 'container' or a 'start' beside 'pages'")
+        if self.pages and self.pages.to is None and not self.is_process:
+            raise ValueError("expected 'pages: {to: ...}', the path in the container that Alertmanager reads")
+        if self.pages and self.pages.to is not None and self.is_process:
+            raise ValueError("expected no 'to' under 'pages': a process is given the path as '{NAME.config}'")
+
+    @property
+    def is_process(self) -> bool:
+        """Whether the gate starts it as a process."""
+        return self.start is not None and self.start.kind == "command"
 
     @property
     def depends_on(self) -> list[str]:
         """The targets that must be ready before this one starts: `after`, and those referenced in `environment`."""
-        values = self.start.environment.values() if self.start else ()
-        referenced = [match[1] for value in values for match in ADDRESS_REFERENCE.finditer(str(value))]
+        values = [*self.start.environment.values(), *(self.start.command or [])] if self.start else []
+        found = [match for value in values for match in ADDRESS_REFERENCE.finditer(str(value))]
+        # `{NAME.config}` is a file of the gate, which exists before the target that reads it.
+        referenced = [match[1] for match in found if match[2] != "config"]
         return list(dict.fromkeys([*self.after, *referenced]))
 
     @property
@@ -225,6 +257,8 @@ class Target(FrozenStruct):
         for entry in self.provision:
             steps.append(msg("copy {source} to {folder} in the container", source=entry.source, folder=entry.to))
             steps += _reload_steps(entry)
+        if self.pages:
+            steps.append(msg("load {config} with the gate as every receiver", config=self.pages.config))
         if self.ready:
             steps.append(msg("wait until it is ready, at most {within}", within=format_duration(self.ready.within)))
         return steps

@@ -11,6 +11,7 @@ from gate.core.messages import Message
 
 if TYPE_CHECKING:
     from gate.staging.container import Container
+    from gate.staging.pages import PageInbox
     from gate.staging.process import Process
     from gate.staging.proxy import ProxyThread
 
@@ -32,6 +33,8 @@ class RunningTarget(Struct, frozen=True):
     backend_port: int | None = None
     container: Container | None = None
     process: Process | None = None
+    # What arrives in the place of the receivers, if it is an Alertmanager with `pages`.
+    inbox: PageInbox | None = None
     located: bool = True
     failure: Message | None = None
     advice: Message | None = None

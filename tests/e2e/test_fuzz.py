@@ -119,6 +119,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "http": {"target": "api", "status": 200},
     "loaded_rules": {"target": "api", "file": "a.yml"},
     "metrics": {"target": "api", "valid": True},
+    "page": {"target": "api", "alert": "a", "receiver": "b"},
     "promql": {"target": "api", "query": "up", "value": 1},
     "routes": {"file": "a.yml"},
     "scrape_config": {"file": "a.yml", "job": "a"},

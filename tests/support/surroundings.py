@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.support.amtools import ALERTMANAGER
 from tests.support.paths import ROOT
 from tests.support.services import free_port, postgres_running, prometheus_running, redis_running
 from tests.support.web import Raw, Reply, Web, make_authority, reset, send, trickle
@@ -117,6 +118,8 @@ _KNOWN: Mapping[str, Start] = {
     "CLOSED_URL": lambda stack, folder, found: f"http://127.0.0.1:{free_port()}",
     "CLOSED_PORT": lambda stack, folder, found: str(free_port()),
     "PROMETHEUS_URL": _prometheus,
+    "ALERTMANAGER": lambda stack, folder, found: str(ALERTMANAGER),
+    "ALERTMANAGER_PORT": lambda stack, folder, found: str(free_port()),
     "DATABASE_PORT": lambda stack, folder, found: str(stack.enter_context(postgres_running()).port),
     "REDIS_PORT": lambda stack, folder, found: str(stack.enter_context(redis_running()).port),
     "FREE_PORT": lambda stack, folder, found: str(free_port()),
