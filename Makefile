@@ -46,7 +46,7 @@ check: venv ## run the tests that need neither an engine nor installed servers
 	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/repository
 
 test: venv parts ## run all tests
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 6 --dist loadgroup
 
 demo: venv ## run the gate on the example, with its services as processes
 	cd examples/veza && $(CURDIR)/$(BIN)/python -m demo

@@ -11,6 +11,7 @@ import io
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _FIXED_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 Text = str | tuple[str, str]
 
 
+@cache
 def extract_catalog() -> Catalog:
     """Return a catalogue without translations: every text of the code and the templates, with the files that use it."""
     catalog = _empty_catalog(None)

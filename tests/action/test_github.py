@@ -17,7 +17,7 @@ from tests.support.github.fixtures import served
 from tests.support.github.server import ACTIONS, HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
 from tests.support.runner.job import TOKEN, Job
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action-github")]
 
 CHECKLIST = """\
 version: 1

@@ -15,7 +15,7 @@ from tests.support import engine, images
 from tests.support.paths import ROOT
 from tests.support.runner.job import TOKEN, Job, Service
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action-image")]
 
 CHECKLIST = """\
 version: 1

@@ -13,7 +13,7 @@ from tests.support import engine, images, staging
 from tests.support.runner.job import Job
 from tests.support.staging import checklist, inspect, outcome
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action-post")]
 
 PYTHON = "/opt/prodgate/bin/python"
 OPEN = {"tcp": {"target": "database"}}

@@ -9,7 +9,7 @@ import pytest
 from tests.support import engine, images
 from tests.support.runner.job import TOKEN, Job
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action-runner-job")]
 
 ACTION = """\
 name: tiny

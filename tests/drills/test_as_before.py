@@ -20,7 +20,7 @@ from tests.support import engine, images
 from tests.support.folder import NOTICED, Folder, until
 from tests.support.staging import SERVES, docker, inspect
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills-as-before")]
 
 HOLDS: dict[str, Any] = {"command": {"run": "true"}}
 LATE: dict[str, Any] = {"slow": {"target": "database", "latency": "100ms"}}

@@ -15,7 +15,7 @@ from tests.support.folder import until
 from tests.support.runner.job import Job
 from tests.support.staging import checklist, drill, inspect, on_network, outcome, ready
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills-containers")]
 
 FAULTS: dict[str, dict[str, Any]] = {
     "stop": {"stop": "database"},

@@ -18,7 +18,7 @@ from tests.support.folder import Folder
 from tests.support.services import free_port
 from tests.support.staging import SERVES, docker, inspect
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills-every-way")]
 
 HOLDS: dict[str, Any] = {"command": {"run": "true"}}
 DISCONNECT: dict[str, Any] = {"disconnect": "database"}

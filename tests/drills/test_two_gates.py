@@ -12,7 +12,7 @@ from tests.support import engine, images
 from tests.support.folder import Folder, until
 from tests.support.staging import DEPENDENT, SERVES, docker, inspect, ready
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("drills-two-gates")]
 
 
 @pytest.fixture(scope="module")

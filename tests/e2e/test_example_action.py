@@ -19,7 +19,7 @@ from tests.support import engine, images
 from tests.support.example_bugs import EXAMPLE, copy
 from tests.support.runner.job import Job, Service
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("e2e-example-action")]
 
 
 def workflow() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gate.__main__ import main
 from tests.support import engine, images
 from tests.support.runner.job import Job, Service
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("action")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("e2e-init")]
 
 API = """import os, socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -43,7 +43,7 @@ def test_the_bug_that_the_start_suggests_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.xdist_group("action")
+@pytest.mark.xdist_group("e2e-readme")
 def test_the_workflow_of_the_start_is_a_go(tmp_path: Path) -> None:
     """The job of the workflow, with the same checklist and PostgreSQL as a service container, is a GO."""
     engine.up()

@@ -21,7 +21,7 @@ from tests.support.services import answers, free_port
 from tests.support.staging import SERVES, docker
 from tests.support.web import make_authority, serving, trickle
 
-on_engine = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
+on_engine = [pytest.mark.engine, pytest.mark.xdist_group("e2e-staging")]
 
 
 @pytest.fixture

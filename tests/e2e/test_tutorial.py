@@ -24,7 +24,7 @@ def test_the_tutorial_works_on_a_laptop(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.xdist_group("action")
+@pytest.mark.xdist_group("e2e-tutorial")
 def test_the_tutorial_works_on_github(tmp_path: Path) -> None:
     """The files of the tutorial in its workflow are the verdict that the laptop had."""
     engine.up()
