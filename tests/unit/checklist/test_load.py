@@ -9,6 +9,7 @@ import pytest
 
 from gate.checklist.errors import ChecklistError
 from gate.checklist.load import load, load_text
+from gate.checks import CHECKS
 
 HEAD = "version: 1\nservice: shop\n"
 SECTIONS = "sections:\n  - id: s\n    title: S\n    items:\n"
@@ -42,11 +43,8 @@ def test_smallest() -> None:
     assert str(loaded.place_of(0, 0)) == "f.yml:7:9"
 
 
-OF_AN_ITEM = (
-    "'alert', 'alert_rules', 'command', 'document', 'drill', 'file', 'http', 'id', 'loaded_rules', 'metrics', 'needs', "
-    "'promql', 'requires', 'scrape_config', 'scrape_target', 'severity', 'source', 'tcp', 'tests', 'timeout', 'title', "
-    "'traceability' or 'within'"
-)
+*_KEYS, _LAST = sorted(["id", "needs", "requires", "severity", "timeout", "title", "within", *CHECKS.kinds()])
+OF_AN_ITEM = ", ".join(f"'{key}'" for key in _KEYS) + f" or '{_LAST}'"
 MISTAKES = {
     "empty file": ("", ["1:1: the file is empty, expected a checklist"]),
     "a list": ("- a\n", ["1:1: expected a mapping with 'version', 'service' and 'sections'"]),
