@@ -145,7 +145,7 @@ class Page(Check[Observation]):
         pages = tuple(_last_pages(inbox.received, self.alert))
         config = inbox.config
         observation = Observation(config, inbox.file, pages)
-        if config.receiver(self.receiver) is None or self._arrived(pages):
+        if self._receiver_problem(config, inbox.file) or self._arrived(pages):
             return observation
         diagnosis = self._diagnosis(context)
         routes = [route for alert in diagnosis.alerts for route in config.route.match(alert.labels)]
