@@ -166,10 +166,11 @@ MODELS = sorted(
 )
 # Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has.
 MAY_BE_EMPTY = {
-    "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env", "Http.body",
-    "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow", "Script.touches",
+    "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env",
+    "ExpectedRoute.labels", "Http.body", "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow",
+    "Script.touches",
     "Start.args", "Start.environment",
-    "Target.after", "Target.provision", "Tests.env", "Tests.quarantine",
+    "Target.after", "Target.provision", "Tests.env", "Tests.quarantine", "Traffic.body", "Traffic.headers",
 }  # fmt: skip
 
 

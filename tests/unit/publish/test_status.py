@@ -10,7 +10,7 @@ import pytest
 from gate.core.messages import msg
 from gate.model import Report, Verdict, VerdictReason
 from gate.publish import status
-from gate.publish.settings import Notice
+from gate.publish.settings import Notice, RetryPolicy
 from gate.publish.time_budget import TimeBudget
 from tests.support import reports
 from tests.support.github.fixtures import enterprise, github, settings
@@ -162,11 +162,12 @@ def test_1000_statuses_are_told_to_nobody(github: GitHub) -> None:
     assert "maximum number of statuses" in str(notice.message)
 
 
-@pytest.mark.parametrize("fault", [{"status": 502}, {"status": 500}, {"reset": True}, {"silence": 1.5}])
+@pytest.mark.parametrize("fault", [{"status": 502}, {"status": 500}, {"reset": True}, {"silence": 30.0}])
 def test_a_short_failure_is_outlasted(github: GitHub, fault: dict[str, object]) -> None:
     """A 5xx, a reset and a silence are tried again, and the status is set once."""
     github.faults.append(Fault("POST", "statuses", times=2 if "status" in fault else 1, **fault))
-    assert status.set_verdict(reports.go(), settings(github)) == []
+    policy = RetryPolicy(timeout=1.0 if "silence" in fault else 20.0, initial_delay=0.05, write_interval=0)
+    assert status.set_verdict(reports.go(), settings(github, retry_policy=policy)) == []
     assert [one["state"] for one in github.statuses] == ["success"]
 
 
@@ -184,7 +185,7 @@ def test_a_long_failure_is_given_up(github: GitHub) -> None:
     github.faults.append(Fault("POST", "statuses", status=503, message="Unavailable"))
     github.faults.append(Fault("POST", "statuses", silence=30, times=1000))
     began = time.monotonic()
-    (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(1.0)))
+    (notice,) = status.set_verdict(reports.go(), settings(github, budget=TimeBudget(3.0)))
     assert notice.level == "error"
     assert notice.not_published is True
     assert "HTTP 503: Unavailable" in str(notice.message)
