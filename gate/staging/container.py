@@ -36,6 +36,8 @@ class Container:
         self.alias = alias
         self.network = network
         self.started = started
+        # The container itself, while another one runs in its place.
+        self.replaced: Any | None = None
 
     @property
     def id(self) -> str:
@@ -236,7 +238,7 @@ def start_container(
 
     client = docker_client()
     try:
-        image = start.image or _build_image(name, start, root, run_id, log_progress)
+        image = start.image or build_image(name, start, root, run_id, log_progress)
         if start.image:
             pull_image(client, image, log_progress)
         if cancelled.is_set():
@@ -267,7 +269,7 @@ def pull_image(client: Any, image: str, log_progress: Callable[[str], None]) -> 
         client.images.pull(image)
 
 
-def _build_image(name: str, start: Start, root: Path, run_id: str, log_progress: Callable[[str], None]) -> str:
+def build_image(name: str, start: Start, root: Path, run_id: str, log_progress: Callable[[str], None]) -> str:
     """Build an image with the run's label, log each step, and return its tag. Raise StagingError if that fails."""
     folder = root / (start.build or ".")
     if not folder.is_dir():

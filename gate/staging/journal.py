@@ -33,6 +33,7 @@ RevertName = Literal[
     "remove_labelled",
     "remove_file",
     "restore_file",
+    "set_cpu_quota",
 ]
 _SUFFIX = ".journal"
 

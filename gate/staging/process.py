@@ -57,6 +57,7 @@ class Process:
         self._reader: threading.Thread | None = None
         self._started_at = 0.0
         self._terminated = False
+        self._original: tuple[list[str], dict[str, str]] | None = None
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -74,6 +75,27 @@ class Process:
             )
             self._reader = threading.Thread(target=self._read, args=(self._spawned.process.stdout,), daemon=True)
             self._reader.start()
+
+    def replace(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Run another command from the next start on, with some variables changed, until `restore`."""
+        with self._lock:
+            self._original = self._original or (self.command, self.environment)
+            self.command, self.environment = command, {**self._original[1], **environment}
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another command runs in its place."""
+        return self._original is not None
+
+    def restore(self) -> None:
+        """Stop what runs in its place; its own command runs again from the next start on."""
+        with self._lock:
+            if self._original is None:
+                return
+            self.stop()
+            if not self.members:
+                self.command, self.environment = self._original
+                self._original = None
 
     def restart_if_dead(self) -> None:
         """Start the process again if it has exited, at most once a second."""

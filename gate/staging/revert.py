@@ -17,6 +17,9 @@ from gate.staging.docker_client import RUN_LABEL, docker_client
 from gate.staging.journal import FaultAction, RevertName
 from gate.staging.process import terminate_process_group, terminate_run
 
+# A quota of Docker that is none; 0 would leave the quota as it is.
+UNLIMITED_CPU = -1
+
 
 class RevertError(GateError):
     """An action could not be reverted."""
@@ -67,6 +70,17 @@ def unpause_container(container: str) -> None:
     handle = _existing_container(container)
     if handle.attrs["State"]["Status"] == "paused":
         handle.unpause()
+
+
+def set_cpu_quota(container: str, quota: int) -> None:
+    """Set the CPU quota of a container, in microseconds for each period; UNLIMITED_CPU removes it."""
+    handle = _existing_container(container)
+    current = int(handle.attrs["HostConfig"].get("CpuQuota") or 0)
+    if (current if current > 0 else UNLIMITED_CPU) != quota:
+        handle.update(cpu_quota=quota)
+    handle.reload()
+    if int(handle.attrs["HostConfig"].get("CpuQuota") or UNLIMITED_CPU) != quota:
+        raise RevertError(msg("the CPU quota of container {name} was not restored", name=container))
 
 
 def connect_container(
@@ -177,4 +191,5 @@ REVERT_FUNCTIONS: dict[RevertName, Callable[..., None]] = {
     "remove_labelled": remove_labelled,
     "remove_file": remove_file,
     "restore_file": restore_file,
+    "set_cpu_quota": set_cpu_quota,
 }

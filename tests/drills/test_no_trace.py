@@ -38,21 +38,26 @@ ON_CONTAINERS: tuple[dict[str, Any], ...] = (
     {"fault": {"disconnect": "database"}},
     {"fault": {"slow": {"target": "database", "latency": "100ms"}}},
     {"fault": {"impersonate": {"target": "database", "close": True}}},
+    {"fault": {"restart": "database"}},
+    {"fault": {"starve": {"target": "database", "cpu": "5%"}}},
+    {"fault": {"deploy": {"target": "database", "image": "BASE", "command": list(SERVES)}}},
     {"script": {"command": [PYTHON, "breaks.py"], "touches": ["database"]}},
 )
 # 58 on containers. An engine may go on for long with what a script has asked of it, and is waited for each time.
-CONTAINER_MOMENTS = (9, 9, 9, 9, 9, 9, 4)
+CONTAINER_MOMENTS = (6, 6, 6, 6, 6, 6, 6, 6, 6, 4)
 ON_PROCESSES: tuple[dict[str, Any], ...] = (
     {"fault": {"stop": "database"}},
     {"fault": {"kill": "database"}},
     {"fault": {"pause": "database"}},
     {"fault": {"slow": {"target": "database", "latency": "100ms"}}},
     {"fault": {"impersonate": {"target": "database", "close": True}}},
+    {"fault": {"restart": "database"}},
+    {"fault": {"deploy": {"target": "database", "command": "./release.sh"}}},
     {"fault": {"run": {"command": "touch broken", "undo": "rm -f broken", "proof": "test -f broken"}}},
     {"script": {"command": "./breaks.sh", "touches": ["database"]}},
 )
 # And 42 kills on processes: a hundred in all.
-PROCESS_MOMENTS = (6, 6, 6, 6, 6, 6, 6)
+PROCESS_MOMENTS = (5, 5, 5, 5, 4, 5, 5, 4, 4)
 DATABASE: dict[str, Any] = {"container": "database", "ready": {"tcp": 5432, "within": "20s"}}
 # So many of the hundred kills have to come after the fault's line and before the drill's.
 IN_MID_DRILL = 80
@@ -331,7 +336,7 @@ def kill_on_containers(folder: Path, drill: dict[str, Any], moments: int) -> Kil
         "bystander": Service(images.base(), command=("sleep", "infinity")),
     }
     with Job(folder, images.action(), services=services) as job:
-        write(job.workspace, DATABASE, drill)
+        write(job.workspace, DATABASE, json.loads(json.dumps(drill).replace("BASE", images.base())))
         (job.workspace / "breaks.py").write_text(BREAKS.replace("{id}", job.services["database"]["id"]))
         return kill_at_each_moment(Action(job), drill, moments)
 
@@ -347,6 +352,9 @@ def kill_on_processes(folder: Path, drill: dict[str, Any], moments: int) -> Kill
     lines = ("#!/bin/sh", "env -i sleep 600 &", *(SIGNALS.format(name, port) for name in ("STOP", "CONT")))
     script.write_text("\n".join(lines))
     script.chmod(0o755)
+    release = folder / "release.sh"
+    release.write_text(f"#!/bin/sh\nexec env -i {' '.join(serves)} --directory .\n")
+    release.chmod(0o755)
     return kill_at_each_moment(Program(folder), drill, moments)
 
 

@@ -41,7 +41,7 @@ def run(
             "url": f"http://127.0.0.1:{api}",
             "start": {
                 "command": [sys.executable, str(DEPENDENT), str(api)],
-                "environment": {"DATABASE_PORT": str(database)},
+                "environment": {"DATABASE_PORT": str(database), "PORT": str(api)},
             },
             "ready": {"path": "/live", "within": "20s"},
         },
@@ -101,3 +101,28 @@ def test_restart_after_which_a_target_does_not_come_back(folder: Folder) -> None
                   traffic=traffic("/live"))  # fmt: skip
     assert outcome["status"] == "fail"
     assert "ERROR: the lock file exists" in outcome["evidence"]["answer"]
+
+
+def other_release(folder: Folder, port: str, *lines: str) -> dict[str, Any]:
+    """Return a deployment of another API, which is the same with some lines before its start."""
+    script = folder.program("release", *lines, f'exec {sys.executable} {DEPENDENT} "{port}"')
+    return {"deploy": {"target": "api", "command": script, "within": "5s", "environment": {"RELEASE": "previous"}}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "why"),
+    [
+        ((), "pass", "runs instead of api"),
+        (("echo 'ERROR: column \"plays\" does not exist' >&2", "exit 1"), "fail", 'column "plays" does not exist'),
+        (("export BLIND=1",), "fail", "status"),
+    ],
+    ids=["works", "does not start", "answers wrongly"],
+)
+def test_previous_release_in_place_of_a_process(folder: Folder, lines: tuple[str, ...], status: str, why: str) -> None:
+    """What the previous release answers is judged; then the current one runs again."""
+    expects = {"target": "api", "path": "/readyz", "json": {"status": "ready"}, "status": 203 if "BLIND" in str(lines)
+               else 200}  # fmt: skip
+    outcome = run(folder, other_release(folder, "$PORT", *lines), observe=[{"within": "3s", "http": expects}])
+    answer = outcome["evidence"]["answer"]
+    assert (outcome["status"], why in answer) == (status, True), answer
+    assert [row["status"] for row in outcome["rows"] if row["phase"] == "restore"] == ["pass"], answer

@@ -368,4 +368,7 @@ def test_names_in_the_journal_never_change() -> None:
         "end_group",
         "end_processes",
         "remove_labelled",
+        "remove_file",
+        "restore_file",
+        "set_cpu_quota",
     ]

@@ -80,14 +80,16 @@ class ContainerState:
 
     state: str
     places: tuple[tuple[str, tuple[str, ...]], ...]
+    # In microseconds; 0 if there is none.
+    cpu_quota: int = 0
 
 
 def inspect(id: str) -> ContainerState:
-    """Return a container's state, and its names on each network."""
+    """Return a container's state, its names on each network, and its CPU quota."""
     found = json.loads(docker("inspect", id))[0]
     networks = found["NetworkSettings"]["Networks"]
     places = sorted((name, tuple(sorted(place["Aliases"] or []))) for name, place in networks.items())
-    return ContainerState(found["State"]["Status"], tuple(places))
+    return ContainerState(found["State"]["Status"], tuple(places), max(0, found["HostConfig"]["CpuQuota"]))
 
 
 def on_network(network: str) -> list[str]:
