@@ -171,12 +171,12 @@ class Matcher:
         return f"an {cls.noun}" if cls.noun[0] in "aeiou" else f"a {cls.noun}"
 
     def _not_an_operator(self, key: str) -> str:
-        expected = quote_choices(self.operators)
+        expected = f"xpected {quote_choices(self.operators)}"
         if key in OPERATORS:
-            return f"operator '{key}' does not fit {self._a_noun()}, expected {expected}"
+            return f"operator '{key}' does not fit {self._a_noun()}, e{expected}"
         meant = _SYNONYMS.get(key.lower())
         hint = f"; did you mean '{meant}'?" if meant in self.operators else suggestion(key, self.operators)
-        return f"unknown operator '{key}', expected {expected}{hint}"
+        return f"unknown operator '{key}'{hint} E{expected}" if hint else f"unknown operator '{key}', e{expected}"
 
     def _check_literal(self, value: Any, where: str) -> None:
         """Raise ValueError if a value of this type cannot equal `value`."""
@@ -563,6 +563,19 @@ class TextMatcher(Matcher):
         if "contains" in spec:
             self._check_literal(spec["contains"], where)
         super()._check_operators(spec, where, at)
+
+
+class BodyMatcher(TextMatcher):
+    """Expect the whole text of a response, a file or a command's output, in which nobody expects a text in slashes."""
+
+    __slots__ = ()
+
+    @override
+    def _check_literal(self, value: Any, where: str) -> None:
+        super()._check_literal(value, where)
+        if found := re.fullmatch(r"/([^/\n]+)/[a-z]?", value):
+            meant = "{matches: " + to_short_json(found[1]) + "}"
+            raise ValueError(f"{to_short_json(value)} is compared as it is{where}; did you mean {meant}?")
 
 
 def _texts(spec: Any) -> Any:

@@ -16,6 +16,7 @@ from gate.checklist.models import Checklist, Item, WaiverPolicy
 from gate.checks import CHECKS
 from gate.checks.base import Check, TargetRef
 from gate.checks.entry import CheckEntry
+from gate.checks.tcp import Tcp
 from gate.decode.structs import KeyPath, ValidationError, suggestion
 from gate.decode.structs import decode_all_errors as read_as
 from gate.decode.structs import fields_by_key as fields_of
@@ -42,8 +43,13 @@ def check_references(
     Reads the plain data, so that no other error hides them. `checklist` is None if the data could not be decoded.
     """
     lines = list(_lines(data, checklist))
-    problems = [*_duplicates(data, lines), *_targets(data, checklist, lines), *_needs(lines), *_waivers(data, lines)]
-    problems += _unsupported_faults(data, checklist)
+    problems = [
+        *_duplicates(data, lines, places),
+        *_targets(data, checklist, lines),
+        *_needs(lines),
+        *_waivers(data, lines),
+    ]
+    problems += [*_unsupported_faults(data, checklist), *_targets_without_port(data, checklist)]
     return [Diagnostic(_place(path, places), text) for path, text in problems]
 
 
@@ -105,16 +111,17 @@ def _targets_despite_errors(data: Any) -> Iterator[tuple[KeyPath, str]]:
                     )
 
 
-def _duplicates(data: Any, lines: list[ItemReferences]) -> Found:
+def _duplicates(data: Any, lines: list[ItemReferences], places: Mapping[KeyPath, SourceLocation]) -> Found:
     sections = [(("sections", number, "id"), section.get("id")) for number, section in _entries(data, "sections")]
     for word, ids in (("section", sections), ("item", [((*line.path, "id"), line.id) for line in lines])):
-        observation: set[str] = set()
+        first: dict[str, KeyPath] = {}
         for path, name in ids:
             if not isinstance(name, str) or not name:
                 continue
-            if name in observation:
-                yield path, f"{word} '{name}' stands twice, expected every id once"
-            observation.add(name)
+            if name in first:
+                where = places[first[name]]
+                yield path, f"{word} '{name}' stands twice, expected every id once: first in {where}"
+            first.setdefault(name, path)
 
 
 def _targets(data: Any, checklist: Checklist | None, lines: list[ItemReferences]) -> Found:
@@ -146,6 +153,15 @@ def _unsupported_faults(data: Any, checklist: Checklist | None) -> Found:
         for key, name, why in check.unsupported_targets(targets) if isinstance(check, DrillCheck) else ():
             places = {named: where for where, named in iter_target_refs(getattr(check, key), (kind, key))}
             yield (*path, *places[name]), f"target '{name}': {why}"
+
+
+def _targets_without_port(data: Any, checklist: Checklist | None) -> Found:
+    """Yield the items that ask the port of a target which has none."""
+    targets = checklist.targets if checklist else dict(_readable_targets(data))
+    for path, kind, check in _readable_checks(data, checklist):
+        target = targets.get(check.target or "") if isinstance(check, Tcp) and check.port is None else None
+        if target and not target.url and target.port is None:
+            yield (*path, kind, "target"), "the target has neither 'url' nor 'port'; add one to it, or 'port' here"
 
 
 def _readable_targets(data: Any) -> Iterator[tuple[str, Target]]:

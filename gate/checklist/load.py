@@ -16,8 +16,8 @@ from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
 from gate.checklist.merge import merge
 from gate.checklist.models import Checklist
 from gate.checklist.variables import interpolate
+from gate.checklist.yaml_reader import BrokenYamlError, Tree, blanks, parse_yaml, read_yaml, to_plain_data
 from gate.checklist.yaml_reader import Mapping as MappingTree
-from gate.checklist.yaml_reader import Tree, blanks, parse_yaml, read_yaml, to_plain_data
 from gate.decode.structs import KeyPath, ValidationError
 from gate.decode.structs import decode_all_errors as read_as
 from gate.redaction.secrets import default_redactor as known_secrets
@@ -46,13 +46,13 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
         raise ChecklistError(
             [Diagnostic(SourceLocation("prodgate"), "no checklist was named, expected at least one --file")]
         )
-    trees, problems, text = _parsed(names, variables)
+    trees, problems, text, whole = _parsed(names, variables)
     if not trees:
         raise ChecklistError(problems)
     tree: Tree = trees[0]
     for over in trees[1:]:
         tree = merge(tree, over)
-    return _shown(_validated(tree, problems, names, whole=len(trees) == len(names)), text)
+    return _shown(_validated(tree, problems, names, whole=whole), text)
 
 
 def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> LoadedChecklist:
@@ -62,9 +62,11 @@ def load_text(text: str, name: str, environment: Mapping[str, str] | None = None
     return _shown(_validated(tree, problems, (name,), whole=True), text)
 
 
-def _parsed(names: tuple[str, ...], variables: Mapping[str, str]) -> tuple[list[MappingTree], list[Diagnostic], str]:
-    """Return the trees of the files that can be parsed, the errors of all files, and their text."""
-    trees, problems, texts = [], [], []
+def _parsed(
+    names: tuple[str, ...], variables: Mapping[str, str]
+) -> tuple[list[MappingTree], list[Diagnostic], str, bool]:
+    """Return the trees of the files, the errors of all files, their text, and whether the trees are whole."""
+    trees, problems, texts, whole = [], [], [], True
     for name in names:
         try:
             texts.append(read_yaml(Path(name), name))
@@ -73,7 +75,10 @@ def _parsed(names: tuple[str, ...], variables: Mapping[str, str]) -> tuple[list[
             problems += tree_problems
         except ChecklistError as error:
             problems += error.problems
-    return trees, problems, "\n".join(texts)
+            whole = False
+            if isinstance(error, BrokenYamlError) and error.readable:
+                trees.append(error.readable)
+    return trees, problems, "\n".join(texts), whole
 
 
 def _shown(loaded: LoadedChecklist, text: str) -> LoadedChecklist:
@@ -121,14 +126,18 @@ def _validated(tree: Tree, problems: list[Diagnostic], names: tuple[str, ...], *
     """Decode and validate the tree. `whole` is false if a file is missing from it."""
     data, values, keys = to_plain_data(tree)
     data = _without_extensions(data)
-    blank = {path for path in blanks(tree) if path[0] in data}
+    # In a file that is broken, a value may be blank because what was wrong is left out.
+    blank = {path for path in blanks(tree) if path[0] in data} if whole else set()
     problems = [*problems, *(_of_blank(path, values, keys) for path in blank)]
     checklist = None
     try:
         checklist = read_as(data, Checklist)
     except ValidationError as error:
         others = [issue for issue in error.issues if issue.path not in blank]
-        problems = [*problems, *to_diagnostics(others, values, keys, whole=whole)]
+        # A value whose variable is not set is told once: by the variable.
+        told = {problem.place for problem in problems}
+        invalid = to_diagnostics(others, values, keys, whole=whole)
+        problems = [*problems, *(problem for problem in invalid if problem.place not in told)]
     if whole:
         problems = [*problems, *check_references(data, checklist, values)]
     if problems or checklist is None:

@@ -23,12 +23,12 @@ def interpolate(text: str, environment: Mapping[str, str]) -> str:
         inside = _INSIDE.fullmatch(match[1]) if match[1] is not None else None
         if not inside:
             raise ValueError(f"'{match[0]}' is no variable, expected ${{NAME}} or ${{NAME:-default}}")
-        return _filled(inside[1], inside[2] or "", inside[3] or "", environment)
+        return _filled(inside[1], inside[2] or "", inside[3] or "", environment, in_script=" " in text.strip())
 
     return _FORM.sub(fill, text)
 
 
-def _filled(name: str, form: str, rest: str, environment: Mapping[str, str]) -> str:
+def _filled(name: str, form: str, rest: str, environment: Mapping[str, str], *, in_script: bool) -> str:
     value = environment.get(name)
     if value or (value is not None and not form.startswith(":")):
         return value.encode("utf-8", "replace").decode()
@@ -36,4 +36,7 @@ def _filled(name: str, form: str, rest: str, environment: Mapping[str, str]) -> 
         return rest
     if form.endswith("?"):
         raise ValueError(f"variable {name} is not set: {rest or 'it is required'}")
-    raise ValueError(f"variable {name} is not set, expected it in the environment or a default: ${{{name}:-default}}")
+    shell = f"; a variable of the shell is written $${{{name}}}" if in_script else ""
+    raise ValueError(
+        f"variable {name} is not set, expected it in the environment or a default: ${{{name}:-default}}{shell}"
+    )

@@ -16,11 +16,14 @@ import yaml
 from msgspec import Struct, field
 
 from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
+from gate.checklist.yaml_mistakes import explain, without_entry
 from gate.decode.structs import KeyPath, Unfilled
 
 FILE_LIMIT = 4 * 2**20
 DEPTH_LIMIT = 64
 NODE_LIMIT = 200_000
+# Each is found by parsing the text once more.
+_SYNTAX_ERRORS_LIMIT = 10
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -104,34 +107,47 @@ def parse_yaml(text: str, name: str, interpolate: Interpolate) -> tuple[Mapping,
     `interpolate` is applied to every scalar value, and may raise ValueError. Raise
     ChecklistError if the text is not valid YAML or not a mapping.
     """
-    builder = _Builder(name, interpolate)
     if _HALF.search(text):
         raise ChecklistError(
             [Diagnostic(SourceLocation(name, 1, 1), "holds half a character, expected a text in UTF-8")]
         )
-    try:
-        tree = builder.document(yaml.parse(text, Loader=_LOADER))
-    except yaml.MarkedYAMLError as error:
-        raise ChecklistError([_syntax_problem(error, name, text), *builder.problems]) from error
-    except yaml.YAMLError as error:
-        raise ChecklistError([_reader_problem(error, name)]) from error
-    if isinstance(tree, Scalar) and tree.value is None:
+    tree, problems, mistakes = _read_on(text, name, interpolate)
+    if mistakes:
+        raise BrokenYamlError([*mistakes, *problems], tree if isinstance(tree, Mapping) else None)
+    if tree is None or (isinstance(tree, Scalar) and tree.value is None):
         raise ChecklistError([Diagnostic(SourceLocation(name, 1, 1), "the file is empty, expected a checklist")])
     if not isinstance(tree, Mapping):
         raise ChecklistError([Diagnostic(tree.place, "expected a mapping with 'version', 'service' and 'sections'")])
-    return tree, builder.problems
+    return tree, problems
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Diagnostic:
-    mark = error.problem_mark or error.context_mark
-    place = SourceLocation(name, mark.line + 1, mark.column + 1) if mark else SourceLocation(name, 1, 1)
-    lines = text.splitlines()
-    line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    if "\t" in line[: len(line) - len(line.lstrip("\t -?"))]:  # entries and keys are indented by what is before them
-        place = SourceLocation(name, place.line, line.index("\t") + 1)
-        return Diagnostic(place, "a tab stands here, expected spaces: YAML is indented with spaces only")
-    what = " ".join(part for part in (error.context, error.problem) if part)
-    return Diagnostic(place, f"is not YAML: {what}")
+class BrokenYamlError(ChecklistError):
+    """A text is not YAML; `readable` is the tree of what is left without the entries that are not."""
+
+    def __init__(self, problems: list[Diagnostic], readable: Mapping | None) -> None:
+        super().__init__(problems)
+        self.readable = readable
+
+
+def _read_on(text: str, name: str, interpolate: Interpolate) -> tuple[Tree | None, list[Diagnostic], list[Diagnostic]]:
+    """Return the tree of a text, its errors, and its syntax errors: after each, read on from the next list entry."""
+    mistakes: list[Diagnostic] = []
+    while True:
+        builder = _Builder(name, interpolate)
+        try:
+            return builder.document(yaml.parse(text, Loader=_LOADER)), builder.problems, mistakes
+        except yaml.MarkedYAMLError as error:
+            found = explain(error, text)
+        except yaml.YAMLError as error:
+            raise ChecklistError([_reader_problem(error, name)]) from error
+        place = SourceLocation(name, found.line, found.column)
+        # What is left after a mistake may be broken by that alone: only a mistake further below is one of its own.
+        if mistakes and place <= mistakes[-1].place:
+            return None, builder.problems, mistakes
+        mistakes.append(Diagnostic(place, found.text))
+        if len(mistakes) == _SYNTAX_ERRORS_LIMIT:
+            return None, builder.problems, mistakes
+        text = without_entry(text, found.line)
 
 
 def _reader_problem(error: yaml.YAMLError, name: str) -> Diagnostic:

@@ -16,7 +16,7 @@ from gate.core.messages import Message, join_messages, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import ByteSize, format_duration, format_size
-from gate.matchers import ExitCodeMatcher, TextMatcher, mismatch_if_set
+from gate.matchers import BodyMatcher, ExitCodeMatcher, mismatch_if_set
 from gate.model import CheckoutPath, NonEmptyStr
 from gate.redaction.secrets import redacted_head
 from gate.runtime import processes
@@ -24,6 +24,11 @@ from gate.runtime import processes
 _EXCERPT = 200
 Argument = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 Arguments = Annotated[list[Argument], Meta(min_length=1)]
+
+
+# What only a shell understands: it would be passed to the program as an argument.
+_SHELL_SYNTAX = re.compile(r"(?:^cd|(?<=\s)(?:&&|\|\||[|;<&]|>{1,2}|2>&1))(?=\s|$)|;(?=\s|$)|\$\(")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 class Command(Check[processes.CompletedCommand]):
@@ -47,14 +52,15 @@ class Command(Check[processes.CompletedCommand]):
         ExitCodeMatcher,
         Meta(description="The expected exit code; 0 where nothing else is said.", extra=stricter("narrower")),
     ] = field(default_factory=lambda: ExitCodeMatcher(0))
-    stdout: Annotated[TextMatcher | None, Meta(description="The expected standard output.", extra=stricter("set"))] = (
+    stdout: Annotated[BodyMatcher | None, Meta(description="The expected standard output.", extra=stricter("set"))] = (
         None
     )
-    stderr: Annotated[TextMatcher | None, Meta(description="The expected standard error.", extra=stricter("set"))] = (
+    stderr: Annotated[BodyMatcher | None, Meta(description="The expected standard error.", extra=stricter("set"))] = (
         None
     )
     output: Annotated[
-        TextMatcher | None, Meta(description="The expected output, both together as they came.", extra=stricter("set"))
+        BodyMatcher | None,
+        Meta(description="The expected output, both together as they came.", extra=stricter("set")),
     ] = None
     cwd: Annotated[CheckoutPath, Meta(description="Where it is run, below the checkout.", extra=stricter("never"))] = (
         "."
@@ -78,6 +84,8 @@ class Command(Check[processes.CompletedCommand]):
         except ValueError as error:
             raise ValueError(f"expected a command after 'run': {error}") from error
         lines = self.run.splitlines() if self.shell and isinstance(self.run, str) else []
+        if not self.shell and isinstance(self.run, str) and (syntax := _SHELL_SYNTAX.search(_QUOTED.sub("", self.run))):
+            raise ValueError(f"'{syntax[0].strip()}' is shell syntax, expected a command alone; add `shell: true`")
         if not words or not words[0] or (self.shell and all(re.match(r"\s*(#|$)", line) for line in lines)):
             raise ValueError("expected a command after 'run'")
 

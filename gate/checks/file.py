@@ -15,7 +15,7 @@ from gate.core.messages import Message, join_messages, msg
 from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_size
-from gate.matchers import CountMatcher, SizeMatcher, TextMatcher, mismatch_if_set
+from gate.matchers import BodyMatcher, CountMatcher, SizeMatcher, mismatch_if_set
 from gate.model import CheckoutPath, Location, NonEmptyStr, SomeTexts
 from gate.redaction.secrets import redacted_head
 
@@ -64,7 +64,7 @@ class File(Check[Observation]):
         NonEmptyStr | SomeTexts | None,
         Meta(description="Text that stands in it; of several, all do.", extra=stricter("more")),
     ] = None
-    text: Annotated[TextMatcher | None, Meta(description="Its whole text.", extra=stricter("set"))] = None
+    text: Annotated[BodyMatcher | None, Meta(description="Its whole text.", extra=stricter("set"))] = None
 
     def __post_init__(self) -> None:
         if self.exists is False and any(matcher is not None for matcher in self._wishes()):

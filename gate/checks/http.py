@@ -35,7 +35,16 @@ from gate.http import client
 from gate.http.content import parse_json
 from gate.http.errors import HttpError
 from gate.http.models import BODY_LIMIT, Request, Response, TlsOptions, describe_timings
-from gate.matchers import MISSING, OPERATORS, DurationMatcher, Matcher, StatusMatcher, TextMatcher, mismatch_if_set
+from gate.matchers import (
+    MISSING,
+    OPERATORS,
+    BodyMatcher,
+    DurationMatcher,
+    Matcher,
+    StatusMatcher,
+    TextMatcher,
+    mismatch_if_set,
+)
 from gate.model import CheckoutPath, FrozenStruct
 from gate.redaction.secrets import redacted_head
 from gate.runtime.evidence import FILE_LIMIT, as_bytes
@@ -138,7 +147,7 @@ class Http(Check[Observation]):
     header: Annotated[
         dict[str, TextMatcher], Meta(min_length=1, description="Expected headers, by name.", extra=stricter("more"))
     ] = {}
-    text: Annotated[TextMatcher | None, Meta(description="The expected body, as text.", extra=stricter("set"))] = None
+    text: Annotated[BodyMatcher | None, Meta(description="The expected body, as text.", extra=stricter("set"))] = None
     json_: Annotated[
         Matcher | None, Meta(description="The expected body, as JSON; objects as subsets.", extra=stricter("set"))
     ] = field(default=None, name="json")

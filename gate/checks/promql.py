@@ -62,6 +62,15 @@ class Promql(Check[Observation]):
     ] = None
 
     def __post_init__(self) -> None:
+        from gate.prometheus.promql.lexer import ExpressionError
+        from gate.prometheus.promql.parser import check
+        from gate.prometheus.releases import PROMQL_FLAGS, Release
+
+        try:
+            # The target may be of any version: only what none parses is a mistake of the checklist.
+            check(self.query, Release(flags=frozenset(PROMQL_FLAGS)))
+        except ExpressionError as error:
+            raise ValueError(f"'query' is not PromQL: {error}") from error
         if self.empty and (self.value is not None or self.count is not None):
             raise ValueError("expected neither 'value' nor 'count' beside 'empty: true'")
 

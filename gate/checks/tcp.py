@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import Annotated, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -14,6 +15,7 @@ from gate.core.messages import msg
 from gate.core.override import override
 from gate.core.strictness import stricter
 from gate.decode.quantities import format_duration
+from gate.decode.structs import KeyPath, ValidationIssue
 from gate.http import client, sockets
 from gate.http.errors import HttpError, Phase, to_http_error
 from gate.http.models import Timings
@@ -44,6 +46,21 @@ class Tcp(Check[Observation]):
         Annotated[int, Meta(ge=1, le=65535)] | None,
         Meta(description="The port; without it, the target's own.", extra=stricter("never")),
     ] = None
+
+    @classmethod
+    @override
+    def iter_issues(cls, value: Any, path: KeyPath = ()) -> Iterator[ValidationIssue]:
+        host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        if colon and port.isdecimal():
+            text = f"expected a mapping: write {{host: {host}, port: {port}}}, or {{target: NAME}}"
+            yield ValidationIssue(path, text, value)
+            return
+        for issue in super().iter_issues(value, path):
+            port = issue.value.rpartition(":")[2] if isinstance(issue.value, str) else ""
+            if issue.path == (*path, "port") and port.isdecimal():
+                yield ValidationIssue(issue.path, f"expected the port alone: {port}", issue.value)
+            else:
+                yield issue
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.host is None):

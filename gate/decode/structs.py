@@ -6,6 +6,7 @@ that all errors are reported at once and nothing is rejected that msgspec would 
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
@@ -172,8 +173,10 @@ def iter_issues(value: Any, target: Any, path: KeyPath = ()) -> Iterator[Validat
         yield from _union_issues(value, inner, path)
     elif hasattr(target, "iter_issues"):
         yield from target.iter_issues(value, path)
-    elif origin in (list, tuple, dict) and not isinstance(value, (dict,) if origin is dict else (list, tuple)):
-        yield ValidationIssue(path, f"expected {_WORDS[origin]}", value)
+    elif origin is dict and not isinstance(value, dict):
+        yield ValidationIssue(path, "expected a mapping", value)
+    elif origin in (list, tuple) and not isinstance(value, list | tuple):
+        yield from _list_issues(value, path)
     elif origin in (list, tuple):
         for number, entry in enumerate(value):
             yield from iter_issues(entry, inner[0], (*path, number))
@@ -215,7 +218,16 @@ def _limit_description(value: Any, target: Any, path: KeyPath) -> Iterator[Valid
         words = [_LIMITS[name](limit) for name, limit in limits.items()]
         if words and _raises_on_convert(value, Annotated[get_args(target)[0], meta]):
             few = meta.min_length == 1 and isinstance(value, str)
-            yield ValidationIssue(path, f"expected {'some text' if few else ' and '.join(words)}", value)
+            near = _nearest_of_form(meta.pattern, value) if meta.pattern and isinstance(value, str) else ""
+            yield ValidationIssue(path, f"expected {'some text' if few else ' and '.join(words)}{near}", value)
+
+
+def _nearest_of_form(pattern: str, value: str) -> str:
+    """Return `; did you mean 'x'?` for a text that has the form if written in capitals or without blanks."""
+    for text in (value.upper(), re.sub(r"[^\w.-]+", "-", value.strip()).strip("-")):
+        if re.search(pattern, text):
+            return f"; did you mean '{text}'?"
+    return ""
 
 
 _LIMITS: dict[str, Callable[[Any], str]] = {
@@ -275,23 +287,42 @@ def struct_issues(
 ) -> Iterator[ValidationIssue]:
     """Yield every error of a struct's fields: unknown and missing keys, and the errors of each value.
 
-    `also`: further keys that the mapping may have. `elsewhere`: keys that belong elsewhere, with where to write them.
+    `also`: further keys that the mapping may have, whose values are mappings. `elsewhere`: keys that belong elsewhere,
+    with where to write them.
     """
     if not isinstance(value, dict):
         yield ValidationIssue(path, "expected a mapping", value)
         return
-    names = sorted({*fields, *also})
     for key in value:
         if key not in fields:
-            hint = f"; did you mean {elsewhere[key]}?" if key in elsewhere else suggestion(str(key), names)
-            text = f"unknown key '{key}', expected {quote_choices(names)}{hint}"
-            yield ValidationIssue((*path, key), text, value[key], "key")
+            names = sorted(also if also and isinstance(value[key], dict) else {*fields, *also})
+            yield ValidationIssue((*path, key), _unknown_key_text(str(key), names, elsewhere), value[key], "key")
     for key, field in fields.items():
         if key in value:
             issues = list(iter_issues(value[key], field.type, (*path, key)))
             yield from issues or _empty_value_issues(value[key], field, (*path, key))
         elif field.required:
             yield ValidationIssue(path, f"key '{key}' is missing, expected it here", value, "whole")
+
+
+def _list_issues(value: Any, path: KeyPath) -> Iterator[ValidationIssue]:
+    """Yield the error of a value that should be a list."""
+    if isinstance(value, dict) and value and all(isinstance(entry, dict) for entry in value.values()):
+        key = next(iter(value))
+        text = f"expected a list, got a mapping: each entry begins with `- `, such as `- id: {key}`"
+        yield ValidationIssue(path, text, value, "whole")
+    else:
+        yield ValidationIssue(path, "expected a list", value)
+
+
+def _unknown_key_text(key: str, names: list[str], elsewhere: Mapping[str, str]) -> str:
+    """Return what is wrong with a key: the one that was probably meant comes first, then all that there are."""
+    word, colon, rest = key.partition(":")
+    if colon and word in names:
+        return f"a space is missing after '{word}:', expected `{word}: {rest}...`"
+    hint = f"; did you mean {elsewhere[key]}?" if key in elsewhere else suggestion(key, names)
+    expected = f"xpected {quote_choices(names)}"
+    return f"unknown key '{key}'{hint} E{expected}" if hint else f"unknown key '{key}', e{expected}"
 
 
 def _empty_value_issues(value: Any, field: structs.FieldInfo, path: KeyPath) -> Iterator[ValidationIssue]:

@@ -224,7 +224,7 @@ def refused(kind: type[Matcher], spec: Any) -> str:
         (
             ExitCodeMatcher,
             {"not": {"eq": 0}},
-            "unknown operator 'eq', expected 'equals', 'not', 'gt', 'ge', 'lt' or 'le'",
+            "unknown operator 'eq'; did you mean 'equals'? Expected 'equals', 'not', 'gt', 'ge', 'lt' or 'le'",
         ),
         (ExitCodeMatcher, {"not": 256}, "256 is not an exit code"),
         (CountMatcher, {"ge": 0}, "every count is at least 0"),
@@ -266,7 +266,7 @@ def refused(kind: type[Matcher], spec: Any) -> str:
         (
             Matcher,
             {"a": {"gte": 5}},
-            "unknown operator 'gte', expected 'equals', 'not', 'gt', 'ge', 'lt', 'le', 'matches'",
+            "unknown operator 'gte'; did you mean 'ge'? Expected 'equals', 'not', 'gt', 'ge', 'lt', 'le', 'matches'",
         ),
         (
             Matcher,

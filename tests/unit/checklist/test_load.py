@@ -10,6 +10,7 @@ import pytest
 from gate.checklist.errors import ChecklistError
 from gate.checklist.load import load, load_text
 from gate.checks import CHECKS
+from gate.decode.structs import quote_choices
 
 HEAD = "version: 1\nservice: shop\n"
 SECTIONS = "sections:\n  - id: s\n    title: S\n    items:\n"
@@ -43,8 +44,9 @@ def test_smallest() -> None:
     assert str(loaded.place_of(0, 0)) == "f.yml:7:9"
 
 
-*_KEYS, _LAST = sorted(["id", "needs", "requires", "severity", "timeout", "title", "within", *CHECKS.kinds()])
-OF_AN_ITEM = ", ".join(f"'{key}'" for key in _KEYS) + f" or '{_LAST}'"
+OF_AN_ITEM = quote_choices(
+    sorted(["id", "title", "severity", "within", "timeout", "needs", "requires", *CHECKS.kinds()])
+)
 MISTAKES = {
     "empty file": ("", ["1:1: the file is empty, expected a checklist"]),
     "a list": ("- a\n", ["1:1: expected a mapping with 'version', 'service' and 'sections'"]),
@@ -58,7 +60,7 @@ MISTAKES = {
     ),
     "a tab that is not the mistake": (
         HEAD + 'environment: "x\ty" z\n',
-        ["3:20: is not YAML: while parsing a block mapping did not find expected key"],
+        ["3:14: text follows the closing quote; quote the whole value: 'x\ty z'"],
     ),
     "duplicate key": (
         HEAD + "service: again\n" + SECTIONS + ITEM,
@@ -67,13 +69,13 @@ MISTAKES = {
     "unknown key": (
         HEAD + "langage: fr\n" + SECTIONS + ITEM,
         [
-            "3:1: unknown key 'langage', expected 'environment', 'language', 'sections', 'service', 'targets',"
-            " 'version', 'waiver_policy' or 'waivers'; did you mean 'language'?"
+            "3:1: unknown key 'langage'; did you mean 'language'? Expected 'environment', 'language', 'sections',"
+            " 'service', 'targets', 'version', 'waiver_policy' or 'waivers'"
         ],
     ),
     "unknown key of an item": (
         HEAD + SECTIONS + ITEM.replace("title:", "titel: A, title:"),
-        [f"7:19: unknown key 'titel', expected {OF_AN_ITEM}; did you mean 'title'?"],
+        [f"7:19: unknown key 'titel'; did you mean 'title'? Expected {OF_AN_ITEM}"],
     ),
     "a check by a name of ours": (
         HEAD + SECTIONS + ITEM.replace("title:", "check: http, title:"),
@@ -152,7 +154,10 @@ ITEM_MISTAKES = {
         "      - {id: s.a, title: A, file: {path: a, exists: true}, tcp: {host: b, port: 1}}\n",
         "7:60: expected exactly one check, got file and tcp",
     ),
-    "an id that stands twice": (ITEM + ITEM, "8:14: item 's.a' stands twice, expected every id once"),
+    "an id that stands twice": (
+        ITEM + ITEM,
+        "8:14: item 's.a' stands twice, expected every id once: first in f.yml:7:14",
+    ),
     "an unknown target": (
         "      - {id: s.a, title: A, requires: [api], file: {path: a, exists: true}}\n",
         "7:40: unknown target 'api', expected one of none: there are none",

@@ -62,13 +62,13 @@ def test_all_mistakes_come_at_once() -> None:
     assert told(value) == [
         (
             ("nam",),
-            "unknown key 'nam', expected 'inner', 'kind', 'many', 'name', 'pair' or 'words'; did you mean 'name'?",
+            "unknown key 'nam'; did you mean 'name'? Expected 'inner', 'kind', 'many', 'name', 'pair' or 'words'",
         ),
         ((), "key 'name' is missing, expected it here"),
         (("inner", "number"), "expected a whole number"),
         (("inner", "wait"), "expected a duration with its unit, such as 500ms, 30s or 2m"),
         (("many", "a", "number"), "expected at least 1 and at most 9"),
-        (("many", "b", "numbr"), "unknown key 'numbr', expected 'number' or 'wait'; did you mean 'number'?"),
+        (("many", "b", "numbr"), "unknown key 'numbr'; did you mean 'number'? Expected 'number' or 'wait'"),
         (("many", "c"), "expected a mapping"),
         (("words", 0), "expected text"),
         (("kind",), "expected 'round' or 'square'; did you mean 'round'?"),
