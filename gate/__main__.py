@@ -30,11 +30,17 @@ class _Parser(argparse.ArgumentParser):
         from gate.decode.structs import suggestion
 
         unknown = re.match(r"unrecognized arguments: (-[^\s=]*)", message)
-        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        choice = re.match(r"argument (.*): invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        near = ""
         if unknown:
-            message += suggestion(unknown[1], self._option_string_actions)
+            message = f"unknown option {unknown[1]}"
+            near = suggestion(unknown[1], self._option_string_actions)
         elif choice:
-            message += suggestion(choice[1], re.findall(r"[\w-]+", choice[2]))
+            message = f"{choice[1]}: '{choice[2]}' is not one of {choice[3]}"
+            near = suggestion(choice[2], re.findall(r"[\w-]+", choice[3]))
+        if near:  # all that the person needs: a usage block would hide it
+            print(f"{self.prog}: {message}{near}", file=sys.stderr)
+            raise SystemExit(2)
         super().error(message)
 
 
@@ -105,13 +111,15 @@ def _guarded_output(command: str) -> AbstractContextManager[None]:
 
 
 def _execute(command: object, options: argparse.Namespace) -> int:
-    from gate.checklist.errors import ChecklistError
+    from gate.checklist.errors import ChecklistError, excerpt
     from gate.report.serialization import InvalidReportError
 
     try:
         return int(command.run(options))  # type: ignore[attr-defined]
     except ChecklistError as error:
-        print(error, file=sys.stderr)
+        for problem in error.problems:
+            lines = excerpt(problem.place)
+            print(problem, *[lines] if lines else [], sep="\n", file=sys.stderr)
         count = len(error.problems)
         print(f"prodgate: {count} error{'s' if count > 1 else ''} in the checklist; nothing was run", file=sys.stderr)
         return 2

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from msgspec import Struct
 
 from gate.core.errors import GateError
 from gate.core.messages import Message
+
+# Characters of a line that are shown of a longer one.
+_EXCERPT_LIMIT = 100
 
 
 class SourceLocation(Struct, frozen=True, order=True):
@@ -29,6 +33,20 @@ class Diagnostic(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"
+
+
+def excerpt(place: SourceLocation) -> str:
+    """Return the line at a place in a file, and a caret below the column; "" if the file has no such line."""
+    try:
+        with open(place.file, encoding="utf-8-sig") as file:
+            line = next(islice(file, max(place.line - 1, 0), None), "") if place.line else ""
+    except (OSError, ValueError):
+        return ""
+    start = max(0, place.column - 1 - _EXCERPT_LIMIT // 2)
+    shown = line.rstrip()[start : start + _EXCERPT_LIMIT].expandtabs(1)
+    if not shown.isprintable() or not shown:
+        return ""
+    return f"    {shown}\n    {' ' * (place.column - 1 - start)}^"
 
 
 class ChecklistError(GateError):

@@ -46,39 +46,60 @@ def load(files: Iterable[str | Path], environment: Mapping[str, str] | None = No
         raise ChecklistError(
             [Diagnostic(SourceLocation("prodgate"), "no checklist was named, expected at least one --file")]
         )
-    trees, problems, text, whole = _parsed(names, variables)
-    if not trees:
-        raise ChecklistError(problems)
-    tree: Tree = trees[0]
-    for over in trees[1:]:
-        tree = merge(tree, over)
-    return _shown(_validated(tree, problems, names, whole=whole), text)
+    return _load_parsed(_parse_files(names, variables), names)
 
 
 def load_text(text: str, name: str, environment: Mapping[str, str] | None = None) -> LoadedChecklist:
     """Load a checklist from a text, as `load` does from files."""
     variables = os.environ if environment is None else environment
-    tree, problems = parse_yaml(text, name, lambda value: interpolate(value, variables))
-    return _shown(_validated(tree, problems, (name,), whole=True), text)
+    return _load_parsed(_parse_text(text, name, variables), (name,))
 
 
-def _parsed(
-    names: tuple[str, ...], variables: Mapping[str, str]
-) -> tuple[list[MappingTree], list[Diagnostic], str, bool]:
-    """Return the trees of the files, the errors of all files, their text, and whether the trees are whole."""
-    trees, problems, texts, whole = [], [], [], True
+def _load_parsed(parsed: _Parsed, names: tuple[str, ...]) -> LoadedChecklist:
+    if not parsed.trees:
+        raise ChecklistError(parsed.problems)
+    tree: Tree = parsed.trees[0]
+    for over in parsed.trees[1:]:
+        tree = merge(tree, over)
+    return _shown(_validated(tree, parsed.problems, names, whole=parsed.whole), parsed.text)
+
+
+class _Parsed(Struct, frozen=True):
+    """The trees of the files that can be read, with the errors and the text of all of them.
+
+    `whole` is false if something is missing in the trees, because it could not be read.
+    """
+
+    trees: list[MappingTree]
+    problems: list[Diagnostic]
+    text: str
+    whole: bool
+
+
+def _parse_files(names: tuple[str, ...], variables: Mapping[str, str]) -> _Parsed:
+    texts: list[str] = []
+    parsed = []
     for name in names:
         try:
             texts.append(read_yaml(Path(name), name))
-            tree, tree_problems = parse_yaml(texts[-1], name, lambda value: interpolate(value, variables))
-            trees.append(tree)
-            problems += tree_problems
+            parsed.append(_parse_text(texts[-1], name, variables))
         except ChecklistError as error:
-            problems += error.problems
-            whole = False
-            if isinstance(error, BrokenYamlError) and error.readable:
-                trees.append(error.readable)
-    return trees, problems, "\n".join(texts), whole
+            parsed.append(_Parsed([], list(error.problems), "", whole=False))
+    return _Parsed(
+        [tree for file in parsed for tree in file.trees],
+        [problem for file in parsed for problem in file.problems],
+        "\n".join(texts),
+        all(file.whole for file in parsed),
+    )
+
+
+def _parse_text(text: str, name: str, variables: Mapping[str, str]) -> _Parsed:
+    """Parse a text; of one that is not YAML everywhere, what is left."""
+    try:
+        tree, problems = parse_yaml(text, name, lambda value: interpolate(value, variables))
+    except BrokenYamlError as error:
+        return _Parsed([error.readable] if error.readable else [], list(error.problems), text, whole=False)
+    return _Parsed([tree], problems, text, whole=True)
 
 
 def _shown(loaded: LoadedChecklist, text: str) -> LoadedChecklist:

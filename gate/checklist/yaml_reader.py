@@ -83,6 +83,9 @@ def read_yaml(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_LIMIT + 1)
+    except FileNotFoundError as error:
+        text = "no such file, expected a checklist; `prodgate init` writes one, and `--file` names another"
+        raise ChecklistError([Diagnostic(SourceLocation(name), text)]) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ChecklistError(

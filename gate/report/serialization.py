@@ -58,8 +58,13 @@ def read_report(path: Path) -> Report:
     """
     try:
         report = from_json(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError as error:
+        text = msg("{file}: no such file; expected the report.json that `prodgate run` wrote to its --out folder",
+                   file=str(path))  # fmt: skip
+        raise InvalidReportError(text) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidReportError(msg("{file}: cannot be read: {error}", file=str(path), error=str(error))) from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidReportError(msg("{file}: cannot be read: {error}", file=str(path), error=why)) from error
     sections = report.sections
     # The names were redacted or accepted when the report was written. A secret of this environment that equals one of
     # them must not break the links between an item and its evidence.

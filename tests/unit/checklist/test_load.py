@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -267,7 +268,7 @@ def test_a_mistake_hides_no_other() -> None:
         "      - {id: c, title: C, drill: {steady: [{tcp: {target: apk}}], fault: {stop: api}}}\n"
         "waivers:\n  - {item: nope, reason: r, owner: o, expires: 2999-01-01}\nwaiver_policy: {max_days: 9}\n"
     )
-    assert [error.split(",")[0].split(": ", 1) for error in found if "missing" not in error] == [
+    assert [re.split("[,;]", error)[0].split(": ", 1) for error in found if "missing" not in error] == [
         ["2:1", "unknown key 'servise'"],
         ["3:17", "unknown key 'urk'"],
         ["3:42", "unknown target 'apj'"],
@@ -306,7 +307,7 @@ def test_two_checks_hide_no_mistake() -> None:
     found = items(
         "      - {id: s.a, title: A, http: {url: 'http://x', status: 200, bogus: 1}, tcp: {hosst: a, port: 1}}\n"
     )
-    assert [error.split(",")[0] for error in found] == [
+    assert [re.split("[,;]", error)[0] for error in found] == [
         "7:66: unknown key 'bogus'",
         "7:77: expected exactly one check",
         "7:83: unknown key 'hosst'",
@@ -346,7 +347,9 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
     """A file that isn't there is told by its name."""
     with pytest.raises(ChecklistError) as caught:
         load([tmp_path / "no.yml"], {})
-    assert str(caught.value) == f"{tmp_path}/no.yml: cannot be read, expected a YAML file: No such file or directory"
+    assert str(caught.value) == (
+        f"{tmp_path}/no.yml: no such file, expected a checklist; `prodgate init` writes one, and `--file` names another"
+    )
 
 
 def test_file_that_is_not_utf8(tmp_path: Path) -> None:
@@ -522,7 +525,7 @@ ELSEWHERE = {
 def test_a_key_that_belongs_elsewhere(name: str) -> None:
     """A key that only makes sense elsewhere is told its place."""
     text, hint = ELSEWHERE[name]
-    assert any(error.endswith(hint) for error in items(text))
+    assert any(hint in error for error in items(text))
 
 
 @pytest.mark.parametrize(
@@ -537,4 +540,4 @@ def test_a_key_that_belongs_elsewhere(name: str) -> None:
 )
 def test_a_key_of_a_target_that_belongs_elsewhere(target: str, hint: str) -> None:
     """So is a key of a target, as Compose files have it."""
-    assert any(error.endswith(hint) for error in errors(HEAD + f"targets: {{api: {target}}}\n" + SECTIONS + ITEM))
+    assert any(hint in error for error in errors(HEAD + f"targets: {{api: {target}}}\n" + SECTIONS + ITEM))

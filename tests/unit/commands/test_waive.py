@@ -141,7 +141,7 @@ def test_nothing_to_waive(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["waive", "--failing", "--owner", "a"], "give --days N and --owner NAME"),
         (["waive", "--failing", "--days", "0", "--owner", "a"], "not a valid number of days"),
         (["waive"], "one of the arguments --failing --prune is required"),
-        ([*WAIVE, "--report", "none.json"], "none.json: cannot be read"),
+        ([*WAIVE, "--report", "none.json"], "none.json: no such file"),
         ([*WAIVE, "--waivers", "broken.yml"], "broken.yml:1:1: unknown key 'waiver'"),
         ([*WAIVE, "--waivers", "no/such/folder.yml"], "no/such/folder.yml: cannot be written"),
     ],
