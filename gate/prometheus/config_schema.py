@@ -149,7 +149,7 @@ HTTP: Fields = {
     "follow_redirects": Field(BOOL, True),
     "enable_http2": Field(BOOL, True),
     **_PROXY,
-    "http_headers": Field(Table(_HEADER), since=(2, 53)),
+    "http_headers": Field(Table(_HEADER, custom=True), since=(2, 53)),
 }
 
 

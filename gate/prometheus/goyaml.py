@@ -490,17 +490,17 @@ class Entries(list[Any]):
 
 
 class Table(Kind):
-    """A mapping with any keys, and values of one kind."""
+    """A mapping with any keys, and values of one kind. A `custom` one has a decoder of its own in Go."""
 
     nullable = True
 
-    def __init__(self, of: Kind, keys: Kind | None = None) -> None:
-        self.of, self.keys = of, keys or Text()
+    def __init__(self, of: Kind, keys: Kind | None = None, *, custom: bool = False) -> None:
+        self.of, self.keys, self.custom = of, keys or Text(), custom
 
     @override
     def read(self, node: Node, decoder: Decoder, *, custom: bool) -> Any:
         if isinstance(node, Scalar) and node.null:
-            return None
+            return Values(node) if self.custom and custom else None
         if not isinstance(node, Mapping):
             return decoder.mismatch(node, msg("A mapping"))
         values = Values(node)

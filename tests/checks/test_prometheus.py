@@ -98,7 +98,7 @@ def ask(kind: str, root: Path = Path(), *, urls: dict[str, str], limit: float = 
         ({"name": "go_gc_duration_seconds", "type": "summary", "count": 5}, "pass", "5 samples"),
         ({"name": "prometheus_http_request_duration_seconds", "type": "histogram"}, "pass", "is exposed as histogram"),
         ({"path": "/nowhere", "valid": True}, "fail", "Answered 404, expected 200"),
-        ({"path": "/graph", "valid": True}, "fail", "Content-Type is text/html"),
+        ({"path": "/debug/pprof/", "valid": True}, "fail", "Content-Type is text/html"),
     ],
 )  # fmt: skip
 def test_metrics(server: Service, fields: dict[str, Any], status: str, message: str) -> None:

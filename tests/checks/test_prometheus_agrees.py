@@ -22,6 +22,7 @@ from gate.prometheus import config, expressions, go_templates, rules
 from gate.prometheus.exposition import parse_exposition
 from gate.prometheus.releases import Release
 from tests.support.prometheus_files import FILES, ODD, Configurations, expression
+from tests.support.prometheus_variants import configurations, rule_files
 from tests.support.promtools import Promtool, installed
 from tests.support.services import prometheus_running
 from tests.support.web import Reply, Web
@@ -307,6 +308,30 @@ def test_configurations(tool: Promtool, tmp_path: Path) -> None:
     refused = tool.refused("config", tmp_path, [case.encode() for case in cases])
     surroundings = config.Surroundings(tmp_path, tmp_path)
     found = [_refused(case, tool.release, surroundings) for case in cases]
+    assert different(cases, refused, found) == []
+    assert 200 < sum(map(bool, refused)) < len(cases) - 200
+
+
+@each_promtool
+def test_variants_of_configurations(tool: Promtool, tmp_path: Path) -> None:
+    """A value of any type under any key is refused exactly where promtool of the same version refuses it."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    cases = random.Random(17).sample(configurations(tool.left_out(tmp_path)), 500)
+    refused = tool.refused("config", tmp_path, [case.encode() for case in cases])
+    surroundings = config.Surroundings(tmp_path, tmp_path)
+    found = [_refused(case, tool.release, surroundings) for case in cases]
+    assert different(cases, refused, found) == []
+    assert 100 < sum(map(bool, refused)) < len(cases) - 100
+
+
+@each_promtool
+def test_variants_of_rule_files(tool: Promtool, tmp_path: Path) -> None:
+    """Any value, name, duration, number, function or template is refused exactly where promtool refuses it."""
+    cases = random.Random(19).sample(rule_files(), 1200)
+    refused = tool.refused("rules", tmp_path, [case.encode() for case in cases])
+    problems = [rules.parse_rules(case.encode(), tool.release).problems for case in cases]
+    found = [str(each[0].reason) if each else "" for each in problems]
     assert different(cases, refused, found) == []
     assert 200 < sum(map(bool, refused)) < len(cases) - 200
 

@@ -177,7 +177,8 @@ def test_a_running_prometheus_is_asked(tmp_path: Path, tool: Promtool, monkeypat
     """Prometheus of every version reports its version and flags; the promtool of its version judges."""
     monkeypatch.setenv("PATH", f"{Path(tool.path).parent}:/usr/bin:/bin")
     features = ["--enable-feature=promql-experimental-functions,exemplar-storage"]
-    with prometheus_running("scrape_configs: []\n", options=features) as service:
+    program = str(Path(tool.path).with_name("prometheus"))
+    with prometheus_running("scrape_configs: []\n", program=program, options=features) as service:
         found = judged("alert_rules", tmp_path, TOO_DEEP, url=service.url, target="prometheus")
     assert found.status is Status.PASS
     assert f"judged by promtool {tool.release}." in str(found.message)

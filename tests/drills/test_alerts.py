@@ -17,7 +17,7 @@ CONFIG = """
 global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [rules.yml]
 scrape_configs:
-  - {job_name: database, metrics_path: /metrics, static_configs: [{targets: ['127.0.0.1:%d']}]}
+  - {job_name: database, fallback_scrape_protocol: PrometheusText0.0.4, static_configs: [{targets: ['127.0.0.1:%d']}]}
 """
 RULES = """
 groups:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ import yaml
 
 from tests.support.engine import locked
 from tests.support.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
+from tests.support.promtools import Promtool, installed
+from tests.support.services import NEWEST
 
 sys.path.append(str(EXAMPLE))
 
@@ -34,8 +37,12 @@ PATIENCE = 60.0
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """Return the Python of the example's environment."""
+    """Return the Python of the example's environment, with the Prometheus 3 of `make parts` beside it."""
     with locked("example-venv"):
+        later = EXAMPLE / ".demo" / "debian"
+        if not later.exists():
+            later.parent.mkdir(exist_ok=True)
+            later.symlink_to(NEWEST)
         return tools.environment(EXAMPLE / ".demo" / "venv", EXAMPLE / "requirements-test.txt")
 
 
@@ -209,12 +216,19 @@ def _cases(python: Path, what: str, folder: Path, environment: dict[str, str]) -
     return {f"{case.get('classname')}::{case.get('name')}": len(case) > 0 for case in cases}
 
 
-def test_prometheus_accepts_its_configuration() -> None:
-    """`promtool` finds nothing wrong with the configuration and the rules."""
+@pytest.mark.parametrize("tool", installed(), ids=lambda tool: str(tool.release))
+def test_prometheus_accepts_its_configuration(tool: Promtool) -> None:
+    """`promtool` of every version finds nothing wrong with the configuration and the rules."""
     checked = subprocess.run(
-        ["promtool", "check", "config", EXAMPLE / "ops" / "prometheus" / "prometheus.yml"], check=False
+        [tool.path, "check", "config", EXAMPLE / "ops" / "prometheus" / "prometheus.yml"], check=False
     )
     assert checked.returncode == 0
+
+
+def test_prometheus_is_a_3(veza: Services) -> None:
+    """The example runs Prometheus 3, also where an older one is on the PATH."""
+    with urllib.request.urlopen(f"{veza.url('prometheus')}/api/v1/status/buildinfo", timeout=10) as response:
+        assert json.load(response)["data"]["version"].startswith("3.")
 
 
 def rules() -> list[dict[str, Any]]:

@@ -22,9 +22,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 HOST = "127.0.0.1"
 _UP_WITHIN = 60.0
-_PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server", "prometheus": "prometheus"}
+_PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server"}
+# The newest Prometheus and what belongs to it, which `make parts` fetches.
+NEWEST = ROOT / ".cache" / "prometheus" / "forky"
 
 
 @dataclass
@@ -148,12 +152,18 @@ def redis_running() -> Iterator[Service]:
 
 @contextmanager
 def prometheus_running(
-    config: str, rules: str | None = None, *, options: Sequence[str] = (), **files: str
+    config: str,
+    rules: str | None = None,
+    *,
+    program: str = "",
+    port: int = 0,
+    options: Sequence[str] = (),
+    **files: str,
 ) -> Iterator[Service]:
     """Provide a Prometheus of its own. `config` is its whole prometheus.yml; `rules` becomes `rules.yml` beside it.
 
-    `files` are more files beside it, by name with `__` for the dot: `alerts__yml="groups: []"`. It can be reloaded by
-    `POST /-/reload` and by SIGHUP.
+    `program` is another one than the newest, `port` that on which it listens. `files` are more files beside it, by
+    name with `__` for the dot: `alerts__yml="groups: []"`. It can be reloaded by `POST /-/reload` and by SIGHUP.
     """
     with _folder("prometheus") as folder:
         (folder / "prometheus.yml").write_text(config)
@@ -161,9 +171,9 @@ def prometheus_running(
             (folder / "rules.yml").write_text(rules)
         for name, text in files.items():
             (folder / name.replace("__", ".")).write_text(text)
-        port = free_port()
+        port = port or free_port()
         command = (
-            _program("prometheus"),
+            program or newest("prometheus"),
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address={HOST}:{port}",
@@ -243,6 +253,14 @@ def _postgres_user(folder: Path) -> list[str]:
         return []
     shutil.chown(folder, "postgres", "postgres")
     return [_program("setpriv"), "--reuid=postgres", "--regid=postgres", "--init-groups"]
+
+
+def newest(name: str) -> str:
+    """Return the path of a program of the newest Prometheus."""
+    path = NEWEST / "bin" / name
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; run `make parts`")
+    return str(path)
 
 
 def _program(name: str, *elsewhere: Path) -> str:

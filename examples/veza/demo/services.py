@@ -118,7 +118,8 @@ class Services:
     def environment(self) -> dict[str, str]:
         """Return the environment of the API and its tests."""
         return {
-            "PATH": os.environ.get("PATH", ""),
+            # promtool is beside Prometheus.
+            "PATH": f"{Path(self.tools.prometheus).parent}:{os.environ.get('PATH', '')}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server", "prometheus": "prometheus"}
+HERE = Path(__file__).resolve().parent
+_PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server"}
+# The suite of Debian with Prometheus 3, which the example is written for. Earlier ones have Prometheus 2.
+_SUITE, _LATER_PACKAGES = "forky", ("prometheus", "promtool")
+_LATER = HERE.parent / ".demo" / "debian"
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -32,9 +37,10 @@ class Tools:
 
 def find() -> Tools:
     """Find the programs. Raises MissingToolError with the packages that provide them."""
-    postgres, redis, prometheus = _where("postgres"), _where("redis-server"), _where("prometheus")
+    postgres, redis, prometheus = _where("postgres"), _where("redis-server"), _prometheus()
     if not (postgres and redis and prometheus):
-        raise MissingToolError(f"expected these packages: {' '.join(missing())}")
+        lacking = [*missing(), *([] if prometheus else ["prometheus (3 or later)"])]
+        raise MissingToolError(f"expected these packages: {' '.join(lacking)}")
     return Tools(postgres, str(Path(postgres).with_name("initdb")), redis, prometheus)
 
 
@@ -45,6 +51,41 @@ def missing() -> list[str]:
 
 def install() -> None:
     """Install missing packages with apt-get, without starting services. Raises MissingToolError."""
+    _install_packages()
+    if not _prometheus():
+        _fetch_prometheus()
+    print(f"demo: {prometheus_version(_prometheus())}", flush=True)
+
+
+def prometheus_version(program: str) -> str:
+    """Return the name and the version of a Prometheus, such as `prometheus, version 3.5.3`; empty if it has none."""
+    try:
+        done = subprocess.run([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except OSError:
+        return ""
+    found = re.match(r"prometheus, version [0-9.]+", done.stdout)
+    return found[0] if found else ""
+
+
+def _prometheus() -> str:
+    """Return the path of a Prometheus 3 or later, empty if there is none."""
+    for program in (shutil.which("prometheus") or "", str(_LATER / "bin" / "prometheus")):
+        if (found := re.search(r"version (\d+)", prometheus_version(program))) and int(found[1]) >= 3:
+            return program
+    return ""
+
+
+def _fetch_prometheus() -> None:
+    """Fetch Prometheus 3 from a later Debian, beside the machine's own packages. Raises MissingToolError."""
+    if not shutil.which("apt-get"):
+        raise MissingToolError("this machine lacks Prometheus 3: install it, then run this again")
+    print(f"demo: fetching Prometheus 3 of Debian {_SUITE} into {_LATER}", flush=True)
+    command = [str(HERE / "later-debian.sh"), str(_LATER), _SUITE, *_LATER_PACKAGES]
+    if subprocess.run(command).returncode or not _prometheus():
+        raise MissingToolError("Prometheus 3 could not be fetched: install it, then run this again")
+
+
+def _install_packages() -> None:
     packages = missing()
     if not packages:
         return

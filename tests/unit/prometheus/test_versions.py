@@ -31,6 +31,8 @@ OAUTH2 = "oauth2: {client_id: a, client_secret: b, token_url: c, proxy_connect_h
         ("tls_config: {min_version: null}", {(2, 42): True, (3, 5): True}),
         ("vultr_sd_configs: [Null]", {(2, 42): False, (3, 5): False}),
         ("vultr_sd_configs: [{}]", {(2, 42): True, (3, 5): True}),
+        ("kubernetes_sd_configs: [{role: pod, http_headers: Null}]", {(2, 53): False, (3, 5): False}),
+        ("kubernetes_sd_configs: [{role: pod, http_headers: null}]", {(2, 53): True, (3, 5): True}),
         (OAUTH2, {(2, 42): False, (2, 43): True}),
         (SCALEWAY % "''", {(2, 42): False, (3, 5): False}),
         (SCALEWAY % "fr-par-1", {(2, 42): True, (3, 5): True}),
