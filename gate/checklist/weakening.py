@@ -132,8 +132,8 @@ def _join_path(path: str, key: str) -> str:
 def _compare_values(old: Any, new: Any, path: str, strictness: Strictness) -> Iterator[_FieldChange]:
     """Yield the smallest parts that differ, without changes that only make the check stricter."""
     changes = strictness.changes
-    if "fewer" in changes and isinstance(old, list) and isinstance(new, list):
-        yield from _compare_exemptions(old, new, path, strictness.entry_key)
+    if "fewer" in changes and isinstance(old, list | None) and isinstance(new, list | None):
+        yield from _compare_exemptions(old or [], new or [], path, strictness.entry_key)
         return
     if _is_stricter(old, new, changes):
         return
@@ -153,7 +153,13 @@ def _compare_values(old: Any, new: Any, path: str, strictness: Strictness) -> It
 
 
 def _compare_exemptions(old: list[Any], new: list[Any], path: str, key: str) -> Iterator[_FieldChange]:
-    """Yield exemptions that are new, last longer or have another owner. `key`: the field that identifies one."""
+    """Yield exemptions that are new, last longer or have another owner.
+
+    `key` is the field that identifies one; exemptions without a key are texts, each its own name.
+    """
+    if not key:
+        yield from (_FieldChange(f"{path}[{entry}]", MISSING, entry) for entry in new if entry not in old)
+        return
     old_entries = {getattr(entry, key): entry for entry in old}
     for entry in new:
         name = getattr(entry, key)

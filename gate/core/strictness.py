@@ -18,7 +18,10 @@ Change = Literal["set", "narrower", "more", "fewer", "lower", "higher", "never"]
 
 
 class Strictness(Struct, frozen=True):
-    """The changes of one field that only make it stricter. `entry_key`: the field that identifies an exemption."""
+    """The changes of one field that only make it stricter.
+
+    `entry_key` is the field that identifies an exemption; exemptions that are texts have none.
+    """
 
     changes: frozenset[Change] = frozenset({"never"})
     entry_key: str = ""

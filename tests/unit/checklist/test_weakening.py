@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import pytest
@@ -185,15 +186,36 @@ def test_a_new_field_of_a_check_must_be_classified() -> None:
 
 
 def test_an_exemption_names_the_field_that_identifies_it() -> None:
-    """A list of exemptions that are mappings has the key by which they are compared."""
+    """A list of exemptions has the key by which its entries are compared, unless they are texts."""
     keys = {
-        f"{struct.__name__}.{key}": found.entry_key
+        f"{struct.__name__}.{key}": strictness.entry_key
         for struct in models()
         for key, field in fields_by_key(struct).items()
-        if (found := find_strictness(field.type)) and "fewer" in found.changes
+        if (strictness := find_strictness(field.type)) and "fewer" in strictness.changes
     }
-    # The optional dashboards are a list of names.
     assert keys == {"Tests.quarantine": "test", "Dashboards.optional": ""}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (None, ["a_*"], ['s.a: optional[a_*] is new: "a_*"']),
+        (["a_*"], ["a_*", "b"], ['s.a: optional[b] is new: "b"']),
+        (["a_*", "b"], ["b"], []),
+        (["a_*"], None, []),
+    ],
+)
+def test_exemptions_that_are_texts(old: list[str] | None, new: list[str] | None, told: list[str]) -> None:
+    """A name that is added to a list of exemptions weakens the check; one that is removed does not."""
+
+    def checklist(optional: list[str] | None) -> Checklist:
+        check = {"files": "ops/*.json", "target": "prometheus"} | ({"optional": optional} if optional else {})
+        targets = "targets: {prometheus: {url: 'http://a'}}"
+        item = f"{{id: s.a, title: A, dashboards: {json.dumps(check)}}}"
+        return loaded(f"version: 1\nservice: shop\n{targets}\nsections: [{{id: s, title: S, items: [{item}]}}]\n")
+
+    weakenings = find_weakenings(checklist(old), checklist(new))
+    assert [str(reason.message) for reason in weakenings] == [f"The checklist was changed: {text}" for text in told]
 
 
 @pytest.mark.parametrize("name", CHANGES)
