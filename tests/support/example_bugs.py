@@ -39,6 +39,13 @@ BUGS = (
         reason=("VezaDatabaseDown",),
     ),
     Bug(
+        name="panel-reads-a-renamed-metric",
+        file="ops/grafana/veza.json",
+        old="veza_db_pool_open_connections{",
+        new="veza_db_pool_connections{",
+        reason=("ops/grafana/veza.json:", "Connexions du pool", "veza_db_pool_connections"),
+    ),
+    Bug(
         name="never-reconnects",
         file="internal/database.py",
         old="        if connection.closed:\n            self.close()",
