@@ -17,6 +17,7 @@ from gate.scaffold.readers.compose import read_services, unused_profiles
 from gate.scaffold.readers.compose_files import Project, projects
 from gate.scaffold.readers.dockerfiles import dockerfiles, exposed, health
 from gate.scaffold.readers.endpoints import endpoints
+from gate.scaffold.readers.handlers import handler_body, is_exposition
 from gate.scaffold.readers.images import find_build, is_foreign
 from gate.scaffold.readers.kubernetes import Manifests, read_manifests
 from gate.scaffold.readers.prometheus import Alert, ScrapeSetup, is_rule_file, read_alerts, read_scrape_setup
@@ -57,7 +58,13 @@ def scan(root: Path) -> ScanResult:
     files = list_files(root)
     workflows = read_workflows(files)
     found = ScanResult(files, workflows, read_manifests(files), find_suites(files, workflows.jobs))
-    found.endpoints, found.builds = endpoints(files), dockerfiles(files)
+    found.builds = dockerfiles(files)
+    for endpoint in endpoints(files):
+        if endpoint.is_metrics and not is_exposition(handler_body(files, endpoint)):
+            text = "its handler says nothing of Prometheus"
+            found.left_out.append(f"{endpoint.path} ({endpoint.file}:{endpoint.line}): {text}")
+        else:
+            found.endpoints.append(endpoint)
     _read_compose(found)
     for name in files.names:
         if _MAGIC.search(name) or is_test(name):

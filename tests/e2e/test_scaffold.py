@@ -655,3 +655,21 @@ def test_the_summary(tmp_path: Path) -> None:
         "  prodgate plan",
         "  prodgate run",
     ]
+
+
+def test_metrics_of_something_else_are_no_exposition(tmp_path: Path) -> None:
+    """A path named `metrics` whose handler says nothing of Prometheus is named, and nothing waits for it."""
+    code = (
+        '@app.get("/api/metrics")\ndef usage():\n    return {"users": 3}\n\n\n@app.get("/status")\ndef status(): ...\n'
+    )
+    proposal = propose(write(tmp_path, {"app.py": code, "Dockerfile": "FROM x\nEXPOSE 80\n"}))
+    assert "/api/metrics (app.py:1): its handler says nothing of Prometheus" in proposal.notes
+    assert "ready: {path: /status, within: 2m}" in proposal.text
+
+
+def test_a_target_is_ready_without_its_metrics(tmp_path: Path) -> None:
+    """If there is another endpoint, readiness does not wait for metrics, which may need a key."""
+    metrics = '@app.get("/metrics")\ndef metrics():\n    return generate_latest()\n\n\n'
+    code = metrics + '@app.get("/status")\ndef status(): ...\n'
+    proposal = propose(write(tmp_path, {"app.py": code, "Dockerfile": "FROM x\nEXPOSE 80\n"}))
+    assert "ready: {path: /status, within: 2m}" in proposal.text

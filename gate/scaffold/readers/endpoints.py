@@ -33,7 +33,7 @@ _DECLARES = (
 _CALL = re.compile(_DECLARES + r"f?$")
 #: A path behind an expression: `baseUrl + "/healthz"`, `prefixed("/readyz")`.
 _EXPRESSION = re.compile(_DECLARES + r"(?:([\w.]{1,64})\s*[+.]\s*|[\w.]{1,64}\(\s*(?:[\w.]{1,64}\s*,\s*)?)$")
-_HANDLER = re.compile(r"\s*,\s*(?:[\w.:]+\(\)?\.?)*?(?:to\()?&?([\w.:]+)\s*[,)]")
+_HANDLER = re.compile(r"\s*,\s*(?:[\w.:]+\(\)?\.?)*?(?:to\()?&?([\w.:]+)(?:\(\))?\s*[,)]")
 _RECEIVER = re.compile(r"\b(\w{1,64})\.\w+\(\s*$")
 _GROUPS = re.compile(r"""\b(\w{1,64})\s*:?=\s*\b(\w{1,64})\.(?:Group|PathPrefix|group)\(\s*["'`]([^"'`]*)["'`]""")
 _ROUTERS = re.compile(

@@ -49,6 +49,13 @@ def handler_body(files: RepoFiles, endpoint: Endpoint) -> str:
     return _function(files, endpoint.file, module, name)
 
 
+def is_exposition(body: str) -> bool:
+    """Return whether a handler's source serves metrics for Prometheus; True if there is no source."""
+    return not body or bool(
+        re.search(r"prom|generate_latest|registry|openmetrics|instrumentator|mapmetrics", body, re.I)
+    )
+
+
 def looks_at(body: str, kind: Kind) -> bool:
     """Return whether a handler's source names a dependency of a kind."""
     code = re.sub(_COMMENT, "", body)

@@ -107,9 +107,10 @@ def _started(wiring: Wiring, service: Service) -> Iterator[str]:
 
 
 def _ready(wiring: Wiring, service: Service) -> Iterator[str]:
-    paths = [endpoint.path for endpoint in wiring.paths_of(service)]
-    words = ("live", "health", "ping", "up", "ready", "metrics", "/")
-    best = next((path for word in words for path in paths if word in path), "")
+    # Metrics may need a key, and come last.
+    endpoints = sorted(wiring.paths_of(service), key=lambda endpoint: endpoint.is_metrics)
+    words = ("live", "health", "ping", "up", "ready", "/")
+    best = next((endpoint.path for word in words for endpoint in endpoints if word in endpoint.path), "")
     if best:
         yield f"    ready: {{path: {quoted(best)}, within: 2m}}"
     elif port := _port(service):
