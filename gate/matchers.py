@@ -741,7 +741,7 @@ class ShareMatcher(_MaximumMatcher):
 # All matchers of a checklist, for its JSON Schema.
 MATCHERS: tuple[type[Matcher], ...] = (
     Matcher, NumberMatcher, CountMatcher, PresentCountMatcher, StatusMatcher, ExitCodeMatcher, TextMatcher,
-    HealthMatcher, DurationMatcher, SizeMatcher, ShareMatcher,
+    BodyMatcher, HealthMatcher, DurationMatcher, SizeMatcher, ShareMatcher,
 )  # fmt: skip
 
 
