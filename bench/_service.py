@@ -10,7 +10,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Answers the requests of one connection until it is closed."""
+    """Respond to the requests of one connection until it is closed."""
     try:
         while await reader.readuntil(b"\r\n\r\n"):
             await asyncio.sleep(delay)

@@ -24,7 +24,7 @@ sections:
 
 
 def write(path: Path, size: int) -> None:
-    """Counters, gauges and histograms with labels, `size` bytes or a little more."""
+    """Write counters, gauges and histograms with labels, `size` bytes or a little more."""
     dice, written, number = random.Random(1), 0, 0
     with path.open("w") as file:
         while written < size:

@@ -211,10 +211,8 @@ class Redactor:
         self._values |= _in_base64(part)
 
     def allow(self, *names: str) -> None:
-        """Names that everybody may read, such as a checklist's ids: an ordinary word that stands in one is no secret.
-
-        Where it was hidden, two of them could not be told apart.
-        """
+        """Add names that may be published, such as a checklist's ids: an ordinary word in one is not a secret."""
+        # If it were redacted, two of the names could look the same.
         text = "\n".join(names).encode("utf-8", "replace")
         self._words = {word for word in self._words if word not in text}
         self._arrange()

@@ -72,7 +72,7 @@ class Lease:
 
     @property
     def waited(self) -> float:
-        """Seconds that were spent waiting for room so far: no time limit of the attempt counts them."""
+        """Return the seconds spent waiting for a lease so far: no time limit of the attempt counts them."""
         since = self._waits_since
         return self._waited + (0.0 if since is None else time.monotonic() - since)
 

@@ -143,7 +143,7 @@ def _go_names(name: str, receiver: list[_Token]) -> tuple[str, ...]:
 
 
 def _body_start(tokens: list[_Token], at: int) -> int | None:
-    """Where the body's brace opens: the first brace that belongs to no type in the signature."""
+    """Return where the body's brace opens: the first brace that belongs to no type in the signature."""
     while at < len(tokens):
         text = tokens[at].text
         if text in ("(", "["):
@@ -160,7 +160,7 @@ def _body_start(tokens: list[_Token], at: int) -> int | None:
 
 
 def _matching_bracket(tokens: list[_Token], at: int) -> int:
-    """Where what opens here is closed; the end of the file where it is not."""
+    """Return where the bracket is closed; the end of the file if it is not."""
     depth = 0
     for number in range(at, len(tokens)):
         depth += {"{": 1, "(": 1, "[": 1, "}": -1, ")": -1, "]": -1}.get(tokens[number].text, 0)

@@ -41,30 +41,30 @@ class Container:
 
     @property
     def id(self) -> str:
-        """The full id."""
+        """Return the full id."""
         return str(self.handle.id)
 
     @property
     def state(self) -> str:
-        """The status: `running`, `paused`, `exited`, ..."""
+        """Return the status: `running`, `paused`, `exited`, ..."""
         self.handle.reload()
         return str(self.handle.attrs["State"]["Status"])
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code; None while it has not exited."""
+        """Return the exit code; None while it has not exited."""
         return int(self.handle.attrs["State"]["ExitCode"]) if self.state in ("exited", "dead") else None
 
     @property
     def network_endpoint(self) -> dict[str, Any]:
-        """The endpoint on the shared network, in the form of `docker inspect`; empty if it has none."""
+        """Return the endpoint on the shared network, in the form of `docker inspect`; empty if it has none."""
         self.handle.reload()
         networks = self.handle.attrs["NetworkSettings"]["Networks"]
         return dict(networks.get(self.network) or {}) if self.network else dict(next(iter(networks.values()), {}))
 
     @property
     def host(self) -> str:
-        """The name or address at which the gate reaches it: the alias if the gate is on the same network."""
+        """Return the name or address at which the gate reaches it: the alias if the gate is on the same network."""
         if gate_container() is not None and self.network == job_network():
             return self.alias
         if self.network == "host" and gate_container() is None:
@@ -73,7 +73,7 @@ class Container:
 
     @property
     def network_configs(self) -> list[dict[str, Any]]:
-        """One entry for each of its networks: the arguments of `gate.staging.revert.connect_container`."""
+        """Return one entry for each of its networks: the arguments of `gate.staging.revert.connect_container`."""
         self.handle.reload()
         return [
             {
@@ -94,7 +94,7 @@ class Container:
 
     @property
     def published_ports(self) -> list[str]:
-        """The ports of the host that are forwarded to it, such as `5432`."""
+        """Return the ports of the host that are forwarded to it, such as `5432`."""
         self.handle.reload()
         ports = self.handle.attrs["NetworkSettings"].get("Ports") or {}
         return sorted({str(binding["HostPort"]) for bindings in ports.values() for binding in bindings or ()}, key=int)
@@ -126,12 +126,12 @@ class Container:
 
     @property
     def lock_name(self) -> str:
-        """The name of the lock container (see `acquire_lock`)."""
+        """Return the name of the lock container (see `acquire_lock`)."""
         return f"prodgate-drills-{self.id[:SHORT_ID_LENGTH]}"
 
     @property
     def log_tail(self) -> str:
-        """The last lines of its log, redacted."""
+        """Return the last lines of its log, redacted."""
         try:
             output = self.handle.logs(tail=_LOG_TAIL_LINES)
         except Exception as error:  # noqa: BLE001 - a log that can't be read must not change an outcome

@@ -91,7 +91,7 @@ class StagingEnvironment:
 
     @property
     def journal(self) -> Journal:
-        """The fault journal of this run, created when it is first needed."""
+        """Return the fault journal of this run, created when it is first needed."""
         with self._lock:
             if self._journal is None:
                 try:
@@ -103,7 +103,7 @@ class StagingEnvironment:
 
     @property
     def network(self) -> str | None:
-        """The network of the targets: the job's, or the one created for this run, if there is one."""
+        """Return the network of the targets: the job's, or the one created for this run, if there is one."""
         return self._network.name
 
     def start(self) -> dict[str, RunningTarget]:

@@ -84,7 +84,7 @@ class Journal:
 
     @property
     def env_marker(self) -> dict[str, str]:
-        """The environment variable that marks the processes of this run."""
+        """Return the environment variable that marks the processes of this run."""
         return {RUN_ID_VARIABLE: self.run_id}
 
     def record_intent(self, revert: RevertName, *, settle_timeout: float = 0.0, **arguments: Any) -> FaultAction:
@@ -122,7 +122,7 @@ class Journal:
 
     @property
     def open_actions(self) -> tuple[FaultAction, ...]:
-        """The actions that have not been reverted, the latest first."""
+        """Return the actions that have not been reverted, the latest first."""
         with self._lock:
             return tuple(reversed(self._open.values()))
 

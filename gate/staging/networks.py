@@ -30,7 +30,7 @@ class SharedNetwork:
 
     @property
     def name(self) -> str | None:
-        """The name of the network; None if the job has none and none was created yet."""
+        """Return the name of the network; None if the job has none and none was created yet."""
         return self._created or job_network()
 
     def ensure(self) -> str:

@@ -84,7 +84,7 @@ class Process:
 
     @property
     def is_replaced(self) -> bool:
-        """Whether another command runs in its place."""
+        """Return whether another command runs in its place."""
         return self._original is not None
 
     def restore(self) -> None:
@@ -113,24 +113,24 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, negative if a signal ended the process; None while it is running."""
+        """Return the exit code, negative if a signal ended the process; None while it is running."""
         return self._spawned.process.poll() if self._spawned else 0
 
     @property
     def running(self) -> bool:
-        """Whether the process itself is alive, descendants apart. A paused process is."""
+        """Return whether the process itself is alive, descendants apart. A paused process is."""
         return self._spawned is not None and self._spawned.process.poll() is None
 
     @property
     def instance(self) -> str:
-        """What distinguishes this start of the process from others; empty if it is not running."""
+        """Return what distinguishes this start of the process from others; empty if it is not running."""
         if self._spawned is None or not self.running:
             return ""
         return f"{self._spawned.process.pid} {self._started_at}"
 
     @property
     def members(self) -> list[ProcessInfo]:
-        """The process and its descendants that are alive."""
+        """Return the process and its descendants that are alive."""
         return self._spawned.tree.members() if self._spawned else []
 
     def count_paused(self) -> tuple[int, int]:
@@ -172,7 +172,7 @@ class Process:
 
     @property
     def log(self) -> str:
-        """The last 4 KiB of its output, stdout and stderr together, redacted."""
+        """Return the last 4 KiB of its output, stdout and stderr together, redacted."""
         if self._reader is not None and not self.running:
             # The last lines, often the error, may still be in the pipe.
             self._reader.join(1.0)

@@ -52,7 +52,7 @@ class ProxyBehaviour(Struct, frozen=True):
 
     @property
     def is_stub(self) -> bool:
-        """Whether it responds itself instead of forwarding."""
+        """Return whether it responds itself instead of forwarding."""
         return self.close or self.status is not None
 
 

@@ -124,7 +124,7 @@ class Start(FrozenStruct):
 
     @property
     def kind(self) -> Literal["image", "build", "command"]:
-        """Whether it starts a process or a container, and where the image comes from."""
+        """Return whether it starts a process or a container, and where the image comes from."""
         return "image" if self.image else "build" if self.build else "command"
 
 
@@ -210,12 +210,12 @@ class Target(FrozenStruct):
 
     @property
     def is_process(self) -> bool:
-        """Whether the gate starts it as a process."""
+        """Return whether the gate starts it as a process."""
         return self.start is not None and self.start.kind == "command"
 
     @property
     def depends_on(self) -> list[str]:
-        """The targets that must be ready before this one starts: `after`, and those referenced in `environment`."""
+        """Return the targets that must be ready before this one starts: `after`, and those in `environment`."""
         values = [*self.start.environment.values(), *(self.start.command or [])] if self.start else []
         found = [match for value in values for match in ADDRESS_REFERENCE.finditer(str(value))]
         # `{NAME.config}` is a file of the gate, which exists before the target that reads it.
@@ -224,7 +224,7 @@ class Target(FrozenStruct):
 
     @property
     def ports(self) -> list[int]:
-        """The known ports: `port`, that of `ready`, and that of `url`."""
+        """Return the known ports: `port`, that of `ready`, and that of `url`."""
         parts = urlsplit(self.url or "")
         from_url = (parts.port or (443 if parts.scheme == "https" else 80)) if self.url else None
         ports = [self.port, self.ready.tcp if self.ready else None, from_url]
@@ -232,23 +232,23 @@ class Target(FrozenStruct):
 
     @property
     def needs_docker(self) -> bool:
-        """Whether it needs a Docker engine."""
+        """Return whether it needs a Docker engine."""
         return bool(self.container) or self.needs_pull_or_build
 
     @property
     def ready_timeout(self) -> float:
-        """The seconds within which it must respond, after its start or to a reload request."""
+        """Return the seconds within which it must respond, after its start or to a reload request."""
         return self.ready.within if self.ready else Ready(path="/").within
 
     @property
     def max_start_duration(self) -> float:
-        """The seconds until it is ready at most, without pulling and building, which have no time limit."""
+        """Return the seconds until it is ready at most, without pulling and building, which have no time limit."""
         reloads = sum(entry.post is not None for entry in self.provision)
         return reloads * self.ready_timeout + (self.ready.within if self.ready else 0.0)
 
     @property
     def needs_pull_or_build(self) -> bool:
-        """Whether an image may be pulled or built for it."""
+        """Return whether an image may be pulled or built for it."""
         return self.start is not None and self.start.kind != "command"
 
     def planned_steps(self) -> list[Message]:

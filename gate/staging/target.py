@@ -44,12 +44,12 @@ class RunningTarget(Struct, frozen=True):
 
     @property
     def backend_ports(self) -> tuple[int, ...]:
-        """The ports on which the target itself listens, not the proxy in front of it."""
+        """Return the ports on which the target itself listens, not the proxy in front of it."""
         return self.ports if self.backend_port is None else (self.backend_port,)
 
     @property
     def ready(self) -> bool:
-        """Whether it became ready in time."""
+        """Return whether it became ready in time."""
         return self.failure is None
 
 

@@ -34,7 +34,7 @@ EVENT = {"pull_request": {"number": 7, "head": {"sha": HEAD}, "base": {"ref": "m
 
 
 def address() -> str:
-    """Where containers on the engine's own network find this machine."""
+    """Return this machine's address on the engine's own network."""
     shown = subprocess.run(["ip", "-4", "-o", "addr", "show", "docker0"], capture_output=True, text=True, check=True)
     found = re.search(r"inet ([0-9.]+)/", shown.stdout)
     assert found

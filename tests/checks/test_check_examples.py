@@ -137,7 +137,7 @@ def test_page_has_an_example_that_passes(kind: str, tmp_path: Path) -> None:
 
 
 def checklist(items: str) -> str:
-    """Items as a whole checklist, with the targets they name."""
+    """Return items as a whole checklist, with the targets that they name."""
     targets = {name: {"url": f"${{{url}}}"} for name, url in _TARGETS.items() if re.search(rf"\b{name}\b", items)}
     head = f"version: 1\nservice: page\ntargets: {json.dumps(targets)}\nsections:\n  - id: page\n    title: Page\n"
     return head + "    items:\n" + "".join(f"      {line}\n" for line in items.splitlines())

@@ -343,7 +343,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def until(service: Service, root: Path, words: str) -> bool:
-    """Whether that is said of the alert without metrics, within half a minute."""
+    """Wait until the check reports this of the alert without metrics, for half a minute."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         rules = decode_all_errors({"target": "prometheus", "file": "rules.yml", "links": ["exposed"]}, Traceability)

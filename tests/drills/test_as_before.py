@@ -57,7 +57,7 @@ class Lane:
 
 @pytest.fixture
 def lane(tmp_path: Path) -> Iterator[Lane]:
-    """One for each test."""
+    """Create one for each test."""
     engine.up()
     word = uuid.uuid4().hex
     network, (four, six) = f"github_network_{word}", (f"10.213.{int(word[:2], 16)}", f"fd00:{word[:4]}:{word[4:8]}:")

@@ -67,7 +67,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """One for each test."""
+    """Create one for each test."""
     engine.up()
     made = Place(tmp_path)
     for network in made.networks:

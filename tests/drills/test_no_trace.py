@@ -115,19 +115,19 @@ class Gate(Protocol):
         """Return the output of the run so far."""
 
     def ended(self) -> bool:
-        """Whether the run has ended."""
+        """Return whether the run has ended."""
 
     def kill(self) -> None:
         """End the run with SIGKILL and wait until it is dead."""
 
     def restore(self) -> str:
-        """Undoes what is left: what was said where that failed."""
+        """Revert what is left and return the output if that failed."""
 
     def journals(self) -> list[Path]:
         """Return the journals of actions that are not reverted."""
 
     def state(self) -> Any:
-        """All that a run could leave a trace in."""
+        """Return everything in which a run could leave a trace."""
 
 
 @dataclass
@@ -283,7 +283,7 @@ def kill_at_each_moment(gate: Gate, drill: dict[str, Any], moments: int) -> Kill
 
 
 def span(gate: Gate) -> float:
-    """Seconds of the drill of a run that nobody kills."""
+    """Return the seconds of the drill in a run that is not killed."""
     gate.start()
     wait_for(gate, "fault:")
     began = time.monotonic()

@@ -179,7 +179,7 @@ def prepared() -> Iterator[Postgres]:
 
 
 def answers(service: Postgres) -> bool:
-    """Whether it takes a connection."""
+    """Return whether it accepts a connection."""
     try:
         psycopg.connect(service.dsn, connect_timeout=2).close()
     except psycopg.OperationalError:

@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a port accepts a connection."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:

@@ -38,7 +38,7 @@ def _no_engine() -> Iterator[None]:
 
 
 def loads(text: str) -> bool:
-    """Whether a text is a checklist."""
+    """Return whether a text is a checklist."""
     try:
         return bool(load_text(text, "f.yml", {}).checklist.items)
     except ChecklistError:
@@ -46,7 +46,7 @@ def loads(text: str) -> bool:
 
 
 def loads_or_says_why(text: str) -> bool:
-    """Whether a text is a checklist with a plan, or has problems with a sentence each. Anything else is raised."""
+    """Return whether a text is a checklist with a plan; else require errors with a sentence each."""
     try:
         checklist = load_text(text, "f.yml", {}).checklist
     except ChecklistError as error:

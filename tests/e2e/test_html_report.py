@@ -92,7 +92,7 @@ def test_the_verdict_is_the_heading(page: Open) -> None:
 
 
 def visible_items(browser: Browser) -> int:
-    """How many items can be seen in the list."""
+    """Return the number of visible items."""
     return int(browser.run("[...document.querySelectorAll('details.item')].filter(e => e.checkVisibility()).length"))
 
 

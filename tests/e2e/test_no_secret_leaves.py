@@ -65,7 +65,7 @@ HEXADECIMAL = re.compile(r"[0-9a-f]*")
 
 
 def parts(value: str) -> Iterator[str]:
-    """Every six characters of each line, besides those that a checksum may hold, too."""
+    """Return every six characters of each line, except those that a checksum may hold as well."""
     for line in value.splitlines():
         yield from (part for at in range(len(line) - 5) if not HEXADECIMAL.fullmatch(part := line[at : at + 6]))
 
@@ -146,7 +146,7 @@ def results() -> str:
 
 
 def checklist(url: str) -> str:
-    """All those checks, and targets that have them in addresses, environments and logs."""
+    """Return all these checks, and targets with the secrets in addresses, environments and logs."""
     start = {
         "command": ["sh", "-c", "cat leaks dense; echo ${API_TOKEN}; exit 1"],
         "environment": {"FOO": "${DB_PASSWORD}"},

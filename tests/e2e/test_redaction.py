@@ -37,7 +37,7 @@ def test_hostile_texts_take_linear_time(name: str) -> None:
 
 
 def _processor_time(secrets: Redactor, text: str) -> float:
-    """Seconds that this thread computed: waiting for a busy machine does not count."""
+    """Return this thread's processor time: waiting for a busy machine does not count."""
     began = time.thread_time()
     secrets.redact(text)
     secrets.tail(text, 4096)

@@ -296,7 +296,7 @@ def test_an_old_go_does_not_outlive_its_run(gate: Gate, then: str, words: list[s
 
 
 def made_since(began: int, folder: Path) -> bool:
-    """Whether a file of item `a` was made there after a moment, in nanoseconds; files may go meanwhile."""
+    """Return whether a file of item `a` was written there after a time in nanoseconds; files may go meanwhile."""
     with suppress(FileNotFoundError):
         return any(path.stat().st_mtime_ns > began for path in folder.glob("a.*"))
     return False
@@ -452,7 +452,7 @@ class Counting(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -484,7 +484,7 @@ class Ageing(BaseHTTPRequestHandler):
         self.wfile.write(f"# TYPE worked_total counter\nworked_total {Ageing.worked}\n".encode())
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 def test_an_item_sees_nothing_older_than_what_it_needs(tmp_path: Path) -> None:

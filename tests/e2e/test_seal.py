@@ -369,7 +369,7 @@ def test_an_out_folder_of_others(ran: Path, files: dict[str, str], named: str) -
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Return every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 

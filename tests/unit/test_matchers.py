@@ -338,5 +338,5 @@ def _all_hold(spec: dict[str, int], count: int) -> bool:
 
 
 def _has_none(spec: dict[str, int]) -> bool:
-    """Whether a part of it names a count that there cannot be."""
+    """Return whether a part expects an impossible count."""
     return spec.get("equals", 0) < 0

@@ -66,7 +66,7 @@ class FaultSite(Struct):
 
     @property
     def instance(self) -> str:
-        """What distinguishes the running instance of the target from earlier ones; empty if it is not running."""
+        """Return what tells the running instance of the target from earlier ones; empty if it is not running."""
         if self.process:
             return self.process.instance
         state = self.container.handle.attrs["State"] if self.container.state == "running" else {}
@@ -107,7 +107,7 @@ class FaultSite(Struct):
 
     @property
     def container(self) -> Container:
-        """The target's container. Raises FaultError if it has none."""
+        """Return the target's container. Raises FaultError if it has none."""
         if self.running.container is None:
             raise FaultError(msg("{target} is not a container that can be reached here", target=self.running.name))
         return self.running.container
@@ -141,13 +141,13 @@ class FaultSite(Struct):
 
     @property
     def host(self) -> str:
-        """The target's current address."""
+        """Return the target's current address."""
         # Docker may assign another address each time a container is connected to a network.
         return self.running.container.host if self.running.container else self.running.host
 
     @property
     def process(self) -> Process | None:
-        """The target's process; None if the gate did not start it as one."""
+        """Return the target's process; None if the gate did not start it as one."""
         return self.running.process
 
 
@@ -163,7 +163,7 @@ class Fault(FrozenStruct):
 
     @property
     def needs_detection(self) -> bool:
-        """Whether an observation must detect it. If not, the observations must hold in spite of it."""
+        """Return whether an observation must detect it. If not, the observations must hold in spite of it."""
         return True
 
     def steps(self) -> list[FaultStep]:

@@ -196,7 +196,7 @@ class Deploy(TargetFault):
 
     @property
     def _release(self) -> str:
-        """The other release, for people."""
+        """Return the other release, for people."""
         return self.image or self.build or " ".join(self.command or [])
 
 

@@ -86,12 +86,12 @@ class Slow(ProxyFault):
 
     @property
     def is_sweep(self) -> bool:
-        """Whether the latency is raised step by step."""
+        """Return whether the latency is raised step by step."""
         return len(self.latency) > 1
 
     @property
     def _delay(self) -> float:
-        """The first latency, or 0."""
+        """Return the first latency, or 0."""
         return next(iter(self.latency), 0.0)
 
     @property

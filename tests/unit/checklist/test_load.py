@@ -26,7 +26,7 @@ def errors(text: str, **environment: str) -> list[str]:
 
 
 def loads_or_says_why(text: str) -> bool:
-    """Whether a text is a checklist, or has at least one problem with a sentence. Anything else is raised."""
+    """Return whether a text is a checklist; else require an error with a sentence."""
     try:
         return bool(load_text(text, "f.yml", {}).checklist.items)
     except ChecklistError as error:

@@ -41,7 +41,7 @@ def entry(test: str, days: int = 30) -> QuarantineEntry:
 
 
 def seen(*cases: CaseResult, listed: tuple[QuarantineEntry, ...] = (), code: int | None = None) -> Observation:
-    """Results as they were seen."""
+    """Return the observation of results."""
     return Observation(Results(cases), TODAY, listed, code)
 
 

@@ -28,7 +28,7 @@ LATE = 5.0
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Certificates."""
+    """Create the certificates."""
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 

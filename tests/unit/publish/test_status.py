@@ -21,7 +21,7 @@ POST = f"/repos/{REPOSITORY}/statuses/{HEAD}"
 
 
 def texts(notices: list[Notice]) -> str:
-    """All notices as one text."""
+    """Return all notices as one text."""
     return "\n".join(str(notice.message) for notice in notices)
 
 

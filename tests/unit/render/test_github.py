@@ -62,7 +62,7 @@ def with_files(item: ItemResult, artifacts: tuple[Artifact, ...]) -> ItemResult:
 
 
 def since(report: Report) -> ItemDiff:
-    """Every item as one that has changed in every way."""
+    """Return every item as changed in every way."""
     items = tuple(report.items)
     return ItemDiff(items, items, items, items, items, tuple(item.id for item in items))
 

@@ -29,7 +29,7 @@ def render(report: Report, code: str) -> str:
 
 
 def tokens(text: str) -> list[Token]:
-    """Every token of a Markdown text, also those inside lines."""
+    """Return every token of a Markdown text, also those inside lines."""
     found: list[Token] = []
     for token in MarkdownIt("commonmark").enable("table").parse(text):
         found += [token, *(token.children or [])]

@@ -29,7 +29,7 @@ def waiver(name: str, expires: date) -> Waiver:
 
 
 def waived() -> Report:
-    """Waivers that are in force, stale, expired, and of an item that was skipped."""
+    """Return waivers that are active, stale, expired, and of a skipped item."""
     given = (
         waiver("force", date(2026, 3, 31)),
         waiver("stale", date(2026, 4, 1)),

@@ -16,7 +16,7 @@ from gate.run.scheduler import Work, run_items
 
 
 def item(name: str, *needs: str, phase: str = "main", needs_cleanup: bool = False) -> Any:
-    """As much of an item as the schedule looks at."""
+    """Return the fields of an item that the scheduler reads."""
     check = SimpleNamespace(phase=phase, needs_cleanup=needs_cleanup)
     return SimpleNamespace(id=name, needs=list(needs), check=check, total_timeout=0.5)
 

@@ -35,7 +35,7 @@ def go(
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs, zombies not counted."""
+    """Return whether a process runs and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def alive(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process is gone, soon."""
+    """Wait briefly until a process is gone, and return whether it is."""
     end = time.monotonic() + LATE
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
