@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -14,11 +13,11 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from tests.support import npm
 from tests.support.paths import ROOT
 from tests.support.runner.manifest import read
+from tests.support.workflow_parser import errors, package
 
-PARSER = ROOT / "tests" / "support" / "workflow-parser"
+__all__ = ["package"]
 OURS = re.compile(r"\./|org/prodgate-action(@|$)")
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+){0,2}$")
 
@@ -54,22 +53,6 @@ def workflow(content: str) -> str:
 
 
 ALL = {**workflows(), **snippets()}
-
-
-@pytest.fixture(scope="module")
-def package() -> Path:
-    """Install GitHub's parser from the lock file and return its folder."""
-    return npm.install(PARSER.name)
-
-
-def errors(package: Path, files: dict[str, str], kind: str = "workflow") -> dict[str, list[str]]:
-    """Return the errors of GitHub's parser for each file."""
-    given = json.dumps([{"name": name, "kind": kind, "content": content} for name, content in files.items()])
-    command = ["node", str(PARSER / "parse.mjs"), str(package)]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    response: dict[str, list[str]] = json.loads(done.stdout)
-    return response
 
 
 def jobs(content: str) -> list[dict[str, Any]]:

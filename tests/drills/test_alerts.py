@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.drills.test_processes import Staging, drill, phases, ready
+from tests.support.process_drills import Staging, drill, phases, ready
 from tests.support.services import Service
 
 CONFIG = """
@@ -54,8 +54,8 @@ def write(
     """Write a checklist with a drill that waits for an alert, after other items."""
     waits = {"within": within, "alert": {"target": "prometheus", "name": alert, "state": state}}
     up = {"within": "30s", "promql": {"target": "prometheus", "query": "up", "value": 1}}
-    staging.write(drill({"stop": "database"}, steady=[ready(within="5s"), up], observe=[waits], **more))
-    path = staging.folder / "prodgate.yml"
+    staging.write_drill(drill({"stop": "database"}, steady=[ready(within="5s"), up], observe=[waits], **more))
+    path = staging.path / "prodgate.yml"
     checklist = json.loads(path.read_text())
     checklist["targets"]["prometheus"] = {"url": staging.prometheus}
     checklist["sections"][0]["items"][:0] = before
@@ -65,7 +65,7 @@ def write(
 def run(staging: Staging, alert: str, **more: Any) -> tuple[int, dict[str, Any]]:
     """Run a drill that waits for an alert."""
     write(staging, alert, **more)
-    return staging.run()
+    return staging.run_drill()
 
 
 def test_an_alert_that_fires_and_resolves(staging: Staging) -> None:
@@ -119,7 +119,7 @@ def test_an_alert_that_cannot_come(staging: Staging, alert: str, within: str, wo
     """An alert that can't come in time, or is none, is an ERROR of its drill, found before anything is broken."""
     write(staging, alert, {"id": "first", "title": "First", "drill": drill({"stop": "database"})}, within=within)
     said, _ = staging.start().communicate(timeout=120)
-    report = json.loads((staging.folder / "out" / "report.json").read_text())
+    report = json.loads((staging.path / "out" / "report.json").read_text())
     first, late = (item["outcome"] for item in report["sections"][0]["items"])
     assert (first["status"], late["status"], late["rows"]) == ("pass", "error", [])
     assert words in json.dumps(late["message"])
@@ -136,12 +136,12 @@ def test_other_alerts(staging: Staging, allow: list[str], status: str) -> None:
     late = {"within": "20s", "promql": {"target": "prometheus", "query": ANOTHER, "value": 1}}
     others = {"target": "prometheus", "allow": allow}
     write(staging, "DatabaseDown", other_alerts=others)
-    path = staging.folder / "prodgate.yml"
+    path = staging.path / "prodgate.yml"
     checklist = json.loads(path.read_text())
     made = checklist["sections"][0]["items"][0]["drill"]
     made["steady"].append(quiet)
     made["observe"].append(late)
     path.write_text(json.dumps(checklist))
-    _, outcome = staging.run()
+    _, outcome = staging.run_drill()
     (row,) = [row for row in outcome["rows"] if row["phase"] == "throughout" and "no other" in row["title"]["text"]]
     assert (outcome["status"], row["status"]) == (status, status), outcome["evidence"]["answer"]

@@ -10,126 +10,20 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.process_drills import Staging, drill, live, not_ready, phases, ready
 from tests.support.services import free_port
-
-NOWHERE = "unix:///nowhere.sock"
-SERVICE = ROOT / "tests" / "support" / "dependent.py"
-
-
-class Staging:
-    """A folder with a checklist of one drill on two processes, and the gate run on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.api, self.database = free_port(), free_port()
-        self.state = folder / "state"
-        self.prometheus = ""
-
-    def write(
-        self, drill: dict[str, Any], *, environment: dict[str, str] | None = None, listen: int | None = None
-    ) -> None:
-        """Write the checklist."""
-        python = sys.executable
-        seen_port = listen or self.database
-        database: dict[str, Any] = {
-            "start": {"command": [python, "-m", "http.server", "--bind", "127.0.0.1", str(self.database)]},
-            "port": self.database,
-            "ready": {"tcp": self.database, "within": "20s"},
-        }
-        if listen:
-            database["listen"] = listen
-        api = {
-            "url": f"http://127.0.0.1:{self.api}",
-            "start": {
-                "command": [python, str(SERVICE), str(self.api)],
-                "environment": {"DATABASE_PORT": str(seen_port), **(environment or {})},
-            },
-            "ready": {"path": "/live", "within": "20s"},
-        }
-        item = {"id": "drill", "title": "Drill", "requires": ["api", "database"], "drill": drill}
-        checklist = {
-            "version": 1,
-            "service": "shop",
-            "targets": {"api": api, "database": database},
-            "sections": [{"id": "drills", "title": "Drills", "items": [item]}],
-        }
-        (self.folder / "prodgate.yml").write_text(json.dumps(checklist))
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start the gate without an engine: drills of processes need none."""
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(ROOT), "DOCKER_HOST": NOWHERE}
-        return subprocess.Popen(
-            [sys.executable, "-m", "gate", "run", "--out", "out", *options],
-            cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    def run(self, *options: str) -> tuple[int, dict[str, Any]]:
-        """Run the gate to its end and return its exit code and the drill's outcome."""
-        done = self.start(*options)
-        said, _ = done.communicate(timeout=120)
-        assert (self.folder / "out" / "report.json").exists(), said
-        report = json.loads((self.folder / "out" / "report.json").read_text())
-        return done.returncode, report["sections"][0]["items"][0]["outcome"]
-
-    def left(self) -> list[str]:
-        """Return the processes of this staging that still run, by their command, and its journals."""
-        found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-        ports = (f" {self.api}", f" {self.database}")
-        processes = [line for line in found if line.rstrip().endswith(ports) and "-m gate" not in line]
-        return processes + [str(path) for path in self.state.rglob("*.journal")]
-
-
-@pytest.fixture
-def staging(tmp_path: Path) -> Staging:
-    """Create a staging environment of processes, and stop it at the end."""
-    return Staging(tmp_path)
-
-
-def ready(**more: Any) -> dict[str, Any]:
-    """Return a check that the API is ready."""
-    return {**more, "http": {"target": "api", "path": "/readyz", "status": 200}}
-
-
-def not_ready(**more: Any) -> dict[str, Any]:
-    """Return a check that the API reports its database as down."""
-    json_ = {"status": "not_ready", "checks": {"database": {"status": "error"}}}
-    return {**more, "http": {"target": "api", "path": "/readyz", "status": 503, "json": json_}}
-
-
-def live() -> dict[str, Any]:
-    """Return a check that the API is alive."""
-    return {"http": {"target": "api", "path": "/live", "status": 200}}
-
-
-def drill(fault: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return a drill with this fault, updated with the arguments."""
-    return {
-        "steady": [ready(within="5s")],
-        "fault": fault,
-        "observe": [not_ready(within="10s")],
-        "throughout": [live()],
-        "recover": [ready(within="15s")],
-        "stays": "500ms",
-        **more,
-    }
-
-
-def phases(outcome: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return phase and status of each row."""
-    return [(row["phase"], row["status"]) for row in outcome["rows"]]
 
 
 @pytest.mark.parametrize("fault", ["stop", "kill", "pause"])
 def test_a_good_drill(staging: Staging, fault: str) -> None:
     """A fault that is noticed, taken back and recovered from passes, with a row for each part, and leaves nothing."""
-    staging.write(drill({fault: "database"}))
-    code, outcome = staging.run()
+    staging.write_drill(drill({fault: "database"}))
+    code, outcome = staging.run_drill()
     assert phases(outcome) == [
         ("steady", "pass"),
         ("fault", "pass"),
@@ -161,8 +55,8 @@ def test_a_good_drill(staging: Staging, fault: str) -> None:
 )
 def test_a_proxy_in_front_of_a_process(staging: Staging, fault: dict[str, Any]) -> None:
     """Slow and impersonated processes are noticed through the address that the gate gave out."""
-    staging.write(drill(fault), listen=free_port())
-    code, outcome = staging.run()
+    staging.write_drill(drill(fault), listen=free_port())
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], staging.left()) == (0, "pass", []), outcome["evidence"]["answer"]
 
 
@@ -179,10 +73,10 @@ def test_a_proxy_in_front_of_a_process(staging: Staging, fault: dict[str, Any]) 
 )
 def test_a_fault_that_cannot_be_done(staging: Staging, fault: dict[str, Any], why: str) -> None:
     """A fault that can't be done to its target is an error of the checklist, found before anything is run."""
-    staging.write(drill(fault))
-    text = json.loads((staging.folder / "prodgate.yml").read_text())
+    staging.write_drill(drill(fault))
+    text = json.loads((staging.path / "prodgate.yml").read_text())
     text["targets"] |= {"elsewhere": {"url": "http://127.0.0.1:1"}, "worker": {"start": {"command": "sleep 9"}}}
-    (staging.folder / "prodgate.yml").write_text(json.dumps(text))
+    (staging.path / "prodgate.yml").write_text(json.dumps(text))
     said, _ = staging.start().communicate(timeout=60)
     assert why in said
     assert staging.left() == []
@@ -199,22 +93,22 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1])), reuse_port=True) as s
 def test_a_connection_that_somebody_else_ends(staging: Staging) -> None:
     """A connection that the service itself ends before its time is no proof that ours cuts it: an ERROR."""
     fault = {"slow": {"target": "database", "cut": "30s"}}
-    staging.write(
+    staging.write_drill(
         drill(fault, steady=[live()], observe=[{**live(), "within": "1s"}], recover=[live()]), listen=free_port()
     )
-    path = staging.folder / "prodgate.yml"
+    path = staging.path / "prodgate.yml"
     checklist = json.loads(path.read_text())
     checklist["targets"]["database"]["start"]["command"] = [sys.executable, "-c", CLOSES, str(staging.database)]
     path.write_text(json.dumps(checklist))
-    code, outcome = staging.run()
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], staging.left()) == (1, "error", [])
     assert "had no effect" in json.dumps(outcome["message"])
 
 
 def test_late_and_cut(staging: Staging) -> None:
     """Where connections are late and cut, both are proved."""
-    staging.write(drill({"slow": {"target": "database", "latency": "1s", "cut": "1500ms"}}), listen=free_port())
-    code, outcome = staging.run()
+    staging.write_drill(drill({"slow": {"target": "database", "latency": "1s", "cut": "1500ms"}}), listen=free_port())
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
     (proof,) = [line for line in outcome["evidence"]["answer"].splitlines() if line.startswith("fault")]
     assert "a probe through the proxy took 1" in proof
@@ -223,8 +117,8 @@ def test_late_and_cut(staging: Staging) -> None:
 
 def test_a_fault_that_nobody_notices(staging: Staging) -> None:
     """A service that does not look at its database fails the drill, and the database comes back."""
-    staging.write(drill({"stop": "database"}, observe=[not_ready(within="1s")]), environment={"BLIND": "1"})
-    code, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, observe=[not_ready(within="1s")]), environment={"BLIND": "1"})
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], staging.left()) == (1, "fail", [])
     assert dict(phases(outcome))["observe"] == "fail"
     assert dict(phases(outcome))["restore"] == "pass"
@@ -237,16 +131,16 @@ def test_a_fault_that_nobody_notices(staging: Staging) -> None:
 
 def test_a_service_that_does_not_recover(staging: Staging) -> None:
     """Not recovering fails the drill although everything was noticed."""
-    staging.write(drill({"stop": "database"}, recover=[ready(within="1s")]), environment={"FORGETFUL": "1"})
-    code, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, recover=[ready(within="1s")]), environment={"FORGETFUL": "1"})
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], dict(phases(outcome))["observe"]) == (1, "fail", "pass")
     assert dict(phases(outcome))["recover"] == "fail"
 
 
 def test_something_that_does_not_hold_throughout(staging: Staging) -> None:
     """What does not hold all along fails the drill, however short it was: it is asked while the fault is in."""
-    staging.write(drill({"stop": "database"}, throughout=[ready()]))
-    code, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, throughout=[ready()]))
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
     (missed,) = [moment for moment in outcome["timeline"]["moments"] if moment["kind"] == "missed"]
     restored = next(moment for moment in outcome["timeline"]["moments"] if moment["kind"] == "restored")
@@ -256,7 +150,7 @@ def test_something_that_does_not_hold_throughout(staging: Staging) -> None:
 
 def freezes_the_api(staging: Staging) -> str:
     """Return a script that lets the API hang for some seconds."""
-    script = staging.folder / "freezes.sh"
+    script = staging.path / "freezes.sh"
     script.write_text(
         f"#!/bin/sh\npid=$(pgrep -f 'dependent.py {staging.api}$')\nkill -STOP $pid; sleep 4; kill -CONT $pid\n"
     )
@@ -276,8 +170,8 @@ def test_what_breaks_while_the_fault_goes_in(staging: Staging, kind: str) -> Non
         breaks = ["sh", "-c", f"touch done; {freezes_the_api(staging)}"]
         own = {"command": breaks, "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "done"]}
         made = drill({"run": own}, **watched)
-    staging.write(made)
-    code, outcome = staging.run()
+    staging.write_drill(made)
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], dict(phases(outcome))["throughout"]) == (1, "fail", "fail")
     (sent,) = [row["message"]["args"]["sent"] for row in traffic_rows(outcome) if "achieved" in row["message"]["args"]]
     assert sent > 10
@@ -292,26 +186,26 @@ def test_a_script_is_observed_while_it_runs(staging: Staging) -> None:
     """What is seen only as long as a script runs is seen, and its exit code is the proof, at its end."""
     script = "sh -c 'touch broken; sleep 3; rm broken'"
     observation = {"within": "2s", "file": {"path": "broken", "exists": True}}
-    staging.write(
+    staging.write_drill(
         {"steady": [ready(within="5s")], "script": {"command": script}, "observe": [observation], "stays": "0s"}
     )
-    code, outcome = staging.run()
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"]) == (0, "pass"), outcome["evidence"]["answer"]
     assert [phase for phase, _ in phases(outcome)] == ["steady", "observe", "fault", "restore", "recover"]
 
 
 def test_what_held_before_the_fault(staging: Staging) -> None:
     """What is seen and was so before the fault is no detection: its row says so, and another one's time counts."""
-    staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}]))
-    code, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}]))
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], outcome["timeline"].get("detect")) == (1, "fail", None)
     assert outcome["message"]["text"].startswith("The fault was not detected")
     assert [moment["kind"] for moment in outcome["timeline"]["moments"]] == ["fault", "missed", "restored", "recovered"]
     (row,) = [row for row in outcome["rows"] if row["phase"] == "observe"]
     assert "already true before the fault" in row["message"]["text"]
     assert row.get("at") is None
-    staging.write(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}, not_ready(within="10s")]))
-    _, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, observe=[{**live(), "within": "5s"}, not_ready(within="10s")]))
+    _, outcome = staging.run_drill()
     (noticed,) = [
         row for row in outcome["rows"] if row["phase"] == "observe" and "before" not in row["message"]["text"]
     ]
@@ -325,8 +219,8 @@ def test_traffic_to_what_hangs(staging: Staging, rate: int) -> None:
     observation = {"within": "4s", "timeout": "4s", "http": {"target": "api", "path": "/live", "latency": {"gt": "3s"}}}
     made = drill({"pause": "api"}, steady=[live()], observe=[observation], recover=[live()], traffic=traffic)
     del made["throughout"]
-    staging.write(made)
-    _, outcome = staging.run()
+    staging.write_drill(made)
+    _, outcome = staging.run_drill()
     rows = traffic_rows(outcome)
     assert [row["status"] for row in rows] == ["pass", "pass", "fail", "pass"], outcome["evidence"]["answer"]
     assert rows[0]["message"]["args"]["achieved"] > 0.9 * rate
@@ -338,8 +232,8 @@ def test_traffic_that_never_worked(staging: Staging) -> None:
     """Traffic that gets only errors before the fault shows nothing of it: the drill fails, and nothing is broken."""
     for limit in ({}, {"errors": {"lt": "1%"}}):
         traffic = {"target": "api", "path": "/readyz", "rate": 20, "status": 418, **limit}
-        staging.write(drill({"stop": "database"}, traffic=traffic))
-        code, outcome = staging.run()
+        staging.write_drill(drill({"stop": "database"}, traffic=traffic))
+        code, outcome = staging.run_drill()
         rows = [row for row in outcome["rows"] if row["phase"] != "steady"]
         assert (code, outcome["status"], [row["phase"] for row in rows]) == (1, "fail", ["traffic"])
         assert "status 200 (" in outcome["evidence"]["answer"]
@@ -347,28 +241,28 @@ def test_traffic_that_never_worked(staging: Staging) -> None:
 
 def test_no_steady_state(staging: Staging) -> None:
     """Where the steady state does not hold there is no fault: a SKIP, and a NO-GO."""
-    staging.write(drill({"stop": "database"}, steady=[not_ready()]))
-    code, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, steady=[not_ready()]))
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], phases(outcome)) == (1, "skip", [("steady", "fail")])
 
 
 def test_the_command_that_drills_again(staging: Staging) -> None:
     """The evidence of a drill has the command that runs it again."""
-    staging.write(drill({"stop": "database"}, steady=[not_ready()]))
-    _, outcome = staging.run()
+    staging.write_drill(drill({"stop": "database"}, steady=[not_ready()]))
+    _, outcome = staging.run_drill()
     _, *words = shlex.split(outcome["evidence"]["reproduce"])
-    code, again = staging.run(*words[1:])
+    code, again = staging.run_drill(*words[1:])
     assert (words[0], code, again["status"]) == ("run", 1, "skip")
 
 
 def test_a_fault_without_effect(staging: Staging) -> None:
     """A fault whose proof does not come is an ERROR, and it is taken back all the same."""
     own = {"run": {"command": ["touch", "done"], "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "other"]}}
-    staging.write(drill(own))
-    code, outcome = staging.run()
+    staging.write_drill(drill(own))
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"]) == (1, "error")
     assert "no effect" in json.dumps(outcome["message"])
-    assert not (staging.folder / "done").exists()
+    assert not (staging.path / "done").exists()
 
 
 def test_a_fault_of_the_users_own(staging: Staging) -> None:
@@ -376,16 +270,16 @@ def test_a_fault_of_the_users_own(staging: Staging) -> None:
     own = {"run": {"command": ["touch", "done"], "undo": ["rm", "-f", "done"], "proof": ["test", "-f", "done"]}}
     observation = {"within": "5s", "file": {"path": "done", "exists": True}}
     gone = {"within": "5s", "file": {"path": "done", "exists": False}}
-    staging.write(drill(own, observe=[observation], recover=[gone]))
-    code, outcome = staging.run()
+    staging.write_drill(drill(own, observe=[observation], recover=[gone]))
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"]) == (0, "pass")
 
 
 def test_a_fault_that_cannot_be_taken_back(staging: Staging) -> None:
     """A fault that can't be taken back is a NO-GO that says so first, and its journal is kept for `restore`."""
     own = {"run": {"command": ["touch", "done"], "undo": ["false"], "proof": ["test", "-f", "done"]}}
-    staging.write(drill(own, observe=[ready(within="1s")]))
-    code, outcome = staging.run()
+    staging.write_drill(drill(own, observe=[ready(within="1s")]))
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"], outcome["cause"].split(":")[0]) == (1, "fail", "unrestored")
     assert [path.split(".")[-1] for path in staging.left()] == ["journal"]
 
@@ -393,18 +287,18 @@ def test_a_fault_that_cannot_be_taken_back(staging: Staging) -> None:
 def test_a_script(staging: Staging) -> None:
     """A drill script of the user's own is a drill: steady state before and after, its exit code the proof."""
     good = {"steady": [ready()], "script": {"command": "true"}, "stays": "500ms"}
-    staging.write(good)
-    code, outcome = staging.run()
+    staging.write_drill(good)
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"]) == (0, "pass")
-    staging.write({**good, "script": {"command": "false"}})
-    code, outcome = staging.run()
+    staging.write_drill({**good, "script": {"command": "false"}})
+    code, outcome = staging.run_drill()
     assert (code, outcome["status"]) == (1, "error")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_ended_in_mid_drill(staging: Staging, number: int) -> None:
     """Ctrl-C and SIGTERM, also twice, put everything back, write all reports, and exit with 130."""
-    staging.write(drill({"stop": "database"}, observe=[ready(within="60s")]))
+    staging.write_drill(drill({"stop": "database"}, observe=[ready(within="60s")]))
     gate = staging.start()
     _wait_until_refused(staging.database)
     gate.send_signal(number)
@@ -412,15 +306,15 @@ def test_a_run_that_is_ended_in_mid_drill(staging: Staging, number: int) -> None
     gate.send_signal(number)
     said, _ = gate.communicate(timeout=60)
     assert (gate.returncode, staging.left()) == (130, []), said
-    assert {path.name for path in (staging.folder / "out").iterdir()} >= {"report.json", "report.md", "junit.xml"}
+    assert {path.name for path in (staging.path / "out").iterdir()} >= {"report.json", "report.md", "junit.xml"}
 
 
 def test_restore_after_a_kill(staging: Staging) -> None:
     """After SIGKILL, `prodgate restore` ends what was left and says so; a second time nothing is left."""
-    staging.write(drill({"pause": "database"}, observe=[ready(within="60s")]))
+    staging.write_drill(drill({"pause": "database"}, observe=[ready(within="60s")]))
     gate = staging.start()
     deadline = time.monotonic() + 60
-    while not list(staging.state.rglob("*.journal")) and time.monotonic() < deadline:
+    while not list((staging.path / "state").rglob("*.journal")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1)
     gate.kill()
@@ -432,11 +326,9 @@ def test_restore_after_a_kill(staging: Staging) -> None:
 
 
 def _restore(staging: Staging) -> str:
-    environment = {**os.environ, "XDG_STATE_HOME": str(staging.state), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "XDG_STATE_HOME": str(staging.path / "state"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gate", "restore"]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, cwd=staging.folder
-    ).stdout
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=staging.path).stdout
 
 
 def _wait_until_refused(port: int) -> None:

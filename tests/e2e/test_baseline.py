@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_publishing import GO, NO_GO, WAITS, Runner, states, until
 from tests.support.github.artifacts import blobs, zipped
+from tests.support.github.checkout import GO, NO_GO, WAITS, Runner, states, until
 from tests.support.github.fixtures import github
 from tests.support.github.server import HEAD, READ_ONLY, REPOSITORY, Fault, GitHub
 from tests.support.web import Web, serving

@@ -22,10 +22,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.engine import locked
 from tests.support.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
 from tests.support.promtools import Promtool, installed
-from tests.support.services import NEWEST
 
 sys.path.append(str(EXAMPLE))
 
@@ -33,17 +31,6 @@ from demo import tools
 from demo.services import Services
 
 PATIENCE = 60.0
-
-
-@pytest.fixture(scope="session")
-def python() -> Path:
-    """Return the Python of the example's environment, with the Prometheus 3 of `make parts` beside it."""
-    with locked("example-venv"):
-        later = EXAMPLE / ".demo" / "debian"
-        if not later.exists():
-            later.parent.mkdir(exist_ok=True)
-            later.symlink_to(NEWEST)
-        return tools.environment(EXAMPLE / ".demo" / "venv", EXAMPLE / "requirements-test.txt")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import yaml
 from gate.checklist.schema import checklist_schema
 from gate.model import Report, Status
 from gate.report.serialization import read_report
-from tests.e2e.test_example import python as python
 from tests.support.example_bugs import BUGS, EXAMPLE, Bug, copy, put_in
 
 _SEVEN = 7

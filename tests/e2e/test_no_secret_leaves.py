@@ -20,8 +20,8 @@ from gate.redaction.streams import RedactingStream
 from gate.render import FORMATS
 from gate.report.serialization import to_json
 from gate.runtime.evidence import EvidenceStore
-from tests.e2e.test_publishing import Runner
 from tests.support import reports
+from tests.support.github.checkout import Runner
 from tests.support.github.fixtures import github
 from tests.support.github.server import HEAD, TOKEN, Fault, GitHub
 from tests.support.paths import ROOT

@@ -16,10 +16,10 @@ import yaml
 from gate.__main__ import main
 from gate.checklist.load import load_text
 from gate.checklist.models import Checklist
-from tests.action.test_workflows import errors
-from tests.action.test_workflows import package as package
 from tests.support.paths import ROOT
 from tests.support.repositories import propose, write
+from tests.support.workflow_parser import errors
+from tests.support.workflow_parser import package as package
 
 RULES = """groups:
   - name: targets

@@ -34,6 +34,13 @@ def test_make_check_needs_neither_an_engine_nor_installed_servers(folder: str) -
     assert {path: found for path, found in imports.items() if found} == {}
 
 
+def test_no_test_module_imports_another() -> None:
+    """What two test modules share is a helper of tests/support or a fixture of a conftest.py."""
+    modules = [path for path in (ROOT / "tests").rglob("test_*.py") if "_checkout" not in path.parts]
+    shared = re.compile(r"tests\.(?!support\b)\w+(\.\w+)*\.test_\w+$")
+    assert [f"{path.name}: {name}" for path in modules for name in _imports(path) if shared.match(name)] == []
+
+
 def _imports(path: Path) -> Iterator[str]:
     """Yield the name of every module that a module may import."""
     for node in ast.walk(ast.parse(path.read_text())):
