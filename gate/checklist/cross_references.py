@@ -156,11 +156,12 @@ def _unsupported_faults(data: Any, checklist: Checklist | None) -> Found:
 
 
 def _targets_without_port(data: Any, checklist: Checklist | None) -> Found:
-    """Yield the items that ask the port of a target which has none."""
+    """Yield the items that ask the port of a process which has none; a container's are found in its image."""
     targets = checklist.targets if checklist else dict(_readable_targets(data))
     for path, kind, check in _readable_checks(data, checklist):
         target = targets.get(check.target or "") if isinstance(check, Tcp) and check.port is None else None
-        if target and not target.url and target.port is None:
+        is_process = target is not None and target.start is not None and target.start.kind == "command"
+        if target and is_process and not target.url and target.port is None:
             yield (*path, kind, "target"), "the target has neither 'url' nor 'port'; add one to it, or 'port' here"
 
 

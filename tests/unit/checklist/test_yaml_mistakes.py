@@ -15,7 +15,7 @@ HEAD = """version: 1
 service: shop
 targets:
   api: {url: "http://api"}
-  cache: {container: redis}
+  cache: {start: {command: [redis-server]}}
 sections:
   - id: s
     title: S
