@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -177,10 +178,12 @@ def main() -> int:
     """Build every image that does not exist yet."""
     try:
         engine.up()
-        for name in SERVICES:
-            service(name)
-        if (engine.ROOT / "Dockerfile").exists():
-            action()
+        # Every other image is built on it.
+        base()
+        with ThreadPoolExecutor(3) as pool:
+            builds = [pool.submit(action), *(pool.submit(service, name) for name in SERVICES)]
+            for build in builds:
+                build.result()
     except (engine.EngineError, RuntimeError, OSError) as error:
         print(f"prodgate: {error}", file=sys.stderr)
         return 1

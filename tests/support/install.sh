@@ -33,7 +33,10 @@ if [ -n "$missing" ]; then
     apt-get install -qq -y --no-install-recommends $missing >/dev/null
 fi
 
-tests/support/prometheus-releases.sh
+# Downloads, while the images are built.
+tests/support/prometheus-releases.sh &
+releases=$!
 
 echo "prodgate: bringing up a Docker engine and the tests' images"
 "$python" -m tests.support.images
+wait "$releases"
