@@ -573,8 +573,8 @@ class BodyMatcher(TextMatcher):
     @override
     def _check_literal(self, value: Any, where: str) -> None:
         super()._check_literal(value, where)
-        if found := re.fullmatch(r"/([^/\n]+)/[a-z]?", value):
-            meant = "{matches: " + to_short_json(found[1]) + "}"
+        if match := re.fullmatch(r"/([^/\n]+)/[a-z]?", value):
+            meant = "{matches: " + to_short_json(match[1]) + "}"
             raise ValueError(f"{to_short_json(value)} is compared as it is{where}; did you mean {meant}?")
 
 

@@ -85,11 +85,11 @@ def select_items(checklist: Checklist, texts: list[str]) -> list[Item]:
     from gate.decode.structs import suggestion
 
     only = {name for text in texts for name in text.replace(",", " ").split()}
-    known = {section.id for section in checklist.sections} | {item.id for item in checklist.items}
-    if only - known:
+    ids = {section.id for section in checklist.sections} | {item.id for item in checklist.items}
+    if only - ids:
         raise ChecklistError(
-            Diagnostic(SourceLocation("--only"), f"unknown section or item '{name}'{suggestion(name, known)}")
-            for name in sorted(only - known)
+            Diagnostic(SourceLocation("--only"), f"unknown section or item '{name}'{suggestion(name, ids)}")
+            for name in sorted(only - ids)
         )
     sections = checklist.sections
     return [item for section in sections for item in section.items if not only or section.id in only or item.id in only]

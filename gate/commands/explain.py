@@ -66,11 +66,11 @@ def _run_command(files: Sequence[str], id: str) -> str:
     return shlex.join(["prodgate", "run", *arguments, "--only", id])
 
 
-def _unknown_item(id: str, known: list[str], source: str) -> Exception:
+def _unknown_item(id: str, ids: list[str], source: str) -> Exception:
     from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
     from gate.decode.structs import suggestion
 
-    return ChecklistError([Diagnostic(SourceLocation(source), f"unknown item '{id}'{suggestion(id, known)}")])
+    return ChecklistError([Diagnostic(SourceLocation(source), f"unknown item '{id}'{suggestion(id, ids)}")])
 
 
 def format_item(report: Report, item: ItemResult, code: str) -> str:

@@ -59,10 +59,12 @@ def _drill_trend(reports: list[Report], name: str) -> list[str]:
     lines = []
     for phase in ("detect", "recover"):
         times = [_phase_duration(report, name, phase) for report in reports]
-        known = [seconds for seconds in times if seconds is not None]
-        if known:
-            spark = _spark([seconds if seconds is not None else 0.0 for seconds in times], max(known) or 1.0)
-            lines.append(f"{phase:<10} {spark}  {name}: {known[-1]:.1f} s, {min(known):.1f} to {max(known):.1f} s")
+        measured = [seconds for seconds in times if seconds is not None]
+        if measured:
+            spark = _spark([seconds if seconds is not None else 0.0 for seconds in times], max(measured) or 1.0)
+            lines.append(
+                f"{phase:<10} {spark}  {name}: {measured[-1]:.1f} s, {min(measured):.1f} to {max(measured):.1f} s"
+            )
     return lines
 
 

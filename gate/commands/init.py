@@ -31,25 +31,25 @@ def run(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         print(f"prodgate: {folder}: not a folder; expected a repository", file=sys.stderr)
         return 2
-    found = scan(folder)
-    wiring = wire(found)
-    drills = propose_drills(found, wiring)
+    result = scan(folder)
+    wiring = wire(result)
+    drills = propose_drills(result, wiring)
     service = options.service or folder.resolve().name or "service"
-    text = checklist(found, wiring, drills, service)
+    text = checklist(result, wiring, drills, service)
     load_text(text, "prodgate.yml", {})
-    below = found.files.folder != "."
-    path = f"{found.files.folder}/prodgate.yml" if below else "prodgate.yml"
+    below = result.files.folder != "."
+    path = f"{result.files.folder}/prodgate.yml" if below else "prodgate.yml"
     name = f"prodgate-{folder.resolve().name}" if below else "prodgate"
-    job = workflow(found, wiring, path, f"prodgate/{folder.resolve().name}" if below else "")
+    job = workflow(result, wiring, path, f"prodgate/{folder.resolve().name}" if below else "")
     try:
         _write_if_missing(folder / "prodgate.yml", text)
         # GitHub reads workflows at the root of the repository only.
-        top = found.files.root if below else folder
+        top = result.files.root if below else folder
         _write_if_missing(top / ".github" / "workflows" / f"{name}.yml", job)
     except OSError as error:
         print(f"prodgate: {error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    print(summary(found, wiring, drills, path))
+    print(summary(result, wiring, drills, path))
     return 0
 
 

@@ -29,10 +29,10 @@ class Registry:
         files = [
             file.name for folder in importlib.import_module(self.package).__path__ for file in Path(folder).iterdir()
         ]
-        found = {file.partition(".")[0] for file in files if file.endswith(".py") or "." not in file}
+        names = {file.partition(".")[0] for file in files if file.endswith(".py") or "." not in file}
         return tuple(
             sorted(
-                {name for name in found if not name.startswith("_") and name not in self.excluded} | self.modules.keys()
+                {name for name in names if not name.startswith("_") and name not in self.excluded} | self.modules.keys()
             )
         )
 

@@ -74,14 +74,16 @@ class ResponseReader:
 
     def _head(self) -> Head:
         line = self._line(first=True)
-        found = _STATUS_LINE.fullmatch(line)
-        if found is None:
-            other = _OTHER_VERSION.match(line)
-            if other:
-                raise ProtocolError(msg("the answer is in {version}, expected HTTP/1", version=_shown(other[1])))
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            other_version = _OTHER_VERSION.match(line)
+            if other_version:
+                raise ProtocolError(
+                    msg("the answer is in {version}, expected HTTP/1", version=_shown(other_version[1]))
+                )
             raise ProtocolError(msg("it begins with {line}", line=_shown(line) or '""'))
-        reason = _clean(found[3] or b"").decode("latin-1").strip()
-        return Head(found[1].decode(), int(found[2]), reason, self._fields())
+        reason = _clean(match[3] or b"").decode("latin-1").strip()
+        return Head(match[1].decode(), int(match[2]), reason, self._fields())
 
     def _fields(self) -> tuple[tuple[str, str], ...]:
         """Read header fields up to the empty line. A folded one is joined with spaces."""
@@ -161,10 +163,10 @@ class ResponseReader:
 
     def _chunk_size(self) -> int:
         line = self._chunk_line()
-        found = _CHUNK_SIZE.fullmatch(line)
-        if found is None:
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
             raise ProtocolError(msg("not a valid chunk size: {line}", line=_shown(line)))
-        return int(found[1], 16)
+        return int(match[1], 16)
 
     def _chunk_line(self) -> bytes:
         """Read the line before or after the data of a chunk."""

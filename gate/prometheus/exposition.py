@@ -164,20 +164,20 @@ def parse_exposition(chunks: Iterable[bytes], *, openmetrics: bool = False) -> E
 
 
 def reread_samples(
-    chunks: Iterable[bytes], line: int, last: int, wanted: Callable[[str], bool], *, openmetrics: bool = False
+    chunks: Iterable[bytes], line: int, last: int, selects: Callable[[str], bool], *, openmetrics: bool = False
 ) -> Iterator[Sample]:
-    """Yield the samples of some lines whose name is `wanted`.
+    """Yield the samples of some lines whose name `selects` accepts.
 
     `chunks` starts at `line`; `last` is included. The lines were parsed before: their problems are skipped.
     """
     parse = openmetrics_line if openmetrics else text_line
     for block in _blocks(chunks):
-        for name, labels, value, other in _LINES[openmetrics].findall(block):
+        for name, labels, value, unusual in _LINES[openmetrics].findall(block):
             if line > last:
                 return
-            if other:
-                name, labels, value = _unusual_sample(parse, other)
-            if name and wanted(name.decode()):
+            if unusual:
+                name, labels, value = _unusual_sample(parse, unusual)
+            if name and selects(name.decode()):
                 yield Sample(name.decode(), _label_texts(labels), float(value), line)
             line += 1
 
@@ -285,15 +285,15 @@ class _Reader:
         line = self.exposition.lines
         counted = 0
         homes, shapes, first_line = self.homes, self.shapes, self.detector.first_line
-        for name, labels, value, other in _LINES[self.exposition.openmetrics].findall(block):
+        for name, labels, value, unusual in _LINES[self.exposition.openmetrics].findall(block):
             line += 1
             try:
                 if not name or not ordinary or self.ended:
-                    sample = self._unusual(other or _whole(name, labels, value))
+                    sample = self._unusual(unusual or _whole(name, labels, value))
                     if sample is None:
                         continue
                     if sample.warning is not None:
-                        self._warn(line, other or _whole(name, labels, value), sample.warning)
+                        self._warn(line, unusual or _whole(name, labels, value), sample.warning)
                     name, labels, value = sample.name, sample.labels, sample.value
                 family, text = homes.get(name) or self._home(name, line)
                 if family is not self.open:
@@ -314,7 +314,7 @@ class _Reader:
                 family.samples += 1
                 family.last = line
             except LineError as error:
-                self._problem(line, other or _whole(name, labels, value), error.message)
+                self._problem(line, unusual or _whole(name, labels, value), error.message)
         self.exposition.lines = line
         self.exposition.samples += counted
 

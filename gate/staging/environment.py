@@ -317,14 +317,14 @@ class StagingEnvironment:
         """Return a start whose command and environment have the references to targets replaced."""
 
         def replacement(reference: re.Match[str]) -> str:
-            other = self.running.get(reference[1])
-            if other is None:
+            target = self.running.get(reference[1])
+            if target is None:
                 return reference[0]
             # A container resolves aliases on its network; a process reaches other targets as the gate does.
-            uses_alias = other.container is not None and start.kind != "command"
-            host = other.container.alias if other.container and uses_alias else other.host
-            port = next(iter(other.ports), 0)
-            config = str(self._page_config(other.name))
+            uses_alias = target.container is not None and start.kind != "command"
+            host = target.container.alias if target.container and uses_alias else target.host
+            port = next(iter(target.ports), 0)
+            config = str(self._page_config(target.name))
             return {"host": host, "port": str(port), "address": f"{host}:{port}", "config": config}[reference[2]]
 
         environment = {key: ADDRESS_REFERENCE.sub(replacement, str(value)) for key, value in start.environment.items()}
