@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field, structs
 
-from gate.scaffold.files import RepoFiles, documents, get_list, is_test, list_files
+from gate.scaffold.files import RepoFiles, documents, get_dict, get_list, is_test, list_files
 from gate.scaffold.model import Build, Endpoint, Service
 from gate.scaffold.proposals.test_suites import Suites, find_suites
 from gate.scaffold.readers.compose import read_services, unused_profiles
@@ -20,7 +21,7 @@ from gate.scaffold.readers.endpoints import endpoints
 from gate.scaffold.readers.handlers import handler_body, is_exposition
 from gate.scaffold.readers.images import find_build, is_foreign
 from gate.scaffold.readers.kubernetes import Manifests, read_manifests
-from gate.scaffold.readers.prometheus import Alert, ScrapeSetup, is_rule_file, read_alerts, read_scrape_setup
+from gate.scaffold.readers.prometheus import Alert, ScrapeSetup, is_configuration, read_alerts, read_scrape_setup
 from gate.scaffold.readers.workflows import Workflows, read_workflows
 from gate.source import markdown
 
@@ -46,6 +47,7 @@ class ScanResult(Struct):
     suites: Suites
     rules: dict[str, list[Alert]] = field(default_factory=dict)
     scraping: dict[str, ScrapeSetup] = field(default_factory=dict)
+    alertmanagers: dict[str, Any] = field(default_factory=dict)
     runbooks: dict[str, Runbook] = field(default_factory=dict)
     endpoints: list[Endpoint] = field(default_factory=list)
     services: dict[str, Service] = field(default_factory=dict)
@@ -115,11 +117,13 @@ def _judged(found: ScanResult, service: Service) -> Service:
 
 
 def _read_yaml(name: str, text: str, found: ScanResult) -> None:
-    data = next(iter(documents(text)), None) if is_rule_file(text) else None
+    data = next(iter(documents(text)), None) if is_configuration(text) else None
     if any(get_list(group, "rules") for group in get_list(data, "groups")):
         found.rules[name] = read_alerts(data)
     elif get_list(data, "scrape_configs"):
         found.scraping[name] = read_scrape_setup(data)
+    elif get_dict(data, "route") and get_list(data, "receivers"):
+        found.alertmanagers[name] = data
 
 
 def _runbook(text: str) -> Runbook:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gate.scaffold.model import CACHES, DATABASES, Endpoint, Kind, Service
 from gate.scaffold.proposals.wiring import Wiring, services_behind
+from gate.scaffold.readers.alertmanager import Receiver, receiver_of
 from gate.scaffold.readers.handlers import handler_body, looks_at
 from gate.scaffold.readers.prometheus import Alert
 from gate.scaffold.scan import ScanResult
@@ -33,11 +34,12 @@ _UP: dict[Kind, str] = {
 
 
 class AlertDeadline(Struct, frozen=True):
-    """An alert that must fire, within so many seconds, and how they add up."""
+    """An alert that must fire, within so many seconds, and how they add up; then the receiver of its page."""
 
     name: str
     within: int
     because: str
+    receiver: Receiver | None = None
 
 
 class Drill(Struct, frozen=True):
@@ -147,11 +149,13 @@ def _alert(found: ScanResult, wiring: Wiring, store: Service, kind: Kind) -> Ale
     if not alerts or not exporters:
         return None
     alert = min(alerts, key=lambda alert: alert.wait)
-    return _deadline(alert, exporters[0].interval, setup.evaluation_interval)
+    config = found.alertmanagers[wiring.alertmanager.config] if wiring.alertmanager else None
+    receiver = receiver_of(config, {"alertname": alert.name, **dict(alert.labels)}) if config else None
+    return _deadline(alert, exporters[0].interval, setup.evaluation_interval, receiver)
 
 
-def _deadline(alert: Alert, scrape: float, evaluation: float) -> AlertDeadline:
+def _deadline(alert: Alert, scrape: float, evaluation: float, receiver: Receiver | None) -> AlertDeadline:
     evaluation = alert.interval or evaluation
     total = math.ceil(scrape + evaluation + alert.wait + _ALERT_MARGIN)
     parts = f"scrape {scrape:g}s + evaluation {evaluation:g}s + for {alert.wait:g}s + {_ALERT_MARGIN}s"
-    return AlertDeadline(alert.name, total, parts)
+    return AlertDeadline(alert.name, total, parts, receiver)

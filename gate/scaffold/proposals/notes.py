@@ -60,7 +60,8 @@ def _services_left_out(found: ScanResult, wiring: Wiring) -> Iterator[str]:
             yield f"the service {service.name}: no configuration was found that can be put into its {CONFIG}"
         if service.name in up and service.lost:
             yield f"of the service {service.name}: {', '.join(service.lost)}, which a target does not have"
-        if service.name in up and service.mounts and not service.build:
+        given = wiring.alertmanager and wiring.alertmanager.service.name == service.name
+        if service.name in up and service.mounts and not service.build and not given:
             files = ", ".join(source for source, _ in service.mounts[:3])
             late = "`provision` copies files after the start"
             yield f"of the service {service.name}: the files that it mounts ({files}): {late}"

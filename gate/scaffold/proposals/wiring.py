@@ -31,6 +31,13 @@ class Prometheus(Struct, frozen=True):
     rules: tuple[str, ...]
 
 
+class Alertmanager(Struct, frozen=True):
+    """An Alertmanager that the workflow starts, and production's configuration."""
+
+    service: Service
+    config: str
+
+
 class Wiring(Struct):
     """Services of the workflow and those that the gate starts, in the order in which they come up.
 
@@ -47,6 +54,7 @@ class Wiring(Struct):
     unmapped_probes: list[Workload] = field(default_factory=list)
     ended: dict[str, Service] = field(default_factory=dict)
     prometheus: Prometheus | None = None
+    alertmanager: Alertmanager | None = None
 
     @property
     def stores(self) -> list[Service]:
@@ -86,6 +94,7 @@ def wire(found: ScanResult) -> Wiring:
         if _is_release(service):
             wiring.releases.append(service)
     wiring.prometheus = _prometheus(found, wiring, services)
+    wiring.alertmanager = _alertmanager(found, wiring)
     return wiring
 
 
@@ -301,8 +310,24 @@ def _add_scraped(wiring: Wiring, services: dict[str, Service], found: ScanResult
     addresses = [address for job in scraping.jobs for address in job.addresses] + list(scraping.alertmanagers)
     for address in addresses:
         service = services.get(address.split(":")[0])
+        if service and service.is_alertmanager:
+            # The gate gives it a configuration where its image looks for one.
+            service = structs.replace(service, command=())
         if service and ("exporter" in service.image_name or service.is_alertmanager):
             _add_service(wiring, services, structs.replace(service, port=_port_of(address) or service.port))
+
+
+def _alertmanager(found: ScanResult, wiring: Wiring) -> Alertmanager | None:
+    """Return the Alertmanager to which the Prometheus sends, if its configuration is part of the commit."""
+    if wiring.prometheus is None:
+        return None
+    addresses = {address.split(":")[0] for address in found.scraping[wiring.prometheus.config].alertmanagers}
+    managers = [service for name, service in wiring.containers.items() if name in addresses]
+    for service in managers:
+        for config in found.alertmanagers:
+            if service.is_alertmanager and any(is_within(config, source) for source, _ in service.mounts):
+                return Alertmanager(service, config)
+    return None
 
 
 def _port_of(address: str) -> int | None:

@@ -37,6 +37,7 @@ class Alert(Struct, frozen=True):
     expression: str
     wait: float
     interval: float
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 def read_scrape_setup(data: Any) -> ScrapeSetup:
@@ -63,7 +64,13 @@ def _addresses(data: Any) -> tuple[str, ...]:
 def read_alerts(data: Any) -> list[Alert]:
     """Return the alerts of a rule file."""
     return [
-        Alert(name, str(rule.get("expr", "")), seconds(rule.get("for"), 0.0), seconds(group.get("interval"), 0.0))
+        Alert(
+            name,
+            str(rule.get("expr", "")),
+            seconds(rule.get("for"), 0.0),
+            seconds(group.get("interval"), 0.0),
+            tuple((str(key), str(value)) for key, value in get_dict(rule, "labels").items()),
+        )
         for group in get_list(data, "groups")
         if isinstance(group, dict)
         for rule in get_list(group, "rules")
@@ -71,6 +78,6 @@ def read_alerts(data: Any) -> list[Alert]:
     ]
 
 
-def is_rule_file(text: str) -> bool:
+def is_configuration(text: str) -> bool:
     """Return whether a text may be a rule file or a configuration, before it is parsed."""
-    return bool(re.search(r"(?m)^(?:groups|scrape_configs):", text))
+    return bool(re.search(r"(?m)^(?:groups|scrape_configs|receivers):", text))

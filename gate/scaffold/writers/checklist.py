@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 
@@ -15,6 +16,9 @@ from gate.scaffold.writers.yaml_text import flow_list, flow_mapping, name_of, pr
 
 #: How long a Prometheus with the usual intervals may take for its first scrape of what has just come up.
 _SCRAPED = "90s"
+
+#: Where Alertmanager's image looks for its configuration.
+_ALERTMANAGER = "/etc/alertmanager/alertmanager.yml"
 
 Item = list[str]
 
@@ -53,8 +57,12 @@ def _targets(wiring: Wiring) -> list[str]:
     lines = [line for service in wiring.started.values() for line in _started(wiring, service)]
     for service in wiring.containers.values():
         lines += [f"  {name_of(service.name)}:  # a service of the workflow", f"    container: {quoted(service.name)}"]
-        if port := _port(service):
-            lines.append(f"    ready: {{tcp: {port}, within: 60s}}")
+        if wiring.alertmanager and wiring.alertmanager.service.name == service.name:
+            pages = f"{{config: {quoted(wiring.alertmanager.config)}, to: {_ALERTMANAGER}}}"
+            lines += [f"    port: {service.port or 9093}", f"    pages: {pages}  # its receivers are the gate's"]
+            lines.append("    ready: {path: /-/ready, within: 60s}")
+        elif port := _port(service):
+            lines += [f"    port: {port}", f"    ready: {{tcp: {port}, within: 60s}}"]
     if wiring.prometheus:
         lines += [
             "  prometheus:  # a service of the workflow, which gets its files from the checkout",
@@ -81,8 +89,8 @@ def _provision(files: tuple[tuple[str, str], ...]) -> Iterator[str]:
 def _started(wiring: Wiring, service: Service) -> Iterator[str]:
     """Yield the target of a service that the gate starts itself."""
     yield f"  {name_of(service.name)}:"
-    if service.port:
-        yield f"    port: {service.port}"
+    if port := _port(service):
+        yield f"    port: {port}"
     yield "    start:"
     build = service.build
     if build is None:
@@ -118,6 +126,7 @@ def _ready(wiring: Wiring, service: Service) -> Iterator[str]:
 
 
 def _sections(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterator[str]:
+    manager = name_of(wiring.alertmanager.service.name) if wiring.alertmanager else ""
     parts = [
         ("services", "Services", list(_connections(wiring))),
         ("health", "Health", list(_health(wiring))),
@@ -125,7 +134,7 @@ def _sections(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterato
         ("rules", "Alert rules", list(_rules(found, wiring))),
         ("runbooks", "Runbooks", list(_runbooks(found))),
         ("tests", "Tests", [_tests(suite) for suite in found.suites.proposed]),
-        ("drills", "Drills", [_drill(drill) for drill in drills if not drill.question]),
+        ("drills", "Drills", [_drill(drill, manager) for drill in drills if not drill.question]),
     ]
     taken = set[str]()
     for name, title, items in parts:
@@ -133,7 +142,7 @@ def _sections(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterato
         if numbered:
             yield from (f"  - id: {name}", f"    title: {title}", "    items:")
             yield from (line for item in numbered for line in item)
-    yield from (line for drill in drills if drill.question for line in _commented_drill(drill, drills))
+    yield from (line for drill in drills if drill.question for line in _commented_drill(drill, drills, manager))
 
 
 def _with_own_id(item: Item, taken: set[str]) -> Item:
@@ -281,11 +290,12 @@ def _tests(suite: Suite) -> Item:
     ]
 
 
-def _drill(drill: Drill) -> Item:
-    """Return the item of a drill."""
+def _drill(drill: Drill, alertmanager: str) -> Item:
+    """Return the item of a drill. `alertmanager` is the target that sends its page, empty if there is none."""
     application, store = name_of(drill.application.name), name_of(drill.store.name)
     http = f"http: {{target: {application}, path: {quoted(drill.endpoint.path)}, status"
-    requires = [application, store, *(["prometheus"] if drill.alert else [])]
+    page = drill.alert.receiver if drill.alert and alertmanager else None
+    requires = [application, store, *(["prometheus"] if drill.alert else []), *([alertmanager] if page else [])]
     item = [
         f"      # {drill.endpoint.path}: {drill.because}",
         f"      - id: drills.{store}",
@@ -303,18 +313,25 @@ def _drill(drill: Drill) -> Item:
             f"            - {{within: {drill.alert.within}s, "
             f"alert: {{target: prometheus, name: {quoted(drill.alert.name)}, state: firing}}}}",
         ]
+    if drill.alert and page:
+        within = math.ceil(drill.alert.within + page.group_wait)
+        what = f"target: {alertmanager}, alert: {quoted(drill.alert.name)}, receiver: {quoted(page.name)}"
+        item += [
+            f"            # and group_wait {page.group_wait:g}s",
+            f"            - {{within: {within}s, page: {{{what}}}}}",
+        ]
     if drill.live:
         live = f"{{target: {application}, path: {quoted(drill.live.path)}, status: 200}}"
         item.append(f"          throughout: [{{http: {live}}}]")
     return [*item, f"          recover: [{{within: {drill.recovery}s, {http}: 200}}}}]"]
 
 
-def _commented_drill(drill: Drill, drills: list[Drill]) -> Iterator[str]:
+def _commented_drill(drill: Drill, drills: list[Drill], alertmanager: str) -> Iterator[str]:
     """Yield a drill as a comment: with the question that a person has to answer, and under which section it belongs."""
     section = ["  - id: drills", "    title: Drills", "    items:"] if all(other.question for other in drills) else []
     first = next(other for other in drills if other.question) is drill
     yield f"  # {drill.question} If it does, take away the `#` below: it is a drill."
     yield from (
         f"  #{line[1:]}" if line.startswith(" ") else f"#{line}"
-        for line in [*(section if first else []), *_drill(drill)]
+        for line in [*(section if first else []), *_drill(drill, alertmanager)]
     )

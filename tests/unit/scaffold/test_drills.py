@@ -93,10 +93,15 @@ def test_the_drill_of_a_repository_with_all_parts(tmp_path: Path) -> None:
         COMPOSE
         + f"""  exporter: {{image: "prometheuscommunity/postgres-exporter", expose: ["9187"]}}
   prometheus: {{image: "prom/prometheus:v3.5.0", volumes: {mounts}}}
+  alertmanager:
+    image: prom/alertmanager:v0.28.0
+    command: [--config.file=/etc/am/am.yml]
+    volumes: ["./ops/am.yml:/etc/am/am.yml"]
 """
     )
     config = """global: {scrape_interval: 5s, evaluation_interval: 10s}
 rule_files: [rules.yml]
+alerting: {alertmanagers: [{static_configs: [{targets: ["alertmanager:9093"]}]}]}
 scrape_configs:
   - {job_name: postgres, static_configs: [{targets: ["exporter:9187"]}]}
 """
@@ -104,13 +109,28 @@ scrape_configs:
   - name: database
     rules:
       - {alert: Slow, expr: 'rate(pg_stat_x[5m]) > 5'}
-      - {alert: DatabaseDown, expr: "pg_up{job='postgres'} == 0", for: 30s}
+      - {alert: DatabaseDown, expr: "pg_up{job='postgres'} == 0", for: 30s, labels: {severity: critical}}
+"""
+    manager = """route:
+  receiver: chat
+  group_wait: 10s
+  routes: [{matchers: ['severity="critical"'], receiver: pager}]
+receivers: [{name: chat}, {name: pager, webhook_configs: [{url: "http://pager.example"}]}]
 """
     code = PYTHON % ("/readyz", "await db.ping()") + '\n@app.get("/livez")\nasync def live(): ...\n'
     files = {"compose.yml": compose, "Dockerfile": "FROM x\n", "app.py": code}
-    drill = propose(write(tmp_path, {**files, "ops/prometheus.yml": config, "ops/rules.yml": rules})).drills[
-        "drills.db"
-    ]
+    drill = propose(
+        write(
+            tmp_path,
+            {
+                **files,
+                **{
+                    f"ops/{name}": text
+                    for name, text in [("prometheus.yml", config), ("rules.yml", rules), ("am.yml", manager)]
+                },
+            },
+        )
+    ).drills["drills.db"]
     ready = {"target": "app", "path": "/readyz"}
     assert drill == {
         "fault": {"stop": "db"},
@@ -118,6 +138,7 @@ scrape_configs:
         "observe": [
             {"within": "30s", "http": {**ready, "status": {"ge": 500}}},
             {"within": "60s", "alert": {"target": "prometheus", "name": "DatabaseDown", "state": "firing"}},
+            {"within": "70s", "page": {"target": "alertmanager", "alert": "DatabaseDown", "receiver": "pager"}},
         ],
         "throughout": [{"http": {"target": "app", "path": "/livez", "status": 200}}],
         "recover": [{"within": "60s", "http": {**ready, "status": 200}}],
