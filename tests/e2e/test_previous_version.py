@@ -33,9 +33,10 @@ ON_DISK = {
 
 def test_the_names_in_a_journal_are_those_of_before() -> None:
     """Revert functions and their arguments are found by the names that journals on disk have for them."""
-    found = {name: set(inspect.signature(function).parameters) for name, function in REVERT_FUNCTIONS.items()}
-    found["run_command"].discard("on_group_created")  # is not stored
-    assert found == ON_DISK
+    functions = {name: REVERT_FUNCTIONS[name] for name in ON_DISK}
+    arguments = {name: set(inspect.signature(function).parameters) for name, function in functions.items()}
+    arguments["run_command"].discard("on_group_created")  # is not stored
+    assert arguments == ON_DISK
 
 
 def entry(number: int, undo: str, **what: Any) -> dict[str, Any]:
@@ -71,11 +72,22 @@ def test_a_journal_of_the_version_before_is_restored(tmp_path: Path) -> None:
     assert folder.left() == [], said
 
 
+def without_new_nulls(new: Any, old: Any) -> Any:
+    """Return new data without the keys that the old data does not have, if they are null."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        kept = {key: value for key, value in new.items() if key in old or value is not None}
+        return {key: without_new_nulls(value, old.get(key)) for key, value in kept.items()}
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return [without_new_nulls(*pair) for pair in zip(new, old, strict=True)]
+    return new
+
+
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
 def test_a_report_of_the_version_before_is_written_again(path: Path) -> None:
-    """Reading and writing a report changes no byte of it: no key is renamed, added or lost, and no value changes."""
+    """No key is renamed, moved or lost, and no value changes. A key that is new since is null."""
     text = path.read_text(encoding="utf-8")
-    assert to_json(from_json(text, path.name)) == text
+    old, new = json.loads(text), json.loads(to_json(from_json(text, path.name)))
+    assert json.dumps(without_new_nulls(new, old), indent=1) == json.dumps(old, indent=1)
 
 
 def test_there_are_reports_of_the_version_before() -> None:
