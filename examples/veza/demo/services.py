@@ -54,7 +54,7 @@ class Services:
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        names = ["api", "prometheus", "database", "redis", "catalogue", "before_catalogue"]
+        names = ["api", "prometheus", "alertmanager", "database", "redis", "catalogue", "before_catalogue"]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.folder = Path(tempfile.mkdtemp(prefix="prodgate-demo-"))
         self.folder.chmod(0o755)
@@ -92,7 +92,9 @@ class Services:
         rules = self.api_folder / "ops" / "prometheus"
         shutil.copy(rules / "alerts.yml", self.folder)
         text = (rules / "prometheus.yml").read_text()
-        (self.folder / "prometheus.yml").write_text(text.replace("api:8080", f"127.0.0.1:{self.ports['api']}"))
+        for address, name in (("api:8080", "api"), ("alertmanager:9093", "alertmanager")):
+            text = text.replace(address, f"127.0.0.1:{self.ports[name]}")
+        (self.folder / "prometheus.yml").write_text(text)
 
     def command(self, name: str) -> list[str]:
         """Return the command of a service."""
@@ -113,6 +115,15 @@ class Services:
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--log.level=warn",
             ],
+            "alertmanager": [
+                self.tools.alertmanager,
+                # What the gate writes from ops/alertmanager: production's routes, with the gate as every receiver.
+                "--config.file={alertmanager.config}",
+                f"--storage.path={folder}/alertmanager",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--cluster.listen-address=",
+                "--log.level=warn",
+            ],
         }[name]
 
     def environment(self) -> dict[str, str]:
@@ -131,13 +142,14 @@ class Services:
     def for_the_gate(self) -> dict[str, str]:
         """Return the variables of prodgate.demo.yml. The API connects to the catalogue through a port of the gate."""
         made = {**self.environment(), "EXTERNAL_URL": self.url("before_catalogue"), "PYTHON": str(self.python)}
-        for name in ("database", "redis", "catalogue", "api", "prometheus"):
+        for name in ("database", "redis", "catalogue", "api", "prometheus", "alertmanager"):
             made[f"DEMO_{name.upper()}"] = shlex.join(self.command(name))
             made[f"DEMO_{name.upper()}_PORT"] = str(self.ports[name])
         return made | {
             "DEMO_CATALOGUE_LISTEN": str(self.ports["before_catalogue"]),
             "API_URL": self.url("api"),
             "PROMETHEUS_URL": self.url("prometheus"),
+            "ALERTMANAGER_URL": self.url("alertmanager"),
         }
 
     def start(self, name: str, within: float = 30.0) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 _PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server"}
 # The suite of Debian with Prometheus 3, which the example is written for. Earlier ones have Prometheus 2.
-_SUITE, _LATER_PACKAGES = "forky", ("prometheus", "promtool")
+_SUITE, _LATER_PACKAGES = "forky", ("prometheus", "promtool", "prometheus-alertmanager")
 _LATER = HERE.parent / ".demo" / "debian"
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -33,15 +33,22 @@ class Tools:
     initdb: str
     redis: str
     prometheus: str
+    alertmanager: str
 
 
 def find() -> Tools:
     """Find the programs. Raises MissingToolError with the packages that provide them."""
-    postgres, redis, prometheus = _where("postgres"), _where("redis-server"), _prometheus()
-    if not (postgres and redis and prometheus):
+    postgres, redis, prometheus, alertmanager = (
+        _where("postgres"),
+        _where("redis-server"),
+        _prometheus(),
+        _alertmanager(),
+    )
+    if not (postgres and redis and prometheus and alertmanager):
         lacking = [*missing(), *([] if prometheus else ["prometheus (3 or later)"])]
+        lacking += [] if alertmanager else ["prometheus-alertmanager"]
         raise MissingToolError(f"expected these packages: {' '.join(lacking)}")
-    return Tools(postgres, str(Path(postgres).with_name("initdb")), redis, prometheus)
+    return Tools(postgres, str(Path(postgres).with_name("initdb")), redis, prometheus, alertmanager)
 
 
 def missing() -> list[str]:
@@ -52,7 +59,7 @@ def missing() -> list[str]:
 def install() -> None:
     """Install missing packages with apt-get, without starting services. Raises MissingToolError."""
     _install_packages()
-    if not _prometheus():
+    if not (_prometheus() and _alertmanager()):
         _fetch_prometheus()
     print(f"demo: {prometheus_version(_prometheus())}", flush=True)
 
@@ -75,14 +82,20 @@ def _prometheus() -> str:
     return ""
 
 
+def _alertmanager() -> str:
+    """Return the path of Alertmanager, the fetched one if there is one; empty if there is none."""
+    fetched = _LATER / "bin" / "prometheus-alertmanager"
+    return str(fetched) if fetched.exists() else shutil.which("prometheus-alertmanager") or ""
+
+
 def _fetch_prometheus() -> None:
-    """Fetch Prometheus 3 from a later Debian, beside the machine's own packages. Raises MissingToolError."""
+    """Fetch Prometheus 3 and its Alertmanager from a later Debian, beside the machine's own packages. Raises MissingToolError."""
     if not shutil.which("apt-get"):
-        raise MissingToolError("this machine lacks Prometheus 3: install it, then run this again")
-    print(f"demo: fetching Prometheus 3 of Debian {_SUITE} into {_LATER}", flush=True)
+        raise MissingToolError("this machine lacks Prometheus 3 or Alertmanager: install them, then run this again")
+    print(f"demo: fetching Prometheus 3 and Alertmanager of Debian {_SUITE} into {_LATER}", flush=True)
     command = [str(HERE / "later-debian.sh"), str(_LATER), _SUITE, *_LATER_PACKAGES]
-    if subprocess.run(command).returncode or not _prometheus():
-        raise MissingToolError("Prometheus 3 could not be fetched: install it, then run this again")
+    if subprocess.run(command).returncode or not (_prometheus() and _alertmanager()):
+        raise MissingToolError("Prometheus 3 and Alertmanager could not be fetched: install them, then run this again")
 
 
 def _install_packages() -> None:
