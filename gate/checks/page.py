@@ -375,17 +375,19 @@ class Page(Check[Observation]):
             break
         else:
             labels = {}
-        wait = group_wait(inbox.config, {**labels, "alertname": self.alert, **self._known_labels()}, self.receiver)
-        if wait is None:
+        known = {**labels, "alertname": self.alert, **self.literal_labels()}
+        route = route_to(inbox.config, known, self.receiver)
+        if route is None:
             raise ObservationError(
                 msg("no route of {file} leads to {receiver}", file=inbox.file, receiver=self.receiver)
             )
-        why = msg("group_wait {wait}", wait=format_duration(wait))
+        why = msg("group_wait {wait}", wait=format_duration(route.group_wait))
         if least is None:
-            return wait, why
-        return least[0] + wait, msg("{why}, {more}", why=least[1], more=why)
+            return route.group_wait, why
+        return least[0] + route.group_wait, msg("{why}, {more}", why=least[1], more=why)
 
-    def _known_labels(self) -> dict[str, str]:
+    def literal_labels(self) -> dict[str, str]:
+        """Return the labels whose value is known."""
         return {name: wish.spec for name, wish in self.labels.items() if isinstance(wish.spec, str)}
 
     def _rule_labels(self, context: CheckContext, target: str) -> dict[str, str] | None:
@@ -448,15 +450,14 @@ class NotPaged(Page):
         return passed_result(msg("{receiver} was not notified of {alert}", receiver=self.receiver, alert=self.alert))
 
 
-def group_wait(config: Config, labels: Mapping[str, str], receiver: str) -> float | None:
-    """Return the shortest `group_wait` with which the receiver is notified; None if no route leads to it.
+def route_to(config: Config, labels: Mapping[str, str], receiver: str) -> Route | None:
+    """Return the route with the shortest `group_wait` that notifies the receiver; None if no route leads to it.
 
     Labels that are not known can lead elsewhere: then every route to the receiver counts.
     """
-    routes: Iterable[Route] = config.route.match(labels)
-    found = [route.group_wait for route in routes if route.receiver == receiver]
-    found = found or [route.group_wait for route in config.route.walk() if route.receiver == receiver]
-    return min(found, default=None)
+    found = [route for route in config.route.match(labels) if route.receiver == receiver]
+    found = found or [route for route in config.route.walk() if route.receiver == receiver]
+    return min(found, key=lambda route: route.group_wait, default=None)
 
 
 def _last_pages(received: Iterable[Notification], name: str) -> Iterator[Arrival]:

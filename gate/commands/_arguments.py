@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -114,3 +115,15 @@ def parse_image_argument(text: str) -> str:
             f"{text!a} has no digest; expected an image such as ghcr.io/me/api@sha256:<64 hex digits>"
         )
     return text
+
+
+def require_timely_pages(checklist: Checklist) -> None:
+    """Raise ChecklistError for each page that a drill does not wait for long enough, as the files here show."""
+    from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
+    from gate.drills.page_deadlines import late_pages
+
+    checks = [(item.id, item.check) for item in checklist.items]
+    found = late_pages(checks, checklist.targets, Path.cwd())
+    problems = [Diagnostic(SourceLocation(file, line, 1), str(problem)) for file, line, problem in found]
+    if problems:
+        raise ChecklistError(problems)

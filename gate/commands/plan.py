@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gate.commands._arguments import add_files, add_only, add_workers, select_items
+from gate.commands._arguments import add_files, add_only, add_workers, require_timely_pages, select_items
 
 SUMMARY = "print what a run would do and its maximum duration; run nothing"
 
@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     from gate.run.plan import plan
 
     checklist = load(options.file).checklist
+    require_timely_pages(checklist)
     steps = plan(checklist, select_items(checklist, options.only), options.workers)
     for step in steps.steps:
         print(f"{step.title}  (at most {format_duration(step.max_duration)})")

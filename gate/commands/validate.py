@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gate.commands._arguments import add_files
+from gate.commands._arguments import add_files, require_timely_pages
 
 SUMMARY = "check the checklist and report every error; run nothing"
 
@@ -19,6 +19,7 @@ def run(options: argparse.Namespace) -> int:
     from gate.checklist.load import load
 
     checklist = load(options.file).checklist
+    require_timely_pages(checklist)
     items, sections = len(checklist.items), len(checklist.sections)
     print(f"{', '.join(options.file)}: {sections} sections, {items} items, {len(checklist.targets)} targets: valid")
     return 0

@@ -265,6 +265,29 @@ def test_delivery_fails(tmp_path: Path) -> None:
         assert "connection refused" in str(world.page("DatabaseDown").message)
 
 
+@pytest.mark.parametrize(("wait", "late"), [("40s", True), ("10s", False)])
+def test_group_wait_is_found_beforehand(tmp_path: Path, wait: str, late: bool) -> None:
+    """`plan` and `validate` name the route whose `group_wait` is longer than the drill waits."""
+    (tmp_path / "alertmanager.yml").write_text(PRODUCTION.replace("group_wait: 1s", f"group_wait: {wait}"))
+    page = {"target": "alertmanager", "alert": "A", "receiver": "pager", "labels": {"severity": "critical"}}
+    drill = {"steady": [{"command": {"run": "true"}}], "fault": {"stop": "api"},
+             "observe": [{"within": "20s", "page": page}]}  # fmt: skip
+    checklist = {
+        "version": 1,
+        "service": "s",
+        "targets": {"api": {"start": {"command": "true"}, "port": 1}, "alertmanager": {
+            "start": {"command": "true"}, "pages": {"config": "alertmanager.yml"}}},
+        "sections": [{"id": "s", "title": "S", "items": [{"id": "i", "title": "I", "drill": drill}]}],
+    }  # fmt: skip
+    (tmp_path / "prodgate.yml").write_text(json.dumps(checklist))
+    for command in ("validate", "plan"):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, "-m", "gate", command], cwd=tmp_path, env=environment,
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        problem = "alertmanager.yml:8:1: group_wait 40.0 s is longer than `within: 20.0 s` of the page of A in i"
+        assert (done.returncode, problem in done.stderr) == ((2, True) if late else (0, False)), done.stderr
+
+
 def test_strangers_cannot_page() -> None:
     """A request without the secret path, or that is not a notification, is refused and not kept."""
     inbox = PageInbox(parse_config(production_text()), "a.yml", "127.0.0.1")

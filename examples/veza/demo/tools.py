@@ -89,13 +89,13 @@ def _alertmanager() -> str:
 
 
 def _fetch_prometheus() -> None:
-    """Fetch Prometheus 3 and its Alertmanager from a later Debian, beside the machine's own packages. Raises MissingToolError."""
+    """Fetch Prometheus 3 and Alertmanager from a later Debian; nothing is installed. Raises MissingToolError."""
     if not shutil.which("apt-get"):
         raise MissingToolError("this machine lacks Prometheus 3 or Alertmanager: install them, then run this again")
     print(f"demo: fetching Prometheus 3 and Alertmanager of Debian {_SUITE} into {_LATER}", flush=True)
     command = [str(HERE / "later-debian.sh"), str(_LATER), _SUITE, *_LATER_PACKAGES]
     if subprocess.run(command).returncode or not (_prometheus() and _alertmanager()):
-        raise MissingToolError("Prometheus 3 and Alertmanager could not be fetched: install them, then run this again")
+        raise MissingToolError("Prometheus 3 or Alertmanager could not be fetched: install them, then run this again")
 
 
 def _install_packages() -> None:
