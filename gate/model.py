@@ -153,7 +153,7 @@ class Evidence(
 
 
 # The links of the chain from an alert's rule to its runbook, in order.
-ChainLinkName = Literal["loaded", "exposed", "tested", "fired", "routed", "annotation", "runbook", "sections"]
+ChainLinkName = Literal["loaded", "exposed", "tested", "fired", "routed", "paged", "annotation", "runbook", "sections"]
 
 
 class ChainLink(FrozenStruct):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,7 +20,15 @@ from gate.checks._checkout import find_files, relative_path
 from gate.checks._promtool import find_edition, judged_rule_files, with_judge
 from gate.checks._rule_tests import read_unit_tests
 from gate.checks._runbooks import RunbookRule
-from gate.checks.base import Check, CheckResult, TargetName, failed, passed
+from gate.checks.base import (
+    Check,
+    CheckResult,
+    ObservationError,
+    TargetName,
+    failed,
+    passed,
+    require_target,
+)
 from gate.checks.context import CheckContext
 from gate.checks.document import Document
 from gate.checks.loaded_rules import differences, namesakes
@@ -43,11 +51,18 @@ from gate.prometheus.client import Api, LoadedGroup, LoadedRule
 from gate.prometheus.missing_series import Selector
 from gate.prometheus.rules import Rule, bears_labels
 
+if TYPE_CHECKING:
+    from gate.staging.pages import PageInbox
+
 _LINKS: tuple[ChainLinkName, ...] = get_args(ChainLinkName)
 _SHOWN = 20
 _SHORTEST = 60
 # The keys that some links need.
-_SOURCES: dict[ChainLinkName, str] = {"tested": "tests", "routed": "alertmanager"}
+_SOURCES: dict[ChainLinkName, tuple[str, ...]] = {
+    "tested": ("tests",),
+    "routed": ("alertmanager", "pages"),
+    "paged": ("pages",),
+}
 
 
 class Chain(Struct, frozen=True):
@@ -159,20 +174,30 @@ class Traceability(Check[Observation]):
             extra=stricter("never"),
         ),
     ] = None
+    pages: Annotated[
+        TargetName | None,
+        Meta(
+            description="The Alertmanager, a target with `pages`, whose notifications count for the link `paged`.",
+            examples=["alertmanager"],
+            extra=stricter("never"),
+        ),
+    ] = None
     runbooks: Annotated[
         CheckoutPath | None,
         Meta(description="A glob of all runbooks: an alert has to lead to each.", extra=stricter("never")),
     ] = None
 
     def __post_init__(self) -> None:
-        for link, key in _SOURCES.items():
-            if link in self.links and getattr(self, key) is None:
-                raise ValueError(f"expected '{key}': the link '{link}' needs it")
+        for link, keys in _SOURCES.items():
+            if link in self.links and link not in self.considered:
+                raise ValueError(f"expected '{keys[0]}': the link '{link}' needs it")
 
     @property
     def considered(self) -> tuple[ChainLinkName, ...]:
         """Return the links of the chain, without those for which the checklist names no source."""
-        return tuple(link for link in _LINKS if link not in _SOURCES or getattr(self, _SOURCES[link]) is not None)
+        return tuple(
+            link for link in _LINKS if link not in _SOURCES or any(getattr(self, key) for key in _SOURCES[link])
+        )
 
     @override
     def describe(self, context: CheckContext) -> str:
@@ -193,7 +218,11 @@ class Traceability(Check[Observation]):
             facts = PrometheusFacts(groups, missing, _fired(api, context), formatted)
         chains, linked = [], set()
         tests = read_unit_tests(context, self.tests, edition) if self.tests else None
+        inbox = _inbox(context, self.pages) if self.pages else None
         routes = read_config(context, self.alertmanager) if self.alertmanager else None
+        if routes is None and inbox is not None:
+            routes = ReadConfig(inbox.file, inbox.config)
+        paged = _paged_in_drills(inbox, context) if inbox else ()
         for file in files:
             for rule in _named(file):
                 broken = dict(self._broken(rule, facts, context))
@@ -201,6 +230,8 @@ class Traceability(Check[Observation]):
                     broken["tested"] = why
                 if routes and (why := self._not_routed(rule, routes)):
                     broken["routed"] = why
+                if inbox and (why := _not_seen(rule, facts, paged, msg("no page of it arrived in a drill"))):
+                    broken["paged"] = why
                 chains.append(self._chain(file, rule, broken))
                 linked |= self._linked(rule, context)
         problems = [
@@ -222,7 +253,7 @@ class Traceability(Check[Observation]):
             yield "loaded", why
         if missing := facts.missing[rule.expr]:
             yield "exposed", msg("no scraped target exposes {metrics}", metrics=", ".join(map(str, missing)))
-        if why := _not_fired(rule, facts):
+        if why := _not_seen(rule, facts, facts.fired, msg("it was not seen firing in a drill")):
             yield "fired", why
         yield from self._runbook_broken(rule, context)
 
@@ -347,16 +378,46 @@ def _not_loaded(rule: Rule, facts: PrometheusFacts) -> Message | None:
     return None if late is None else msg("it was last evaluated {time} ago", time=format_duration(late))
 
 
-def _not_fired(rule: Rule, facts: PrometheusFacts) -> Message | None:
-    """Return why this rule was not seen firing; or None. A firing alert counts for one rule only, by its labels."""
-    named = (labels for labels in facts.fired if labels.get("alertname") == rule.name)
+def _not_seen(
+    rule: Rule, facts: PrometheusFacts, alerts: Iterable[Mapping[str, str]], never: Message
+) -> Message | None:
+    """Return why none of some alerts, by their labels, was this rule's; or None. An alert counts for one rule only."""
+    named = (labels for labels in alerts if labels.get("alertname") == rule.name)
     mine = [labels for labels in named if bears_labels(labels, rule.labels)]
     if not mine:
-        return msg("it was not seen firing in a drill")
+        return never
     others = [loaded for _, loaded in facts.namesakes(rule) if not facts.is_same(rule, loaded)]
     if any(not any(bears_labels(labels, other.labels) for other in others) for labels in mine):
         return None
     return msg("an alert of its name was seen firing in a drill, and it can't be told which rule's it was")
+
+
+def _inbox(context: CheckContext, target: str) -> PageInbox:
+    """Return what receives the pages of an Alertmanager. Raises ObservationError and TargetDownError."""
+    require_target(context, target)
+    inbox = context.targets[target].inbox
+    if inbox is None:
+        raise ObservationError(
+            msg("{target} has no `pages`: its notifications go to people, not to the gate", target=target), final=True
+        )
+    return inbox
+
+
+def _paged_in_drills(inbox: PageInbox, context: CheckContext) -> tuple[Mapping[str, str], ...]:
+    """Return the labels of the alerts of which a page arrived while a drill of this run was under way."""
+    drills = [item.outcome for item in context.results.values() if item.check == "drill"]
+    spans = [
+        (drill.evidence.started.timestamp(), drill.evidence.started.timestamp() + drill.evidence.duration)
+        for drill in drills
+        if drill.evidence.started is not None
+    ]
+    return tuple(
+        alert.labels
+        for notification in inbox.received
+        if any(start <= notification.at_unix <= end for start, end in spans)
+        for alert in notification.alerts
+        if alert.status == "firing"
+    )
 
 
 def _fired(api: Api, context: CheckContext) -> tuple[Mapping[str, str], ...]:

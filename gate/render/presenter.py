@@ -70,6 +70,7 @@ LINKS = {
     "tested": msg("Tested"),
     "fired": msg("Fired"),
     "routed": msg("Routed"),
+    "paged": msg("Paged"),
     "annotation": msg("Annotation"),
     "runbook": msg("Runbook"),
     "sections": msg("Sections"),

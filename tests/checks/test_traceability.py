@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gate.alertmanager.config import parse_config
 from gate.checks.attempts import run_check
 from gate.checks.context import CheckContext
 from gate.checks.entry import CheckEntry
 from gate.checks.traceability import Traceability
 from gate.core.messages import msg
 from gate.decode.structs import ValidationError, decode_all_errors
-from gate.model import ItemResult, Outcome, Severity, Status, Timeline, TimelineEvent
+from gate.model import Evidence, ItemResult, Outcome, Severity, Status, Timeline, TimelineEvent
 from gate.prometheus.client import Api
 from gate.redaction.secrets import Redactor
+from gate.staging.pages import PageInbox
 from gate.staging.target import RunningTarget
 from tests.support.services import Service, prometheus_running
 from tests.support.web import Reply, Web
@@ -67,6 +72,7 @@ def asking(
     root: Path,
     results: dict[str, ItemResult] | None = None,
     within: float | None = None,
+    inbox: PageInbox | None = None,
     **fields: Any,
 ) -> Outcome:
     """Run the check and return its outcome."""
@@ -75,7 +81,7 @@ def asking(
     now = time.monotonic()
     context = CheckContext(
         root=root,
-        targets={"prometheus": running},
+        targets={"prometheus": running, "alertmanager": RunningTarget("alertmanager", inbox=inbox)},
         secrets=Redactor(),
         deadline=now + 20,
         fresh_after=now,
@@ -447,7 +453,38 @@ def test_routed(running: Service, checkout: Path) -> None:
     assert "alertmanager.yml:5:" in str(outcome.message)
 
 
-@pytest.mark.parametrize(("link", "key"), [("tested", "tests"), ("routed", "alertmanager")])
+def during(before: float, after: float) -> dict[str, ItemResult]:
+    """Return the results of a drill that began and ended so many seconds before and after now."""
+    evidence = Evidence(started=datetime.now(UTC) - timedelta(seconds=before), duration=before + after)
+    outcome = Outcome(status=Status.PASS, message=msg("seen"), evidence=evidence)
+    return {"d": ItemResult(id="d", title="D", severity=Severity.BLOCKING, check="drill", outcome=outcome)}
+
+
+def test_paged(running: Service, checkout: Path) -> None:
+    """An alert is paged if a notification that it fires arrived while a drill was under way."""
+    inbox = PageInbox(parse_config(ALERTMANAGER.encode()), "alertmanager.yml", "127.0.0.1")
+    try:
+        for name, status in (("Good", "firing"), ("Bare", "resolved")):
+            severity = {"Good": "critical", "Bare": "minor"}[name]
+            alert = {"status": status, "labels": {"alertname": name, "severity": severity}, "annotations": {}}
+            body = json.dumps({"alerts": [alert]}).encode()
+            request = urllib.request.Request(f"{inbox.url}/1/webhook", body, method="POST")
+            assert urllib.request.urlopen(request, timeout=10).status == 200
+        seen = asking(running, checkout, during(60, 60), inbox=inbox, links=["routed", "paged"], pages="alertmanager")
+        before = asking(running, checkout, during(120, -60), inbox=inbox, links=["paged"], pages="alertmanager")
+        none = asking(running, checkout, inbox=inbox, links=["paged"], pages="alertmanager")
+    finally:
+        inbox.close()
+    never = "no page of it arrived in a drill"
+    unrouted = "it is routed to nobody, which notifies nobody"
+    good = "it was not seen firing in a drill (not demanded)"
+    assert rows(seen) == {"Good": good, "Bare": never, **dict.fromkeys(("Thin", "Metricless", "Lost"), unrouted)}
+    assert {*rows(before).values(), *rows(none).values()} == {never}
+    without = asking(running, checkout, during(60, 60), links=["paged"], pages="alertmanager")
+    assert (without.status, "alertmanager has no `pages`" in str(without.message)) == (Status.ERROR, True)
+
+
+@pytest.mark.parametrize(("link", "key"), [("tested", "tests"), ("routed", "alertmanager"), ("paged", "pages")])
 def test_a_link_needs_its_source(link: str, key: str) -> None:
     """A link that nothing could show is an error of the checklist, and is not shown without its source."""
     with pytest.raises(ValidationError, match=f"expected '{key}': the link '{link}' needs it"):

@@ -308,7 +308,7 @@ def changed(language: str = "en") -> Report:
 
 def alert(name: str, severity: str, line: int, *broken: ChainLinkName) -> CriterionResult:
     """Return an alert's row, with those of its links that are broken."""
-    shown = [link for link in get_args(ChainLinkName) if link not in ("tested", "routed")]
+    shown = [link for link in get_args(ChainLinkName) if link not in ("tested", "routed", "paged")]
     links = tuple(ChainLink(name=link, holds=link not in broken) for link in shown)
     return CriterionResult(
         title=msg("{alert}", alert=name),
