@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,19 +77,22 @@ class Staging:
 
 
 def program(release: str) -> str:
-    """Return the folder of a release's server: the installed one, or one that `make parts` has unpacked."""
-    folder = ROOT / ".cache" / "prometheus" / release / "bin"
-    assert release == "installed" or (folder / "prometheus").exists(), "make parts fetches it"
-    return "" if release == "installed" else f"{folder}{os.pathsep}"
+    """Return the server of a release: the installed one, or one that `make parts` has unpacked."""
+    if release == "installed":
+        return shutil.which("prometheus") or ""
+    path = ROOT / ".cache" / "prometheus" / release / "bin" / "prometheus"
+    assert path.exists(), "make parts fetches it"
+    return str(path)
 
 
 @pytest.fixture(scope="module", params=["installed", "trixie", "forky"])
 def staging(request: pytest.FixtureRequest) -> Iterator[Staging]:
     """Provide a Prometheus of each release."""
-    with pytest.MonkeyPatch.context() as patch, serving({"/metrics": Reply(200, EXPOSITION, TEXT)}) as api:
-        patch.setenv("PATH", program(request.param) + os.environ["PATH"])
-        with prometheus_running(CONFIG % api.port, RULES) as prometheus:
-            yield Staging(prometheus, api)
+    with (
+        serving({"/metrics": Reply(200, EXPOSITION, TEXT)}) as api,
+        prometheus_running(CONFIG % api.port, RULES, program=program(request.param)) as prometheus,
+    ):
+        yield Staging(prometheus, api)
 
 
 def write(folder: Path, *queries: str, variables: tuple[dict[str, Any], ...] = (), name: str = "api.json") -> None:

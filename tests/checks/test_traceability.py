@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from gate.prometheus.client import Api
 from gate.redaction.secrets import Redactor
 from gate.staging.pages import PageInbox
 from gate.staging.target import RunningTarget
-from tests.support.services import Service, prometheus_running
+from tests.support.services import Service, newest, prometheus_running
 from tests.support.web import Reply, Web
 
 CONFIG = "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n"
@@ -397,8 +398,9 @@ def test_unit_tests(running: Service, checkout: Path) -> None:
     assert "tested" in {link.name for link in outcome.rows[0].links}
 
 
-def test_unit_tests_that_fail(running: Service, checkout: Path) -> None:
+def test_unit_tests_that_fail(running: Service, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promtool runs the unit tests: an alert whose case fails is not tested, and another in the file is."""
+    monkeypatch.setenv("PATH", f"{Path(newest('promtool')).parent}{os.pathsep}{os.environ['PATH']}")
     (checkout / "rules_test.yml").write_text(UNIT_TESTS % ("{runbook: docs/other.md}", "critical", ANNOTATIONS))
     outcome = asking(running, checkout, links=["tested"], tests="rules_test.yml")
     whys = {str(row.title): str(row.message) for row in outcome.rows}

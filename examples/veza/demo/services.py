@@ -145,7 +145,10 @@ class Services:
         for name in ("database", "redis", "catalogue", "api", "prometheus", "alertmanager"):
             made[f"DEMO_{name.upper()}"] = shlex.join(self.command(name))
             made[f"DEMO_{name.upper()}_PORT"] = str(self.ports[name])
+        # Its promtool judges the rules, and runs their unit tests.
+        newer = Path(self.tools.prometheus).parent
         return made | {
+            "PATH": f"{newer}{os.pathsep}{made['PATH']}",
             "DEMO_CATALOGUE_LISTEN": str(self.ports["before_catalogue"]),
             "API_URL": self.url("api"),
             "PROMETHEUS_URL": self.url("prometheus"),
