@@ -17,6 +17,7 @@ from gate.decode.structs import Unfilled, ValidationError, decode_all_errors, de
 from gate.drills.spec import Criterion, FaultSpec
 from gate.model import FrozenStruct
 from gate.staging.faults import FAULTS
+from tests.support.document_values import DOCUMENT_VALUES
 from tests.support.models import models_in
 
 
@@ -103,19 +104,7 @@ def test_what_is_right_is_read() -> None:
     assert list(iter_issues(value, Outer)) == []
 
 
-_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from(["1s", "5", "round"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*"ab", "number", "wait"]), inner),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.sampled_from(["name", "inner", "many", "words", "kind", "pair", "x"]), _VALUES))
+@given(st.dictionaries(st.sampled_from(["name", "inner", "many", "words", "kind", "pair", "x"]), DOCUMENT_VALUES))
 def test_mistakes_are_found_where_there_are_some_and_nowhere_else(value: Any) -> None:
     """The walk never disagrees with `read`: it finds none where it reads, and at least one where it doesn't."""
     try:
@@ -124,20 +113,6 @@ def test_mistakes_are_found_where_there_are_some_and_nowhere_else(value: Any) ->
         assert list(iter_issues(value, Outer))
     else:
         assert not list(iter_issues(value, Outer))
-
-
-@pytest.mark.parametrize("kind", CHECKS.kinds())
-@given(value=st.data())
-def test_so_it_is_with_every_check(kind: str, value: st.DataObject) -> None:
-    """Also for the models of the checks, which have kinds of their own and rules about the whole."""
-    check = CHECKS.get_class(kind)
-    given_ = value.draw(st.dictionaries(st.sampled_from(list(check.__struct_encode_fields__)), _VALUES, max_size=4))
-    try:
-        decode_all_errors(given_, check)
-    except ValidationError:
-        assert list(check.iter_issues(given_))
-    else:
-        assert not list(check.iter_issues(given_))
 
 
 def below(model: type[FrozenStruct]) -> set[type[FrozenStruct]]:
