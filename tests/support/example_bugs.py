@@ -46,6 +46,13 @@ BUGS = (
         reason=("ops/grafana/veza.json:", "Connexions du pool", "veza_db_pool_connections"),
     ),
     Bug(
+        name="critical-alerts-reach-nobody",
+        file="ops/alertmanager/alertmanager.yml",
+        old='severity="critical"',
+        new='severity="critique"',
+        reason=("VezaDatabaseDown", "pager", "chat"),
+    ),
+    Bug(
         name="never-reconnects",
         file="internal/database.py",
         old="        if connection.closed:\n            self.close()",
