@@ -197,6 +197,7 @@ _ACTIONS = ("replace", "keep", "drop", "keepequal", "dropequal", "hashmod", "lab
 _DEFAULTS: dict[str, Any] = {"separator": ";", "replacement": "$1", "modulus": 0, "target_label": ""}
 _LEGACY_TARGET = r"^(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+$"
 _WITH_TARGET = ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
+_EXPANDED_BEFORE = (*(action for action in _WITH_TARGET if action != "hashmod"), "labelmap")
 
 
 def _relabelling(values: Values, decoder: Decoder) -> None:
@@ -220,7 +221,8 @@ def _relabelling(values: Values, decoder: Decoder) -> None:
 
 
 def _is_target(name: str, action: str, decoder: Decoder) -> bool:
-    if decoder.release.utf8 or action not in ("replace", "labelmap") or ("$" not in name and action == "replace"):
+    expanded = ("replace", "labelmap") if decoder.release.version >= (2, 50) else _EXPANDED_BEFORE
+    if decoder.release.utf8 or action not in expanded or ("$" not in name and action != "labelmap"):
         return is_label(name, decoder.release)
     return regex.search(_LEGACY_TARGET, name)
 
