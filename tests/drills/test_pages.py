@@ -307,7 +307,7 @@ def test_strangers_cannot_page() -> None:
 
 
 def test_found_container_gets_its_file_back(tmp_path: Path) -> None:
-    """A run that is killed leaves the gate's configuration; `restore` puts the container's own back."""
+    """A found container notifies the gate; after the run was killed, `restore` puts its own configuration back."""
     name, network = f"prodgate-pages-{os.getpid()}", f"prodgate-pages-{os.getpid()}"
     docker("network", "create", network)
     docker("run", "-d", "--name", name, "--network", network, images.service("alertmanager"))
@@ -335,10 +335,18 @@ def test_found_container_gets_its_file_back(tmp_path: Path) -> None:
 def _found(name: str) -> dict[str, Any]:
     target = {"container": name, "port": 9093, "ready": {"path": "/-/ready"},
               "pages": {"config": "alertmanager.yml", "to": "/etc/alertmanager/alertmanager.yml"}}  # fmt: skip
-    item = {"id": "i", "title": "I", "requires": ["alertmanager"], "timeout": "90s",
-            "command": {"run": "sh -c 'touch begun; sleep 60'"}}  # fmt: skip
+    body = json.dumps([{"labels": {"alertname": "Any", "severity": "critical"}}])
+    send = {"target": "alertmanager", "method": "POST", "path": "/api/v2/alerts", "body": body, "status": 200,
+            "headers": {"Content-Type": "application/json"}}  # fmt: skip
+    page = {"target": "alertmanager", "alert": "Any", "receiver": "pager"}
+    items = [
+        {"id": "send", "title": "An alert fires", "requires": ["alertmanager"], "http": send},
+        {"id": "page", "title": "It arrives", "needs": ["send"], "within": "60s", "page": page},
+        {"id": "begun", "title": "It goes on", "needs": ["page"], "timeout": "90s",
+         "command": {"run": "sh -c 'touch begun; sleep 60'"}},
+    ]  # fmt: skip
     return {"version": 1, "service": "s", "targets": {"alertmanager": target},
-            "sections": [{"id": "s", "title": "S", "items": [item]}]}  # fmt: skip
+            "sections": [{"id": "s", "title": "S", "items": items}]}  # fmt: skip
 
 
 def docker(*words: str) -> str:
