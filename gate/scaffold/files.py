@@ -195,7 +195,12 @@ def get_str(data: Any, key: str) -> str:
 def get_port(data: Any, key: str) -> int | None:
     """Return the port number at a key; None if there is none."""
     value = data.get(key) if isinstance(data, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and is_port(value) else None
+
+
+def is_port(number: int) -> bool:
+    """Return whether a number is a valid port."""
+    return 0 < number < 65536
 
 
 def line_of(text: str, part: str) -> int:

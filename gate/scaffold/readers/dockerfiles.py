@@ -7,7 +7,7 @@ import re
 
 from msgspec import Struct
 
-from gate.scaffold.files import RepoFiles, documents, folder_of, get_dict, get_port, is_test, line_of
+from gate.scaffold.files import RepoFiles, documents, folder_of, get_dict, get_port, is_port, is_test, line_of
 from gate.scaffold.model import Build, Endpoint
 
 _NAME = re.compile(r"(?i)(?:^|/)(?:Dockerfile(?:\.[\w-]+)?|[\w-]+\.Dockerfile|Containerfile)$")
@@ -38,7 +38,8 @@ class Requested(Struct, frozen=True):
 def requested(text: str) -> Requested | None:
     """Return what a health check's command requests; None if it is not an HTTP request that can be read."""
     found = max(_URL.finditer(text), key=lambda url: bool(url[2]), default=None)
-    return Requested(found[2] or "/", int(found[1] or 80)) if found else None
+    port = int(found[1] or 80) if found else 0
+    return Requested(found[2] or "/", port) if found and is_port(port) else None
 
 
 def dockerfiles(files: RepoFiles) -> list[Build]:
@@ -99,7 +100,7 @@ def exposed(files: RepoFiles, build: Build) -> int | None:
 
 
 def _port(text: str) -> int | None:
-    return int(text) if text.isdecimal() and 0 < int(text) < 65536 else None
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) and is_port(int(text)) else None
 
 
 def _configured_port(files: RepoFiles, build: Build) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gate.scaffold.files import RepoFiles, documents, get_dict, get_list, get_port, get_str, is_test, line_of
+from gate.scaffold.files import RepoFiles, documents, get_dict, get_list, get_port, get_str, is_port, is_test, line_of
 from gate.scaffold.model import Endpoint, Probe, Role, Workload
 
 _KINDS = {"Deployment", "StatefulSet", "DaemonSet", "Pod", "Rollout", "ReplicaSet"}
@@ -152,11 +152,11 @@ def _probes(text: str, container: Any, ports: dict[str, Any]) -> Iterator[Probe]
         probe = get_dict(container, key)
         request = get_dict(probe, "httpGet")
         given = request.get("port")
-        port = given if isinstance(given, int) else ports.get(str(given))
+        port = get_port(request, "port") or ports.get(str(given))
         path = get_str(request, "path") or ("/" if request else "")
         command = " ".join(map(str, get_list(get_dict(probe, "exec"), "command")))
-        if found := re.search(r"https?://[\w.]+:(\d+)(/[\w./-]*)", command):
-            port, path = int(found[1]), found[2]
+        if found := re.search(r"https?://[\w.]+:([0-9]{1,5})(/[\w./-]*)", command):
+            port, path = int(found[1]) if is_port(int(found[1])) else None, found[2]
         if path.startswith("/"):
             period, failures = probe.get("periodSeconds", 10), probe.get("failureThreshold", 3)
             numbers = [

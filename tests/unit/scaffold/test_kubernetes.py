@@ -33,6 +33,7 @@ def deployment(probes: str, name: str = "shop") -> str:
         ("readinessProbe: {httpGet: {path: '/ready?full=1', port: 8080}}\n", "/ready", 8080),
         ("startupProbe: {exec: {command: [sh, -c, 'curl -f http://localhost:7070/up']}}\n", "/up", 7070),
         ("readinessProbe: {httpGet: {port: http}}\n", "/", 8080),
+        ("readinessProbe: {httpGet: {path: /readyz, port: 70000}}\n", "/readyz", 8080),
     ],
 )
 def test_probes_are_endpoints(probes: str, path: str, port: int, tmp_path: Path) -> None:
