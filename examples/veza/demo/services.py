@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from internal import tokens
+
 from demo.tools import Tools
 
 HERE = Path(__file__).resolve().parent.parent
 JWT_SECRET = "only for the demo"
+# Seconds for which the gate may write tracks.
+_TOKEN_LIFETIME = 3600
 
 
 def free_ports(count: int) -> list[int]:
@@ -149,6 +153,7 @@ class Services:
         newer = Path(self.tools.prometheus).parent
         return made | {
             "PATH": f"{newer}{os.pathsep}{made['PATH']}",
+            "TRACKS_TOKEN": tokens.signed({"exp": time.time() + _TOKEN_LIFETIME}, JWT_SECRET),
             "DEMO_CATALOGUE_LISTEN": str(self.ports["before_catalogue"]),
             "API_URL": self.url("api"),
             "PROMETHEUS_URL": self.url("prometheus"),

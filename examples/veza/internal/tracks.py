@@ -32,6 +32,9 @@ class Tracks(Protocol):
     def listed(self) -> list[Track]:
         """Return the first tracks."""
 
+    def found(self, track: int) -> Track | None:
+        """Return a track; None if there is none with this number."""
+
     def create(self, title: str, seconds: int = 0) -> Track:
         """Add a track and return it."""
 
@@ -55,6 +58,11 @@ class TrackService:
         tracks = [Track(*row) for row in rows]
         self.cache.put(_KEY, [asdict(track) for track in tracks], 5)
         return tracks
+
+    def found(self, track: int) -> Track | None:
+        """Return a track; None if there is none with this number."""
+        rows = self.pool.query("SELECT id, title, seconds, plays FROM tracks WHERE id = %s", (track,))
+        return Track(*rows[0]) if rows else None
 
     def create(self, title: str, seconds: int = 0) -> Track:
         """Insert a track and return it."""

@@ -90,6 +90,7 @@ class Router:
             ("GET", "/api/v1/tracks"): self._list,
             ("POST", "/api/v1/tracks"): self._create,
             ("GET", "/api/v1/tracks/enrich"): self._enrich,
+            ("GET", "/api/v1/tracks/:id"): self._track,
             ("POST", "/api/v1/tracks/:id/play"): self._play,
             ("POST", "/api/v1/uploads"): self._upload,
             ("GET", "/api/v1/uploads/:id"): self._upload_state,
@@ -116,6 +117,13 @@ class Router:
 
     def _list(self, request: Request) -> Answer:
         return HTTPStatus.OK, {"tracks": [asdict(track) for track in self.tracks.listed()]}
+
+    def _track(self, request: Request) -> Answer:
+        number = _number(request.path)
+        track = self.tracks.found(number)
+        if track is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, f"there is no track {number}")
+        return HTTPStatus.OK, asdict(track)
 
     def _create(self, request: Request) -> Answer:
         self._authorize(request)

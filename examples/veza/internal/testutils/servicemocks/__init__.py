@@ -15,6 +15,10 @@ class MockTrackService:
         """Return all tracks."""
         return list(self.tracks)
 
+    def found(self, track: int) -> Track | None:
+        """Return a track; None if there is none with this number."""
+        return next((each for each in self.tracks if each.id == track), None)
+
     def create(self, title: str) -> Track:
         """Add a track."""
         track = Track(len(self.tracks) + 1, title, 0)

@@ -8,7 +8,7 @@ from internal.testutils.servicemocks import MockTrackService
 from internal.tracks import TrackService
 
 
-@pytest.mark.parametrize("name", ["listed", "create", "play"])
+@pytest.mark.parametrize("name", ["listed", "found", "create", "play"])
 def test_has_the_signature_of_the_real_service(name: str) -> None:
     """A handler that calls the mock calls the real service in the same way.
 
