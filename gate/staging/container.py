@@ -100,7 +100,12 @@ class Container:
         return sorted({str(binding["HostPort"]) for bindings in ports.values() for binding in bindings or ()}, key=int)
 
     def alias_conflicts(self) -> list[str]:
-        """Return the names of other running containers that share one of its names on one of its networks."""
+        """Return the names of other running containers that share one of its names on one of its networks.
+
+        A container that the checklist names by its own name is one of several on purpose, such as a replica.
+        """
+        if self.alias == self.handle.name or self.id.startswith(self.alias):
+            return []
         client, conflicts = docker_client(), set[str]()
         for config in self.network_configs:
             names = {*config["aliases"], self.alias}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ import pytest
 
 from tests.support import engine, images
 from tests.support.folder import NOTICED, Folder
+from tests.support.services import free_port
 from tests.support.staging import SERVES, docker
 
+BALANCER = Path(__file__).parents[1] / "support" / "balancer.py"
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("staging")]
 
 
@@ -142,3 +145,40 @@ def test_starve_that_would_change_nothing(site: Site, why: str) -> None:
     outcome = site.run({"starve": {"target": "database", "cpu": "5%"}}, observe=[{"within": "2s", **NOTICED}])
     assert outcome["status"] == "error"
     assert why in str(outcome["evidence"]["answer"])
+
+
+@pytest.mark.parametrize("site", [["--restart", "always"]], ids=["restart"], indirect=True)
+@pytest.mark.parametrize("kind", ["stop", "kill"])
+def test_container_that_docker_restarts_by_itself(site: Site, kind: str) -> None:
+    """Docker does not restart what somebody stopped or killed through it: the fault stays in place until the revert."""
+    running = ["docker", "inspect", "-f", "{{.State.Running}}", site.database]
+    down = {"within": "5s", "command": {"run": running, "stdout": "false\n"}}
+    outcome = site.run({kind: "database"}, observe=[down], lasts="3s")
+    assert outcome["status"] == "pass", outcome["evidence"]["answer"]
+
+
+@pytest.mark.parametrize(("retries", "status"), [(1, "pass"), (0, "fail")])
+def test_one_of_two_replicas_is_stopped(site: Site, retries: int, status: str) -> None:
+    """One of two containers with one alias is drilled by its own name; users notice if the balancer does not retry."""
+    name = f"replica-{site.networks[0]}"
+    replica = docker("run", "-d", "--network", site.networks[0], "--network-alias", "database", "--name", name,
+                     "--stop-signal", "INT", images.base(), *SERVES)  # fmt: skip
+    address = '{{(index .NetworkSettings.Networks "' + site.networks[0] + '").IPAddress}}:5432'
+    backends = [docker("inspect", "-f", address, container) for container in (site.database, replica)]
+    port = free_port()
+    targets = {
+        "replica": {"container": name, "port": 5432, "ready": {"tcp": 5432, "within": "20s"}},
+        "balancer": {
+            "url": f"http://127.0.0.1:{port}",
+            "start": {"command": [sys.executable, str(BALANCER), str(port), str(retries), *backends]},
+            "ready": {"path": "/", "within": "20s"},
+        },
+    }
+    drill = {"steady": [{"within": "10s", "http": {"target": "balancer", "path": "/", "status": 200}}],
+             "fault": {"stop": "replica"}, "lasts": "2s", "stays": "0s",
+             "traffic": {"target": "balancer", "path": "/", "rate": 20, "errors": 0}}  # fmt: skip
+    site.folder.write({"id": "drill", "title": "D", "requires": ["replica", "balancer"], "drill": drill}, **targets)
+    _, said = site.folder.run()
+    (outcome,) = site.folder.outcomes()
+    assert (outcome["status"], site.folder.journals()) == (status, []), said
+    assert docker("inspect", "-f", "{{.State.Running}}", replica) == "true"
