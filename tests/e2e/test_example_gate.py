@@ -122,6 +122,29 @@ def test_demo(python: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("migration", "code"),
+    [("ADD COLUMN IF NOT EXISTS genre text NOT NULL DEFAULT ''", 0), ("DROP COLUMN IF EXISTS plays", 1)],
+    ids=["adds a column", "drops a column"],
+)
+def test_migration_under_the_previous_release(python: Path, tmp_path: Path, migration: str, code: int) -> None:
+    """A migration that adds a column is a GO; one that drops a column that the previous release reads is a NO-GO."""
+    folder = copy(tmp_path / "veza")
+    database, tracks = folder / "internal" / "database.py", folder / "internal" / "tracks.py"
+    tables = '" plays integer NOT NULL DEFAULT 0)",\n'
+    changed = database.read_text().replace(tables, f'{tables}    "ALTER TABLE tracks {migration}",\n')
+    assert changed != database.read_text()
+    database.write_text(changed)
+    tracks.write_text(tracks.read_text().replace("seconds, plays", "seconds, 0 AS plays"))
+    (folder / ".demo").symlink_to(EXAMPLE / ".demo")
+    ended = run(["demo", "--only", "rollback"], folder, PREVIOUS_RELEASE=str(EXAMPLE))
+    made = report(folder)
+    (item,) = [item for section in made.sections for item in section.items]
+    assert ended.returncode == code, ended.stdout
+    assert (item.status is Status.PASS) == (code == 0)
+    assert code == 0 or "Un morceau est enregistré" in str(made.verdict.reasons[0].message)
+
+
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_bug_is_named(python: Path, tmp_path: Path, bug: Bug) -> None:
     """With a bug put in, the verdict is NO-GO, and its first reason names that very thing."""

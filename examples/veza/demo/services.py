@@ -153,6 +153,10 @@ class Services:
         newer = Path(self.tools.prometheus).parent
         return made | {
             "PATH": f"{newer}{os.pathsep}{made['PATH']}",
+            # Another checkout, of the previous release; this one unless PREVIOUS_RELEASE names it.
+            "DEMO_PREVIOUS_API": shlex.join(
+                ["env", "-C", os.environ.get("PREVIOUS_RELEASE", str(HERE)), *self.command("api")]
+            ),
             "TRACKS_TOKEN": tokens.signed({"exp": time.time() + _TOKEN_LIFETIME}, JWT_SECRET),
             "DEMO_CATALOGUE_LISTEN": str(self.ports["before_catalogue"]),
             "API_URL": self.url("api"),
