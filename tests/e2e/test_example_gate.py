@@ -59,7 +59,7 @@ def test_schema_is_that_of_the_code() -> None:
     assert json.loads((EXAMPLE / "prodgate.schema.json").read_text()) == checklist_schema()
 
 
-@pytest.mark.parametrize("name", ["prodgate.yml", "prodgate.ci.yml", "prodgate.demo.yml"])
+@pytest.mark.parametrize("name", ["prodgate.yml", "prodgate.ci.yml", "prodgate.demo.yml", "prodgate.rollback.yml"])
 def test_editors_find_nothing_wrong(name: str) -> None:
     """The example's checklists, variables included, have the form of the schema. Only the first is one by itself."""
     schema = checklist_schema()
@@ -137,7 +137,9 @@ def test_migration_under_the_previous_release(python: Path, tmp_path: Path, migr
     database.write_text(changed)
     tracks.write_text(tracks.read_text().replace("seconds, plays", "seconds, 0 AS plays"))
     (folder / ".demo").symlink_to(EXAMPLE / ".demo")
-    ended = run(["demo", "--only", "rollback"], folder, PREVIOUS_RELEASE=str(EXAMPLE))
+    ended = run(
+        ["demo", "--file", "prodgate.rollback.yml", "--only", "rollback"], folder, PREVIOUS_RELEASE=str(EXAMPLE)
+    )
     made = report(folder)
     (item,) = [item for section in made.sections for item in section.items]
     assert ended.returncode == code, ended.stdout
