@@ -16,7 +16,7 @@ import yaml
 from msgspec import Struct, field
 
 from gate.checklist.errors import ChecklistError, Diagnostic, SourceLocation
-from gate.checklist.yaml_mistakes import explain, without_entry
+from gate.checklist.syntax_errors import describe_syntax_error, without_entry
 from gate.decode.structs import KeyPath, Unfilled
 
 FILE_LIMIT = 4 * 2**20
@@ -140,7 +140,7 @@ def _read_on(text: str, name: str, interpolate: Interpolate) -> tuple[Tree | Non
         try:
             return builder.document(yaml.parse(text, Loader=_LOADER)), builder.problems, mistakes
         except yaml.MarkedYAMLError as error:
-            found = explain(error, text)
+            found = describe_syntax_error(error, text)
         except yaml.YAMLError as error:
             raise ChecklistError([_reader_problem(error, name)]) from error
         place = SourceLocation(name, found.line, found.column)

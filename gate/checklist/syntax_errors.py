@@ -25,8 +25,8 @@ _BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 _CLOSING = {"{": "}", "[": "]"}
 
 
-class Mistake(Struct, frozen=True):
-    """A mistake in a text: the line and the column, which count from 1, and what is wrong and what to write."""
+class SyntaxIssue(Struct, frozen=True):
+    """A syntax error: the line and the column, which count from 1, and what is wrong and what to write."""
 
     line: int
     column: int
@@ -62,12 +62,12 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def explain(error: Any, text: str) -> Mistake:
-    """Return the mistake behind a `yaml.MarkedYAMLError`."""
+def describe_syntax_error(error: Any, text: str) -> SyntaxIssue:
+    """Return the issue behind a `yaml.MarkedYAMLError`."""
     lines = _split(text)
     mark = error.problem_mark or error.context_mark
     if mark is None:
-        return Mistake(1, 1, f"is not YAML: {error.problem}")
+        return SyntaxIssue(1, 1, f"is not YAML: {error.problem}")
     number = min(mark.line, len(lines) - 1)
     before = _previous_line(lines, number)
     return (
@@ -82,7 +82,7 @@ def explain(error: Any, text: str) -> Mistake:
         or _value_to_quote(lines, number)
         or _indentation(lines, number)
         or _value_to_quote(lines, before)
-        or Mistake(mark.line + 1, mark.column + 1, f"is not YAML: {_parsers_words(error)}")
+        or SyntaxIssue(mark.line + 1, mark.column + 1, f"is not YAML: {_parsers_words(error)}")
     )
 
 
@@ -102,35 +102,35 @@ def _previous_line(lines: list[str], number: int) -> int:
     return above[-1] if above else number
 
 
-def _tab(lines: list[str], number: int) -> Mistake | None:
+def _tab(lines: list[str], number: int) -> SyntaxIssue | None:
     line = lines[number] if lines else ""
     # Entries and keys are indented by what is before them.
     if "\t" not in line[: len(line) - len(line.lstrip("\t -?"))]:
         return None
-    return Mistake(
+    return SyntaxIssue(
         number + 1, line.index("\t") + 1, "a tab stands here, expected spaces: YAML is indented with spaces only"
     )
 
 
-def _unclosed_quote(error: Any, lines: list[str]) -> Mistake | None:
+def _unclosed_quote(error: Any, lines: list[str]) -> SyntaxIssue | None:
     if "quoted scalar" not in (error.context or "") or "end of stream" not in error.problem:
         return None
     mark = error.context_mark
     quote = _character(lines, mark)
-    return Mistake(
+    return SyntaxIssue(
         mark.line + 1, mark.column + 1, f"the quote {quote} is not closed, expected another {quote} at its end"
     )
 
 
-def _unknown_escape(error: Any, lines: list[str], mark: Any) -> Mistake | None:
+def _unknown_escape(error: Any, lines: list[str], mark: Any) -> SyntaxIssue | None:
     if "escape character" not in error.problem:
         return None
     escape = lines[mark.line][mark.column : mark.column + 2] if mark.line < len(lines) else "\\"
     advice = "in double quotes a backslash begins an escape; use single quotes"
-    return Mistake(mark.line + 1, mark.column + 1, f"{escape} is not an escape of YAML: {advice}")
+    return SyntaxIssue(mark.line + 1, mark.column + 1, f"{escape} is not an escape of YAML: {advice}")
 
 
-def _in_brackets(error: Any, lines: list[str], mark: Any) -> Mistake | None:
+def _in_brackets(error: Any, lines: list[str], mark: Any) -> SyntaxIssue | None:
     """Explain an error inside `{...}` or `[...]`, where a variable needs quotes."""
     start = error.context_mark
     if "flow" not in (error.context or "") or (opening := _character(lines, start)) not in _CLOSING:
@@ -144,7 +144,7 @@ def _in_brackets(error: Any, lines: list[str], mark: Any) -> Mistake | None:
         if variable:
             word = _word_around(lines[index], variable.start())
             advice = f"quote it: {_quoted(word)}"
-            return Mistake(
+            return SyntaxIssue(
                 index + 1,
                 variable.start() + 1,
                 f"a variable inside {opening}{_CLOSING[opening]} needs quotes; {advice}",
@@ -154,10 +154,10 @@ def _in_brackets(error: Any, lines: list[str], mark: Any) -> Mistake | None:
     if where is None:
         seen = _character(lines, mark)
         where = f"'{opening}' is not closed, expected ',' or '{closing}' before '{seen}' in column {mark.column + 1}"
-    return Mistake(start.line + 1, start.column + 1, where)
+    return SyntaxIssue(start.line + 1, start.column + 1, where)
 
 
-def _indicator_in_brackets(error: Any, lines: list[str]) -> Mistake | None:
+def _indicator_in_brackets(error: Any, lines: list[str]) -> SyntaxIssue | None:
     """Explain a value inside brackets that begins with `*`, `&`, `@` or another character with a meaning."""
     if not re.search(r"scanning an? (alias|anchor|tag)|next token", error.context or "") or error.context_mark is None:
         return None
@@ -166,7 +166,7 @@ def _indicator_in_brackets(error: Any, lines: list[str]) -> Mistake | None:
     if not re.search(r"[\[{,]\s*(?:[\w-]+:\s+)?$", lines[mark.line][: mark.column]) or not word:
         return None
     text = f"a value cannot begin with '{word[0]}' unless it is quoted; {_advice(word)}"
-    return Mistake(mark.line + 1, mark.column + 1, text)
+    return SyntaxIssue(mark.line + 1, mark.column + 1, text)
 
 
 def _is_quoted(line: str, found: re.Match[str]) -> bool:
@@ -184,27 +184,29 @@ def _word_around(line: str, position: int) -> str:
     return line[begin:end]
 
 
-def _missing_space(lines: list[str], number: int) -> Mistake | None:
+def _missing_space(lines: list[str], number: int) -> SyntaxIssue | None:
     line = lines[number] if lines else ""
     if dash := _DASH_WITHOUT_SPACE.match(line):
         column = len(dash["indent"]) + 1
-        return Mistake(number + 1, column, f"a space is missing after '-': write `- {_short(dash['rest'])}`")
+        return SyntaxIssue(number + 1, column, f"a space is missing after '-': write `- {_short(dash['rest'])}`")
     colon = _COLON_WITHOUT_SPACE.match(line)
     if colon and not _KEY.match(line):
         key, value = colon["key"], _short(colon["value"])
-        return Mistake(number + 1, colon.end("key") + 1, f"a space is missing after '{key}:': write `{key}: {value}`")
+        return SyntaxIssue(
+            number + 1, colon.end("key") + 1, f"a space is missing after '{key}:': write `{key}: {value}`"
+        )
     return None
 
 
-def _without_colon(error: Any, lines: list[str]) -> Mistake | None:
+def _without_colon(error: Any, lines: list[str]) -> SyntaxIssue | None:
     if "simple key" not in (error.context or "") or error.context_mark is None:
         return None
     mark = error.context_mark
     word = _short(lines[mark.line].strip())
-    return Mistake(mark.line + 1, mark.column + 1, f"expected a key and a value, got `{word}`: a ':' is missing")
+    return SyntaxIssue(mark.line + 1, mark.column + 1, f"expected a key and a value, got `{word}`: a ':' is missing")
 
 
-def _value_to_quote(lines: list[str], number: int) -> Mistake | None:
+def _value_to_quote(lines: list[str], number: int) -> SyntaxIssue | None:
     """Explain a value that means something else without quotes."""
     line = lines[number] if lines else ""
     match = _KEY.match(line) or re.match(r"(?P<lead>\s*)(?P<key>-)\s+(?P<value>\S.*)$", line)
@@ -218,23 +220,25 @@ def _value_to_quote(lines: list[str], number: int) -> Mistake | None:
         if not rest:
             return None
         inner = value.strip(value[0]) if value.endswith(value[0]) else value.replace(value[0], "", 2)
-        return Mistake(number + 1, column, f"text follows the closing quote; quote the whole value: {_quoted(inner)}")
+        return SyntaxIssue(
+            number + 1, column, f"text follows the closing quote; quote the whole value: {_quoted(inner)}"
+        )
     if value[0] in "[{":
         closing = value.rfind(_CLOSING[value[0]])
         rest = value[closing + 1 :].split(" #")[0].strip() if closing > 0 else ""
         if value.count(_CLOSING[value[0]]) > value.count(value[0]):
             text = f"one '{_CLOSING[value[0]]}' too many, expected as many as '{value[0]}'"
-            return Mistake(number + 1, match.start("value") + closing + 1, text)
+            return SyntaxIssue(number + 1, match.start("value") + closing + 1, text)
         if rest:
             text = f"'{value[0]}' begins a list or a mapping, and text follows its end; {_advice(value)}"
-            return Mistake(number + 1, column, text)
+            return SyntaxIssue(number + 1, column, text)
         return None
     if _INDICATOR.match(value):
-        return Mistake(
+        return SyntaxIssue(
             number + 1, column, f"a value cannot begin with '{value[0]}' unless it is quoted; {_advice(value)}"
         )
     if ": " in value or value.endswith(":"):
-        return Mistake(number + 1, column, f"the value contains ': ', which begins another value; {_advice(value)}")
+        return SyntaxIssue(number + 1, column, f"the value contains ': ', which begins another value; {_advice(value)}")
     return None
 
 
@@ -253,7 +257,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _VALUE_LIMIT else text[:_VALUE_LIMIT] + "…"
 
 
-def _indentation(lines: list[str], number: int) -> Mistake | None:
+def _indentation(lines: list[str], number: int) -> SyntaxIssue | None:
     """Explain a key or an entry that begins in another column than its neighbours."""
     line = lines[number] if lines else ""
     key, entry = _KEY.match(line), _ENTRY.match(line)
@@ -265,7 +269,7 @@ def _indentation(lines: list[str], number: int) -> Mistake | None:
     if above is None:
         return None
     index, expected, neighbour = above
-    return Mistake(
+    return SyntaxIssue(
         number + 1,
         column + 1,
         f"{name} begins in column {column + 1}, expected column {expected + 1} like {neighbour} of line {index + 1}",
