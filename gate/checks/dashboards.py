@@ -174,8 +174,7 @@ class Dashboards(Check[Observation]):
             return
         yield msg("{found} of {count} queries return data, expected {least} %", found=len(asked) - len(empty),
                   count=len(asked), least=f"{100 * least:g}")  # fmt: skip
-        for file, judged in empty:
-            [place] = file.locations([(judged.query.path, 0)])
+        for (_, judged), place in zip(empty, _locate([(*query, 0) for query in empty]), strict=True):
             yield msg("{place}: {where}: {reason}", place=str(place), where=judged.query.where,
                       reason=judged.no_data or "")  # fmt: skip
 
@@ -257,15 +256,28 @@ def _missing(observation: Observation) -> Iterator[Wrong]:
             for metric in judged.reading.metrics:
                 if metric.selector in observation.missing:
                     reads.setdefault(metric.selector, []).append((file, judged, metric.position))
-    for selector, readers in reads.items():
-        first_file, first, position = readers[0]
-        [place] = first_file.locations([(first.query.path, position)])
-        where = first.query.where
+    firsts = [readers[0] for readers in reads.values()]
+    places = _locate(firsts)
+    for (selector, readers), place in zip(reads.items(), places, strict=True):
+        where = readers[0][1].query.where
         if more := len(readers) - 1:
             others = msg("{count} more query", "{count} more queries", count=more)
             where = msg("{where} and {more}", where=where, more=others)
         yield place, msg("{where}: {metric}: {why}", where=where, metric=show(selector),
                          why=observation.missing[selector])  # fmt: skip
+
+
+def _locate(queries: list[tuple[DashboardFile, JudgedQuery, int]]) -> list[Location]:
+    """Return where characters of some queries stand. Each file is passed through once: it can be long."""
+    of_file: dict[int, list[int]] = {}
+    for number, (file, _, _) in enumerate(queries):
+        of_file.setdefault(id(file), []).append(number)
+    found: dict[int, Location] = {}
+    for numbers in of_file.values():
+        file = queries[numbers[0]][0]
+        places = [(queries[number][1].query.path, queries[number][2]) for number in numbers]
+        found |= zip(numbers, file.locations(places), strict=True)
+    return [found[number] for number in range(len(queries))]
 
 
 def _listing(files: tuple[DashboardFile, ...]) -> Iterator[str]:

@@ -83,7 +83,7 @@ def locate(text: str, paths: Collection[Path]) -> dict[Path, Value]:
         token, start = match[0], match.start()
         first = token[0]
         if first == '"' and key_next:
-            here[-1] = json.loads(token)
+            here[-1] = json.loads(token) if "\\" in token else token[1:-1]
             key_next = False
             continue
         if first in "}]":

@@ -83,3 +83,8 @@ def test_many_places_take_linear_time() -> None:
     start = time.process_time()
     assert len(locate(text, [(number, "expr") for number in range(20_000)])) == 20_000
     assert time.process_time() - start < 20
+
+
+def test_keys_with_escapes() -> None:
+    """A key that is written with an escape is the same key."""
+    assert locate('{"\\u0061b": {"x": "y"}}', [("ab", "x")])[("ab", "x")].column == 18
