@@ -291,7 +291,7 @@ class TargetResult(FrozenStruct, kw_only=True):
 
     name: str
     address: str = ""
-    kind: Literal["url", "container", "image", "build", "command"] = "url"
+    kind: Literal["url", "container", "service", "image", "build", "command"] = "url"
     ready: bool
     message: Message
     duration: float = 0.0

@@ -191,9 +191,11 @@ def _before(target: str, entry: Any, checklist: Checklist | None) -> Iterator[tu
     path: KeyPath = ("targets", target)
     named = _names(entry, path, "after") if isinstance(entry, dict) else []
     yield from named
-    for name in checklist.targets[target].depends_on if checklist else ():
-        if name not in [dependency for _, dependency in named]:
-            yield (*path, "start", "environment"), name
+    spec = checklist.targets[target] if checklist else None
+    for name in spec.dependencies(target) if spec else ():
+        if spec and spec.start and name not in [dependency for _, dependency in named]:
+            key = next(key for key, texts in spec.start.texts.items() if any(f"{{{name}." in text for text in texts))
+            yield (*path, "start", key), name
 
 
 def iter_target_refs(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
@@ -216,7 +218,7 @@ def required_targets(items: Iterable[Item], targets: Mapping[str, Target]) -> li
         name = waiting.pop()
         if name in targets and name not in required:
             required.add(name)
-            waiting.extend(targets[name].depends_on)
+            waiting.extend(targets[name].dependencies(name))
     return [name for name in targets if name in required]
 
 

@@ -12,7 +12,7 @@ from gate.decode.structs import ShortForm
 from gate.decode.types import Date, DisplayText
 from gate.drills.protocol import DrillCheck
 from gate.model import FrozenStruct, NonNegativeInt, Severity
-from gate.staging.spec import Target
+from gate.staging.spec import ComposeProject, Target
 
 # Kinds of checks whose target is a Prometheus.
 _OF_PROMETHEUS = ("alert", "loaded_rules", "promql", "scrape_target")
@@ -71,6 +71,9 @@ class Checklist(FrozenStruct, kw_only=True):
     service: Annotated[DisplayText, Meta(description="The service that is judged.", examples=["veza-backend-api"])]
     environment: Annotated[DisplayText, Meta(description="Where it runs.")] = "staging"
     language: Annotated[Literal["en", "fr"], Meta(description="The language of the reports.")] = "en"
+    compose: Annotated[ComposeProject, Meta(description="The Compose project whose services are targets.")] = (
+        ComposeProject()
+    )
     targets: Annotated[dict[Id, Target], Meta(description="What the gate talks to, by name.")] = {}
     sections: Annotated[list[Section], Meta(min_length=1, description="The sections, in the order of the reports.")]
     waivers: Annotated[list[WaiverSpec], Meta(description="Permissions to fail.")] = []

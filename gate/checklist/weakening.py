@@ -221,6 +221,7 @@ def _compare_head(base: Checklist, changed: Checklist) -> Iterator[Message]:
         before, after = getattr(base, name), getattr(changed, name)
         if before != after:
             yield msg("{key} is {now}, was {was}", key=name, now=to_short_json(after), was=to_short_json(before))
+    yield from (_describe("compose", change) for change in _compare_structs(base.compose, changed.compose, ""))
 
 
 def _compare_waivers(base: Checklist, changed: Checklist) -> Iterator[Message]:

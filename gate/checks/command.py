@@ -20,6 +20,7 @@ from gate.matchers import BodyMatcher, ExitCodeMatcher, mismatch_if_set
 from gate.model import CheckoutPath, NonEmptyStr
 from gate.redaction.secrets import redacted_head
 from gate.runtime import processes
+from gate.staging.target import fill_addresses
 
 _EXCERPT = 200
 Argument = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
@@ -106,6 +107,18 @@ class Command(Check[processes.CompletedCommand]):
 
     @override
     def reproduce_command(self, context: CheckContext) -> str:
+        return self._resolved(context)._reproduced()
+
+    def _resolved(self, context: CheckContext) -> Command:
+        """Return the command with `{NAME.host}`, `{NAME.port}` and `{NAME.address}` of the run's targets replaced."""
+
+        def fill(text: str) -> str:
+            return fill_addresses(text, context.targets, in_container=self.image is not None)
+
+        run = fill(self.run) if isinstance(self.run, str) else [fill(word) for word in self.run]
+        return self.replace(run=run, env={name: fill(value) for name, value in self.env.items()})
+
+    def _reproduced(self) -> str:
         words = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         if self.image is not None:
             options = " ".join(f"-e {word}" for word in words)
@@ -119,6 +132,9 @@ class Command(Check[processes.CompletedCommand]):
 
     @override
     def observe(self, context: CheckContext) -> processes.CompletedCommand:
+        return self._resolved(context)._executed(context)
+
+    def _executed(self, context: CheckContext) -> processes.CompletedCommand:
         folders = [path for path in find_files(context, self.cwd) if path.is_dir()]
         if not folders:
             raise ObservationError(msg("{path} is not a folder of the checkout", path=self.cwd))

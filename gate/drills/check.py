@@ -216,8 +216,8 @@ class Drill(Check[DrillObservation]):
             why = fault.unsupported_reason(targets[fault.target])
             yield from [("fault", fault.target, why)] if why else []
         for name in self.script.touches if self.script else ():
-            if name in targets and not (targets[name].container or targets[name].start):
-                yield "script", name, "expected a target with 'container' or 'start': no other target can be restored"
+            if name in targets and (targets[name].once or not (targets[name].found or targets[name].start)):
+                yield "script", name, "expected a running container, service or process: nothing else can be restored"
 
     def precheck(self, context: CheckContext) -> Message | None:
         """Return why an awaited alert could not fire within the time that it is given."""

@@ -24,7 +24,7 @@ from gate.staging.faults.base import (
     TargetFault,
     poll,
 )
-from gate.staging.faults.stop import restart_and_verify, verify_restarted, verify_up
+from gate.staging.faults.stop import is_running, restart_and_verify, verify_restarted, verify_up
 from gate.staging.target import RunningTarget
 
 _PROOF_TIMEOUT = 10.0
@@ -47,14 +47,14 @@ def lock_fault_site(context: CheckContext, target: str | None) -> FaultSite:
     if context.stage is None:
         raise FaultError(msg("no fault can be injected here"))
     running = context.targets[target] if target else RunningTarget(name="")
-    if running.container is not None:
-        context.stage.lock_container(running.container)
+    for container in running.service_containers:
+        context.stage.lock_container(container)
     return FaultSite(
         running=running,
         journal=context.stage.journal,
         root=context.root,
         cancelled=context.cancelled,
-        ready=context.stage.targets[target].ready if target else None,
+        ready=context.stage.targets[target].readiness if target else None,
         journal_removal=context.stage.journal_removal,
     )
 
@@ -95,6 +95,7 @@ class FaultInjector(Struct):
 
     def _require_proof(self, fault: Fault) -> Message:
         proof = self._await_proof(lambda: fault.verify_injected(self.site))
+        self._refresh_address()
         if proof is None:
             raise FaultNotProvenError(msg("the fault had no effect: {what} was not observed", what=fault.describe()))
         return proof
@@ -107,10 +108,17 @@ class FaultInjector(Struct):
 
     def _require_no_twin(self) -> None:
         """Raise FaultError if another container has a name of the target: it would get part of the requests."""
-        container = self.site.running.container
-        if isinstance(self.fault, TargetFault) and container is not None and (conflicts := container.alias_conflicts()):
+        containers = self.site.running.service_containers if isinstance(self.fault, TargetFault) else ()
+        replicas = [container.id for container in containers]
+        conflicts = sorted({name for container in containers for name in container.alias_conflicts(replicas)})
+        if conflicts:
             raise FaultError(msg("{others} would still respond instead of {target}: the containers share a name",
                                  others=", ".join(conflicts), target=self.site.running.name))  # fmt: skip
+
+    def _refresh_address(self) -> None:
+        """Let the checks use the current address of the target: Docker may have assigned another one."""
+        if self.context.stage is not None and self.site.running.containers:
+            self.context.stage.refresh_address(self.site.running.name)
 
     def wait(self) -> Message | None:
         """Return None: a fault of the gate is proved when it is injected."""
@@ -131,6 +139,7 @@ class FaultInjector(Struct):
         except Exception as error:
             raise FaultNotProvenError(msg("the revert failed: {why}", why=_join_reasons(error))) from error
         proof = self._await_proof(lambda: self.fault.verify_reverted(self.site))
+        self._refresh_address()
         if proof is None:
             raise FaultNotProvenError(msg("the revert was executed, but its effect was not observed"))
         return proof
@@ -175,7 +184,7 @@ class ScriptInjector(Struct, dict=True):
         self.journal = lock_fault_site(self.context, None).journal
         self.sites = [lock_fault_site(self.context, name) for name in self.script.touches]
         for site in self.sites:
-            _ = site.process or site.container
+            _ = site.process or site.containers
 
     def inject(self) -> Message | None:
         """Start the script, after journaling how to restore each running target that it touches."""
@@ -246,11 +255,12 @@ class ScriptInjector(Struct, dict=True):
         """Return whether a target runs. If it does, journal how to restore it: connected, started, not paused."""
         if site.process:
             return site.process.running
-        container, settle_timeout = site.container, self.script.timeout + _ENGINE_SETTLE_TIME
-        if container.state != "running":
+        settle_timeout = self.script.timeout + _ENGINE_SETTLE_TIME
+        if not all(map(is_running, site.containers)):
             return False
-        for config in container.network_configs:
-            site.journal_intent("connect_container", settle_timeout=settle_timeout, **config)
-        site.journal_intent("start_container", settle_timeout=settle_timeout, container=container.id)
-        site.journal_intent("unpause_container", settle_timeout=settle_timeout, container=container.id)
+        for container in site.containers:
+            for config in container.network_configs:
+                site.journal_intent("connect_container", settle_timeout=settle_timeout, **config)
+            site.journal_intent("start_container", settle_timeout=settle_timeout, container=container.id)
+            site.journal_intent("unpause_container", settle_timeout=settle_timeout, container=container.id)
         return True

@@ -58,9 +58,10 @@ def _targets(checklist: Checklist, items: list[Item]) -> Step:
 def _until_ready(targets: Mapping[str, Target]) -> float:
     """Return the maximum seconds until all targets are ready, each after its dependencies."""
     until: dict[str, float] = {}
-    for name in TopologicalSorter({name: target.depends_on for name, target in targets.items()}).static_order():
+    dependencies = {name: target.dependencies(name) for name, target in targets.items()}
+    for name in TopologicalSorter(dependencies).static_order():
         until[name] = targets[name].max_start_duration + max(
-            (until[dependency] for dependency in targets[name].depends_on), default=0.0
+            (until[dependency] for dependency in dependencies[name]), default=0.0
         )
     return max(until.values(), default=0.0)
 

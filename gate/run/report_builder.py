@@ -77,7 +77,9 @@ class ReportBuilder(Struct, dict=True):
     def target_result(self, running: RunningTarget) -> TargetResult:
         """Return the result of a target. It is not redacted."""
         target = self.checklist.targets[running.name]
-        message = msg("ready") if target.ready else msg("taken as it is: the checklist does not say when it is ready")
+        message = (
+            msg("ready") if target.readiness else msg("taken as it is: the checklist does not say when it is ready")
+        )
         ports = ", ".join(f"{running.host}:{port}" for port in running.ports)
         return TargetResult(
             name=running.name,

@@ -93,6 +93,7 @@ class Runner(Struct, dict=True):
         targets = {name: self.checklist.targets[name] for name in required}
         return StagingEnvironment(
             targets,
+            compose=self.checklist.compose,
             root=self.options.root,
             run_id=self.run_id,
             secrets=self.secrets,
@@ -103,7 +104,7 @@ class Runner(Struct, dict=True):
     def _check_context(self, stage: StagingEnvironment) -> CheckContext:
         return CheckContext(
             root=self.options.root,
-            targets=self.targets,
+            targets=stage.running,
             secrets=self.secrets,
             deadline=NO_DEADLINE,
             fresh_after=time.monotonic(),

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from msgspec import Struct
 
@@ -189,8 +189,11 @@ def spawn(
     env: Mapping[str, str],
     stderr: int,
     on_group_created: ProcessGroupHook | None = None,
+    user: str | None = None,
 ) -> Spawned:
     """Start a command in a session of its own, without input. Raise OSError if that cannot be done.
+
+    `user` is the name of the user that it runs as.
 
     The command does not begin before `born` has returned, and never if the gate is dead by then.
     """
@@ -204,6 +207,7 @@ def spawn(
         stdout=subprocess.PIPE,
         stderr=stderr,
         start_new_session=True,
+        **_identity(user),
     )
     assert process.stdin is not None
     try:
@@ -216,6 +220,24 @@ def spawn(
         raise
     process.stdin.close()
     return Spawned(process, tree, gone)
+
+
+def _identity(user: str | None) -> dict[str, Any]:
+    """Return the arguments of `subprocess` to run as a user, with all groups of that user. Raise OSError."""
+    if user is None:
+        return {}
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise OSError(errno.ENOENT, f"there is no user {user}") from None
+    if entry.pw_uid == os.geteuid():
+        return {}
+    if os.geteuid() != 0:
+        raise OSError(errno.EPERM, f"only root can run a process as {user}")
+    groups = os.getgrouplist(user, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
 
 
 def _check_executable(program: str, cwd: Path, env: Mapping[str, str]) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from gate.core.messages import msg
 from gate.redaction.secrets import redacted_head, redacted_tail
 from gate.staging.docker_client import (
+    BUILTIN_NETWORKS,
+    CONFIG_HASH_LABEL,
     RUN_LABEL,
     docker_client,
-    gate_container,
+    gate_networks,
     job_network,
     job_services,
 )
@@ -31,13 +33,19 @@ class Container:
     Properties are queried from Docker on each access.
     """
 
-    def __init__(self, handle: Any, alias: str, network: str | None, *, started: bool = False) -> None:
+    def __init__(
+        self, handle: Any, alias: str, network: str | None, *, started: bool = False, alias_is_unique: bool = True
+    ) -> None:
         self.handle = handle
         self.alias = alias
         self.network = network
         self.started = started
         # The container itself, while another one runs in its place.
         self.replaced: Any | None = None
+        # Whether the alias leads to this container on all networks of the gate.
+        self.alias_is_unique = alias_is_unique
+        # The container of the proxy that has taken the place of this one.
+        self.proxy_handle: Any | None = None
 
     @property
     def id(self) -> str:
@@ -56,20 +64,48 @@ class Container:
         return int(self.handle.attrs["State"]["ExitCode"]) if self.state in ("exited", "dead") else None
 
     @property
-    def network_endpoint(self) -> dict[str, Any]:
-        """Return the endpoint on the shared network, in the form of `docker inspect`; empty if it has none."""
+    def health(self) -> str:
+        """Return the status of its health check, such as `healthy`; empty if it has none."""
         self.handle.reload()
-        networks = self.handle.attrs["NetworkSettings"]["Networks"]
-        return dict(networks.get(self.network) or {}) if self.network else dict(next(iter(networks.values()), {}))
+        return str((self.handle.attrs["State"].get("Health") or {}).get("Status") or "")
+
+    @property
+    def name(self) -> str:
+        """Return the own name."""
+        return str(self.handle.name)
 
     @property
     def host(self) -> str:
-        """Return the name or address at which the gate reaches it: the alias if the gate is on the same network."""
-        if gate_container() is not None and self.network == job_network():
+        """Return the name or address at which the gate reaches it, or the proxy in its place.
+
+        It is the alias if the gate is on the same network.
+        """
+        networks = gate_networks()
+        shared = networks is not None and self.network in networks and self.network not in BUILTIN_NETWORKS
+        if shared and self.alias_is_unique:
             return self.alias
-        if self.network == "host" and gate_container() is None:
-            return "127.0.0.1"
-        return str(self.network_endpoint.get("IPAddress") or self.alias)
+        handle = self.proxy_handle or self.handle
+        handle.reload()
+        addresses = reachable_addresses(handle)
+        return (
+            addresses.get(self.network or "") or next(iter(addresses.values()), "") or self._any_address or self.alias
+        )
+
+    @property
+    def _any_address(self) -> str:
+        networks = self.handle.attrs["NetworkSettings"]["Networks"]
+        return str((networks.get(self.network) or {}).get("IPAddress") or "")
+
+    @property
+    def addresses_by_network(self) -> dict[str, str]:
+        """Its address on each network that the gate can reach; empty while it is stopped."""
+        self.handle.reload()
+        return reachable_addresses(self.handle)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its addresses on all networks that the gate can reach; empty while it is stopped."""
+        return list(self.addresses_by_network.values())
 
     @property
     def network_configs(self) -> list[dict[str, Any]]:
@@ -99,10 +135,11 @@ class Container:
         ports = self.handle.attrs["NetworkSettings"].get("Ports") or {}
         return sorted({str(binding["HostPort"]) for bindings in ports.values() for binding in bindings or ()}, key=int)
 
-    def alias_conflicts(self) -> list[str]:
+    def alias_conflicts(self, replicas: Collection[str]) -> list[str]:
         """Return the names of other running containers that share one of its names on one of its networks.
 
-        A container that the checklist names by its own name is one of several on purpose, such as a replica.
+        `replicas` are the ids of the containers of the same service, which may. A container that the checklist names by
+        its own name is one of several on purpose, such as a replica.
         """
         if self.alias == self.handle.name or self.id.startswith(self.alias):
             return []
@@ -112,7 +149,7 @@ class Container:
             conflicts |= {
                 str(handle.name)
                 for handle in client.containers.list(filters={"network": config["network"]}, ignore_removed=True)
-                if handle.id != self.id and names & names_on_network(handle, config["network"])
+                if handle.id not in replicas and names & names_on_network(handle, config["network"])
             }
         return sorted(conflicts)
 
@@ -142,6 +179,27 @@ class Container:
         except Exception as error:  # noqa: BLE001 - a log that can't be read must not change an outcome
             return f"(its log cannot be read: {error})"
         return redacted_tail(bytes(output).decode("utf-8", "replace"), 8192)
+
+
+def reachable_addresses(handle: Any) -> dict[str, str]:
+    """Return a container's address on each network that the gate can reach."""
+    reachable = gate_networks()
+    networks = handle.attrs["NetworkSettings"]["Networks"]
+    if reachable is None and "host" in networks:
+        return {"host": "127.0.0.1"} if handle.attrs["State"]["Running"] else {}
+    addresses = {name: str(endpoint.get("IPAddress") or endpoint.get("GlobalIPv6Address") or "")
+                 for name, endpoint in networks.items() if reachable is None or name in reachable}  # fmt: skip
+    return {name: address for name, address in addresses.items() if address}
+
+
+def compose_labels(handle: Any) -> dict[str, str]:
+    """Return the labels with which `docker compose down` removes a container together with its project.
+
+    They are those of a container of the project, with another hash of its configuration: `docker compose up` takes the
+    container for an outdated one and removes it before any other.
+    """
+    labels = {key: value for key, value in handle.labels.items() if key.startswith("com.docker.compose.")}
+    return {**labels, CONFIG_HASH_LABEL: "prodgate"} if labels else {}
 
 
 def find_service_container(name: str) -> Container:
@@ -206,7 +264,7 @@ def acquire_lock(container: Container, run_id: str) -> None:
     """Lock a container for a run, across all runs on its engine. Raise StagingError if another run holds the lock."""
     from docker.errors import APIError, DockerException
 
-    image, labels = container.handle.attrs["Image"], {RUN_LABEL: run_id}
+    image, labels = container.handle.attrs["Image"], {**compose_labels(container.handle), RUN_LABEL: run_id}
     try:
         # The lock is a container that never starts: Docker gives a name to one container only.
         docker_client().containers.create(
@@ -235,10 +293,14 @@ def start_container(
     root: Path,
     run_id: str,
     network: str,
+    dependencies: Collection[Container],
     log_progress: Callable[[str], None],
     cancelled: threading.Event,
 ) -> Container:
-    """Start a container with the target's name as its alias on a network. Raise StagingError if that fails."""
+    """Start a container with the target's name as its alias on a network, and on those of the services that it uses.
+
+    Raise StagingError if that fails.
+    """
     from docker.errors import DockerException
 
     client = docker_client()
@@ -253,14 +315,25 @@ def start_container(
             command=start.command,
             name=f"prodgate-{run_id}-{name}",
             environment={key: str(value) for key, value in start.environment.items()},
-            labels={RUN_LABEL: run_id, "prodgate.target": name},
+            labels={**_dependency_labels(dependencies), RUN_LABEL: run_id, "prodgate.target": name},
             network=network,
             networking_config={network: client.api.create_endpoint_config(aliases=[name])},
+            user=start.user,
+            stop_signal=f"SIG{start.stop_signal}" if start.stop_signal else None,
         )
+        used = {config["network"] for container in dependencies for config in container.network_configs}
+        for other in sorted(used - {network}):
+            client.networks.get(other).connect(handle, aliases=[name])
         handle.start()
     except (DockerException, OSError) as error:
         raise StagingError(msg("it cannot be started: {why}", why=redacted_head(str(error), 2000))) from error
     return Container(handle, name, network, started=True)
+
+
+def _dependency_labels(dependencies: Iterable[Container]) -> dict[str, str]:
+    """Return the labels of a Compose project: its networks can be removed only if this container is removed, too."""
+    labels = (compose_labels(container.handle) for container in dependencies)
+    return next((found for found in labels if found), {})
 
 
 def pull_image(client: Any, image: str, log_progress: Callable[[str], None]) -> None:

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 # The label, with the run's id, of every container, network and image that a run created.
 RUN_LABEL = "prodgate.run"
+# The labels of what Compose creates.
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+REPLICA_LABEL = "com.docker.compose.container-number"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
+# Docker's own networks, on which containers have no aliases.
+BUILTIN_NETWORKS = ("bridge", "host", "none")
 # Docker completes a request even if its client has died. Seconds in which it surely has, unless the request waits.
 ENGINE_SETTLE_TIMEOUT = 2.0
 _REQUEST_TIMEOUT = 30
@@ -69,18 +77,29 @@ def gate_container() -> Any | None:
         return None
 
 
+def gate_networks() -> list[str] | None:
+    """Return the networks that the gate can reach; None if it can reach every network of the machine by address."""
+    container = gate_container()
+    if container is None or container.attrs["HostConfig"].get("NetworkMode") == "host":
+        return None
+    return list(container.attrs["NetworkSettings"]["Networks"])
+
+
 def job_network() -> str | None:
     """Return the network shared with the service containers; None if there is none.
 
     In a container that is the job's network, else the first one it is on. Outside, PRODGATE_NETWORK names it.
     """
-    container = gate_container()
-    if container is None:
-        return os.environ.get("PRODGATE_NETWORK") or None
-    names: list[str] = list(container.attrs["NetworkSettings"]["Networks"])
+    return os.environ.get("PRODGATE_NETWORK") or None if gate_container() is None else _first_network()
+
+
+@cache
+def _first_network() -> str | None:
+    # Cached: networks that the gate joins later are not the job's.
+    names: list[str] = list(gate_container().attrs["NetworkSettings"]["Networks"])  # type: ignore[union-attr]
     # The runner names a job's network `github_network_ID`. Docker's own networks have no aliases.
     job_networks = [name for name in names if name.startswith("github_network_")]
-    user_networks = [name for name in names if name not in ("bridge", "host", "none")]
+    user_networks = [name for name in names if name not in BUILTIN_NETWORKS]
     return next(iter(job_networks + user_networks), None)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,20 +18,22 @@ from gate.core.messages import Message, msg
 from gate.redaction.secrets import Redactor
 from gate.staging.container import Container, acquire_lock, find_service_container, start_container
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT, docker_client
+from gate.staging.env_file import read_env_file
 from gate.staging.errors import DependencyNotReadyError, StagingError
 from gate.staging.host_names import explain_unresolved
 from gate.staging.journal import Journal, journal_folder
-from gate.staging.logs import find_error_line
-from gate.staging.networks import SharedNetwork, gate_address, resolve_host_gateway
+from gate.staging.logs import find_error_line, last_lines
+from gate.staging.networks import SharedNetwork, gate_address, join_networks, resolve_host_gateway
 from gate.staging.process import Process
 from gate.staging.provision import provision
 from gate.staging.readiness import has_exited, require_free_ports, wait_until_ready
 from gate.staging.recovery import recover_dead_runs
 from gate.staging.revert import revert
-from gate.staging.spec import ADDRESS_REFERENCE, Pages, Start, Target
-from gate.staging.target import RunningTarget, host_of
+from gate.staging.spec import AUTO_PORT, ComposeProject, Pages, Start, Target
+from gate.staging.target import RunningTarget, fill_addresses, host_of
 
 if TYPE_CHECKING:
+    from gate.staging.compose import Project
     from gate.staging.pages import PageInbox
     from gate.staging.proxy import ProxyThread
 
@@ -57,13 +59,15 @@ class StagingEnvironment:
         self,
         targets: Mapping[str, Target],
         *,
+        compose: ComposeProject | None = None,
         root: Path,
         run_id: str,
         secrets: Redactor,
         cancelled: threading.Event,
         log_progress: Callable[[str], None],
     ) -> None:
-        self.targets = targets
+        self.targets = assign_ports(targets)
+        self.compose = compose or ComposeProject()
         self.root = root
         self.run_id = run_id
         self.secrets = secrets
@@ -80,6 +84,8 @@ class StagingEnvironment:
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._network = SharedNetwork(run_id)
+        self._project: Project | None = None
+        self._project_failure: StagingError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +117,7 @@ class StagingEnvironment:
         self._recover_dead_runs()
         for name, target in self.targets.items():
             self.running[name] = _pending(name, target)
+        self._prepare_project()
         self._threads = [
             threading.Thread(target=self._bring_up, args=item, daemon=True) for item in self.targets.items()
         ]
@@ -121,6 +128,29 @@ class StagingEnvironment:
                 thread.join(_POLL_INTERVAL)
         with self._lock:
             return {name: self.running[name] for name in self.targets}
+
+    def _prepare_project(self) -> None:
+        """Bring the Compose project up if it is not, and join the networks of its services. Never raises."""
+        services = [target.service for target in self.targets.values() if target.service]
+        if not services:
+            return
+        from gate.staging.compose import Project  # imported late: most checklists have no Compose project
+
+        self._project = Project(self.compose, services, self.root)
+        try:
+            networks = self._project.prepare(lambda: self.journal, self.cancelled, self.log_progress)
+            join_networks(networks, lambda: self.journal)
+        except StagingError as error:
+            self._project_failure = error
+        except Exception as error:  # noqa: BLE001 - whatever breaks, the services are not ready and the run goes on
+            self._project_failure = StagingError(msg("the Compose project cannot be used: {why}",
+                                                     why=f"{type(error).__name__}: {error}"))  # fmt: skip
+
+    def refresh_address(self, name: str) -> None:
+        """Look up the current address of a target's container."""
+        running = self.running[name].refreshed()
+        with contextlib.suppress(StagingError):
+            self._register(running)
 
     def stop(self) -> None:
         """Stop what was started, revert every fault that is still in place, and close the journal."""
@@ -204,7 +234,7 @@ class StagingEnvironment:
         failure, log, advice = result.failure, "", result.advice
         if failure is not None:
             log = _log_tail(running)
-            line = find_error_line(log, exited=has_exited(running))
+            line = last_lines(log) if target.once else find_error_line(log, exited=has_exited(running))
             failure = msg("{why}: {line}", why=failure, line=line) if line else failure
             advice = advice or _advice(target, running)
         running = structs.replace(
@@ -218,7 +248,9 @@ class StagingEnvironment:
         cause = f"target:{name}"
         try:
             self._start_target(name, target, self.running[name])
-            return _StartResult(cause, wait_until_ready(target.ready, self.running[name], self.cancelled))
+            running = self.running[name]
+            failure = wait_until_ready(target.readiness, running, self.cancelled, once=target.once)
+            return _StartResult(cause, failure)
         except DependencyNotReadyError as error:
             return _StartResult(error.root_cause, error.message)
         except StagingError as error:
@@ -245,22 +277,27 @@ class StagingEnvironment:
 
     def _start_target(self, name: str, target: Target, running: RunningTarget) -> None:
         """Start or find a target and register it with its address. Raise StagingError if that fails."""
-        self._await_dependencies(target)
+        self._await_dependencies(name, target)
         url = target.url or ""
         if target.start and target.start.kind == "command":
             self._start_process(name, target, target.start, running)
             return
+        replicas: list[Container] = []
         if target.start:
-            container = self._start_container(name, target.start)
+            containers = [self._start_container(name, target, target.start)]
         elif target.container:
-            container = find_service_container(target.container)
+            containers = [find_service_container(target.container)]
+        elif target.service:
+            containers, replicas = self._find_service(target.service, target.replica)
         else:
             base_url = resolve_host_gateway(url)
             self._register(structs.replace(running, located=True, base_url=base_url, host=host_of(base_url)))
             return
-        host = container.host
+        host = containers[0].host
         base_url = url or (f"http://{host}:{running.ports[0]}" if running.ports else "")
-        running = structs.replace(running, located=True, base_url=base_url, host=host, container=container)
+        running = structs.replace(
+            running, located=True, base_url=base_url, host=host, containers=tuple(containers), replicas=tuple(replicas)
+        ).refreshed()
         self._register_or_stop(running)
         for entry in target.provision:
             provision(entry, running, self.root, target.ready_timeout, self.cancelled)
@@ -289,9 +326,16 @@ class StagingEnvironment:
     def _page_config(self, name: str) -> Path:
         return journal_folder() / f"{self.run_id}-{name}.alertmanager.yml"
 
-    def _await_dependencies(self, target: Target) -> None:
+    def _find_service(self, service: str, replica: int | None) -> tuple[list[Container], list[Container]]:
+        """Return the containers of a Compose service that a target consists of, and all of them."""
+        if self._project_failure is not None:
+            raise self._project_failure
+        assert self._project is not None
+        return self._project.find(service, replica)
+
+    def _await_dependencies(self, own_name: str, target: Target) -> None:
         """Wait for the targets that must be ready first. Raise DependencyNotReadyError if one is not."""
-        for name in target.depends_on:
+        for name in target.dependencies(own_name):
             while name in self._finished and not self._finished[name].wait(_POLL_INTERVAL):
                 if self.cancelled.is_set():
                     raise StagingError(msg("the run ended before it was started"))
@@ -313,51 +357,58 @@ class StagingEnvironment:
                 self._journaled_removal = True
                 journal.record_intent("remove_labelled", run_id=self.run_id)
 
-    def _substitute_addresses(self, start: Start) -> Start:
-        """Return a start whose command and environment have the references to targets replaced."""
+    def _resolved(self, own_name: str, start: Start) -> Start:
+        """Return a start with the references to targets replaced, and its `env_file` read."""
+        in_container, target = start.kind != "command", self.targets[own_name]
+        # Its own port is the one on which it listens itself, not that of the proxy in front of it.
+        own_ports = (target.port,) if isinstance(target.port, int) else tuple(target.ports)
+        own = RunningTarget(own_name, host=own_name if in_container else "127.0.0.1", ports=own_ports)
+        targets = {**self.running, own_name: own}
 
-        def replacement(reference: re.Match[str]) -> str:
-            target = self.running.get(reference[1])
-            if target is None:
-                return reference[0]
-            # A container resolves aliases on its network; a process reaches other targets as the gate does.
-            uses_alias = target.container is not None and start.kind != "command"
-            host = target.container.alias if target.container and uses_alias else target.host
-            port = next(iter(target.ports), 0)
-            config = str(self._page_config(target.name))
-            return {"host": host, "port": str(port), "address": f"{host}:{port}", "config": config}[reference[2]]
+        def fill(text: object) -> str:
+            filled = fill_addresses(str(text), targets, in_container=in_container)
+            for name in self.running:
+                filled = filled.replace(f"{{{name}.config}}", str(self._page_config(name)))
+            return filled
 
-        environment = {key: ADDRESS_REFERENCE.sub(replacement, str(value)) for key, value in start.environment.items()}
-        command = [ADDRESS_REFERENCE.sub(replacement, word) for word in start.command or []] or None
-        return start.replace(environment=environment, command=command)
+        environment = {key: fill(value) for key, value in start.environment.items()}
+        for path in reversed(start.env_file):
+            environment = {**read_env_file(checkout_path(self.root, path)), **environment}
+        return start.replace(command=list(map(fill, start.command or [])) or None, environment=environment)
 
-    def _start_container(self, name: str, start: Start) -> Container:
+    def _start_container(self, name: str, target: Target, start: Start) -> Container:
         self.journal_removal()
-        start = self._substitute_addresses(start)
+        start = self._resolved(name, start)
         self.log_progress(f"starting {name} from {start.image or start.build}")
+        others = [self.running[other] for other in target.dependencies(name) if other in self.running]
         return start_container(
             name,
             start,
             root=self.root,
             run_id=self.run_id,
             network=self._network.ensure(),
+            dependencies=[container for other in others if other.kind == "service" for container in other.containers],
             log_progress=self.log_progress,
             cancelled=self.cancelled,
         )
 
     def _start_process(self, name: str, target: Target, start: Start, running: RunningTarget) -> None:
         require_free_ports(target)
+        start = self._resolved(name, start)
+        folder = checkout_path(self.root, start.cwd) if start.cwd else self.root
+        if not folder.is_dir():
+            raise StagingError(msg("{path} is not a folder of the checkout", path=start.cwd or ""))
         proxy = _start_proxy(target)
         inbox = self._write_pages(name, target.pages) if target.pages else None
-        start = self._substitute_addresses(start)
         process = Process(
             name,
             start.command or [],
             start.environment,
-            self.root,
+            folder,
             self.run_id,
             self.journal.record_process,
-            getattr(signal, f"SIG{start.stop_signal}"),
+            getattr(signal, f"SIG{start.stop_signal or 'TERM'}"),
+            start.user,
         )
         running = structs.replace(
             running,
@@ -375,6 +426,30 @@ class StagingEnvironment:
         process.start()
 
 
+def assign_ports(targets: Mapping[str, Target]) -> dict[str, Target]:
+    """Return the targets, with a free port of this machine for each `auto`."""
+    with contextlib.ExitStack() as sockets:
+
+        def assigned(port: int | str | None) -> int | str | None:
+            if port != AUTO_PORT:
+                return port
+            # Held until every port is chosen, so that no two targets get the same one.
+            held = sockets.enter_context(socket.socket())
+            held.bind(("127.0.0.1", 0))
+            return int(held.getsockname()[1])
+
+        return {name: target.replace(port=assigned(target.port), listen=assigned(target.listen))
+                for name, target in targets.items()}  # fmt: skip
+
+
+def checkout_path(root: Path, name: str) -> Path:
+    """Return a path of the checkout. Raise StagingError if a symbolic link leads out of it."""
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise StagingError(msg("{path} leads out of the checkout", path=name))
+    return path
+
+
 def _journal_error(error: OSError) -> StagingError:
     """Return the error of a journal that cannot be written: nothing may be started or broken without one."""
     why = f"{error.filename or journal_folder()}: {error.strerror or error}"
@@ -386,10 +461,10 @@ def _journal_error(error: OSError) -> StagingError:
 
 def _pending(name: str, target: Target) -> RunningTarget:
     """Return the state of a target before it is started."""
-    kind = target.start.kind if target.start else "container" if target.container else "url"
+    found = "container" if target.container else "service" if target.service else "url"
     return RunningTarget(
         name=name,
-        kind=kind,
+        kind=target.start.kind if target.start else found,  # type: ignore[arg-type]
         base_url=target.url or "",
         host=host_of(target.url or ""),
         ports=tuple(target.ports),
@@ -405,6 +480,8 @@ def _advice(target: Target, running: RunningTarget) -> Message:
         return msg("Read the log of {target} and correct its `start`", target=running.name)
     if target.container:
         return msg("Read the log of the container {name}, or correct the name under `container`", name=target.container)
+    if target.service:
+        return msg("Read the log of the service: `docker compose logs {name}`", name=target.service)
     return explain_unresolved(running.name, running.host) or msg(
         "Start {target}, or correct its address in the checklist", target=running.name
     )
@@ -417,19 +494,22 @@ def _stop_target(running: RunningTarget) -> None:
         running.proxy.close()
     if running.process:
         running.process.terminate()
-    if running.container and running.container.started:
-        running.container.remove()
+    for container in running.containers:
+        if container.started:
+            container.remove()
 
 
 def _log_tail(running: RunningTarget) -> str:
     if running.process:
         return running.process.log
+    if len(running.containers) > 1:
+        return "\n".join(f"{container.name}:\n{container.log_tail}" for container in running.containers)
     return running.container.log_tail if running.container else ""
 
 
 def _start_proxy(target: Target) -> ProxyThread | None:
     """Start the fault proxy of a process that has a `listen` port; return None for other targets."""
-    if not target.listen or not target.port:
+    if not isinstance(target.listen, int) or not isinstance(target.port, int):
         return None
     from gate.staging.proxy import ProxyThread  # imported late: asyncio is slow to load
 

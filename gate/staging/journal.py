@@ -34,6 +34,8 @@ RevertName = Literal[
     "remove_file",
     "restore_file",
     "set_cpu_quota",
+    "leave_network",
+    "take_down_project",
 ]
 _SUFFIX = ".journal"
 

@@ -31,6 +31,12 @@ _SUSPECT = re.compile(
 )
 
 
+def last_lines(log: str, count: int = 3) -> str:
+    """Return the last lines of a log that hold text, each bounded, separated by ` | `."""
+    lines = [line.strip() for line in _COLOUR.sub("", log).splitlines() if line.strip()]
+    return " | ".join(redacted_head(line, _MAX_LENGTH) for line in lines[-count:])
+
+
 def find_error_line(log: str, *, exited: bool = False) -> str:
     """Return the last line of a log that reports an error.
 

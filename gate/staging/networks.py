@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gate.core.messages import msg
+from gate.redaction.secrets import redacted_head
 from gate.staging.docker_client import (
+    ENGINE_SETTLE_TIMEOUT,
     RUN_LABEL,
     DockerUnavailableError,
     docker_client,
     gate_container,
+    gate_networks,
     hostname,
     job_network,
 )
 from gate.staging.errors import StagingError
 from gate.staging.host_names import resolves
+from gate.staging.journal import Journal
 from gate.staging.target import host_of
 
 
@@ -48,7 +53,7 @@ class SharedNetwork:
         container = gate_container()
         if container is not None:
             network.connect(container)
-            container.reload()  # `job_network` reads the networks from this cached handle
+            container.reload()  # `gate_networks` reads the networks from this cached handle
         return name
 
 
@@ -68,6 +73,33 @@ def gate_address(network: str | None) -> str:
     if not address:
         raise StagingError(msg("the gate has no address on the network {network}", network=network or "-"))
     return str(address)
+
+
+def join_networks(names: Iterable[str], journal: Callable[[], Journal]) -> None:
+    """Connect the gate's container to networks, unless it is on them or reaches them by address.
+
+    Raise StagingError if that fails.
+    """
+    from docker.errors import DockerException
+
+    container = gate_container()
+    if container is None or gate_networks() is None:
+        return
+    for name in names:
+        if name in (gate_networks() or ()) or name in ("host", "none"):
+            continue
+        action = journal().record_intent(
+            "leave_network", settle_timeout=ENGINE_SETTLE_TIMEOUT, network=name, container=container.id
+        )
+        try:
+            docker_client().networks.get(name).connect(container)
+            container.reload()  # `gate_networks` reads the networks from this cached handle
+        except (DockerException, OSError) as error:
+            why = redacted_head(str(error), 500)
+            raise StagingError(
+                msg("the gate cannot join the network {network}: {why}", network=name, why=why)
+            ) from error
+        journal().record_done(action)
 
 
 def resolve_host_gateway(url: str) -> str:

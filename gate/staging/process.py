@@ -40,17 +40,20 @@ class Process:
         run_id: str,
         on_group_created: ProcessGroupHook,
         stop_signal: int = signal.SIGTERM,
+        user: str | None = None,
     ) -> None:
         self.name = name
         self.command = command
         self.root = root
         self.environment = {
             **_without_secrets(os.environ),
+            **_user_variables(user),
             **environment,
             RUN_ID_VARIABLE: run_id,
             "PRODGATE_TARGET": name,
         }
         self.stop_signal = stop_signal
+        self.user = user
         self._on_group_created = on_group_created
         self._output_tail = bytearray()
         self._spawned: Spawned | None = None
@@ -72,6 +75,7 @@ class Process:
                 env=self.environment,
                 stderr=subprocess.STDOUT,
                 on_group_created=self._on_group_created,
+                user=self.user,
             )
             self._reader = threading.Thread(target=self._read, args=(self._spawned.process.stdout,), daemon=True)
             self._reader.start()
@@ -192,6 +196,17 @@ def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
         for key, value in environment.items()
         if not key.startswith(_PRIVATE_PREFIXES) and not key.endswith("_TOKEN")
     }
+
+
+def _user_variables(user: str | None) -> dict[str, str]:
+    """Return the variables that name a user; none if the user does not exist or is not given."""
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(user) if user else None
+    except KeyError:
+        return {}
+    return {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name} if entry else {}
 
 
 def _signal_group(group: int, number: int) -> None:

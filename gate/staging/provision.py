@@ -29,14 +29,13 @@ def provision(entry: Provision, running: RunningTarget, root: Path, timeout: flo
     """
     from docker.errors import DockerException
 
-    container = running.container
-    assert container is not None
     try:
-        container.handle.put_archive(entry.to, _archive(entry.source, root))
-        if entry.signal:
-            container.handle.kill(signal=entry.signal)
-        if entry.restart:
-            container.handle.restart()
+        for container in running.containers:
+            container.handle.put_archive(entry.to, _archive(entry.source, root))
+            if entry.signal:
+                container.handle.kill(signal=entry.signal)
+            if entry.restart:
+                container.handle.restart()
     except (DockerException, OSError) as error:
         raise StagingError(
             msg("{source} cannot be copied into the container: {why}", source=entry.source, why=str(error))

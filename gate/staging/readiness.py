@@ -34,8 +34,10 @@ def probe_status(method: str, url: str, deadline: float) -> int:
         return stream.head.status
 
 
-def wait_until_ready(ready: Ready | None, running: RunningTarget, cancelled: threading.Event) -> Message | None:
-    """Probe a target until it is ready; return why it is not, None if it is.
+def wait_until_ready(
+    ready: Ready | None, running: RunningTarget, cancelled: threading.Event, *, once: bool = False
+) -> Message | None:
+    """Probe a target until it is ready; return why it is not, None if it is. With `once`, wait until it exits with 0.
 
     The wait ends early if the target exits or the run is cancelled.
     """
@@ -44,10 +46,10 @@ def wait_until_ready(ready: Ready | None, running: RunningTarget, cancelled: thr
     deadline = time.monotonic() + ready.within
     last_failure: Message | None = None
     while True:
-        failure = _probe(ready, running, deadline)
+        failure = msg("it has not ended") if once else _probe(ready, running, deadline)
         code = exit_code(running)
         if code is not None:
-            return msg("it has exited with {code}", code=str(code))
+            return None if once and code == 0 else msg("it has exited with {code}", code=str(code))
         if failure is None:
             return None
         # The deadline cuts the last attempt short: its timeout explains less than the failure before it.
@@ -67,9 +69,12 @@ def _probe(ready: Ready, running: RunningTarget, deadline: float) -> Message | N
     """Make one attempt; return why the target is not ready, None if it is."""
     base_url = running.base_url or f"http://{running.host}"
     parts = urlsplit(base_url)
-    port = ready.tcp or parts.port or (443 if parts.scheme == "https" else 80)
-    host = (running.host if ready.tcp else parts.hostname) or running.host
+    tcp = ready.tcp or (next(iter(running.ports), None) if ready.path is None else None)
+    port = tcp or parts.port or (443 if parts.scheme == "https" else 80)
+    host = (running.host if tcp else parts.hostname) or running.host
     why: Message | str
+    if ready.path is None and ready.tcp is None and running.kind == "service":
+        return _probe_health(running)
     try:
         if ready.path is None:
             timeout = max(_RETRY_INTERVAL, min(PROBE_TIMEOUT, deadline - time.monotonic()))
@@ -86,15 +91,33 @@ def _probe(ready: Ready, running: RunningTarget, deadline: float) -> Message | N
     return msg("{host}:{port} does not answer: {why}", host=host, port=port, why=why)
 
 
+def _probe_health(running: RunningTarget) -> Message | None:
+    """Return why a Compose service is not running, or not healthy if it has a health check; None if it is."""
+    for container in running.containers:
+        state, health = container.state, container.health
+        if state != "running":
+            return msg("container {name} is {state}", name=container.name, state=state)
+        if health not in ("", "healthy"):
+            return msg("container {name} is {state}", name=container.name, state=health)
+    return None
+
+
 def exit_code(running: RunningTarget) -> int | None:
-    """Return the exit code of a target that the gate started; None while it is running."""
+    """Return the exit code of a target that the gate or Compose started; None while it is running.
+
+    Of several containers, one that is running or failed counts before one that exited with 0.
+    """
     if running.process:
         return None if running.process.running else running.process.exit_code
-    return running.container.exit_code if running.container and running.container.started else None
+    if running.kind == "container":
+        return None
+    codes = [container.exit_code for container in running.containers]
+    failed = [code for code in codes if code]
+    return next(iter(failed), None) if None in codes or failed else next(iter(codes), None)
 
 
 def has_exited(running: RunningTarget) -> bool:
-    """Return whether a target that the gate started has exited; False if Docker does not respond."""
+    """Return whether a target that the gate or Compose started has exited; False if Docker does not respond."""
     try:
         return exit_code(running) is not None
     except Exception:  # noqa: BLE001 - the answer only changes the wording of a reason
@@ -106,7 +129,7 @@ def require_free_ports(target: Target) -> None:
     # Its responses would be taken for those of the process.
     host = host_of(target.url or "") or "127.0.0.1"
     for port in [target.port] if target.listen else target.ports:
-        if port and host in _LOOPBACK and _accepts_connections(host, port):
+        if isinstance(port, int) and host in _LOOPBACK and _accepts_connections(host, port):
             raise DockerUnavailableError(msg("port {port} is already in use by another program", port=port))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from gate.runtime.process_tree import ProcessGroup, ProcessInfo
 from gate.runtime.processes import ProcessGroupHook
 from gate.staging import user_commands
 from gate.staging.container import SHORT_ID_LENGTH
-from gate.staging.docker_client import RUN_LABEL, docker_client
+from gate.staging.docker_client import PROJECT_LABEL, RUN_LABEL, docker_client
 from gate.staging.journal import FaultAction, RevertName
 from gate.staging.process import terminate_process_group, terminate_run
 
@@ -178,6 +180,40 @@ def restore_file(container: str, folder: str, archive: str, signal: str) -> None
         handle.kill(signal=signal)
 
 
+def leave_network(network: str, container: str) -> None:
+    """Disconnect the gate's container from a network that it joined."""
+    handle = find_container(container)
+    if handle is not None and network in handle.attrs["NetworkSettings"]["Networks"]:
+        docker_client().networks.get(network).disconnect(handle, force=True)
+
+
+def take_down_project(project: str, volumes: list[str]) -> None:
+    """Remove the containers, networks and volumes of a Compose project that the gate brought up.
+
+    `volumes` are the ones that existed before: they stay.
+    """
+    filters: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
+    containers = docker_client().containers.list(all=True, filters=filters, ignore_removed=True)
+    # A database that keeps its files elsewhere must be able to close them.
+    with ThreadPoolExecutor(max(1, len(containers))) as pool:
+        list(pool.map(_stop, containers))
+    for container in containers:
+        container.remove(force=True, v=True)
+    for network in docker_client().networks.list(filters=filters):
+        network.remove()
+    for volume in docker_client().volumes.list(filters=filters):
+        if volume.name not in volumes:
+            volume.remove(force=True)
+
+
+def _stop(container: Any) -> None:
+    from docker.errors import DockerException
+
+    # What does not stop is killed when it is removed.
+    with contextlib.suppress(DockerException, OSError):
+        container.stop()
+
+
 # The names are stored in journals on disk: a run of another version may have written them, so they never change.
 REVERT_FUNCTIONS: dict[RevertName, Callable[..., None]] = {
     "start_container": start_container,
@@ -192,4 +228,6 @@ REVERT_FUNCTIONS: dict[RevertName, Callable[..., None]] = {
     "remove_file": remove_file,
     "restore_file": restore_file,
     "set_cpu_quota": set_cpu_quota,
+    "leave_network": leave_network,
+    "take_down_project": take_down_project,
 }

@@ -34,4 +34,8 @@ for package in "$home"/*.deb; do
 done
 mkdir "$home/bin"
 mv "$home/root/usr/bin/"* "$home/bin/"
+# Compose is a plugin of Docker's command line, and only linked from /usr/bin.
+for plugin in "$home/root/usr/libexec/docker/cli-plugins/"*; do
+    [ ! -e "$plugin" ] || mv -f "$plugin" "$home/bin/"
+done
 rm -rf "$home/root" "$home/lists" "$home/cache" "$home/parts" "$home/sources.list" "$home"/*.deb

@@ -9,12 +9,12 @@ import socket
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from gate.core.errors import GateError
 from gate.core.messages import Message, msg
@@ -49,8 +49,9 @@ class FaultSite(Struct):
     """The target of a fault, and the journal with which the fault is reverted.
 
     `cancelled` is set if the run ends early: injecting must stop then, reverting must not.
-    `network_configs` is the state of a container's networks before a network fault. `ready` is when the target is
-    ready. `journal_removal` journals that what has the run's label is removed at the end of the run.
+    `network_configs` is the state of the containers' networks before a network fault, and `open_endpoints` which
+    addresses and ports accepted connections then, without the addresses, which may change. `ready` is when the target
+    is ready. `journal_removal` journals that what has the run's label is removed at the end of the run.
     """
 
     running: RunningTarget
@@ -59,18 +60,22 @@ class FaultSite(Struct):
     cancelled: threading.Event = field(default_factory=threading.Event)
     actions: list[FaultAction] = field(default_factory=list)
     network_configs: list[dict[str, Any]] = field(default_factory=list)
+    open_endpoints: set[tuple[str, str, int]] = field(default_factory=set)
     ready: Ready | None = None
     journal_removal: Callable[[], None] = lambda: None
-    # The instance of the target before the fault: see `instance`.
-    instance_before: str = ""
+    # The instances of the target before the fault.
+    instances_before: frozenset[str] = frozenset()
 
     @property
-    def instance(self) -> str:
-        """Return what tells the running instance of the target from earlier ones; empty if it is not running."""
+    def instances(self) -> frozenset[str]:
+        """Return what tells the running instances of the target from earlier ones; empty unless all are running."""
         if self.process:
-            return self.process.instance
-        state = self.container.handle.attrs["State"] if self.container.state == "running" else {}
-        return f"{self.container.id} {state['StartedAt']}" if state else ""
+            return frozenset([self.process.instance]) - {""}
+        if any(container.state != "running" for container in self.containers):
+            return frozenset()
+        return frozenset(
+            f"{container.id} {container.handle.attrs['State']['StartedAt']}" for container in self.containers
+        )
 
     @contextmanager
     def journaled(
@@ -80,6 +85,22 @@ class FaultSite(Struct):
         action = self.journal_intent(revert_name, settle_timeout=settle_timeout, **arguments)
         yield
         self.journal.record_done(action)
+
+    def act_on_containers(
+        self,
+        revert_name: RevertName,
+        act: Callable[[Container], None],
+        settle_timeout: float = ENGINE_SETTLE_TIMEOUT,
+    ) -> None:
+        """Do an action on all containers at once, each journaled first. Raise what an action raises."""
+        from concurrent.futures import ThreadPoolExecutor  # imported late: most checklists are only validated
+
+        with ExitStack() as actions, ThreadPoolExecutor(len(self.containers)) as pool:
+            for container in self.containers:
+                actions.enter_context(
+                    self.journaled(revert_name, settle_timeout=settle_timeout, container=container.id)
+                )
+            list(pool.map(act, self.containers))
 
     def journal_intent(self, revert_name: RevertName, *, settle_timeout: float = 0.0, **arguments: Any) -> FaultAction:
         """Journal how an action is reverted, before it is done."""
@@ -103,20 +124,34 @@ class FaultSite(Struct):
                 errors.append(error)
         if errors:
             raise ExceptionGroup("not every action could be reverted", errors)
-        self.actions = []
+        self.actions.clear()
 
     @property
-    def container(self) -> Container:
-        """Return the target's container. Raises FaultError if it has none."""
-        if self.running.container is None:
+    def containers(self) -> tuple[Container, ...]:
+        """Return the target's containers. Raises FaultError if it has none."""
+        if not self.running.containers:
             raise FaultError(msg("{target} is not a container that can be reached here", target=self.running.name))
-        return self.running.container
+        return self.running.containers
+
+    def with_all_replicas(self) -> FaultSite:
+        """Return the site of the same target with all containers that answer to its name."""
+        everything = self.running.service_containers
+        return structs.replace(self, running=structs.replace(self.running, containers=everything))
 
     def record_networks(self) -> None:
-        """Save the state of the container's networks. Raise FaultError if it would stay reachable without them."""
-        container, name = self.container, self.running.name
-        self.network_configs = container.network_configs
-        networks = [str(config["network"]) for config in self.network_configs]
+        """Save the state of the containers' networks. Raise FaultError if one would stay reachable without them."""
+        for container in self.containers:
+            self._require_disconnectable(container)
+        self.network_configs[:] = self.current_network_configs()
+        self.open_endpoints |= open_endpoints(self.containers, self.running.backend_ports)
+
+    def current_network_configs(self) -> list[dict[str, Any]]:
+        """Return one entry for each network of each container."""
+        return [config for container in self.containers for config in container.network_configs]
+
+    def _require_disconnectable(self, container: Container) -> None:
+        name = self.running.name
+        networks = [str(config["network"]) for config in container.network_configs]
         permanent = [network for network in networks if network in ("host", "none")]
         if permanent or not networks:
             raise FaultError(
@@ -136,14 +171,18 @@ class FaultSite(Struct):
             )
 
     def networks_restored(self) -> bool:
-        """Return whether the container is on the same networks, with the same aliases, as before the fault."""
-        return set(map(_network_key, self.container.network_configs)) == set(map(_network_key, self.network_configs))
+        """Return whether networks, aliases and the ports that accept connections are the same as before the fault."""
+        configs = self.current_network_configs()
+        if set(map(_network_key, configs)) != set(map(_network_key, self.network_configs)):
+            return False
+        return self.open_endpoints <= open_endpoints(self.containers, self.running.backend_ports)
 
     @property
-    def host(self) -> str:
-        """Return the target's current address."""
+    def hosts(self) -> list[str]:
+        """Return the addresses of the target itself: of each container, on each network that the gate can reach."""
         # Docker may assign another address each time a container is connected to a network.
-        return self.running.container.host if self.running.container else self.running.host
+        addresses = [address for container in self.running.containers for address in container.addresses]
+        return addresses or [container.alias for container in self.running.containers] or [self.running.host]
 
     @property
     def process(self) -> Process | None:
@@ -151,8 +190,19 @@ class FaultSite(Struct):
         return self.running.process
 
 
-def _network_key(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    return str(config["network"]), tuple(sorted(set(config["aliases"])))
+def _network_key(config: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    return str(config["container"]), str(config["network"]), tuple(sorted(set(config["aliases"])))
+
+
+def open_endpoints(containers: Iterable[Container], ports: Iterable[int]) -> set[tuple[str, str, int]]:
+    """Return container, network and port of everything that accepts connections, as far as the gate can reach it."""
+    return {
+        (container.id, network, port)
+        for container in containers
+        for network, address in container.addresses_by_network.items()
+        for port in ports
+        if accepts_connections(address, port)
+    }
 
 
 class Fault(FrozenStruct):
@@ -234,14 +284,16 @@ class TargetFault(Fault):
 
     def unsupported_reason(self, target: Target) -> str | None:
         """Return a checklist error if the fault does not support such a target, else None."""
-        if not (target.container or target.start):
-            return "expected a target with a 'container' or a 'start': faults support nothing else"
+        if not (target.found or target.start):
+            return "expected a target with a 'container', a 'service' or a 'start': faults support nothing else"
+        if target.once:
+            return "expected a target that keeps running: one that ends (`once`) cannot be broken"
         process = target.start is not None and target.start.kind == "command"
         if process and self.process_support == "no":
             return f"expected a target that is a container: '{self.kind}' does not support processes"
         if process and self.process_support == "behind_proxy" and not target.listen:
             return f"expected a target with a 'listen': '{self.kind}' needs the gate's proxy in front of a process"
-        if self.needs_port and not target.ports:
+        if self.needs_port and not target.has_port:
             return "expected a target with a 'port', a 'ready: {tcp: ...}' or a 'url': the fault is verified there"
         return None
 
@@ -264,15 +316,19 @@ def poll(proof: Callable[[], Message | None], timeout: float = PROOF_TIMEOUT) ->
         time.sleep(0.1)
 
 
-def first_open_port(site: FaultSite, timeout: float = 1.0) -> int | None:
-    """Return the first of the target's own ports that accepts a connection; None if no port does."""
-    for port in site.running.backend_ports:
-        try:
-            socket.create_connection((site.host, port), timeout).close()
-        except OSError:
-            continue
-        return port
-    return None
+def first_open_port(site: FaultSite) -> int | None:
+    """Return the first of the target's own ports that accepts a connection, on any network; None if no port does."""
+    return next((port for host in site.hosts for port in site.running.backend_ports if accepts_connections(host, port)),
+                None)  # fmt: skip
+
+
+def accepts_connections(host: str, port: int, timeout: float = 1.0) -> bool:
+    """Return whether a port accepts a connection."""
+    try:
+        socket.create_connection((host, port), timeout).close()
+    except OSError:
+        return False
+    return True
 
 
 def port_list(site: FaultSite) -> str:

@@ -11,7 +11,7 @@ from gate.core.override import override
 from gate.decode.quantities import PositiveDurationSeconds
 from gate.model import NonEmptyStr
 from gate.redaction.secrets import redacted_head
-from gate.staging.container import build_image, pull_image
+from gate.staging.container import Container, build_image, compose_labels, pull_image
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT, RUN_LABEL, docker_client
 from gate.staging.faults.base import FaultError, FaultSite, OperationFailedError, TargetFault
 from gate.staging.faults.restart import STOP_GRACE, await_ready, stop_process
@@ -88,7 +88,7 @@ class Deploy(TargetFault):
 
     @override
     def inject(self, site: FaultSite) -> None:
-        site.instance_before = site.instance
+        site.instances_before = site.instances
         if site.process:
             stop_process(site)
             site.process.replace(self.command or [], self.environment)
@@ -102,7 +102,7 @@ class Deploy(TargetFault):
         from docker.errors import DockerException
 
         reject_auto_remove(site)
-        container = site.container
+        container = _only_container(site)
         old, networks = container.handle, container.network_configs
         config = self._config(site)
         name = f"prodgate-{site.journal.run_id}-{_name(site)}"
@@ -125,7 +125,8 @@ class Deploy(TargetFault):
             ) from error
         container.replaced = old
         container.handle = client.containers.get(name)
-        if site.running.host and container.host != site.running.host:
+        # A release that has exited has no address; that it is not ready is found next.
+        if site.running.host and container.addresses and container.host != site.running.host:
             raise FaultError(
                 msg("{target} got another address, at which nobody looks for it; set `PRODGATE_NETWORK`",
                     target=site.running.name)
@@ -133,7 +134,7 @@ class Deploy(TargetFault):
 
     def _config(self, site: FaultSite) -> dict[str, Any]:
         """Return how the container of the other release is created: as the target, without what its image defined."""
-        client, attrs = docker_client(), site.container.handle.attrs
+        client, attrs = docker_client(), _only_container(site).handle.attrs
         image = client.images.get(attrs["Image"]).attrs.get("Config") or {}
         config = {key: value for key, value in attrs["Config"].items() if key not in ("Image", "MacAddress")}
         if attrs["Id"].startswith(config.get("Hostname") or ""):
@@ -145,7 +146,7 @@ class Deploy(TargetFault):
         config["Env"] = [*environment, *(f"{key}={value}" for key, value in self.environment.items())]
         if self.command:
             config["Cmd"] = self.command
-        first = site.container.network_configs[:1]
+        first = _only_container(site).network_configs[:1]
         endpoints = {
             network["network"]: client.api.create_endpoint_config(
                 aliases=network["aliases"], ipv4_address=network["address"], ipv6_address=network["address6"]
@@ -153,7 +154,11 @@ class Deploy(TargetFault):
             for network in first
         }
         host_config = {**attrs["HostConfig"], "VolumesFrom": [attrs["Id"]], "AutoRemove": False}
-        labels = {**(config.get("Labels") or {}), RUN_LABEL: site.journal.run_id}
+        labels = {
+            **(config.get("Labels") or {}),
+            **compose_labels(_only_container(site).handle),
+            RUN_LABEL: site.journal.run_id,
+        }
         return {
             **config,
             "Image": self.image or f"prodgate-{site.journal.run_id}-{_name(site)}".lower(),
@@ -164,9 +169,10 @@ class Deploy(TargetFault):
 
     @override
     def verify_injected(self, site: FaultSite) -> Message | None:
-        if site.instance in ("", site.instance_before):
+        instances = site.instances
+        if not instances or instances & site.instances_before:
             return None
-        if not site.process and _is_running(site.container.replaced):
+        if not site.process and _is_running(_only_container(site).replaced):
             return None
         return msg("{release} runs instead of {target}, and is ready", release=self._release, target=self.target)
 
@@ -175,8 +181,8 @@ class Deploy(TargetFault):
         if site.process:
             site.process.restore()
             site.process.start()
-        elif site.container.replaced is not None:
-            site.container.handle, site.container.replaced = site.container.replaced, None
+        elif (container := _only_container(site)).replaced is not None:
+            container.handle, container.replaced = container.replaced, None
         site.revert_all()
 
     @override
@@ -198,6 +204,16 @@ class Deploy(TargetFault):
     def _release(self) -> str:
         """Return the other release, for people."""
         return self.image or self.build or " ".join(self.command or [])
+
+
+def _only_container(site: FaultSite) -> Container:
+    """Return the target's container. Raise FaultError if it has several."""
+    if len(site.containers) > 1:
+        raise FaultError(
+            msg("{target} has several containers, and only one can be replaced; name it with `replica`",
+                target=site.running.name)
+        )  # fmt: skip
+    return site.containers[0]
 
 
 def _name(site: FaultSite) -> str:

@@ -26,15 +26,15 @@ class Disconnect(TargetFault):
             for config in site.network_configs:
                 actions.enter_context(site.journaled("connect_container", **config))
             for config in site.network_configs:
-                docker_client().networks.get(config["network"]).disconnect(site.container.handle, force=True)
+                docker_client().networks.get(config["network"]).disconnect(config["container"], force=True)
 
     @override
     def verify_injected(self, site: FaultSite) -> Message | None:
         # Without a network no published port should lead to it either: check both, and connect.
-        container = site.container
-        if container.network_configs or container.published_ports or first_open_port(site) is not None:
+        published = any(container.published_ports for container in site.containers)
+        if published or site.current_network_configs() or first_open_port(site) is not None:
             return None
-        networks = ", ".join(str(config["network"]) for config in site.network_configs)
+        networks = ", ".join(dict.fromkeys(str(config["network"]) for config in site.network_configs))
         return msg(
             "{target} is disconnected from {networks} and its port cannot be reached",
             target=self.target,

@@ -14,6 +14,7 @@ from gate.staging.faults._proxy_faults import (
     connect,
     handled_count,
     install_proxy,
+    probe_every_network,
     proxy_owns_names,
 )
 from gate.staging.faults.base import FaultSite
@@ -49,17 +50,16 @@ class Impersonate(ProxyFault):
         if not proxy_owns_names(site):
             return None
         before = handled_count(site)
-        if not self._stub_responds(site):
-            return None
+        responses = probe_every_network(site, lambda host: self._stub_responds(site, host) or None)
         after = handled_count(site)
-        if after <= before:
+        if not responses or after < before + len(responses):
             return None
         return msg("the stub responds in place of {target} (connections: {count})", target=self.target, count=after)
 
-    def _stub_responds(self, site: FaultSite) -> bool:
+    def _stub_responds(self, site: FaultSite, host: str) -> bool:
         """Return whether a request gets the stub's response."""
         try:
-            with connect(site, self.delay + _PROBE_MARGIN) as connection:
+            with connect(site, host, self.delay + _PROBE_MARGIN) as connection:
                 connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 response = connection.recv(1024)
         except OSError:

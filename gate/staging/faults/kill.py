@@ -21,5 +21,4 @@ class Kill(DownFault):
             site.process.kill()
             return
         reject_auto_remove(site)
-        with site.journaled("start_container", container=site.container.id):
-            site.container.handle.kill()
+        site.act_on_containers("start_container", lambda container: container.handle.kill())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import ClassVar
 
 from gate.core.messages import Message, msg
 from gate.core.override import override
+from gate.staging.container import Container
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
 from gate.staging.faults.base import FaultSite, TargetFault
 from gate.staging.faults.stop import verify_running
@@ -27,10 +29,11 @@ class Pause(TargetFault):
         if site.process:
             site.process.pause()
             return
-        with site.journaled(
-            "unpause_container", settle_timeout=_PAUSE_TIMEOUT + ENGINE_SETTLE_TIMEOUT, container=site.container.id
-        ):
-            _pause_container(site)
+        site.act_on_containers(
+            "unpause_container",
+            lambda container: _pause_container(container, site.cancelled),
+            _PAUSE_TIMEOUT + ENGINE_SETTLE_TIMEOUT,
+        )
 
     @override
     def verify_injected(self, site: FaultSite) -> Message | None:
@@ -38,7 +41,8 @@ class Pause(TargetFault):
             stopped, total = site.process.count_paused()
             proof = msg("{target} is paused (stopped processes: {count})", target=self.target, count=total)
             return proof if total and stopped == total else None
-        return msg("{target} is paused", target=self.target) if site.container.state == "paused" else None
+        paused = all(container.state == "paused" for container in site.containers)
+        return msg("{target} is paused", target=self.target) if paused else None
 
     @override
     def revert(self, site: FaultSite) -> None:
@@ -51,7 +55,7 @@ class Pause(TargetFault):
         return verify_running(site)
 
 
-def _pause_container(site: FaultSite) -> None:
+def _pause_container(container: Container, cancelled: threading.Event) -> None:
     """Pause a container, with retries on server errors."""
     # Under load, runc may not freeze all processes within its own time limit (cgroup v1).
     from docker.errors import APIError
@@ -59,8 +63,8 @@ def _pause_container(site: FaultSite) -> None:
     deadline = time.monotonic() + _PAUSE_TIMEOUT
     while True:
         try:
-            site.container.handle.pause()
+            container.handle.pause()
             return
         except APIError as error:
-            if not error.is_server_error() or time.monotonic() > deadline or site.cancelled.wait(_RETRY_INTERVAL):
+            if not error.is_server_error() or time.monotonic() > deadline or cancelled.wait(_RETRY_INTERVAL):
                 raise

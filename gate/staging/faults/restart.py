@@ -9,6 +9,7 @@ from msgspec import Meta, structs
 from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.decode.quantities import PositiveDurationSeconds
+from gate.staging.container import Container
 from gate.staging.docker_client import ENGINE_SETTLE_TIMEOUT
 from gate.staging.faults.base import FaultSite, OperationFailedError, TargetFault
 from gate.staging.faults.stop import reject_auto_remove, restart_and_verify, verify_up
@@ -37,22 +38,19 @@ class Restart(TargetFault):
 
     @override
     def inject(self, site: FaultSite) -> None:
-        site.instance_before = site.instance
+        site.instances_before = site.instances
         if site.process:
             stop_process(site)
             site.process.start()
         else:
             reject_auto_remove(site)
-            with site.journaled(
-                "start_container", settle_timeout=STOP_GRACE + ENGINE_SETTLE_TIMEOUT, container=site.container.id
-            ):
-                site.container.handle.stop(timeout=STOP_GRACE)
-                site.container.handle.start()
+            site.act_on_containers("start_container", _restart_container, STOP_GRACE + ENGINE_SETTLE_TIMEOUT)
         await_ready(site, self.within)
 
     @override
     def verify_injected(self, site: FaultSite) -> Message | None:
-        if site.instance in ("", site.instance_before):
+        instances = site.instances
+        if not instances or instances & site.instances_before:
             return None
         return msg("{target} was stopped, started again, and is ready", target=self.target)
 
@@ -73,6 +71,11 @@ class Restart(TargetFault):
     @override
     def describe(self) -> Message:
         return msg("restart {target}, and wait until it is ready", target=self.target)
+
+
+def _restart_container(container: Container) -> None:
+    container.handle.stop(timeout=STOP_GRACE)
+    container.handle.start()
 
 
 def stop_process(site: FaultSite) -> None:
@@ -98,7 +101,7 @@ def await_ready(site: FaultSite, within: float) -> None:
     failure = wait_until_ready(structs.replace(ready, within=within), site.running, site.cancelled)
     if failure is None or site.cancelled.is_set():
         return
-    log = site.process.log if site.process else site.container.log_tail
-    line = find_error_line(log, exited=site.instance == "")
+    log = site.process.log if site.process else "\n".join(container.log_tail for container in site.containers)
+    line = find_error_line(log, exited=not site.instances)
     failure = msg("{why}: {line}", why=failure, line=line) if line else failure
     raise OperationFailedError(msg("{target} is not ready: {why}", target=site.running.name, why=failure))

@@ -24,6 +24,7 @@ from gate.staging.faults._proxy_faults import (
     install_proxy,
     measure_idle_lifetime,
     measure_latency,
+    probe_every_network,
     proxy_owns_names,
 )
 from gate.staging.faults.base import FaultSite, FaultStep
@@ -130,20 +131,22 @@ class Slow(ProxyFault):
         """Return the proof that an idle connection lasted until `cut` and was ended by the proxy."""
         # The proxy counts the connections that it ends: one that somebody else ended proves nothing.
         before, cut = broken_count(site), self.cut or 0.0
-        lifetime = measure_idle_lifetime(site, cut + _PROBE_MARGIN)
-        if lifetime is None or lifetime < cut or broken_count(site) <= before:
+        lifetimes = probe_every_network(site, lambda host: measure_idle_lifetime(site, host, cut + _PROBE_MARGIN))
+        if not lifetimes or min(lifetimes) < cut or broken_count(site) < before + len(lifetimes):
             return None
-        return msg(
-            "a connection to {target} was broken after {lasted}", target=self.target, lasted=format_duration(lifetime)
-        )
+        lasted = format_duration(max(lifetimes))
+        return msg("a connection to {target} was broken after {lasted}", target=self.target, lasted=lasted)
 
     def _verify_delayed(self, site: FaultSite) -> Message | None:
         """Return the proof that data is delayed by the proxy."""
         before = handled_count(site)
-        duration = measure_latency(site, self._delay + self.jitter + _PROBE_MARGIN)
-        if duration is None or duration < self._delay - self.jitter or handled_count(site) <= before:
+        timeout = self._delay + self.jitter + _PROBE_MARGIN
+        durations = probe_every_network(site, lambda host: measure_latency(site, host, timeout))
+        if not durations or min(durations) < self._delay - self.jitter:
             return None
-        return msg("a probe through the proxy took {took}", took=format_duration(duration))
+        if handled_count(site) < before + len(durations):
+            return None
+        return msg("a probe through the proxy took {took}", took=format_duration(min(durations)))
 
     @override
     def max_duration(self) -> float:

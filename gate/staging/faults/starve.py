@@ -11,6 +11,7 @@ from gate.core.messages import Message, msg
 from gate.core.override import override
 from gate.decode.quantities import SHARE_SCHEMA, format_share, parse_share
 from gate.decode.structs import custom_type
+from gate.staging.container import Container
 from gate.staging.docker_client import docker_client
 from gate.staging.faults.base import FaultError, FaultSite, TargetFault
 from gate.staging.faults.stop import verify_running
@@ -47,8 +48,12 @@ class Starve(TargetFault):
 
     @override
     def inject(self, site: FaultSite) -> None:
-        site.container.handle.reload()
-        config = site.container.handle.attrs["HostConfig"]
+        for container in site.containers:
+            self._limit(site, container)
+
+    def _limit(self, site: FaultSite, container: Container) -> None:
+        container.handle.reload()
+        config = container.handle.attrs["HostConfig"]
         if config.get("NanoCpus"):
             raise FaultError(
                 msg("{target} has a limit of `--cpus`, beside which Docker accepts no quota; limit it with "
@@ -60,12 +65,19 @@ class Starve(TargetFault):
                 msg("{target} already has only {cpu} of a CPU; expected a smaller share under `cpu`",
                     target=self.target, cpu=format_share(min(1.0, old / _period(config))))
             )  # fmt: skip
-        with site.journaled("set_cpu_quota", container=site.container.id, quota=old):
-            site.container.handle.update(cpu_quota=new)
+        with site.journaled("set_cpu_quota", container=container.id, quota=old):
+            container.handle.update(cpu_quota=new)
 
     @override
     def verify_injected(self, site: FaultSite) -> Message | None:
-        container = site.container
+        counts = [self._periods_after_limit(container) for container in site.containers]
+        if not all(counts):
+            return None
+        return msg("{target} gets {cpu} of a CPU; the kernel counts its periods ({count})", target=self.target,
+                   cpu=format_share(self.cpu), count=min(counts))  # fmt: skip
+
+    def _periods_after_limit(self, container: Container) -> int:
+        """Return the number of periods in which the kernel has enforced the quota; 0 if it is not in place."""
         container.handle.reload()
         config = container.handle.attrs["HostConfig"]
         before = _counted_periods(container.id)
@@ -73,10 +85,8 @@ class Starve(TargetFault):
         with contextlib.suppress(Exception):
             container.handle.exec_run(["true"])
         after = _counted_periods(container.id)
-        if _quota(config) != self._new_quota(config) or after <= before:
-            return None
-        return msg("{target} gets {cpu} of a CPU; the kernel counts its periods ({count})", target=self.target,
-                   cpu=format_share(self.cpu), count=after)  # fmt: skip
+        in_place = _quota(config) == self._new_quota(config) and after > before
+        return after if in_place else 0
 
     @override
     def verify_reverted(self, site: FaultSite) -> Message | None:

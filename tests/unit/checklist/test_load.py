@@ -70,8 +70,8 @@ MISTAKES = {
     "unknown key": (
         HEAD + "langage: fr\n" + SECTIONS + ITEM,
         [
-            "3:1: unknown key 'langage'; did you mean 'language'? Expected 'environment', 'language', 'sections',"
-            " 'service', 'targets', 'version', 'waiver_policy' or 'waivers'"
+            "3:1: unknown key 'langage'; did you mean 'language'? Expected 'compose', 'environment', 'language',"
+            " 'sections', 'service', 'targets', 'version', 'waiver_policy' or 'waivers'"
         ],
     ),
     "unknown key of an item": (
@@ -120,7 +120,7 @@ MISTAKES = {
     ),
     "a target of nowhere": (
         HEAD + "targets: {api: {ready: {path: /}}}\n" + SECTIONS + ITEM,
-        ["3:16: expected a 'url', a 'container' or a 'start'"],
+        ["3:16: expected a 'url', a 'container', a 'service' or a 'start'"],
     ),
     "an address of a wrong kind": (
         HEAD + "targets: {api: {url: 'ftp://x'}}\n" + SECTIONS + ITEM,
@@ -298,7 +298,8 @@ def test_a_mistake_hides_no_unfit_fault() -> None:
         f"      - {{id: d, title: D, drill: {{{drill.replace('stop: api', 'stop: db')}}}}}\n"
     )
     assert [error for error in found if "faults support nothing else" in error] == [
-        "8:74: target 'api': expected a target with a 'container' or a 'start': faults support nothing else"
+        "8:74: target 'api': expected a target with a 'container', a 'service' or a 'start': "
+        "faults support nothing else"
     ]
 
 
