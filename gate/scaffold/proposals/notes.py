@@ -46,8 +46,6 @@ def _services_left_out(found: ScanResult, wiring: Wiring) -> Iterator[str]:
     unresolved = {service.name for service in wiring.unresolved_images}
     for service in wiring.unresolved_images:
         yield f"the service {service.name}: its image is {unknown(service)}"
-    for service in wiring.ended.values():
-        yield f"the service {service.name}: it has to end before the others start; run it in a step before the gate"
     for service in wiring.releases:
         if service.name not in up:
             yield f"the service {service.name}: {service.image} is a release, and no Dockerfile here builds it"

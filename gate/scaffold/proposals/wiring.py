@@ -52,7 +52,6 @@ class Wiring(Struct):
     endpoints: list[tuple[Service, Endpoint]] = field(default_factory=list)
     unmapped_endpoints: list[Endpoint] = field(default_factory=list)
     unmapped_probes: list[Workload] = field(default_factory=list)
-    ended: dict[str, Service] = field(default_factory=dict)
     prometheus: Prometheus | None = None
     alertmanager: Alertmanager | None = None
 
@@ -263,9 +262,6 @@ def _add_service(wiring: Wiring, services: dict[str, Service], service: Service)
     """Add a service and its dependencies, or list it as unresolved if its image is unknown."""
     unresolved = {service.name: service for service in wiring.unresolved_images}
     if service.name in {**wiring.containers, **wiring.started, **unresolved} or service.is_prometheus:
-        return
-    if service.once:
-        wiring.ended[service.name] = service
         return
     if not service.build and not service.image:
         wiring.unresolved_images.append(service)

@@ -89,7 +89,9 @@ def _provision(files: tuple[tuple[str, str], ...]) -> Iterator[str]:
 def _started(wiring: Wiring, service: Service) -> Iterator[str]:
     """Yield the target of a service that the gate starts itself."""
     yield f"  {name_of(service.name)}:"
-    if port := _port(service):
+    if service.once:
+        yield "    once: true  # it has to end before what comes after it starts"
+    elif port := _port(service):
         yield f"    port: {port}"
     yield "    start:"
     build = service.build
@@ -111,7 +113,8 @@ def _started(wiring: Wiring, service: Service) -> Iterator[str]:
     after = [name_of(name) for name in service.depends_on if name in wiring.containers or name in wiring.started]
     if after:
         yield f"    after: {flow_list(after)}"
-    yield from _ready(wiring, service)
+    if not service.once:
+        yield from _ready(wiring, service)
 
 
 def _ready(wiring: Wiring, service: Service) -> Iterator[str]:

@@ -211,8 +211,9 @@ def test_a_service_that_has_to_end_is_no_server(tmp_path: Path) -> None:
   db: {image: "postgres:17", environment: {POSTGRES_PASSWORD: p}}
 """
     proposal = propose(write(tmp_path, {"compose.yml": compose, "Dockerfile": DOCKERFILE}))
-    assert "migrate" not in proposal.checklist.targets
-    assert "the service migrate: it has to end before the others start" in proposal.notes
+    migrate = proposal.checklist.targets["migrate"]
+    assert (migrate.once, migrate.ready, migrate.after) == (True, None, ["db"])
+    assert "migrate" in proposal.checklist.targets["app"].after
 
 
 @pytest.mark.parametrize(
