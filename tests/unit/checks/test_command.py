@@ -61,7 +61,7 @@ def test_judgement(fields: dict[str, Any], finished: CompletedCommand, status: S
 
 def test_arguments_are_not_a_script(tmp_path: Path) -> None:
     """Without `shell: true` nothing is expanded."""
-    made = check("command", run="echo '$HOME' ; *", stdout="$HOME ; *\n")
+    made = check("command", run=["echo", "$HOME", ";", "*"], stdout="$HOME ; *\n")
     assert made.judge(made.observe(context(tmp_path))).status is Status.PASS
 
 

@@ -142,6 +142,7 @@ MODELS = sorted(
 # Lists and mappings that expect nothing: an empty one overrides what another file or an anchor has.
 MAY_BE_EMPTY = {
     "AlertRules.flags", "AlertRules.runbooks", "Checklist.targets", "Checklist.waivers", "Command.env", "Deploy.args",
+    "Deploy.environment",
     "ExpectedRoute.labels", "Http.body", "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow",
     "Script.touches",
     "Start.args", "Start.environment",
