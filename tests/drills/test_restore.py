@@ -371,4 +371,6 @@ def test_names_in_the_journal_never_change() -> None:
         "remove_file",
         "restore_file",
         "set_cpu_quota",
+        "leave_network",
+        "take_down_project",
     ]
