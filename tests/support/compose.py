@@ -46,6 +46,8 @@ class Project:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+        for volume in self.left().get("volume", []):
+            docker("volume", "rm", volume)
 
     def compose(self, *words: str) -> str:
         """Return what a command of Compose prints. Raise an error if it fails."""
