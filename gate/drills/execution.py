@@ -285,7 +285,7 @@ class DrillExecution(Struct):
 
     def _sweep(self) -> None:
         """Raise the fault step by step until the service breaks. Each step has a row."""
-        sweep = self.observation.sweep = SweepResult()
+        holds = None
         for step in self.steps:
             title = msg("{fault}: {step}", fault=self.label, step=step.name)
             if step is not self.steps[0]:
@@ -293,11 +293,14 @@ class DrillExecution(Struct):
             self._add_event(self.since_fault, title, "other")
             status, message = self._run_step(step)
             self.observation.add_row("observe", title, status, message, self.since_fault)
-            if status is not Status.PASS or self.context.cancelled.is_set():
-                if status is not Status.ERROR:
-                    self.observation.sweep = sweep.replace(breaks=step.name)
+            # a sweep that did not end has no result: it would read as if the service held at the other steps, too
+            if status is Status.ERROR or self.context.cancelled.is_set():
                 return
-            sweep = self.observation.sweep = sweep.replace(holds=step.name)
+            if status is not Status.PASS:
+                self.observation.sweep = SweepResult(holds=holds, breaks=step.name)
+                return
+            holds = step.name
+        self.observation.sweep = SweepResult(holds=holds)
 
     def _run_step(self, step: FaultStep) -> tuple[Status, Message]:
         """Observe a step; return its status and why: a step that need not be withstood is a SKIP if it breaks."""

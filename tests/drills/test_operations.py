@@ -80,6 +80,16 @@ def test_sweep_finds_the_latency_at_which_a_service_breaks(
     assert [row["status"] for row in outcome["rows"] if row["phase"] == "fault"] == ["pass"] * 3
 
 
+def test_sweep_that_does_not_end_has_no_result(folder: Folder) -> None:
+    """An observation that cannot be made at a later step is an ERROR: the report does not say what the service holds."""
+    probe = folder.program("probe", 'rm "$0"')
+    outcome = run(folder, {"slow": {"target": "database", "latency": SLOW}}, listen=True,
+                  observe=[{"within": "1s", "command": {"run": probe}}])  # fmt: skip
+    rows = [row["status"] for row in outcome["rows"] if row["phase"] == "observe"]
+    assert (outcome["status"], rows) == ("error", ["pass", "error"]), outcome["evidence"]["answer"]
+    assert outcome["timeline"].get("sweep") is None
+
+
 def traffic(path: str) -> dict[str, Any]:
     """Return traffic that may get no error."""
     return {"target": "api", "path": path, "rate": 20, "errors": 0}

@@ -19,9 +19,11 @@ from gate.model import (
     SectionResult,
     Severity,
     Status,
+    SweepResult,
     Timeline,
     Verdict,
 )
+from gate.render import FORMATS
 from gate.render.markdown_report import render
 from gate.report.diff import CommitRange, diff_reports, git_log_between
 
@@ -93,6 +95,40 @@ def test_drill_times() -> None:
     assert (times.detect, times.detect_before, times.recover, times.recover_before) == (2.1, 0.9, 2.0, 3.0)
     changed = after.replace(changes=diff_reports(after, before))
     assert "time to detect 2.1 s, was 0.9 s" in render(changed, "en")
+
+
+@pytest.mark.parametrize("name", ["md", "html", "summary"])
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (
+            SweepResult(holds="1 s", breaks="5 s"),
+            SweepResult(holds="50 ms", breaks="0.2 s"),
+            "a: breaks at 0.2 s, holds at 50 ms; before: breaks at 5 s, holds at 1 s",
+        ),
+        (
+            SweepResult(breaks="50 ms"),
+            SweepResult(holds="5 s"),
+            "a: holds at every step, up to 5 s; before: breaks at 50 ms, the first step",
+        ),
+        (None, SweepResult(holds="5 s"), None),
+        (SweepResult(holds="5 s"), None, None),
+    ],
+    ids=["earlier", "no longer", "new", "unfinished"],
+)
+def test_sweep_beside_that_of_the_previous_run(
+    name: str, before: SweepResult | None, now: SweepResult | None, expected: str | None
+) -> None:
+    """The step at which a service breaks now is shown beside the previous one, if both sweeps came to an end."""
+    old = report(item("a", PASS, Timeline(recovered_after=1.0, sweep=before)))
+    new = report(item("a", PASS, Timeline(recovered_after=1.0, sweep=now)))
+    changes = diff_reports(new, old)
+    (times,) = changes.drills
+    assert (times.sweep, times.sweep_before) == (now, before)
+    text = FORMATS.import_module(name).render(new.replace(changes=changes), "en")
+    assert "time to recover 1.0 s, was 1.0 s" in text
+    assert ("; before: " in text) == (expected is not None)
+    assert expected is None or expected in text
 
 
 def test_commits(tmp_path: Path) -> None:
