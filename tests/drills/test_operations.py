@@ -81,7 +81,7 @@ def test_sweep_finds_the_latency_at_which_a_service_breaks(
 
 
 def test_sweep_that_does_not_end_has_no_result(folder: Folder) -> None:
-    """An observation that cannot be made at a later step is an ERROR: the report does not say what the service holds."""
+    """An observation that cannot be made at a later step is an ERROR, and what the service holds is not known."""
     probe = folder.program("probe", 'rm "$0"')
     outcome = run(folder, {"slow": {"target": "database", "latency": SLOW}}, listen=True,
                   observe=[{"within": "1s", "command": {"run": probe}}])  # fmt: skip
