@@ -22,6 +22,13 @@ OURS = re.compile(r"\./|org/prodgate-action(@|$)")
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+){0,2}$")
 
 
+class _Loader(yaml.SafeLoader):
+    """A loader that reads Compose's own tags, such as `!reset`, as nothing."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, tag, node: None)
+
+
 def workflows() -> dict[str, str]:
     """Return the workflow files of this repository and its examples."""
     found = [*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("examples/*/.github/workflows/*.yml")]
@@ -43,7 +50,7 @@ def workflow(content: str) -> str:
     """Return a whole workflow unchanged and steps as a job's; "" for a text that is neither."""
     if re.search(r"^jobs:", content, re.M):
         return content
-    shown = yaml.safe_load(content)
+    shown = yaml.load(content, Loader=_Loader)
     steps = isinstance(shown, list) and all(isinstance(step, dict) and {"uses", "run"} & set(step) for step in shown)
     return (
         f"on: push\njobs:\n  shown:\n    runs-on: ubuntu-latest\n    steps:\n{indent(content, ' ' * 6)}"
