@@ -18,7 +18,7 @@ def seconds(text: str) -> float | None:
     match = _DURATION.fullmatch(text) if text else None
     if not match:
         return None
-    total = sum(int(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+    total = sum(float(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
     return total if total <= _LONGEST else None
 
 

@@ -147,7 +147,7 @@ def test_expressions_are_compared_without_their_layout() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("30s", 30.0), ("1h30m", 5400.0), ("5ms", 0.005), ("1y", 31536000.0), ("0", 0.0), ("5", None), ("", None),
-     ("1.5m", None), ("1m1h", None), ("999999999y", None)],
+     ("1.5m", None), ("1m1h", None), ("999999999y", None), (f"{'9' * 400}ms", None), (f"{'9' * 5000}s", None)],
 )  # fmt: skip
 def test_durations(text: str, seconds: float | None) -> None:
     """Prometheus's durations, in seconds."""
