@@ -62,6 +62,14 @@ class SingleFlightCache:
         return result
 
 
+class DrilledFault(Struct, frozen=True):
+    """A target that a drill of the checklist breaks. `fault` is empty if a script breaks it."""
+
+    item: str
+    fault: str
+    target: str
+
+
 class CheckContext(Struct, frozen=True):
     """Everything a check may access during one attempt. `deadline` and `fresh` are `time.monotonic()` seconds."""
 
@@ -87,6 +95,9 @@ class CheckContext(Struct, frozen=True):
     scrape_jobs: tuple[tuple[str, str], ...] = ()
     # Targets that checks of the checklist query as a Prometheus.
     prometheus_targets: tuple[str, ...] = ()
+    # Targets that something under test depends on, and what the drills of the checklist break.
+    dependencies: tuple[str, ...] = ()
+    drilled_faults: tuple[DrilledFault, ...] = ()
     # Identifies this run, also in the labels of what it starts.
     run_id: str = ""
     # Command that runs the item again, for checks that only the gate can run.

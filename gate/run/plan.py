@@ -9,9 +9,11 @@ from msgspec import Struct
 
 from gate.checklist.cross_references import required_targets
 from gate.checklist.dependencies import DependencyQueue, group_by_phase
+from gate.checklist.drilled_targets import dependency_targets, drilled_faults
 from gate.checklist.models import Checklist, Item
 from gate.core.messages import Message, msg
 from gate.drills.protocol import DRILL_PRECHECK_TIMEOUT, DrillCheck, max_duration
+from gate.model import Status
 from gate.staging.docker_client import DockerUnavailableError, docker_client, gate_image
 from gate.staging.spec import Target
 
@@ -38,7 +40,8 @@ class Plan(Struct, frozen=True):
 def plan(checklist: Checklist, items: list[Item], workers: int) -> Plan:
     """Return the plan of a run of some items, `workers` at a time."""
     steps = [_requirements(checklist, items), _targets(checklist, items)]
-    steps += [_phase(name, group, workers) for name, group in group_by_phase(items).items() if group]
+    steps += [_phase(name, group, workers, _coverage_gaps(checklist, items, group))
+              for name, group in group_by_phase(items).items() if group]  # fmt: skip
     return Plan(tuple(steps))
 
 
@@ -90,7 +93,7 @@ def _needs_proxy(item: Item, targets: Mapping[str, Target]) -> bool:
     return fault is not None and fault.kind in ("slow", "impersonate") and targets[fault.target].needs_docker
 
 
-def _phase(name: str, items: list[Item], workers: int) -> Step:
+def _phase(name: str, items: list[Item], workers: int, gaps: list[Message]) -> Step:
     drills = sum(item.check.phase == "drill" for item in items)
     title = {
         "main": msg("{count} items, {workers} at a time", count=len(items), workers=workers),
@@ -105,7 +108,21 @@ def _phase(name: str, items: list[Item], workers: int) -> Step:
     ]
     at_once = 1 if name == "drill" else workers
     looking = DRILL_PRECHECK_TIMEOUT if drills else 0.0
-    return Step(title, tuple(lines), looking + _max_duration(items, at_once))
+    return Step(title, (*lines, *gaps), looking + _max_duration(items, at_once))
+
+
+def _coverage_gaps(checklist: Checklist, selected: list[Item], items: list[Item]) -> list[Message]:
+    """Return what the `coverage` items among some items will miss even if every selected drill passes."""
+    checks = [(item.id, item.check) for item in items if item.kind == "coverage"]
+    if not checks:
+        return []
+    dependencies, drilled = dependency_targets(checklist), drilled_faults(selected)
+    judged = [(name, check.judge(check.expected_observation(dependencies, drilled))) for name, check in checks]
+    return [
+        msg("{item}: {effect}", item=name, effect=result.message)
+        for name, result in judged
+        if result.status is not Status.PASS
+    ]
 
 
 def _max_duration(items: list[Item], workers: int) -> float:

@@ -12,6 +12,7 @@ from functools import cached_property
 from msgspec import Struct, field, structs
 
 from gate.checklist.cross_references import iter_target_refs, required_targets
+from gate.checklist.drilled_targets import dependency_targets, drilled_faults
 from gate.checklist.load import LoadedChecklist
 from gate.checklist.models import Item
 from gate.checks.attempts import CAUSE_RUN_ENDED, describe_safely, run_check
@@ -114,6 +115,8 @@ class Runner(Struct, dict=True):
             stage=stage,
             scrape_jobs=self.checklist.scrape_jobs,
             prometheus_targets=tuple(name for name in self.checklist.prometheus_targets if name in self.targets),
+            dependencies=dependency_targets(self.checklist),
+            drilled_faults=drilled_faults(self.checklist.items),
             run_id=self.run_id,
             log_progress=self.progress.note,
         )

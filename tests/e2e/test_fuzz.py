@@ -108,6 +108,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "alert": {"target": "api", "name": "A", "state": "firing"},
     "alert_rules": {"file": "a.yml", "valid": True},
     "command": {"run": "true"},
+    "coverage": {"dependencies": "100%"},
     "dashboards": {"target": "api", "files": "a.json"},
     "document": {"file": "a.md", "sections": ["A"]},
     "drill": {

@@ -47,6 +47,7 @@ sections:
             - {test: "p::b", owner: o, reason: r, expires: 2030-01-01}
       - {id: m, title: M, metrics: {target: api, name: x, labels: {job: [a, b]}, value: {ge: 1}}}
       - {id: h, title: H, http: {url: 'http://h', header: {a: b}, status: {ge: 200, lt: 300}}}
+      - {id: c, title: C, coverage: {dependencies: 80%, faults: [stop, slow]}}
 waivers: [{item: b, owner: o, reason: r, expires: 2099-01-01}]
 waiver_policy: {max: 2}
 """
@@ -125,6 +126,12 @@ CHANGES = {
     "longer timeout": ("id: b, title: B", "id: b, title: B, timeout: 1m", ["b: timeout is 1 min, was 10.0 s"]),
     "tried more than once": ("id: b, title: B", "id: b, title: B, within: 1s", ["b: within is new: 1.0 s"]),
     "tried once": ("A, within: 10s", "A", []),
+    "more to cover": ("80%, faults: [stop, slow]", "100%, faults: [stop, slow, kill]", []),
+    "less to cover": ("dependencies: 80%", "dependencies: 50%", ["c: dependencies is 0.5, was 0.8"]),
+    "a fault less to cover": ("[stop, slow]", "[stop]", ['c: faults[1] is no longer expected, was "slow"']),
+    "no fault to cover": (", faults: [stop, slow]", "", [
+        'c: faults[0] is no longer expected, was "stop"', 'c: faults[1] is no longer expected, was "slow"']),
+    "other dependencies": ("dependencies: 80%", "dependencies: 80%, targets: [db]", ['c: targets[0] is new: "db"']),
     "no longer needs": ("needs: [d], ", "", ['e: needs[0] is no longer expected, was "d"']),
     "needs more, in another order": ("needs: [d], requires: [api]", "needs: [a, d], requires: [db, api]", []),
     "another server": ("'http://api'", "'http://other'", ['target api: url is "http://other", was "http://api"']),
