@@ -200,8 +200,8 @@ def in_container() -> Iterator[Container]:
 @pytest.mark.usefixtures("nowhere")
 def test_promtool_in_the_targets_container_decides(tmp_path: Path, in_container: Container) -> None:
     """It is run there, with the files of the checkout and those of the container, and leaves nothing behind."""
-    address = in_container.network_endpoint["IPAddress"]
-    running = RunningTarget("prometheus", "container", base_url=f"http://{address}:9090", container=in_container)
+    address = in_container.addresses[0]
+    running = RunningTarget("prometheus", "container", base_url=f"http://{address}:9090", containers=(in_container,))
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops/rules.yml").write_text(BAD)
     (tmp_path / "ops/prometheus.yml").write_text(
