@@ -106,7 +106,8 @@ class Service(Struct, frozen=True):
 
     `port` is the one inside its container, `mounts` are files of the repository and their path in the container.
     `completes` are the dependencies that it waits for to end. `health` is what its container's health check requests.
-    `lost` names settings of the Compose file that a target of the gate does not have.
+    `lost` names settings of the Compose file that a target of the gate does not have. `composed` means that Compose
+    starts it, and not the gate or the runner.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Service(Struct, frozen=True):
     lost: tuple[str, ...] = ()
     has_env_file: bool = False
     once: bool = False
+    composed: bool = False
 
     @property
     def image_name(self) -> str:

@@ -45,6 +45,7 @@ class ScanResult(Struct):
     workflows: Workflows
     manifests: Manifests
     suites: Suites
+    project: Project | None = None
     rules: dict[str, list[Alert]] = field(default_factory=dict)
     scraping: dict[str, ScrapeSetup] = field(default_factory=dict)
     alertmanagers: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +87,7 @@ def _read_compose(found: ScanResult) -> None:
     """
     left: list[Project] = []
     every = projects(found.files)
+    found.project = next(iter(every), None)
     for project in every:
         beside = project.builds and not project.is_auxiliary and not found.services.keys() & project.services.keys()
         if project is not every[0] and not beside:

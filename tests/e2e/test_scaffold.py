@@ -16,6 +16,7 @@ import yaml
 from gate.__main__ import main
 from gate.checklist.load import load_text
 from gate.checklist.models import Checklist
+from tests.support import compose
 from tests.support.paths import ROOT
 from tests.support.repositories import propose, write
 from tests.support.workflow_parser import errors
@@ -28,6 +29,29 @@ RULES = """groups:
 """
 SCRAPE = "global: {scrape_interval: 15s}\nscrape_configs:\n  - job_name: %s\n    static_configs: [{targets: ['%s']}]\n"
 
+COMPOSED = {  # a Compose project and, for its tests, a service container with the same name and port
+    "compose.yml": """services:
+  web:
+    build: .
+    ports: ["8000:8000"]
+    env_file: [ops/.env]
+    environment: {URL: "postgres://shop:${POSTGRES_PASSWORD:?}@db/shop"}
+    depends_on: [db]
+  db: {image: "postgres:17", ports: ["5432:5432"], environment: {POSTGRES_PASSWORD: "${POSTGRES_PASSWORD:?}"}}
+""",
+    "ops/.env.example": "A=1\n",
+    "Dockerfile": "FROM python:3\n",
+    "app.py": '@app.get("/healthz")\ndef healthz(): ...\n',
+    "requirements.txt": "pytest\n",
+    "test_app.py": "def test_app(): ...\n",
+    ".github/workflows/test.yml": """on: [push]
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    services: {db: {image: "postgres:17", env: {POSTGRES_PASSWORD: test}, ports: ["5432:5432"]}}
+    steps: [{uses: actions/checkout@v5}, {run: pytest}]
+""",
+}
 MONITORING = {  # a monitoring stack: rules end in .rules, the services are images only
     "docker-compose.yml": """services:
   prometheus:
@@ -283,6 +307,31 @@ def test_what_is_written_validates(layout: str, package: Path, tmp_path: Path) -
         assert code == 0, text
     assert errors(package, {"prodgate.yml": workflow}) == {"prodgate.yml": []}
     assert "${" not in json.dumps(job(workflow)).replace("${{", "")
+
+
+@pytest.mark.parametrize("options", [["--compose"], ["--compose", "--job-network"]])
+def test_a_compose_project_is_read_by_compose(options: list[str], package: Path, tmp_path: Path) -> None:
+    """Compose reads the files of the workflow's step with its variables, and the checklist names its services."""
+    root = write(tmp_path, COMPOSED)
+    assert main(["init", *options, str(root)]) == 0
+    for command in ("validate", "plan"):
+        code, text = prodgate(tmp_path, command)
+        assert code == 0, text
+    workflow = (root / ".github/workflows/prodgate.yml").read_text()
+    assert errors(package, {"prodgate.yml": workflow}) == {"prodgate.yml": []}
+    step = next(step for step in job(workflow)["steps"] if step.get("name") == "Compose project")
+    variables = {name: value.replace("${{ job.container.network }}", "job") for name, value in step["env"].items()}
+    script = step["run"].replace("docker compose", str(compose.fetch() / "docker-compose"))
+    command = ["bash", "-e", "-c", script.replace("up --detach --wait", "config --format json")]
+    read = subprocess.run(command, cwd=root, env={"PATH": os.environ["PATH"], **variables},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert read.returncode == 0, read.stderr
+    project = json.loads(read.stdout)
+    checklist = load_text((root / "prodgate.yml").read_text(), "prodgate.yml", {}).checklist
+    assert {target.service for target in checklist.targets.values()} == {"web", "db"} <= project["services"].keys()
+    assert "ports" not in project["services"]["db"]
+    assert project["services"]["web"]["environment"] == {"A": "1", "URL": "postgres://shop:prodgate@db/shop"}
+    assert (project["networks"]["default"]["name"] == "job") is ("--job-network" in options)
 
 
 @pytest.mark.parametrize("layout", ["monitoring", "shop", "go", "helm"])

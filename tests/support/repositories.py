@@ -12,10 +12,12 @@ from msgspec import Struct
 
 from gate.checklist.load import load_text
 from gate.checklist.models import Checklist
+from gate.scaffold.proposals.compose import propose_project
 from gate.scaffold.proposals.drills import propose_drills
 from gate.scaffold.proposals.wiring import wire
 from gate.scaffold.scan import scan
 from gate.scaffold.writers.checklist import checklist
+from gate.scaffold.writers.compose import override
 from gate.scaffold.writers.summary import summary
 from gate.scaffold.writers.workflow import workflow
 
@@ -28,6 +30,7 @@ class Proposal(Struct):
     job: dict[str, Any]
     workflow: str
     summary: str
+    override: str
 
     def environment(self, target: str) -> dict[str, str]:
         """Return the environment of a target that the gate starts."""
@@ -60,10 +63,11 @@ def write(root: Path, files: dict[str, str], *, git: bool = True) -> Path:
     return root
 
 
-def propose(root: Path) -> Proposal:
-    """Return what `prodgate init` would write for a folder."""
+def propose(root: Path, *, compose: bool = False, job_network: bool = False) -> Proposal:
+    """Return what `prodgate init` would write for a folder, with or without `--compose` and `--job-network`."""
     found = scan(root)
-    wiring = wire(found)
+    project = propose_project(found, job_network=job_network) if compose or job_network else None
+    wiring = wire(found, project)
     drills = propose_drills(found, wiring)
     text = checklist(found, wiring, drills, "shop")
     written = workflow(found, wiring, "prodgate.yml", "")
@@ -73,4 +77,5 @@ def propose(root: Path) -> Proposal:
         yaml.safe_load(written)["jobs"]["gate"],
         written,
         summary(found, wiring, drills, "prodgate.yml"),
+        override(project) if project else "",
     )

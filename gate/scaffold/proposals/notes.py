@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gate.scaffold.model import INVENTED, Service
+from gate.scaffold.proposals.compose import ComposeProject
 from gate.scaffold.proposals.drills import Drill, undrilled
 from gate.scaffold.proposals.wiring import CONFIG, Wiring, needs_prebuild
 from gate.scaffold.readers.dockerfiles import path_of
@@ -43,6 +44,9 @@ def _probes_left_out(wiring: Wiring) -> Iterator[str]:
 
 def _services_left_out(found: ScanResult, wiring: Wiring) -> Iterator[str]:
     up = {**wiring.started, **wiring.containers}
+    composed = wiring.compose.services if wiring.compose else frozenset[str]()
+    if wiring.compose:
+        yield from _variables_left_out(wiring.compose)
     unresolved = {service.name for service in wiring.unresolved_images}
     for service in wiring.unresolved_images:
         yield f"the service {service.name}: its image is {unknown(service)}"
@@ -56,6 +60,10 @@ def _services_left_out(found: ScanResult, wiring: Wiring) -> Iterator[str]:
             yield f"the service {service.name} ({path_of(service.build)}): nothing here says what it answers"
         if service.is_prometheus and wiring.prometheus is None:
             yield f"the service {service.name}: no configuration was found that can be put into its {CONFIG}"
+        if service.name in composed:
+            if service.is_alertmanager and service.name in up:
+                yield f"the pages of {service.name}: Compose mounts its configuration, which the gate does not change"
+            continue
         if service.name in up and service.lost:
             yield f"of the service {service.name}: {', '.join(service.lost)}, which a target does not have"
         given = wiring.alertmanager and wiring.alertmanager.service.name == service.name
@@ -63,6 +71,11 @@ def _services_left_out(found: ScanResult, wiring: Wiring) -> Iterator[str]:
             files = ", ".join(source for source, _ in service.mounts[:3])
             late = "`provision` copies files after the start"
             yield f"of the service {service.name}: the files that it mounts ({files}): {late}"
+
+
+def _variables_left_out(project: ComposeProject) -> Iterator[str]:
+    for name in project.missing:
+        yield f"the variable {name} of {project.files[0]}: nothing here has its value; add it to the steps of Compose"
 
 
 def unknown(service: Service) -> str:
@@ -92,7 +105,9 @@ def first_failure(found: ScanResult, wiring: Wiring) -> tuple[str, str]:
 
 def _doubts_of_targets(wiring: Wiring) -> Iterator[tuple[str, str]]:
     """Yield the targets whose settings are incomplete, worst first."""
-    built = [service for service in wiring.started.values() if service.build]
+    if project := wiring.compose:
+        yield from _doubts_of_compose(project)
+    built = [service for service in wiring.started.values() if service.build and not service.composed]
     for service in built:
         if service.lost:
             yield f"the target {service.name}", f"its {', '.join(service.lost)} of {service.file} could not be taken"
@@ -105,6 +120,17 @@ def _doubts_of_targets(wiring: Wiring) -> Iterator[tuple[str, str]]:
             yield f"the target {service.name}", "nothing here says how it finds its database: give it `environment`"
 
 
+def _doubts_of_compose(project: ComposeProject) -> Iterator[tuple[str, str]]:
+    """Yield what a checkout lacks to bring the Compose project up."""
+    for names, why in (
+        (project.missing, "nothing here has a value of"),
+        (project.invented, "values are invented, because nothing here has them, of"),
+        ([path for path, _ in project.copies], "the examples' values are used for"),
+    ):
+        if names:
+            yield "the Compose project", f"{why} {', '.join(names[:3])}"
+
+
 def _doubts_of_tests(found: ScanResult) -> Iterator[tuple[str, str]]:
     for suite in found.suites.proposed:
         if not suite.origin:
@@ -114,7 +140,7 @@ def _doubts_of_tests(found: ScanResult) -> Iterator[tuple[str, str]]:
 def _small_doubts(found: ScanResult, wiring: Wiring) -> Iterator[tuple[str, str]]:
     """Yield what may fail although nothing is known to be missing."""
     for service in wiring.started.values():
-        if needs_prebuild(service.build):
+        if needs_prebuild(service):
             yield f"the target {service.name}", "a step of the workflow builds its image: on a laptop, build it first"
         elif service.build:
             yield f"the target {service.name}", "no workflow has built and started its image so far"

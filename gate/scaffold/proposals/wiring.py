@@ -11,6 +11,7 @@ from msgspec import Struct, field, structs
 
 from gate.scaffold.files import folder_of, is_within
 from gate.scaffold.model import Build, Endpoint, Service, Workload, store_of_image
+from gate.scaffold.proposals.compose import ComposeProject
 from gate.scaffold.proposals.credentials import agree, uses
 from gate.scaffold.readers.dockerfiles import exposed, path_of
 from gate.scaffold.readers.images import is_foreign
@@ -41,6 +42,8 @@ class Alertmanager(Struct, frozen=True):
 class Wiring(Struct):
     """Services of the workflow and those that the gate starts, in the order in which they come up.
 
+    With `compose`, the services of that project are among them: Compose starts them.
+
     `unresolved_images` are services whose image is unknown. `unmapped_endpoints` belong to no service that is known.
     `releases` are services whose released image nothing here builds.
     """
@@ -54,6 +57,7 @@ class Wiring(Struct):
     unmapped_probes: list[Workload] = field(default_factory=list)
     prometheus: Prometheus | None = None
     alertmanager: Alertmanager | None = None
+    compose: ComposeProject | None = None
 
     @property
     def stores(self) -> list[Service]:
@@ -65,10 +69,12 @@ class Wiring(Struct):
         return [endpoint for owner, endpoint in self.endpoints if owner.name == service.name]
 
 
-def wire(found: ScanResult) -> Wiring:
-    """Return the wiring for a scan result."""
-    wiring = Wiring()
+def wire(found: ScanResult, compose: ComposeProject | None = None) -> Wiring:
+    """Return the wiring for a scan result. With `compose`, the services of that project are targets as they are."""
+    wiring = Wiring(compose=compose)
     services = agree(found.files, _candidates(found))
+    composed = compose.services if compose else frozenset[str]()
+    services = {name: structs.replace(service, composed=name in composed) for name, service in services.items()}
     services = {name: _with_uses(service, services) for name, service in services.items()}
     for service in services.values():
         if service.build and service.health and service.port:
@@ -263,7 +269,7 @@ def _add_service(wiring: Wiring, services: dict[str, Service], service: Service)
     unresolved = {service.name: service for service in wiring.unresolved_images}
     if service.name in {**wiring.containers, **wiring.started, **unresolved} or service.is_prometheus:
         return
-    if not service.build and not service.image:
+    if not service.build and not service.image and not service.composed:
         wiring.unresolved_images.append(service)
         return
     if service.build or service.command:
@@ -287,6 +293,9 @@ def _prometheus(found: ScanResult, wiring: Wiring, services: dict[str, Service])
         if config:
             _add_scraped(wiring, services, found, config)
             return Prometheus(given, provision, config, _loaded(found, config, provision))
+    if wiring.compose and not wiring.compose.job_network:
+        # A Prometheus that the runner starts does not reach the networks of a Compose project.
+        return None
     for config, scraping in found.scraping.items():
         folder = folder_of(config)
         provision = ((config if folder == "." else folder, _HOME),)
@@ -314,14 +323,21 @@ def _add_scraped(wiring: Wiring, services: dict[str, Service], found: ScanResult
 
 
 def _alertmanager(found: ScanResult, wiring: Wiring) -> Alertmanager | None:
-    """Return the Alertmanager to which the Prometheus sends, if its configuration is part of the commit."""
+    """Return the Alertmanager to which the Prometheus sends, if its configuration is part of the commit.
+
+    One of a Compose project has its configuration mounted from the checkout: the gate must not write it.
+    """
     if wiring.prometheus is None:
         return None
     addresses = {address.split(":")[0] for address in found.scraping[wiring.prometheus.config].alertmanagers}
     managers = [service for name, service in wiring.containers.items() if name in addresses]
     for service in managers:
         for config in found.alertmanagers:
-            if service.is_alertmanager and any(is_within(config, source) for source, _ in service.mounts):
+            if (
+                service.is_alertmanager
+                and not service.composed
+                and any(is_within(config, source) for source, _ in service.mounts)
+            ):
                 return Alertmanager(service, config)
     return None
 
@@ -381,6 +397,6 @@ def image_tag(service: Service) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", service.name.lower()).strip("-_") + ":prodgate"
 
 
-def needs_prebuild(build: Build | None) -> bool:
-    """Return whether the workflow must build an image, because its Dockerfile needs BuildKit."""
-    return build is not None and not build.plain
+def needs_prebuild(service: Service) -> bool:
+    """Return whether a step of the workflow must build an image, because its Dockerfile needs BuildKit."""
+    return service.build is not None and not service.build.plain and not service.composed

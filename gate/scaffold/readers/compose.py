@@ -20,7 +20,8 @@ from gate.scaffold.readers.env_files import read_env_file
 
 _INNERMOST = re.compile(r"\$\{([A-Za-z_]\w*)(?:(:?[-?+])([^${}]*))?\}")
 _PLAIN = re.compile(r"\$([A-Za-z_]\w*)")
-_FREE = re.compile(r"(?i)(?:pass|passwd|password|pwd|secret|token|key|user|username|db|database|dbname|name)$")
+#: Names of variables whose value may be made up.
+FREE_VALUE = re.compile(r"(?i)(?:pass|passwd|password|pwd|secret|token|key|user|username|db|database|dbname|name)$")
 _DEPTH = 20
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 #: Settings of a Compose file without which a service may not work, and that a target of the gate does not have.
@@ -143,7 +144,7 @@ class _Reader:
             return given
         if operator.endswith("-"):
             return word
-        if _FREE.search(name):
+        if FREE_VALUE.search(name):
             return INVENTED
         raise _UnresolvedVariableError(name)
 

@@ -28,7 +28,8 @@ from gate.scaffold.files import (
 
 _DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _NAME = re.compile(r"(?:^|[.-])compose\b[^/]*\.ya?ml$|^compose[^/]*\.ya?ml$")
-_OVERRIDE = re.compile(r"\.override\.ya?ml$")
+# The second is what `prodgate init` has written itself.
+_OVERRIDE = re.compile(r"\.override\.ya?ml$|(?:^|/)compose\.prodgate\.yml$")
 _AUXILIARY = re.compile(
     r"(?i)(?:^|[/._-])(?:\.?devcontainer|dev|ci|test|tests|e2e|examples?|demo|debug|benchmarks?)(?:[/._-]|$)"
 )
@@ -47,9 +48,10 @@ class Definition(Struct, frozen=True):
 
 
 class Project(Struct):
-    """The services of Compose files that are used together."""
+    """The services of Compose files that are used together. `given` are those that Compose is given by name."""
 
     files: list[str]
+    given: list[str]
     services: dict[str, Definition] = field(default_factory=dict)
 
     @property
@@ -114,7 +116,7 @@ class _Reader:
     def project(self, name: str) -> Project:
         """Return the project of a file, of the override beside it, and of what they include."""
         services = self._load(name, folder_of(name), 0)
-        return Project(self.read, services)
+        return Project(self.read, [name, *self._overrides(name)], services)
 
     def _load(self, name: str, folder: str, depth: int) -> dict[str, Definition]:
         if depth > _DEPTH or name in self.read:

@@ -16,19 +16,24 @@ _PAIR = re.compile(rf"(?m)^[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.]*)[ \t]*=[ \t]*
 
 def read_env_file(files: RepoFiles, folder: str, name: str) -> dict[str, str]:
     """Return the variables of an env file that git tracks; else those of its example; else none."""
+    _, source = source_of_env_file(files, folder, name)
+    return parse(files.text(source)) if source else {}
+
+
+def source_of_env_file(files: RepoFiles, folder: str, name: str) -> tuple[str, str]:
+    """Return the path of an env file, and of the committed file that has its variables: itself, or an example."""
     path = resolve_path(folder, name)
     if path is None:
-        return {}
+        return "", ""
     if files.committed and files.has(path):
-        return parse(files.text(path))
+        return path, path
     inside, base = posixpath.split(path)
     stem = base.removesuffix(".env")
     examples = [form.format(base) for form in _EXAMPLES] + [".env.example", ".env.sample", "env.example", "example.env"]
     examples += [f"{stem}.example.env", f"{stem}.env.example"] if stem != base else []
     if re.search(r"example|sample|dist|template", base):
         examples.insert(0, base)
-    found = next((file for each in examples if files.has(file := posixpath.join(inside, each))), None)
-    return parse(files.text(found)) if found else {}
+    return path, next((file for each in examples if files.has(file := posixpath.join(inside, each))), "")
 
 
 def read_example(files: RepoFiles, folder: str) -> dict[str, str]:

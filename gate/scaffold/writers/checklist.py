@@ -36,6 +36,7 @@ def checklist(found: ScanResult, wiring: Wiring, drills: list[Drill], service: s
         f"service: {quoted(service)}",
         "environment: staging",
         "language: en  # or fr",
+        *_compose(wiring),
         "",
         *_targets(wiring),
         "sections:",
@@ -53,10 +54,14 @@ _NOTHING = [
 ]
 
 
+def _compose(wiring: Wiring) -> list[str]:
+    return [f"compose: {{file: {flow_list(wiring.compose.files)}}}"] if wiring.compose else []
+
+
 def _targets(wiring: Wiring) -> list[str]:
     lines = [line for service in wiring.started.values() for line in _started(wiring, service)]
     for service in wiring.containers.values():
-        lines += [f"  {name_of(service.name)}:  # a service of the workflow", f"    container: {quoted(service.name)}"]
+        lines += _found_target(service.name, service)
         if wiring.alertmanager and wiring.alertmanager.service.name == service.name:
             pages = f"{{config: {quoted(wiring.alertmanager.config)}, to: {_ALERTMANAGER}}}"
             lines += [f"    port: {service.port or 9093}", f"    pages: {pages}  # its receivers are the gate's"]
@@ -64,15 +69,18 @@ def _targets(wiring: Wiring) -> list[str]:
         elif port := _port(service):
             lines += [f"    port: {port}", f"    ready: {{tcp: {port}, within: 60s}}"]
     if wiring.prometheus:
-        lines += [
-            "  prometheus:  # a service of the workflow, which gets its files from the checkout",
-            f"    container: {quoted(wiring.prometheus.service.name)}",
-            "    port: 9090",
-            "    provision:",
-            *_provision(wiring.prometheus.provision),
-            "    ready: {path: /-/ready, within: 60s}",
-        ]
+        lines += [*_found_target("prometheus", wiring.prometheus.service), "    port: 9090"]
+        if not wiring.prometheus.service.composed:
+            lines += ["    provision:", *_provision(wiring.prometheus.provision)]
+        lines.append("    ready: {path: /-/ready, within: 60s}")
     return ["targets:", *lines, ""] if lines else ["targets: {}", ""]
+
+
+def _found_target(name: str, service: Service) -> list[str]:
+    """Return the first lines of a target that the runner or Compose starts."""
+    if service.composed:
+        return [f"  {name_of(name)}:", f"    service: {quoted(service.name)}"]
+    return [f"  {name_of(name)}:  # a service of the workflow", f"    container: {quoted(service.name)}"]
 
 
 def _port(service: Service) -> int | None:
@@ -87,17 +95,30 @@ def _provision(files: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 
 def _started(wiring: Wiring, service: Service) -> Iterator[str]:
-    """Yield the target of a service that the gate starts itself."""
+    """Yield the target of a service that is built or has a command: the gate starts it, or Compose."""
     yield f"  {name_of(service.name)}:"
+    if service.composed:
+        yield f"    service: {quoted(service.name)}"
     if service.once:
         yield "    once: true  # it has to end before what comes after it starts"
     elif port := _port(service):
         yield f"    port: {port}"
+    if not service.composed:
+        yield from _start(service)
+    after = [name_of(name) for name in service.depends_on if name in wiring.containers or name in wiring.started]
+    if after:
+        yield f"    after: {flow_list(after)}"
+    if not service.once:
+        yield from _ready(wiring, service)
+
+
+def _start(service: Service) -> Iterator[str]:
+    """Yield how the gate starts a service."""
     yield "    start:"
     build = service.build
     if build is None:
         yield f"      image: {quoted(service.image)}"
-    elif needs_prebuild(build):
+    elif needs_prebuild(service):
         yield f"      image: {quoted(image_tag(service))}  # built by the workflow: its Dockerfile needs BuildKit"
     else:
         yield f"      build: {quoted(build.context)}"
@@ -110,11 +131,6 @@ def _started(wiring: Wiring, service: Service) -> Iterator[str]:
     if service.environment:
         yield "      environment:"
         yield from (f"        {quoted(name)}: {quoted(value)}" for name, value in service.environment)
-    after = [name_of(name) for name in service.depends_on if name in wiring.containers or name in wiring.started]
-    if after:
-        yield f"    after: {flow_list(after)}"
-    if not service.once:
-        yield from _ready(wiring, service)
 
 
 def _ready(wiring: Wiring, service: Service) -> Iterator[str]:

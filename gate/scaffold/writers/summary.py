@@ -33,13 +33,15 @@ def summary(found: ScanResult, wiring: Wiring, drills: list[Drill], checklist: s
 
 
 def _found(found: ScanResult, wiring: Wiring, drills: list[Drill]) -> Iterator[str]:
+    if wiring.compose:
+        yield f"compose    {', '.join(wiring.compose.files)}"
     for service in wiring.started.values():
         paths = ", ".join(endpoint.path for endpoint in wiring.paths_of(service))
         source = path_of(service.build) if service.build else service.image
         serves = f": {paths}" if paths else ", ends before the others start" if service.once else ""
         yield f"service    {service.name} ({source}){serves}"
     for service in wiring.containers.values():
-        yield f"service    {service.name} ({service.image})"
+        yield f"service    {service.name} ({service.image or service.variable})"
     if wiring.prometheus:
         yield f"prometheus {wiring.prometheus.config}, {_count(len(wiring.prometheus.rules), 'rule file')} loaded"
     yield from (f"rules      {file}" for file in [*found.rules, *found.manifests.rules])

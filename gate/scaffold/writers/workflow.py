@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from gate.scaffold.model import Service
+from gate.scaffold.proposals.compose import host_port
 from gate.scaffold.proposals.notes import unknown
 from gate.scaffold.proposals.test_suites import Suite
 from gate.scaffold.proposals.wiring import Wiring, image_tag, needs_prebuild
 from gate.scaffold.readers.workflows import Step
 from gate.scaffold.scan import ScanResult
+from gate.scaffold.writers.compose import bring_up, take_down
 from gate.scaffold.writers.yaml_text import name_of, prose, scalar
 
 
 def workflow(found: ScanResult, wiring: Wiring, checklist: str, context: str) -> str:
     """Return the text of the workflow. `context` is the status that it sets, empty for the usual one."""
-    services = _services(found, wiring)
+    services = job_services(found, wiring)
     branches = found.workflows.branches or ["main", "master"]
     options = f"file: {scalar(checklist)}, baseline: base" + (f", context: {scalar(context)}" if context else "")
     taken: list[Step] = []
@@ -41,41 +43,60 @@ def workflow(found: ScanResult, wiring: Wiring, checklist: str, context: str) ->
         "    steps:",
         "      - uses: actions/checkout@v5",
         *(line for suite in found.suites.proposed for line in _suite(suite, taken)),
-        *(line for service in wiring.started.values() if needs_prebuild(service.build) for line in _image(service)),
+        *(line for service in wiring.started.values() if needs_prebuild(service) for line in _image(service)),
+        *_compose_up(wiring),
         "      # `org` is a placeholder: write the owner of the action's repository that you use.",
         "      - uses: org/prodgate-action@v1",
         f"        with: {{{options}}}",
         "      - uses: actions/upload-artifact@v5",
         "        if: always()",
         f"        with: {{name: {name_of(context or 'prodgate')}, path: prodgate-out}}",
+        *_compose_down(wiring),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _services(found: ScanResult, wiring: Wiring) -> dict[str, Service]:
+def _compose_up(wiring: Wiring) -> Iterator[str]:
+    """Yield the step that brings the Compose project up. It never fails the job: the gate reports what is not ready."""
+    if project := wiring.compose:
+        step = Step("Compose project", _escape(bring_up(project)), environment=project.environment)
+        yield from _step(step, "continue-on-error: true")
+
+
+def _compose_down(wiring: Wiring) -> Iterator[str]:
+    if project := wiring.compose:
+        step = Step("Remove the Compose project", _escape(take_down(project)), environment=project.environment)
+        yield from _step(step, "if: always()")
+
+
+def job_services(found: ScanResult, wiring: Wiring) -> dict[str, Service]:
     """Return the services of the job by name: those of the tests keep their ports, which the tests know."""
     named = [*wiring.containers.values(), *([wiring.prometheus.service] if wiring.prometheus else [])]
-    services = {service.name: service for service in named}
+    services = {service.name: service for service in named if not service.composed}
+    composed = wiring.compose.services if wiring.compose else frozenset[str]()
     of_tests: dict[str, Service] = {}
     for suite in found.suites.proposed:
         for service in suite.services:
             same = services.get(service.name)
             fits = same and (same.image, same.environment) == (service.image, service.environment)
-            of_tests[service.name if fits or not same else f"{service.name}-tests"] = service
-    ports = {_host_port(port) for service in of_tests.values() for port in service.published}
+            of_tests[service.name if fits or not (same or service.name in composed) else f"{service.name}-tests"] = (
+                service
+            )
+    ports = {host_port(port) for service in of_tests.values() for port in service.published}
     for name, service in services.items():
-        free = tuple(port for port in service.published if _host_port(port) not in ports)
+        free = tuple(port for port in service.published if host_port(port) not in ports)
         services[name] = structs.replace(service, published=free if service.store else ())
     return {**services, **of_tests}
 
 
-def _host_port(published: str) -> str:
-    return published.rpartition(":")[0].rpartition(":")[2] or published.partition("/")[0]
-
-
 def _text(text: str) -> str:
     """Return a text as a YAML scalar, with GitHub's expressions escaped."""
-    return scalar(text.replace("${{", "${{ '${{' }}"))
+    return scalar(_escape(text))
+
+
+def _escape(text: str) -> str:
+    """Return a text in which GitHub replaces no expression."""
+    return text.replace("${{", "${{ '${{' }}")
 
 
 def _service(name: str, service: Service) -> Iterator[str]:
@@ -130,4 +151,4 @@ def _image(service: Service) -> Iterator[str]:
     words = ["docker", "build", "--tag", image_tag(service), "--file", file]
     words += ["--target", build.target] if build.target else []
     words += [word for name, value in build.args for word in ("--build-arg", f"{name}={value}")]
-    yield from _step(Step(f"Image of {service.name}", shlex.join([*words, build.context])))
+    yield from _step(Step(f"Image of {service.name}", _escape(shlex.join([*words, build.context]))))
