@@ -166,7 +166,8 @@ def test_the_command_keeps_files_and_names_them(tmp_path: Path, capsys: pytest.C
     root = write(tmp_path, TESTED)
     assert main(["init", "--compose", "--job-network", str(root)]) == 0
     assert f"{root / 'compose.prodgate.yml'}: written" in capsys.readouterr().out
-    mine = f"{(root / 'compose.prodgate.yml').read_text()}# mine\n"
+    written = (root / "compose.prodgate.yml").read_text()
+    mine = written.replace("ports: !reset []", "image: postgres:18")
     write(root, {"compose.prodgate.yml": mine})
     assert main(["init", "--compose", str(root)]) == 0
     assert f"{root / 'compose.prodgate.yml'}: kept, it exists already" in capsys.readouterr().out
