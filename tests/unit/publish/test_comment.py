@@ -332,9 +332,9 @@ def test_a_locked_conversation_is_no_missing_permission(github: GitHub) -> None:
 
 
 def test_only_what_is_new_is_scanned(github: GitHub) -> None:
-    """Of 5,000 comments a run reads those up to its own, and those since its own was written."""
+    """Of 1,200 comments a run reads those up to its own, and those since its own was written."""
     comment.publish(reports.all_down(), settings(github))
-    for number in range(5000):
+    for number in range(1200):
         github.comment(f"later {number}", SOMEONE)
     comment.publish(reports.all_down(), settings(github, run=(5001, 1), budget=TimeBudget(60.0)))
     before = len(github.requests)
