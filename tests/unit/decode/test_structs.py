@@ -146,7 +146,8 @@ MAY_BE_EMPTY = {
     "ExpectedRoute.labels", "Http.body", "Http.headers", "Item.needs", "Item.requires", "OtherAlerts.allow",
     "Script.touches",
     "Start.args", "Start.environment",
-    "Target.after", "Target.provision", "Target.ready", "Tests.env", "Tests.quarantine", "Traffic.body", "Traffic.headers",
+    "Target.after", "Target.provision", "Target.ready",
+    "Tests.env", "Tests.quarantine", "Traffic.body", "Traffic.headers",
 }  # fmt: skip
 
 
