@@ -42,10 +42,20 @@ def _name(requirement: str) -> str:
 
 
 def imported() -> set[str]:
-    """Return the normalized names of the distributions that the modules of the gate import."""
+    """Return the normalized names of the distributions that the modules of the gate import at run time."""
     modules: set[str] = set()
     for path in (ROOT / "gate").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        only_for_types = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for statement in node.body
+            for inner in ast.walk(statement)
+        }
+        for node in ast.walk(tree):
+            if id(node) in only_for_types:
+                continue
             if isinstance(node, ast.Import):
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -52,7 +52,7 @@ def handler_body(files: RepoFiles, endpoint: Endpoint) -> str:
 def is_exposition(body: str) -> bool:
     """Return whether a handler's source serves metrics for Prometheus; True if there is no source."""
     return not body or bool(
-        re.search(r"prom|generate_latest|registry|openmetrics|instrumentator|mapmetrics", body, re.I)
+        re.search(r"prom|generate_latest|registry|openmetrics|instrumentator|mapmetrics|# (?:TYPE|HELP) ", body, re.I)
     )
 
 
