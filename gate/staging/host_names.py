@@ -26,7 +26,7 @@ def explain_unresolved(target: str, host: str) -> Message | None:
     try:
         matches = [
             (container, network)
-            for container in docker_client().containers.list()
+            for container in docker_client().containers.list(ignore_removed=True)
             for network in _networks_with_name(container, host)
         ]
     except (DockerUnavailableError, DockerException, OSError):
