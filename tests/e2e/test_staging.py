@@ -61,7 +61,7 @@ def test_a_port_that_another_program_has(folder: Folder) -> None:
     with subprocess.Popen(serve(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
         folder.write(item(tcp={"target": "web"}), web={"url": f"http://127.0.0.1:{port}", "ready": ready})
         assert folder.run()[0] == 0
-        folder.write(item(tcp={"target": "web"}), web={"start": {"command": serve(port)}, "ready": ready})
+        folder.write(item(tcp={"target": "web"}), web={"port": port, "start": {"command": serve(port)}, "ready": ready})
         code, said = folder.run()
         other.kill()
     assert code == 1, said

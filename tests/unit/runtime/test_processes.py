@@ -74,7 +74,9 @@ def test_no_input(tmp_path: Path) -> None:
 def test_a_time_limit(tmp_path: Path) -> None:
     """A command that goes on is ended, and what it wrote until then is kept."""
     done = go("echo begun; sleep 60", tmp_path, within=0.5)
-    assert (done.end_reason, done.stdout.text(), done.signal) == ("timeout", "begun\n", "SIGTERM")
+    assert (done.end_reason, done.stdout.text()) == ("timeout", "begun\n")
+    # On a busy machine it may not have ended by itself within its second of grace.
+    assert done.signal in ("SIGTERM", "SIGKILL")
 
 
 def test_a_command_that_will_not_end(tmp_path: Path) -> None:
