@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -81,7 +82,7 @@ def alertmanager(folder: Path, config: bytes) -> Iterator[tuple[str, Process]]:
     (folder / "alertmanager.yml").write_bytes(config)
     command = [str(ALERTMANAGER), "--config.file=alertmanager.yml", "--storage.path=data", "--cluster.listen-address=",
                "--enable-feature=event-recorder", f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
-    process = Process("alertmanager", command, {}, folder, "run", lambda pid: lambda: None)
+    process = Process("alertmanager", command, {}, folder, secrets.token_hex(8), lambda pid: lambda: None)
     process.start()
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/-/ready"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -153,7 +154,7 @@ def test_a_tag_survives_what_a_process_sheds(seconds: str) -> None:
 @contextmanager
 def started(command: list[str], folder: Path) -> Iterator[Process]:
     """Start a target of the gate's own."""
-    process = Process("target", command, {}, folder, "run", lambda pid: lambda: None)
+    process = Process("target", command, {}, folder, secrets.token_hex(8), lambda pid: lambda: None)
     process.start()
     try:
         yield process
