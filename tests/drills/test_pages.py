@@ -35,7 +35,7 @@ from tests.support.checks import check, context
 from tests.support.paths import ROOT
 from tests.support.services import answers, free_port
 
-_WITHIN = 180.0
+_WITHIN = 60.0
 PRODUCTION = """
 route:
   receiver: chat
