@@ -39,7 +39,7 @@ class _Status(Struct, rename="camel"):
 
 
 class KnownAlert(Struct, rename="camel"):
-    """An alert that Alertmanager has received, with the receivers that it is routed to."""
+    """Represent an alert that Alertmanager has received, with the receivers that it is routed to."""
 
     labels: dict[str, str]
     fingerprint: str
@@ -60,7 +60,7 @@ class _SilenceMatcher(Struct, rename="camel"):
 
 
 class Silence(Struct, rename="camel"):
-    """A silence: who made it, why, and until when."""
+    """Represent a silence: who made it, why, and until when."""
 
     created_by: str = ""
     comment: str = ""
@@ -78,7 +78,7 @@ class Silence(Struct, rename="camel"):
 
 
 class Api:
-    """A client of one Alertmanager. `deadline` is a `time.monotonic()` timestamp. Raises AlertmanagerError."""
+    """Query one Alertmanager. `deadline` is a `time.monotonic()` timestamp. Raises AlertmanagerError."""
 
     def __init__(self, base_url: str, deadline: float) -> None:
         self.base_url = base_url.rstrip("/")

@@ -31,7 +31,7 @@ _GROUP_WAIT, _GROUP_INTERVAL, _REPEAT_INTERVAL = 30.0, 300.0, 4 * 3600.0
 
 
 class Integration(Struct, frozen=True):
-    """One way in which a receiver notifies somebody: `pagerduty`, `slack`, ..."""
+    """Describe one way in which a receiver notifies somebody: `pagerduty`, `slack`, ..."""
 
     kind: str
     send_resolved: bool
@@ -39,7 +39,7 @@ class Integration(Struct, frozen=True):
 
 
 class Receiver(Struct, frozen=True):
-    """A receiver. Without integrations it notifies nobody."""
+    """Represent a receiver. Without integrations it notifies nobody."""
 
     name: str
     line: int
@@ -71,7 +71,7 @@ class InhibitionRule(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """An alertmanager.yml. `unseen` are templates outside of the checkout; `document` is the decoded file."""
+    """Represent an alertmanager.yml. `unseen` are templates outside of the checkout; `document` is the decoded file."""
 
     route: Route
     receivers: tuple[Receiver, ...]

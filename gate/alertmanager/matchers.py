@@ -32,11 +32,11 @@ _PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class InvalidMatcherError(GateError):
-    """A text that Alertmanager does not accept as matchers."""
+    """Report a text that Alertmanager does not accept as matchers."""
 
 
 class Matcher(Struct, frozen=True):
-    """A condition on one label. A label that is missing counts as empty."""
+    """Represent a condition on one label. A label that is missing counts as empty."""
 
     name: str
     operator: Operator
